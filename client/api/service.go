@@ -1,0 +1,46 @@
+package api
+
+import "context"
+
+// Service is what the engine can do. Every error that crosses to the page is a *Problem (others are wrapped as
+// CodeInternal). Calls may run at the same time; canceling ctx ends the wait, and the work where that loses nothing.
+type Service interface {
+	// Status answers at once with what is known; it does no network I/O.
+	Status(ctx context.Context) (Status, error)
+	SignIn(ctx context.Context, r SignIn) (Account, error)
+	SignOut(ctx context.Context, r SignOut) error
+
+	List(ctx context.Context, r ListQuery) (ListPage, error)
+	// Message opens a message. It does not mark it read: Mark does.
+	Message(ctx context.Context, r MessageRef) (Message, error)
+	// Source answers the message as it came, octet for octet.
+	Source(ctx context.Context, r MessageRef) ([]byte, error)
+	// Attachment answers the decoded octets of one part.
+	Attachment(ctx context.Context, r PartRef) (Part, []byte, error)
+
+	Mark(ctx context.Context, r Mark) error
+	Move(ctx context.Context, r Move) error
+	Erase(ctx context.Context, r Erase) error
+
+	// Upload keeps bytes for a draft's attachment.
+	Upload(ctx context.Context, r Upload, data []byte) (DraftAttachment, error)
+	// Forwardable copies a message's attachments so that a draft can carry them.
+	Forwardable(ctx context.Context, r MessageRef) ([]DraftAttachment, error)
+	// OpenDraft answers a saved draft, or an outbox message taken back to be edited.
+	OpenDraft(ctx context.Context, r MessageRef) (Draft, error)
+	// SaveDraft stores a draft durably and answers it with its ID.
+	SaveDraft(ctx context.Context, d Draft) (Draft, error)
+	// Send stores the message durably in the outbox (state queued), removes its draft, and answers its number there,
+	// whether or not the gateway can be reached. Its fate comes as OutboxEvents.
+	Send(ctx context.Context, d Draft) (MessageID, error)
+	// Retry sends a deferred, failed or unknown message (the user said so) again.
+	Retry(ctx context.Context, r MessageRef) error
+	// Unsend takes a message that is not being sent out of the outbox, back into Drafts.
+	Unsend(ctx context.Context, r MessageRef) error
+
+	// SyncNow starts fetching new mail, or does nothing if that goes on already; the outcome comes as events.
+	// An empty account means all.
+	SyncNow(ctx context.Context, account AccountID) error
+	// Reconnect tries the gateway now instead of at RetryAt.
+	Reconnect(ctx context.Context) error
+}
