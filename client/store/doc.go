@@ -1,0 +1,2 @@
+// Package store keeps a mailbox on this device.
+package store

@@ -1,0 +1,2 @@
+// Package mail reads and writes messages.
+package mail
