@@ -1,0 +1,47 @@
+// Package config says how a gateway is set up: flags over environment (POSTERN_*) over file over defaults.
+//
+// One table (settings.go) names every setting once; the flag, the variable, the key in the file and the usage text all
+// come from it, so they cannot drift apart.
+package config
+
+import (
+	"log/slog"
+)
+
+// Command is what the program was asked to do.
+type Command string
+
+// The commands. Without one, Serve is meant.
+const (
+	Serve   Command = "serve"
+	Account Command = "account"
+	Version Command = "version"
+	Help    Command = "help"
+)
+
+// Off, as a mail listener's address, means that the embedded server does not offer that service.
+const Off = "off"
+
+// Config is a gateway's whole set-up. Listen addresses are host:port; an empty host means every interface.
+type Config struct {
+	Command Command
+	Args    []string // what is left on the command line: account's address
+
+	Listen string // the page and the tunnel
+	Data   string // the folder that holds the embedded server's mail
+	Demo   bool   // make sure the demo accounts exist, and print their passwords
+
+	Mail     bool     // run the embedded mail server
+	Hostname string   // the embedded server's name: greeting, Received fields, certificate
+	Domains  []string // the domains whose mail it keeps
+
+	// Where the embedded server listens; "" where the setting says off.
+	SMTP, Submission, Submissions, POP3, POP3S string
+
+	Origins []string // origins besides the gateway's own that may open a tunnel
+	Allow   []string // host:port targets beyond the embedded server that a tunnel may reach
+	Token   string   // what a browser must present to open a tunnel; "" asks for none
+
+	Dev      string     // a folder to serve the page from, instead of the embedded one, reloading on change
+	LogLevel slog.Level // what the log leaves out
+}
