@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// dispatch makes the call that a frame asks for.
+func dispatch(ctx context.Context, svc Service, f Frame) (out any, blob []byte, err error) {
+	switch f.Method {
+	case "Status":
+		out, err = svc.Status(ctx)
+	case "SignIn":
+		out, err = ask(ctx, f, svc.SignIn)
+	case "SignOut":
+		err = tell(ctx, f, svc.SignOut)
+	case "List":
+		out, err = ask(ctx, f, svc.List)
+	case "Message":
+		out, err = ask(ctx, f, svc.Message)
+	case "Source":
+		blob, err = ask(ctx, f, svc.Source)
+	case "Attachment":
+		var r PartRef
+		if err = decode(f, &r); err == nil {
+			out, blob, err = svc.Attachment(ctx, r)
+		}
+	case "Mark":
+		err = tell(ctx, f, svc.Mark)
+	case "Move":
+		err = tell(ctx, f, svc.Move)
+	case "Erase":
+		err = tell(ctx, f, svc.Erase)
+	case "Upload":
+		var r Upload
+		if err = decode(f, &r); err == nil {
+			out, err = svc.Upload(ctx, r, f.Blob)
+		}
+	case "Forwardable":
+		out, err = ask(ctx, f, svc.Forwardable)
+	case "OpenDraft":
+		out, err = ask(ctx, f, svc.OpenDraft)
+	case "SaveDraft":
+		out, err = ask(ctx, f, svc.SaveDraft)
+	case "Send":
+		out, err = ask(ctx, f, svc.Send)
+	case "Retry":
+		err = tell(ctx, f, svc.Retry)
+	case "Unsend":
+		err = tell(ctx, f, svc.Unsend)
+	case "SyncNow":
+		err = tell(ctx, f, svc.SyncNow)
+	case "Reconnect":
+		err = svc.Reconnect(ctx)
+	default:
+		err = &Problem{Code: CodeBadRequest, Technical: "no such method: " + clip(f.Method)}
+	}
+	return out, blob, err
+}
+
+func ask[In, Out any](ctx context.Context, f Frame, method func(context.Context, In) (Out, error)) (out Out, err error) {
+	var in In
+	if err := decode(f, &in); err != nil {
+		return out, err
+	}
+	return method(ctx, in)
+}
+
+func tell[In any](ctx context.Context, f Frame, method func(context.Context, In) error) error {
+	var in In
+	if err := decode(f, &in); err != nil {
+		return err
+	}
+	return method(ctx, in)
+}
+
+func decode(f Frame, in any) error {
+	if err := json.Unmarshal(f.Body, in); err != nil {
+		return &Problem{Code: CodeBadRequest, Technical: f.Method + ": " + err.Error()}
+	}
+	return nil
+}
+
+// clip shortens what a stranger chose, for a message.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}
