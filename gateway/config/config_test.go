@@ -1,0 +1,173 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func environment(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+}
+
+func TestPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "postern.conf")
+	write(t, file, "# of the machine\n\nlisten = 127.0.0.1:1001\nsmtp=127.0.0.1:1002\npop3 = off\nallow = a.example:995, b.example:465\n")
+	env := environment(map[string]string{"POSTERN_CONFIG": file, "POSTERN_SMTP": "127.0.0.1:2002", "POSTERN_POP3S": "127.0.0.1:2003"})
+	got, err := Parse([]string{"serve", "--pop3s", "127.0.0.1:3003", "--demo"}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults()
+	want.Listen, want.SMTP, want.POP3S, want.POP3 = "127.0.0.1:1001", "127.0.0.1:2002", "127.0.0.1:3003", ""
+	want.Allow = []string{"a.example:995", "b.example:465"}
+	want.Demo, want.Domains, want.Args = true, []string{"postern.test"}, []string{}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("settings (-want +got):\n%s", d)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want Command
+	}{
+		{nil, Serve},
+		{[]string{"--demo"}, Serve},
+		{[]string{"serve"}, Serve},
+		{[]string{"account", "--data", "x", "a@b.example"}, Account},
+		{[]string{"version"}, Version},
+		{[]string{"--version"}, Version},
+		{[]string{"help"}, Help},
+		{[]string{"-h"}, Help},
+		{[]string{"serve", "--help"}, Help},
+	} {
+		got, err := Parse(c.args, environment(nil))
+		if err != nil || got.Command != c.want {
+			t.Errorf("%q: %q, %v; want %q", c.args, got.Command, err, c.want)
+		}
+	}
+}
+
+// A flag replaces a list of the environment, and repeats to make one of its own.
+func TestLists(t *testing.T) {
+	c, err := Parse([]string{"--origin", "https://A.example", "--origin=https://b.example:8443", "--allow", "[2001:db8::1]:995"},
+		environment(map[string]string{"POSTERN_ORIGIN": "https://not.example", "POSTERN_DOMAIN": "one.example, Two.example."}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"https://a.example", "https://b.example:8443"}, c.Origins); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"one.example", "two.example"}, c.Domains); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"[2001:db8::1]:995"}, c.Allow); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestValues(t *testing.T) {
+	c, err := Parse([]string{"--listen", "9000", "--smtp", "OFF", "--pop3=:2110", "--log=warn", "--demo=false"}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:9000" {
+		t.Errorf("a port alone listens at %q; want the loopback interface", c.Listen)
+	}
+	if c.SMTP != "" || c.POP3 != ":2110" || c.LogLevel != slog.LevelWarn || c.Demo {
+		t.Errorf("smtp %q, pop3 %q, log %v, demo %v", c.SMTP, c.POP3, c.LogLevel, c.Demo)
+	}
+	c, err = Parse([]string{"--mail=false"}, environment(nil))
+	if err != nil || c.SMTP+c.Submission+c.Submissions+c.POP3+c.POP3S != "" {
+		t.Errorf("without the mail server: %+v, %v; want every mail listener off", c, err)
+	}
+}
+
+// An error names the setting where it was made, and says what it must be.
+func TestErrors(t *testing.T) {
+	dir := t.TempDir()
+	unknown, twice, long, bad := filepath.Join(dir, "unknown"), filepath.Join(dir, "twice"), filepath.Join(dir, "long"), filepath.Join(dir, "bad")
+	write(t, unknown, "\nlisten = 127.0.0.1:1\nlissten = 1\n")
+	write(t, twice, "smtp = 1\nsmtp = 2\n")
+	write(t, long, strings.Repeat("#\n", maxFile))
+	write(t, bad, "listen\n")
+	for _, c := range []struct {
+		args []string
+		env  map[string]string
+		want []string
+	}{
+		{args: []string{"--listen", "here"}, want: []string{"--listen", `"here"`, "host:port"}},
+		{args: []string{"--listen", "127.0.0.1:65536"}, want: []string{"--listen", "host:port"}},
+		{args: []string{"--listen", "127.0.0.1:08"}, want: []string{"--listen", "host:port"}},
+		{env: map[string]string{"POSTERN_POP3": "127.0.0.1"}, want: []string{"POSTERN_POP3", "host:port"}},
+		{args: []string{"--allow", "pop.example.org"}, want: []string{"--allow", "pop.example.org:995"}},
+		{args: []string{"--allow", "*:995,:995"}, want: []string{"--allow"}},
+		{args: []string{"--origin", "mail.example.org"}, want: []string{"--origin", "https://"}},
+		{args: []string{"--origin", "https://mail.example.org/path"}, want: []string{"--origin", "without a path"}},
+		{args: []string{"--log", "loud"}, want: []string{"--log", "debug"}},
+		{args: []string{"--demo=perhaps"}, want: []string{"demo", "true or false"}},
+		{args: []string{"--demo", "--mail=false"}, want: []string{"--demo", "--mail=false"}},
+		{args: []string{"--data="}, want: []string{"--data", "folder"}},
+		{args: []string{"--domain", "a@b"}, want: []string{"--domain", "example.org"}},
+		{args: []string{"--nonesuch"}, want: []string{"nonesuch", "postern help"}},
+		{args: []string{"server"}, want: []string{"server", "postern help"}},
+		{args: []string{"serve", "demo"}, want: []string{"demo", "postern help"}},
+		{args: []string{"--config", filepath.Join(dir, "none")}, want: []string{"none", "no such file"}},
+		{args: []string{"--config", unknown}, want: []string{"unknown:3", "lissten"}},
+		{args: []string{"--config", twice}, want: []string{"twice:2", "twice"}},
+		{args: []string{"--config", long}, want: []string{"too long"}},
+		{args: []string{"--config", bad}, want: []string{"bad:1", "name = value"}},
+	} {
+		_, err := Parse(c.args, environment(c.env))
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%q %v: %v; want an *Error", c.args, c.env, err)
+			continue
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%q %v: %q does not say %q", c.args, c.env, err, w)
+			}
+		}
+	}
+}
+
+// A secret is never printed.
+func TestSecretIsMasked(t *testing.T) {
+	_, err := Parse([]string{"--token", "open\nsesame"}, environment(nil))
+	if err == nil || strings.Contains(err.Error(), "sesame") {
+		t.Errorf("error %q shows the token, or is none", err)
+	}
+}
+
+// Help names every setting, its variable and its default.
+func TestUsage(t *testing.T) {
+	var b strings.Builder
+	if err := Usage(&b); err != nil {
+		t.Fatal(err)
+	}
+	c := defaults()
+	for _, s := range settings(&c) {
+		for _, w := range []string{"--" + s.name, Variable(s.name)} {
+			if !strings.Contains(b.String(), w) {
+				t.Errorf("help does not name %s", w)
+			}
+		}
+	}
+	if !strings.Contains(b.String(), "default 127.0.0.1:8080") {
+		t.Error("help does not say where the page is by default")
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// defaults is a gateway that serves one machine: everything on the loopback interface, on ports that need no privilege.
+// The mail ports are the well-known ones plus 2000 or 2500, so that a person recognises them.
+func defaults() Config {
+	return Config{
+		Command:     Serve,
+		Listen:      "127.0.0.1:8080",
+		Data:        "postern-data",
+		Mail:        true,
+		Hostname:    "postern.test",
+		SMTP:        "127.0.0.1:2525",
+		Submission:  "127.0.0.1:2587",
+		Submissions: "127.0.0.1:2465",
+		POP3:        "127.0.0.1:2110",
+		POP3S:       "127.0.0.1:2995",
+		LogLevel:    slog.LevelInfo,
+	}
+}
+
+// setting is one thing that can be set: --name, POSTERN_NAME, or name = value in the file.
+type setting struct {
+	name  string
+	usage string
+	value flag.Value
+}
+
+// settings binds every setting to its field of c, in the order in which help shows them.
+func settings(c *Config) []setting {
+	return []setting{
+		{"listen", "`address` of the page and the tunnel", (*address)(&c.Listen)},
+		{"data", "`folder` that keeps the mail", (*text)(&c.Data)},
+		{"demo", "make two accounts to try Postern with, and print their passwords", (*toggle)(&c.Demo)},
+		{"origin", "`origin` besides the gateway's own whose page may open a tunnel, such as https://mail.example.org; may be repeated", (*origins)(&c.Origins)},
+		{"allow", "`host:port` of a mail server that the tunnel may reach; may be repeated", (*targets)(&c.Allow)},
+		{"token", "`secret` that a browser must present to open a tunnel", (*text)(&c.Token)},
+		{"mail", "run the embedded mail server", (*toggle)(&c.Mail)},
+		{"hostname", "`name` of the embedded mail server", (*text)(&c.Hostname)},
+		{"domain", "`domain` whose mail the embedded server keeps; may be repeated (default: the hostname)", (*domains)(&c.Domains)},
+		{"smtp", "`address` that takes mail from other servers, or off", (*listener)(&c.SMTP)},
+		{"submission", "`address` that takes mail from clients, STARTTLS, or off", (*listener)(&c.Submission)},
+		{"submissions", "`address` that takes mail from clients, TLS, or off", (*listener)(&c.Submissions)},
+		{"pop3", "`address` that gives mail to clients, STLS, or off", (*listener)(&c.POP3)},
+		{"pop3s", "`address` that gives mail to clients, TLS, or off", (*listener)(&c.POP3S)},
+		{"log", "`level` of the log: debug, info, warn or error", (*level)(&c.LogLevel)},
+		{"dev", "`folder` to serve the page from, reloading it on change", (*text)(&c.Dev)},
+	}
+}
+
+// The kinds of value. Each Set replaces or appends, and its error completes the sentence "… is not …".
+
+type text string
+
+func (t *text) String() string { return string(*t) }
+func (t *text) Set(s string) error {
+	if strings.ContainsAny(s, "\x00\r\n") {
+		return fmt.Errorf("must be one line")
+	}
+	*t = text(s)
+	return nil
+}
+
+type toggle bool
+
+func (t *toggle) String() string   { return strconv.FormatBool(bool(*t)) }
+func (t *toggle) IsBoolFlag() bool { return true }
+func (t *toggle) Set(s string) error {
+	switch strings.ToLower(s) {
+	case "1", "true", "yes", "on":
+		*t = true
+	case "0", "false", "no", "off":
+		*t = false
+	default:
+		return fmt.Errorf("must be true or false")
+	}
+	return nil
+}
+
+// address is host:port to listen on. A port alone is taken as one on the loopback interface: opening a mail server to
+// the network has to be said in full.
+type address string
+
+func (a *address) String() string { return string(*a) }
+func (a *address) Set(s string) error {
+	if !strings.Contains(s, ":") && isPort(s) {
+		s = "127.0.0.1:" + s
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err != nil || !isPort(port) {
+		return fmt.Errorf("must be host:port or a port, such as 127.0.0.1:8080")
+	}
+	*a = address(s)
+	return nil
+}
+
+// listener is an address, or off.
+type listener string
+
+func (l *listener) String() string {
+	if *l == "" {
+		return Off
+	}
+	return string(*l)
+}
+
+func (l *listener) Set(s string) error {
+	if strings.EqualFold(s, Off) {
+		*l = ""
+		return nil
+	}
+	return (*address)(l).Set(s)
+}
+
+type origins []string
+
+func (o *origins) String() string { return strings.Join(*o, ",") }
+func (o *origins) Set(s string) error {
+	return each(s, func(s string) error {
+		scheme, host, ok := strings.Cut(s, "://")
+		if !ok || scheme != "http" && scheme != "https" || host == "" || strings.ContainsAny(host, "/?#@ *") {
+			return fmt.Errorf("must be an origin, such as https://mail.example.org, without a path")
+		}
+		*o = append(*o, strings.ToLower(s))
+		return nil
+	})
+}
+
+type targets []string
+
+func (t *targets) String() string { return strings.Join(*t, ",") }
+func (t *targets) Set(s string) error {
+	return each(s, func(s string) error {
+		host, port, err := net.SplitHostPort(s)
+		if err != nil || host == "" || port == "0" || !isPort(port) {
+			return fmt.Errorf("must be host:port, such as pop.example.org:995")
+		}
+		*t = append(*t, strings.ToLower(s))
+		return nil
+	})
+}
+
+type domains []string
+
+func (d *domains) String() string { return strings.Join(*d, ",") }
+func (d *domains) Set(s string) error {
+	return each(s, func(s string) error {
+		if strings.ContainsAny(s, "@/: ") || strings.HasPrefix(s, ".") {
+			return fmt.Errorf("must be a domain, such as example.org")
+		}
+		*d = append(*d, strings.ToLower(strings.TrimSuffix(s, ".")))
+		return nil
+	})
+}
+
+type level slog.Level
+
+func (l *level) String() string { return strings.ToLower(slog.Level(*l).String()) }
+func (l *level) Set(s string) error {
+	switch strings.ToLower(s) {
+	case "debug", "info", "warn", "error":
+		return (*slog.Level)(l).UnmarshalText([]byte(s))
+	}
+	return fmt.Errorf("must be debug, info, warn or error")
+}
+
+// each gives fn every item of a list separated by commas.
+func each(s string, fn func(string) error) error {
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		if err := fn(item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && strconv.FormatUint(n, 10) == s
+}
