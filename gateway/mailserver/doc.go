@@ -1,0 +1,19 @@
+// Package mailserver is the mail server that lives inside the gateway: SMTP
+// in, submission, and POP3 out, over a store of its own.
+//
+// It plays either end of a message's journey. Its users submit mail on
+// "submission" (STARTTLS) or "submissions" (TLS from the first byte); the
+// world hands mail over on "smtp"; its users take mail out on "pop3" (STLS)
+// or "pop3s". What is addressed to one of its own domains goes to a maildrop;
+// what is not waits, durably, in the queue.
+//
+// The promise is that nothing acknowledged is lost: no 250 is said before the
+// message's content and the index row that names it are both on the disk (see
+// package maildrop).
+//
+// RFCs: 5321 (SMTP), 6409 (submission), 8314 (TLS from the first byte), 3207
+// (STARTTLS), 4954 (AUTH), 1870 (SIZE), 2920 (PIPELINING), 3030 (CHUNKING),
+// 2034 (enhanced codes), 6152 (8BITMIME), 6531 (SMTPUTF8), 1939 (POP3), 2449
+// (CAPA), 2595 (STLS), 3206 (AUTH and SYS response codes), 5034 (SASL in
+// POP3), 9106 (argon2).
+package mailserver
