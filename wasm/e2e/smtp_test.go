@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"strings"
@@ -30,6 +31,22 @@ func deliver(t testing.TB, addr, from, password, to string, n int) {
 		if err := c.SendMail(from, []string{to}, strings.NewReader(msg)); err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
+	}
+	if err := c.Quit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send gives one message to the port that takes mail from the world.
+func send(t testing.TB, addr, from, to string, msg []byte) {
+	t.Helper()
+	c, err := smtp.Dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SendMail(from, []string{to}, bytes.NewReader(msg)); err != nil {
+		t.Fatal(err)
 	}
 	if err := c.Quit(); err != nil {
 		t.Fatal(err)
