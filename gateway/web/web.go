@@ -6,9 +6,15 @@
 package web
 
 import (
+	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // Config says what a Handler serves.
@@ -20,8 +26,185 @@ type Config struct {
 	TunnelPath string
 	// Health answers /healthz: nil is healthy, an error's text is sent with 503. Nil is always healthy.
 	Health func() error
-	// Reload, in development, reads Assets anew when they change and tells open pages so.
+	// Reload, in development, reads Assets anew for every request and tells open pages when they change, on ReloadPath.
 	Reload bool
 	// Logger takes faults of the server itself. Nil discards them.
 	Logger *slog.Logger
+}
+
+const (
+	healthPath = "/healthz"
+	indexName  = "index.html"
+
+	// sendTimeout is how long an answer may take to be read: the engine, 2.6 MB, at 35 kbit/s. Past it the reader is
+	// taken for one that holds connections open on purpose.
+	sendTimeout = 10 * time.Minute
+)
+
+// Handler serves c. A page that has not been built is no error: visitors are told what to run.
+func Handler(c Config) (http.Handler, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &site{Config: c}
+	assets, err := index(c.Assets)
+	if err != nil && !errors.Is(err, errUnbuilt) && !c.Reload {
+		return nil, err
+	}
+	s.assets = assets
+	return s, nil
+}
+
+type site struct {
+	Config
+	assets map[string]*asset // nil: not built
+}
+
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Tunnel != nil && r.URL.Path == s.TunnelPath {
+		s.Tunnel.ServeHTTP(w, r)
+		return
+	}
+	secure(w.Header(), "")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
+		return
+	}
+	// A ResponseWriter without deadlines (a recorder) has nothing to be slow with.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTimeout))
+	switch {
+	case r.URL.Path == healthPath:
+		s.health(w)
+	case s.Reload && r.URL.Path == ReloadPath:
+		s.reload(w, r)
+	default:
+		s.file(w, r)
+	}
+}
+
+func (s *site) health(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	if s.Health != nil {
+		if err := s.Health(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "ok\n")
+}
+
+func (s *site) file(w http.ResponseWriter, r *http.Request) {
+	assets := s.assets
+	if s.Reload {
+		var err error
+		if assets, err = index(s.Assets); err != nil && !errors.Is(err, errUnbuilt) {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable) // a build is writing; the reload that follows mends it
+			return
+		}
+	}
+	if assets == nil {
+		unbuilt(w)
+		return
+	}
+	a, ok := find(assets, r)
+	if !ok {
+		http.Error(w, "there is nothing at this address", http.StatusNotFound)
+		return
+	}
+	s.send(w, r, a)
+}
+
+// find answers the asset that a request means. Paths are looked up in the index, never on a disk, so none leads out of it.
+func find(assets map[string]*asset, r *http.Request) (*asset, bool) {
+	name := strings.TrimPrefix(r.URL.Path, "/")
+	if a, ok := assets[name]; ok && name != indexName {
+		return a, true
+	}
+	if !place(name) || !accepts(r.Header.Values("Accept"), "text", "html") {
+		return nil, false
+	}
+	return assets[indexName], true
+}
+
+// place says whether a path can be a place in the page, such as inbox/42, which the page itself finds its way to. A
+// missing file must stay missing: index.html in place of a script is a riddle.
+func place(name string) bool {
+	if name == "" || name == indexName {
+		return true
+	}
+	return name[0] != '/' && path.Clean("/"+name) == "/"+strings.TrimSuffix(name, "/") &&
+		!strings.Contains(path.Base(name), ".") &&
+		!strings.HasPrefix(name, "assets/") && !strings.HasPrefix(name, "icons/") &&
+		!strings.ContainsAny(name, "\\\x00")
+}
+
+func (s *site) send(w http.ResponseWriter, r *http.Request, a *asset) {
+	h := w.Header()
+	secure(h, a.name)
+	h.Set("Content-Type", a.mediaType)
+	h.Set("Cache-Control", a.cacheControl())
+	h.Add("Vary", "Accept-Encoding")
+	if a.name == "sw.js" {
+		h.Set("Service-Worker-Allowed", "/")
+	}
+	v, ok := negotiate(r.Header.Values("Accept-Encoding"), a.variants)
+	if !ok {
+		// Nothing is acceptable; RFC 9110 section 12.5.3 lets a server send identity all the same, and a page that
+		// loads is of more use than 406.
+		v = a.variants[len(a.variants)-1]
+	}
+	h.Set("ETag", a.tag(v))
+	if matches(r.Header.Values("If-None-Match"), a, v) {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if v.coding != identity {
+		h.Set("Content-Encoding", v.coding)
+	}
+	h.Set("Content-Length", strconv.FormatInt(v.size, 10))
+	if r.Method == http.MethodHead {
+		return
+	}
+	f, err := s.Assets.Open(v.name)
+	if err != nil {
+		h.Del("Content-Encoding")
+		h.Del("Content-Length")
+		h.Del("ETag")
+		h.Set("Cache-Control", "no-store")
+		s.Logger.Error("a file of the page cannot be read", "name", v.name, "error", err)
+		http.Error(w, "the file cannot be read", http.StatusInternalServerError)
+		return
+	}
+	defer f.Close()
+	if _, err := io.Copy(w, f); err != nil && r.Context().Err() == nil {
+		s.Logger.Debug("an answer was cut short", "name", v.name, "error", err)
+	}
+}
+
+// matches compares If-None-Match weakly with what would be sent (RFC 9110 sections 8.8.3.2 and 13.1.2).
+func matches(fields []string, a *asset, v variant) bool {
+	for _, item := range split(fields) {
+		if item == "*" || strings.TrimPrefix(item, "W/") == a.tag(v) {
+			return true
+		}
+	}
+	return false
+}
+
+const unbuiltPage = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Postern is not built yet</title>
+<h1>The page is not built yet</h1>
+<p>The gateway runs, but the files of the page are not in it. In the folder of the sources, run</p>
+<pre>go run ./wasm/pack</pre>
+<p>and start the gateway again; <code>task run</code> does both.</p>
+`
+
+func unbuilt(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	io.WriteString(w, unbuiltPage)
 }

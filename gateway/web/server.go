@@ -1,0 +1,35 @@
+package web
+
+import (
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// The limits of a connection. They hold until a tunnel takes it over: net/http clears its deadlines then, and the
+// bridge sets its own.
+const (
+	headerTimeout  = 10 * time.Second // a browser sends its headers at once; this forgives a bad line, not a slow loris
+	requestTimeout = 30 * time.Second // nothing here reads a body
+	idleTimeout    = 2 * time.Minute  // a page's next request comes soon or opens a new connection at no great cost
+	maxHeader      = 32 << 10         // ours take 1 KB; cookies of other programs on localhost come along
+)
+
+// NewServer is an http.Server for h that no slow or huge request can hold up.
+func NewServer(h http.Handler, logger *slog.Logger) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	if logger != nil {
+		// What clients do wrong is theirs to know: it is worth a line only to somebody who looks for it.
+		s.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
+	}
+	return s
+}
