@@ -1,0 +1,272 @@
+package account
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	// ErrDenied is the one answer to a wrong name and to a wrong password.
+	ErrDenied = errors.New("account: name or password is wrong")
+	// ErrBusy says that too many passwords wait to be checked; try later.
+	ErrBusy = errors.New("account: too many logins at once")
+)
+
+// Account is a user who has shown the right password.
+type Account struct {
+	Email string // canonical, see Canonical
+	Name  string
+}
+
+// Record is an account as the store keeps it.
+type Record struct {
+	Account
+	Hash string // PHC string
+}
+
+// Lookup finds an account by its canonical address; ok is false when there is
+// none, and err is for a store that cannot answer.
+type Lookup func(ctx context.Context, email string) (r Record, ok bool, err error)
+
+// Options of a Gate; nil and zero values are the defaults.
+type Options struct {
+	// Hashers is how many argon2id computations run at once: each holds 19 MiB.
+	// Default: one for each processor, at most 4.
+	Hashers int
+	// Wait is how long a login may queue for a hasher. Default: 10 seconds,
+	// which is shorter than any client's patience.
+	Wait time.Duration
+	// Delay comes after a failure and doubles with each further one from the
+	// same place, up to 8 times. Default: 500 ms. Negative: none.
+	Delay time.Duration
+	// Remember is how long a checked password is known without argon2id, so
+	// that a client which polls each minute costs a hash a quarter of an hour.
+	// Default: 15 minutes. Negative: never.
+	Remember time.Duration
+	// Params of the hash that unknown names are checked against.
+	Params Params
+
+	now func() time.Time
+}
+
+// Gate checks names and passwords for every protocol of the server.
+//
+// An unknown name costs the same computation as a known one, failures are
+// answered late, and the memory of argon2id is bounded.
+type Gate struct {
+	lookup Lookup
+	opts   Options
+	slots  chan struct{}
+	dummy  string // a hash that no password has, for names that do not exist
+	key    []byte // of remembered passwords; made anew in each process
+
+	mu         sync.Mutex
+	remembered map[[sha256.Size]byte]time.Time
+	failures   map[string]failure
+}
+
+type failure struct {
+	count int
+	last  time.Time
+}
+
+const (
+	maxRemembered = 10_000           // accounts that poll at once; past that the oldest answers cost a hash again
+	maxFailures   = 10_000           // places that fail at once; past that the record starts anew
+	forgetAfter   = 15 * time.Minute // a place that has stopped guessing
+	maxDoublings  = 4                // 500 ms, 1, 2, 4, 8 s
+)
+
+// NewGate makes a gate over the accounts that lookup finds.
+func NewGate(lookup Lookup, o *Options) (*Gate, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	opts := *o
+	if opts.Hashers <= 0 {
+		opts.Hashers = min(runtime.GOMAXPROCS(0), 4)
+	}
+	if opts.Wait <= 0 {
+		opts.Wait = 10 * time.Second
+	}
+	if opts.Delay == 0 {
+		opts.Delay = 500 * time.Millisecond
+	}
+	if opts.Remember == 0 {
+		opts.Remember = 15 * time.Minute
+	}
+	if opts.Params == (Params{}) {
+		opts.Params = DefaultParams()
+	}
+	if opts.now == nil {
+		opts.now = time.Now
+	}
+	g := &Gate{
+		lookup:     lookup,
+		opts:       opts,
+		slots:      make(chan struct{}, opts.Hashers),
+		key:        make([]byte, 32),
+		remembered: map[[sha256.Size]byte]time.Time{},
+		failures:   map[string]failure{},
+	}
+	rand.Read(g.key)
+	var err error
+	g.dummy, err = Hash(rand.Text(), opts.Params)
+	return g, err
+}
+
+// Canonical is the form in which addresses are kept and compared: trimmed and
+// in lower case. RFC 5321 §2.4 lets the receiving host decide that local-parts
+// do not differ by case; every large provider so decides.
+func Canonical(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+// Authenticate checks a name and password that came from remote. It returns
+// ErrDenied after the delay that the failures of that place have earned.
+func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password string) (Account, error) {
+	email := Canonical(user)
+	rec, ok, err := g.lookup(ctx, email)
+	if err != nil {
+		return Account{}, err
+	}
+	phc := rec.Hash
+	if !ok {
+		phc = g.dummy
+	}
+	mark := g.mark(email, phc, password)
+	if ok && g.remembers(mark) {
+		g.forgive(remote, email)
+		return rec.Account, nil
+	}
+	right, err := g.verify(ctx, phc, password)
+	if err != nil {
+		return Account{}, err
+	}
+	if ok && right {
+		g.remember(mark)
+		g.forgive(remote, email)
+		return rec.Account, nil
+	}
+	g.delay(ctx, remote, email)
+	return Account{}, ErrDenied
+}
+
+// verify runs argon2id in one of the slots.
+func (g *Gate) verify(ctx context.Context, phc, password string) (bool, error) {
+	timer := time.NewTimer(g.opts.Wait)
+	defer timer.Stop()
+	select {
+	case g.slots <- struct{}{}:
+	case <-timer.C:
+		return false, ErrBusy
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	defer func() { <-g.slots }()
+	return Verify(phc, password)
+}
+
+// mark names a right password without keeping it: a MAC under a key that dies
+// with the process, over the stored hash too, so that a changed password
+// forgets the old one.
+func (g *Gate) mark(email, phc, password string) [sha256.Size]byte {
+	mac := hmac.New(sha256.New, g.key)
+	for _, s := range []string{email, phc, password} {
+		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
+		mac.Write([]byte(s))
+	}
+	return [sha256.Size]byte(mac.Sum(nil))
+}
+
+func (g *Gate) remembers(mark [sha256.Size]byte) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	until, ok := g.remembered[mark]
+	return ok && g.opts.now().Before(until)
+}
+
+func (g *Gate) remember(mark [sha256.Size]byte) {
+	if g.opts.Remember < 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.opts.now()
+	if len(g.remembered) >= maxRemembered {
+		for m, until := range g.remembered {
+			if !now.Before(until) {
+				delete(g.remembered, m)
+			}
+		}
+		if len(g.remembered) >= maxRemembered {
+			clear(g.remembered)
+		}
+	}
+	g.remembered[mark] = now.Add(g.opts.Remember)
+}
+
+// place is what failures are counted by. On loopback, where every user of the
+// gateway comes from, that is the account, or one user's typing errors would
+// slow down all; elsewhere it is the network address (an IPv6 /64 is one
+// customer's).
+func place(remote net.Addr, email string) string {
+	host := ""
+	if remote != nil {
+		host = remote.String()
+	}
+	ap, err := netip.ParseAddrPort(host)
+	if err != nil || ap.Addr().IsLoopback() {
+		return "account " + email
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		if p, err := ip.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return ip.String()
+}
+
+func (g *Gate) forgive(remote net.Addr, email string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.failures, place(remote, email))
+}
+
+// delay counts a failure and sleeps for it, outside of the slots.
+func (g *Gate) delay(ctx context.Context, remote net.Addr, email string) {
+	if g.opts.Delay < 0 {
+		return
+	}
+	g.mu.Lock()
+	now := g.opts.now()
+	if len(g.failures) >= maxFailures {
+		clear(g.failures)
+	}
+	p := place(remote, email)
+	f := g.failures[p]
+	if now.Sub(f.last) > forgetAfter {
+		f.count = 0
+	}
+	wait := g.opts.Delay << min(f.count, maxDoublings)
+	f.count++
+	f.last = now
+	g.failures[p] = f
+	g.mu.Unlock()
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

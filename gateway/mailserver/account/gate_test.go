@@ -1,0 +1,201 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// cheap keeps the tests quick; TestOWASP asserts what real accounts get.
+var cheap = Params{Memory: 64, Time: 1, Threads: 1}
+
+func TestOWASP(t *testing.T) {
+	phc, err := Hash("correct horse", DefaultParams())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(phc, "$argon2id$v=19$m=19456,t=2,p=1$") {
+		t.Errorf("hash %q is not of the parameters OWASP advises", phc)
+	}
+	for password, want := range map[string]bool{"correct horse": true, "correct horse ": false, "": false} {
+		if got, err := Verify(phc, password); got != want || err != nil {
+			t.Errorf("Verify(%q) = %v, %v; want %v", password, got, err, want)
+		}
+	}
+}
+
+func TestHashRefuses(t *testing.T) {
+	for _, bad := range []string{"", "a\x00b", strings.Repeat("x", 1025)} {
+		if _, err := Hash(bad, cheap); !errors.Is(err, ErrPassword) {
+			t.Errorf("Hash(%.10q) = %v, want ErrPassword", bad, err)
+		}
+	}
+}
+
+func TestDamagedHash(t *testing.T) {
+	good, _ := Hash("x", cheap)
+	for _, bad := range []string{
+		"", "$", good[:len(good)-40], strings.Replace(good, "argon2id", "argon2i", 1), strings.Replace(good, "m=64", "m=4294967295", 1),
+		strings.Replace(good, "t=1", "t=0", 1), strings.Replace(good, "t=1", "t=99999", 1), strings.Replace(good, "p=1", "p=0", 1), good + "$", good + "!",
+	} {
+		if ok, err := Verify(bad, "x"); ok || !errors.Is(err, ErrHash) {
+			t.Errorf("Verify(%q) = %v, %v; want ErrHash", bad, ok, err)
+		}
+	}
+}
+
+func gate(t testing.TB, o *Options) *Gate {
+	phc, err := Hash("secret", cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o == nil {
+		o = &Options{}
+	}
+	o.Params = cheap
+	g, err := NewGate(func(_ context.Context, email string) (Record, bool, error) {
+		if email == "broken@postern.test" {
+			return Record{}, false, errors.New("disk on fire")
+		}
+		return Record{Account{Email: email, Name: "Alice"}, phc}, email == "alice@postern.test", nil
+	}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestAuthenticate(t *testing.T) {
+	g := gate(t, &Options{Delay: -1})
+	for _, c := range []struct {
+		user, password string
+		want           error
+	}{
+		{"alice@postern.test", "secret", nil},
+		{" Alice@Postern.TEST", "secret", nil},
+		{"alice@postern.test", "Secret", ErrDenied},
+		{"alice@postern.test", "", ErrDenied},
+		{"bob@postern.test", "secret", ErrDenied},
+		{"", "", ErrDenied},
+	} {
+		a, err := g.Authenticate(t.Context(), nil, c.user, c.password)
+		if !errors.Is(err, c.want) || (err == nil) != (a.Email == "alice@postern.test") {
+			t.Errorf("%q %q: %v, %v; want %v", c.user, c.password, a, err, c.want)
+		}
+	}
+	if _, err := g.Authenticate(t.Context(), nil, "broken@postern.test", "x"); err == nil || errors.Is(err, ErrDenied) {
+		t.Errorf("a store that cannot answer gave %v: the user would be told the password is wrong", err)
+	}
+}
+
+// An unknown name must cost what a known one costs: the same computation, once.
+func TestUnknownNameCostsTheSame(t *testing.T) {
+	g := gate(t, &Options{Delay: -1})
+	p, _, _, err := parse(g.dummy)
+	if err != nil || p != cheap {
+		t.Fatalf("unknown names are checked with %v, %v; accounts with %v", p, err, cheap)
+	}
+}
+
+func TestFailuresAreAnsweredLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, nil)
+		far := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+		for i, want := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second} {
+			start := time.Now()
+			g.Authenticate(t.Context(), far, fmt.Sprintf("user%d@postern.test", i), "x") // another name each time: it is the place that counts
+			if got := time.Since(start); got != want {
+				t.Errorf("failure %d was answered after %v, want %v", i+1, got, want)
+			}
+		}
+		start := time.Now()
+		g.Authenticate(t.Context(), &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1}, "alice@postern.test", "x")
+		if got := time.Since(start); got != 500*time.Millisecond {
+			t.Errorf("another place waited %v for failures that are not its own", got)
+		}
+		near := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+		g.Authenticate(t.Context(), near, "alice@postern.test", "x")
+		start = time.Now()
+		g.Authenticate(t.Context(), near, "bob@postern.test", "x")
+		if got := time.Since(start); got != 500*time.Millisecond {
+			t.Errorf("behind the gateway one user's failures slowed another's: %v", got)
+		}
+		time.Sleep(16 * time.Minute)
+		start = time.Now()
+		g.Authenticate(t.Context(), far, "alice@postern.test", "x")
+		if got := time.Since(start); got != 500*time.Millisecond {
+			t.Errorf("after a quiet quarter of an hour a failure waited %v", got)
+		}
+	})
+}
+
+func TestRememberedPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, &Options{Delay: -1, Hashers: 1, Wait: time.Second})
+		login := func(password string) error {
+			_, err := g.Authenticate(t.Context(), nil, "alice@postern.test", password)
+			return err
+		}
+		if err := login("secret"); err != nil {
+			t.Fatal(err)
+		}
+		g.slots <- struct{}{} // no hasher is free any more
+		if err := login("secret"); err != nil {
+			t.Errorf("a password checked a moment ago was hashed again: %v", err)
+		}
+		if err := login("Secret"); !errors.Is(err, ErrBusy) {
+			t.Errorf("another password: %v, want ErrBusy", err)
+		}
+		time.Sleep(16 * time.Minute)
+		if err := login("secret"); !errors.Is(err, ErrBusy) {
+			t.Errorf("after its time: %v, want ErrBusy", err)
+		}
+	})
+}
+
+func TestHashersAreBounded(t *testing.T) {
+	g := gate(t, &Options{Delay: -1, Hashers: 2, Remember: -1})
+	var most atomic.Int32
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if _, err := g.Authenticate(t.Context(), nil, "alice@postern.test", "secret"); err != nil {
+				t.Error(err)
+			}
+			if n := int32(len(g.slots)); n > most.Load() {
+				most.Store(n)
+			}
+		})
+	}
+	wg.Wait()
+	if most.Load() > 2 || len(g.slots) != 0 {
+		t.Errorf("up to %d hashers ran, %d never ended; at most 2 may", most.Load(), len(g.slots))
+	}
+}
+
+func TestPlaceOfIPv6IsItsNetwork(t *testing.T) {
+	a := place(&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1}, "a")
+	b := place(&net.TCPAddr{IP: net.ParseIP("2001:db8::ffff"), Port: 2}, "b")
+	c := place(&net.TCPAddr{IP: net.ParseIP("2001:db8:0:1::1"), Port: 1}, "a")
+	if a != b || a == c {
+		t.Errorf("places %q %q %q: one /64 is one place", a, b, c)
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	phc, _ := Hash("secret", DefaultParams())
+	for b.Loop() {
+		Verify(phc, "secret")
+	}
+}
