@@ -14,7 +14,9 @@ type Client struct {
 	onEvent func(Event)
 	done    chan struct{}
 
-	mu      sync.Mutex // also orders Send
+	sending sync.Mutex // a Conn has one writer at a time
+
+	mu      sync.Mutex
 	last    uint64
 	waiting map[uint64]chan Frame
 	closed  bool
@@ -94,7 +96,7 @@ func (c *Client) call(ctx context.Context, method string, in any, blob []byte, o
 	f.ID = c.last
 	c.waiting[f.ID] = answer
 	c.mu.Unlock()
-	if err := c.conn.Send(f); err != nil {
+	if err := c.send(f); err != nil {
 		c.forget(f.ID)
 		return nil, ErrClosed
 	}
@@ -103,7 +105,7 @@ func (c *Client) call(ctx context.Context, method string, in any, blob []byte, o
 		return finish(method, f, out)
 	case <-ctx.Done():
 		if c.forget(f.ID) {
-			c.conn.Send(Frame{ID: f.ID, Kind: KindCancel}) // if it cannot be sent, there is nothing to cancel
+			_ = c.send(Frame{ID: f.ID, Kind: KindCancel}) // if it cannot be sent, there is nothing to cancel
 		}
 		return nil, AsProblem(ctx.Err())
 	case <-c.done:
@@ -115,6 +117,12 @@ func (c *Client) call(ctx context.Context, method string, in any, blob []byte, o
 		c.forget(f.ID)
 		return nil, ErrClosed
 	}
+}
+
+func (c *Client) send(f Frame) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	return c.conn.Send(f)
 }
 
 // forget gives up waiting for an answer; it says whether there was still one to wait for.

@@ -3,11 +3,12 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 )
 
-// maxPending bounds the events that wait for a page. Only messages that arrive or change their state in the outbox
-// add to it (the others give way to their successors), so a page that is so far behind does not read any more.
+// maxPending bounds what waits for a page. Only messages that arrive or change their state in the outbox add to it (the
+// other events give way to their successors), so a page that is so far behind does not read any more.
 const maxPending = 10_000
 
 // outgoing is the queue of what waits to be sent to one page.
@@ -65,6 +66,8 @@ func eventKey(e Event) string {
 		return "account " + string(e.Account.ID)
 	case e.Removed != "":
 		return "account " + string(e.Removed)
+	case e.Outbox != nil && e.Outbox.Row.State == StateSending:
+		return "sending " + string(e.Outbox.Account) + " " + strconv.FormatUint(uint64(e.Outbox.Row.ID), 10)
 	}
 	return ""
 }
