@@ -52,6 +52,8 @@ var (
 	ErrArgument = errors.New("pop3: argument cannot be sent")
 )
 
+var errCallback = errors.New("a callback did not return")
+
 // refusal reads what follows "-ERR".
 func refusal(command, rest string) *Error {
 	e := &Error{Command: command}

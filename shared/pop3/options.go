@@ -14,8 +14,8 @@ type Options struct {
 	// what RFC 2449 section 4 allows: some servers put much into their greeting. Lines of messages have no limit.
 	MaxLine int
 
-	// MaxListing limits the lines of an answer to LIST, UIDL and CAPA. Default 500,000, five times the largest
-	// mailbox this client is made for; at 32 octets each they need 16 MB.
+	// MaxListing limits the lines of an answer to LIST and UIDL, and its octets to 80 a line: 40 MB by default. Default
+	// 500,000, five times the largest mailbox this client is made for. CAPA is limited to 1,000 lines too.
 	MaxListing int
 
 	// MaxMessage limits one message, in octets. Default 256 MiB: no large provider accepts more than 150 MB, and
