@@ -1,9 +1,12 @@
 package store
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
 // FS is a folder of files, the little of a file system that a mailbox needs: the browser's origin private file system,
-// a folder of the operating system, and memory with faults all can do it.
+// a folder of the operating system, and memory with faults all can do it. Names are of one segment: no "/", no "..".
 type FS interface {
 	// Open opens a file for reading and writing, and creates it if there is none.
 	Open(name string) (File, error)
@@ -16,8 +19,8 @@ type FS interface {
 	RemoveAll(name string) error
 }
 
-// File is an open file. A write past the end extends it. What was written is safe against a crash once Sync returned.
-// Writes that fail for want of room answer an error that is ErrFull.
+// File is an open file. A write past the end extends it. What was written is safe against a crash once Sync returned,
+// and so is that the file exists. Writes that fail for want of room answer an error that is ErrFull.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
@@ -25,4 +28,8 @@ type File interface {
 	Size() (int64, error)
 	Sync() error
 	Close() error
+}
+
+func validName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\\\x00")
 }

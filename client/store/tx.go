@@ -1,0 +1,260 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postern-mail/postern/shared/mail"
+)
+
+// Tx is an update being made, valid within the function given to Update and in its goroutine. Its methods see what it
+// changed before; readers of the Mailbox see nothing of it until it is durable.
+type Tx struct {
+	m        *Mailbox
+	done     bool
+	next     ID
+	ops      []op
+	payloads [][]byte
+	end      int64 // of content.log, once payloads are written
+	entries  map[ID]*record
+	uids     map[string]struct{}
+	blobs    map[[32]byte]struct{}
+}
+
+// Update runs fn and makes the changes it asked for: all of them, durably, when it answers nil, and otherwise none. An
+// error of fn is answered as it is. A full device is ErrFull. Updates wait for each other; fn must not call Update.
+func (m *Mailbox) Update(fn func(tx *Tx) error) error {
+	m.writer.Lock()
+	defer m.writer.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	tx := &Tx{m: m, next: m.s.next, end: m.content.end, entries: map[ID]*record{}, uids: map[string]struct{}{}, blobs: map[[32]byte]struct{}{}}
+	defer func() { tx.done = true }()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	tx.done = true
+	if len(tx.ops) == 0 {
+		return nil
+	}
+	return m.commit(tx)
+}
+
+func (m *Mailbox) commit(tx *Tx) error {
+	seq := m.s.seq + 1
+	var e encoder
+	e.uint(seq)
+	e.uint(uint64(tx.next))
+	for i := range tx.ops {
+		e.op(&tx.ops[i])
+	}
+	if int64(len(e.b)) > m.maxUpdate {
+		return fmt.Errorf("%w: an update of %d octets, at most %d", ErrTooLarge, len(e.b), m.maxUpdate)
+	}
+	contentEnd := m.content.end
+	if len(tx.payloads) > 0 {
+		var err error
+		if contentEnd, err = m.content.write(tx.payloads...); err != nil {
+			return errors.Join(err, m.content.undo())
+		}
+	}
+	journalEnd, err := m.journal.write(e.b)
+	if err != nil {
+		err = errors.Join(err, m.journal.undo())
+		if len(tx.payloads) > 0 {
+			err = errors.Join(err, m.content.undo())
+		}
+		return err
+	}
+	m.content.end, m.journal.end = contentEnd, journalEnd
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.s.apply(seq, tx.next, tx.ops)
+	return nil
+}
+
+// Get answers a message as this update leaves it so far.
+func (tx *Tx) Get(id ID) (Entry, bool) {
+	if r := tx.record(id); r != nil {
+		return r.Entry, true
+	}
+	return Entry{}, false
+}
+
+// record needs no lock: only an Update changes the state, and this is it.
+func (tx *Tx) record(id ID) *record {
+	if r, ok := tx.entries[id]; ok {
+		return r
+	}
+	return tx.m.s.entries[id]
+}
+
+// Add stores a new message. The ID, Size and SHA256 of e are set here, and Stored if it is zero. Content must stay as it
+// is until Update returns. A UID that was stored before is ErrKnownUID: no message is kept twice.
+func (tx *Tx) Add(e Entry, content []byte) (ID, error) {
+	if tx.done {
+		return 0, ErrTxDone
+	}
+	if e.UID != "" {
+		_, known := tx.uids[e.UID]
+		if _, before := tx.m.s.uids[e.UID]; known || before {
+			return 0, fmt.Errorf("%w: %q", ErrKnownUID, e.UID)
+		}
+	}
+	loc, err := tx.put(content)
+	if err != nil {
+		return 0, err
+	}
+	e.ID = tx.next
+	if e.Stored.IsZero() {
+		e.Stored = tx.m.now()
+	}
+	e.Stored, e.Summary.Date = utc(e.Stored), utc(e.Summary.Date)
+	e.Summary = cloneSummary(e.Summary)
+	e.Delivery = cloneDelivery(e.Delivery)
+	e.Size, e.SHA256 = loc.size, loc.sum
+	tx.next++
+	if e.UID != "" {
+		tx.uids[e.UID] = struct{}{}
+	}
+	r := &record{Entry: e, off: loc.off}
+	tx.add(op{kind: opPut, id: r.ID, rec: r}, r)
+	return r.ID, nil
+}
+
+// Replace gives a message new content under its old number: a draft that is saved again. Stored becomes the present.
+func (tx *Tx) Replace(id ID, s mail.Summary, content []byte) error {
+	old, err := tx.known(id)
+	if err != nil {
+		return err
+	}
+	loc, err := tx.put(content)
+	if err != nil {
+		return err
+	}
+	r := *old
+	r.Summary = cloneSummary(s)
+	r.Summary.Date = utc(s.Date)
+	r.Stored = utc(tx.m.now())
+	r.Size, r.SHA256, r.off = loc.size, loc.sum, loc.off
+	tx.add(op{kind: opPut, id: id, rec: &r}, &r)
+	return nil
+}
+
+// SetFlags sets all flags of a message.
+func (tx *Tx) SetFlags(id ID, f Flags) error {
+	return tx.change(op{kind: opFlags, id: id, flags: f})
+}
+
+// SetFolder moves a message; the folder it was in becomes its Previous. Moving it to where it is changes nothing.
+func (tx *Tx) SetFolder(id ID, f Folder) error {
+	if r, err := tx.known(id); err != nil || r.Folder == f {
+		return err
+	}
+	return tx.change(op{kind: opFolder, id: id, folder: f})
+}
+
+// SetDelivery sets what the outbox knows of a message; nil when it is no longer on its way.
+func (tx *Tx) SetDelivery(id ID, d *Delivery) error {
+	return tx.change(op{kind: opDelivery, id: id, delivery: cloneDelivery(d)})
+}
+
+// Remove takes a message out of the mailbox for good. Its UID stays known.
+func (tx *Tx) Remove(id ID) error { return tx.change(op{kind: opRemove, id: id}) }
+
+// PutBlob stores octets under their SHA-256, which it answers in hex. Octets that are there already are not stored
+// again. Data must stay as it is until Update returns.
+func (tx *Tx) PutBlob(data []byte) (sha string, err error) {
+	if tx.done {
+		return "", ErrTxDone
+	}
+	sum := sha256.Sum256(data)
+	sha = hex.EncodeToString(sum[:])
+	_, before := tx.m.s.blobs[sum]
+	if _, now := tx.blobs[sum]; before || now {
+		return sha, nil
+	}
+	loc, err := tx.put(data)
+	if err != nil {
+		return "", err
+	}
+	tx.blobs[sum] = struct{}{}
+	tx.ops = append(tx.ops, op{kind: opBlob, loc: loc})
+	return sha, nil
+}
+
+// SetMeta sets a value of the mailbox's own; nil removes it.
+func (tx *Tx) SetMeta(key string, value []byte) error {
+	if tx.done {
+		return ErrTxDone
+	}
+	tx.ops = append(tx.ops, op{kind: opMeta, key: key, value: slices.Clone(value), present: value != nil})
+	return nil
+}
+
+// put queues octets for content.log and says where they will be.
+func (tx *Tx) put(p []byte) (location, error) {
+	if int64(len(p)) > tx.m.maxContent {
+		return location{}, fmt.Errorf("%w: content of %d octets, at most %d", ErrTooLarge, len(p), tx.m.maxContent)
+	}
+	loc := location{off: tx.end, size: int64(len(p)), sum: sha256.Sum256(p)}
+	if len(p) > 0 { // a frame has at least one octet; nothing is written for nothing
+		tx.payloads = append(tx.payloads, p)
+		tx.end += frameHeader + loc.size
+	}
+	return loc, nil
+}
+
+func (tx *Tx) known(id ID) (*record, error) {
+	if tx.done {
+		return nil, ErrTxDone
+	}
+	if r := tx.record(id); r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("%w: %d", ErrNoMessage, id)
+}
+
+func (tx *Tx) change(o op) error {
+	r, err := tx.known(o.id)
+	if err != nil {
+		return err
+	}
+	tx.add(o, r.with(&o))
+	return nil
+}
+
+func (tx *Tx) add(o op, r *record) {
+	tx.ops = append(tx.ops, o)
+	tx.entries[o.id] = r
+}
+
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.Unix(t.Unix(), int64(t.Nanosecond())).UTC() // without the monotonic clock, as it will be read back
+}
+
+// cloneSummary copies the slices, which the caller may change later.
+func cloneSummary(s mail.Summary) mail.Summary {
+	s.References = slices.Clone(s.References)
+	for _, l := range [...]*[]mail.Address{&s.From, &s.Sender, &s.ReplyTo, &s.To, &s.Cc, &s.Bcc} {
+		*l = slices.Clone(*l)
+	}
+	return s
+}
+
+func cloneDelivery(d *Delivery) *Delivery {
+	if d == nil {
+		return nil
+	}
+	c := *d
+	c.To, c.Problem, c.NextTry = slices.Clone(d.To), slices.Clone(d.Problem), utc(d.NextTry)
+	return &c
+}
