@@ -1,0 +1,257 @@
+package view
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// App is the state of the whole page. Its methods and those of its parts are called, and its fields read, with the
+// Scheduler's lock held; New, Start and Receive are for the program that composes the page and take the lock themselves.
+type App struct {
+	Session  Session
+	Gateway  api.Gateway
+	Accounts []api.Account // in the order of sign-in
+	Account  api.AccountID // the one shown
+	Route    Route
+
+	List     List
+	Reader   Reader
+	Composer Composer
+	Toasts   Toasts
+	Menu     Menu
+	Settings Settings
+	Voice    Voice
+
+	// Version is the engine's. Update is not nil when a newer version of the page waits to be loaded.
+	Version string
+	Update  func()
+
+	svc      api.Service
+	platform Platform
+	sched    Scheduler
+	ctx      context.Context
+	depth    int    // entries of the history that this page pushed
+	attached int    // counts Attach, so that an answer of a former engine is known
+	back     Route  // the place behind /compose
+}
+
+// New makes the page's state over svc, which may be nil until Attach. Nothing is asked of svc before Start.
+func New(svc api.Service, p Platform, s Scheduler) *App {
+	a := &App{svc: svc, platform: p, sched: s, ctx: context.Background()}
+	a.Session.app, a.List.app, a.Reader.app, a.Composer.app = a, a, a, a
+	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app = a, a, a, a
+	a.Gateway.State = api.Connecting
+	return a
+}
+
+// Start reads the address and the settings and asks the engine for its state. Calls are made under ctx.
+func (a *App) Start(ctx context.Context) {
+	a.sched.Update(func() {
+		a.ctx = ctx
+		a.Settings.load()
+		a.Route = ParseRoute(a.platform.Location())
+		a.Account = a.Route.Account
+		a.Session.Phase = Starting
+		if a.svc != nil {
+			a.loadStatus()
+		}
+		time.AfterFunc(100*time.Millisecond, func() {
+			a.sched.Update(func() { a.Session.Slow = a.Session.Phase == Starting })
+		})
+	})
+}
+
+// Attach takes the engine's new address: the first one, or another tab's engine after this tab's or that tab's engine
+// went away. What is shown stays and everything is asked anew.
+func (a *App) Attach(svc api.Service) {
+	a.svc = svc
+	a.attached++
+	a.List.forgetCalls()
+	a.loadStatus()
+	if a.Reader.Loading {
+		a.Reader.load()
+	}
+	a.Composer.resave()
+}
+
+// Receive takes an event of the engine. Unlike most methods it takes the lock itself.
+func (a *App) Receive(e api.Event) {
+	a.sched.Update(func() { a.handle(e) })
+}
+
+// UpdateReady says that a newer version of the page waits; apply loads it. The user is asked first.
+func (a *App) UpdateReady(apply func()) { a.Update = apply }
+
+// Ready says that what is on the page comes from the store: the account's first rows, or that there is no account.
+func (a *App) Ready() bool {
+	switch a.Session.Phase {
+	case SignedOut:
+		return true
+	case SignedIn:
+		return a.List.Loaded || a.List.Problem != nil
+	}
+	return false
+}
+
+// Current is the account shown, the zero Account when there is none.
+func (a *App) Current() api.Account {
+	for i := range a.Accounts {
+		if a.Accounts[i].ID == a.Account {
+			return a.Accounts[i]
+		}
+	}
+	return api.Account{}
+}
+
+// ask runs call in a goroutine with the engine of now and then done, locked, with its problem or nil. An answer of an
+// engine that was replaced meanwhile comes as CodeCanceled.
+func (a *App) ask(call func(ctx context.Context, svc api.Service) error, done func(p *api.Problem)) {
+	if a.svc == nil {
+		done(&api.Problem{Code: api.CodeInternal, Technical: "the mail engine has not started"})
+		return
+	}
+	svc, ctx := a.svc, a.ctx
+	go func() {
+		err := call(ctx, svc)
+		a.sched.Update(func() { done(problemOf(err)) })
+	}()
+}
+
+func (a *App) loadStatus() {
+	turn := a.attached
+	var st api.Status
+	a.ask(func(ctx context.Context, svc api.Service) (err error) {
+		st, err = svc.Status(ctx)
+		return err
+	}, func(p *api.Problem) {
+		if turn != a.attached {
+			return
+		}
+		if p != nil {
+			a.Session.broken(p)
+			return
+		}
+		a.Version, a.Gateway, a.Accounts = st.Version, st.Gateway, st.Accounts
+		if len(a.Accounts) == 0 {
+			a.Session.signedOut()
+			return
+		}
+		if a.Current().ID == "" {
+			a.Account = a.rememberedAccount()
+		}
+		if a.Session.Phase != SignedIn {
+			a.Session.Phase = SignedIn
+			a.arrive(a.Route)
+			return
+		}
+		a.List.Refresh()
+		a.title()
+	})
+}
+
+func (a *App) rememberedAccount() api.AccountID {
+	kept := api.AccountID(a.platform.Preference("account"))
+	if slices.ContainsFunc(a.Accounts, func(x api.Account) bool { return x.ID == kept }) {
+		return kept
+	}
+	return a.Accounts[0].ID
+}
+
+func (a *App) handle(e api.Event) {
+	switch {
+	case e.Gateway != nil:
+		was := a.Gateway.State
+		a.Gateway = *e.Gateway
+		if was != a.Gateway.State && a.Gateway.State != api.Connecting && a.Session.Phase == SignedIn && was != "" {
+			a.Voice.Say(a.ConnectionWords())
+		}
+	case e.Account != nil:
+		a.accountChanged(*e.Account)
+	case e.Removed != "":
+		a.accountGone(e.Removed)
+	case e.NewMail != nil:
+		a.newMail(*e.NewMail)
+	case e.Outbox != nil:
+		a.outboxChanged(*e.Outbox)
+	}
+}
+
+func (a *App) accountChanged(acc api.Account) {
+	i := slices.IndexFunc(a.Accounts, func(x api.Account) bool { return x.ID == acc.ID })
+	if i < 0 {
+		a.Accounts = append(a.Accounts, acc)
+		if a.Session.Phase == SignedOut && !a.Session.Adding { // another tab signed in
+			a.Account = acc.ID
+			a.Session.arrived()
+		}
+		return
+	}
+	a.Accounts[i] = acc
+	if acc.ID == a.Account {
+		a.List.revised(acc)
+		a.title()
+	}
+}
+
+func (a *App) accountGone(id api.AccountID) {
+	a.Accounts = slices.DeleteFunc(a.Accounts, func(x api.Account) bool { return x.ID == id })
+	if a.Account != id {
+		return
+	}
+	a.Composer.discardView()
+	a.Reader.close()
+	if len(a.Accounts) == 0 {
+		a.Account = ""
+		a.Session.signedOut()
+		return
+	}
+	a.Account = a.Accounts[0].ID
+	a.Go(Route{Folder: api.Inbox})
+}
+
+// newMail announces arrivals: to a screen reader once, and by a notification of the system.
+func (a *App) newMail(n api.NewMail) {
+	if n.Count <= 0 {
+		return
+	}
+	title, body := SenderName(n.First.From), n.First.Subject
+	if body == "" {
+		body = NoSubject
+	}
+	if n.Count == 1 {
+		a.Voice.Say("New message from " + title + ": " + body)
+	} else {
+		a.Voice.Say(Count(n.Count, "new message") + ", the newest from " + title)
+		title = Count(n.Count, "new message")
+	}
+	if a.Settings.Notify {
+		acc, id := n.Account, n.First.ID
+		a.platform.Notify(title, body, func() {
+			a.SwitchAccount(acc)
+			a.Go(Route{Folder: api.Inbox, ID: id})
+		})
+	}
+}
+
+func (a *App) title() {
+	acc := a.Current()
+	unread := 0
+	for _, f := range acc.Folders {
+		if f.ID == api.Inbox {
+			unread = f.Unread
+		}
+	}
+	t := FolderName(a.Route.Folder)
+	if a.Route.Query != "" {
+		t = "Search: " + a.Route.Query
+	}
+	if acc.Email != "" {
+		t += " – " + acc.Email
+	} else {
+		t = "Sign in"
+	}
+	a.platform.SetTitle(t+" – Postern", unread)
+}

@@ -1,0 +1,90 @@
+package view
+
+import (
+	"context"
+	"slices"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// Attach adds a file to the message being written; the engine keeps its bytes.
+func (c *Composer) Attach(name, mediaType string, data []byte) {
+	if !c.Open {
+		return
+	}
+	if mediaType == "" {
+		mediaType = "application/octet-stream"
+	}
+	c.serials++
+	x := Attachment{DraftAttachment: api.DraftAttachment{Name: name, Type: mediaType, Size: int64(len(data))}, serial: c.serials, Uploading: true}
+	if len(data) > largestFile {
+		x.Uploading = false
+		x.Problem = &api.Problem{Code: api.CodeTooLarge, Detail: Size(largestFile)}
+		c.Attachments = append(c.Attachments, x)
+		c.app.Voice.Cry(name + " is too large")
+		return
+	}
+	c.Attachments = append(c.Attachments, x)
+	c.Wrong.Attachments = ""
+	serial, message := x.serial, c.Serial
+	up := api.Upload{Account: c.draft.Account, Name: name, Type: mediaType}
+	var kept api.DraftAttachment
+	c.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+		kept, err = svc.Upload(ctx, up, data)
+		return err
+	}, func(p *api.Problem) {
+		i := slices.IndexFunc(c.Attachments, func(x Attachment) bool { return x.serial == serial })
+		if message != c.Serial || i < 0 {
+			return
+		}
+		list := slices.Clone(c.Attachments)
+		list[i].Uploading, list[i].Problem = false, p
+		if p == nil {
+			list[i].DraftAttachment = kept
+		}
+		c.Attachments = list
+		c.touched()
+	})
+}
+
+// Unattach takes a file away again.
+func (c *Composer) Unattach(i int) {
+	if i < 0 || i >= len(c.Attachments) {
+		return
+	}
+	c.Attachments = slices.Delete(slices.Clone(c.Attachments), i, i+1)
+	c.app.platform.Focus(`[data-testid="compose-attach"]`)
+	c.touched()
+}
+
+// AttachedSize is what all files are together.
+func (c *Composer) AttachedSize() (n int64) {
+	for _, x := range c.Attachments {
+		n += x.Size
+	}
+	return n
+}
+
+// takeAttachments carries the files of a message that is forwarded.
+func (c *Composer) takeAttachments(ref api.MessageRef) {
+	message := c.Serial
+	var files []api.DraftAttachment
+	c.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+		files, err = svc.Forwardable(ctx, ref)
+		return err
+	}, func(p *api.Problem) {
+		if message != c.Serial {
+			return
+		}
+		if p != nil {
+			c.Problem = p
+			return
+		}
+		list := slices.DeleteFunc(slices.Clone(c.Attachments), func(x Attachment) bool { return x.Uploading && x.serial == 0 })
+		for _, f := range files {
+			list = append(list, Attachment{DraftAttachment: f})
+		}
+		c.Attachments = list
+		c.saved = c.print()
+	})
+}

@@ -1,0 +1,92 @@
+package view
+
+import (
+	"context"
+	"errors"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// Words are a problem in a person's language: what happened, what it means, what to do. Technical is for the fold.
+type Words struct {
+	Title     string
+	Means     string
+	Do        string
+	Technical string
+	Waits     bool // it mends itself in time: amber, not red
+}
+
+// words holds what is said for each code. %s in Title or Means is the problem's Detail; the sentence without one follows
+// it for when there is no Detail.
+var words = map[api.Code]struct {
+	title, means, meansBare, do string
+	waits                       bool
+}{
+	api.CodeGatewayOffline:    {"You are offline", "", "Postern's gateway cannot be reached. Your mail is here to read and write; what you send waits in the Outbox.", "Nothing: it is tried again by itself.", true},
+	api.CodeGatewayRefused:    {"The gateway refused this page", "It said: %s.", "The page and the gateway do not fit together, or there are too many connections.", "Reload the page. If it stays like this, ask whoever runs the gateway.", false},
+	api.CodeTargetRefused:     {"The gateway does not allow this mail server", "It does not connect to %s.", "The gateway does not connect to this server.", "Check the address, or ask whoever runs the gateway to allow the server.", false},
+	api.CodeServerUnreachable: {"The mail server cannot be reached", "%s does not answer, or does not exist.", "It does not answer, or does not exist.", "Check the address. If it is right, the server may be down: try again later.", true},
+	api.CodeServerTimeout:     {"The mail server is not answering", "%s stopped in the middle.", "It stopped in the middle. Everything fetched so far is kept.", "Try again in a while.", true},
+	api.CodeServerClosed:      {"The mail server hung up", "%s closed the connection in the middle.", "It closed the connection in the middle. Everything fetched so far is kept.", "Try again.", true},
+	api.CodeServerProtocol:    {"The mail server said something odd", "What answers at %s does not seem to be a mail server.", "What answers there does not seem to be a mail server.", "Check the server's name and port.", false},
+	api.CodeServerRefused:     {"The mail server said no", "It said: %s", "It gave no reason.", "Its words may say what to do; if not, ask whoever runs it.", false},
+	api.CodeWrongPassword:     {"The password was not accepted", "The mail server does not know %s with this password.", "The mail server does not accept this address with this password.", "Check both for typing errors. Some providers want an app password here.", false},
+	api.CodeMaildropLocked:    {"The mailbox is in use", "", "Another program has this mailbox open at the moment, and POP3 lets only one in.", "Nothing: it is tried again by itself. It helps to close the other program.", true},
+	api.CodeCertificate:       {"The server could not prove who it is", "The certificate of %s does not verify, so nothing was sent to it.", "Its certificate does not verify, so nothing was sent to it.", "Ask whoever runs the server. Do not go on in a network that you do not trust.", false},
+	api.CodePasswordNeeded:    {"The password is needed again", "It was not kept on this device for %s. Your mail is here to read.", "It was not kept on this device. Your mail is here to read.", "Sign in again to fetch and send.", true},
+	api.CodeRecipientRefused:  {"An address was refused", "The mail server does not deliver to %s.", "The mail server does not deliver to a recipient.", "Check the address, then send again.", false},
+	api.CodeMessageRefused:    {"The message was refused", "The mail server said: %s", "The mail server did not take it.", "Its words say why; change the message and send it again.", false},
+	api.CodeTooLarge:          {"That is too large", "The limit is %s.", "It is over a limit of size.", "Send a smaller file, or a link to it.", false},
+	api.CodeStorage:           {"This device could not write", "Writing failed: %s.", "The browser's storage failed, so nothing was changed.", "Reload the page. If it stays like this, check the disk.", false},
+	api.CodeStorageFull:       {"This device is full", "There is no room for more mail here.", "There is no room for more mail here. Everything stored is kept.", "Free some space on this device, then try again.", false},
+	api.CodeNoSuchMessage:     {"The message is not here any more", "", "It was moved or deleted, maybe in another tab.", "Go back to the list.", false},
+	api.CodeBadRequest:        {"That did not work", "%s.", "The request made no sense to the mail engine.", "Try it another way.", false},
+	api.CodeCanceled:          {"It was canceled", "", "It ended before it was done.", "Try again.", true},
+	api.CodeInternal:          {"Something broke", "", "This is a fault of Postern, not yours. Your mail is safe.", "Reload the page. If it comes back, report it with the details below.", false},
+}
+
+// WordsFor puts a problem into words.
+func WordsFor(p *api.Problem) Words {
+	w, ok := words[p.Code]
+	if !ok {
+		w = words[api.CodeInternal]
+	}
+	out := Words{Title: w.title, Means: w.meansBare, Do: w.do, Technical: p.Technical, Waits: w.waits}
+	if p.Detail != "" && w.means != "" {
+		out.Means = fill(w.means, p.Detail)
+	}
+	if p.Technical == "" {
+		out.Technical = p.Error()
+	} else {
+		out.Technical = string(p.Code) + ": " + p.Technical
+	}
+	return out
+}
+
+// fill puts detail where pattern has %s, with no second full stop at the end.
+func fill(pattern, detail string) string {
+	for i := 0; i+1 < len(pattern); i++ {
+		if pattern[i] == '%' && pattern[i+1] == 's' {
+			tail := pattern[i+2:]
+			if n := len(detail); n > 0 && tail == "." && (detail[n-1] == '.' || detail[n-1] == '!' || detail[n-1] == '?') {
+				tail = ""
+			}
+			return pattern[:i] + detail + tail
+		}
+	}
+	return pattern
+}
+
+// problemOf is the problem of a call: nil for nil, and what it is for anything that is not an *api.Problem.
+func problemOf(err error) *api.Problem {
+	var p *api.Problem
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, context.Canceled):
+		return &api.Problem{Code: api.CodeCanceled, Technical: err.Error()}
+	}
+	return &api.Problem{Code: api.CodeInternal, Technical: err.Error()}
+}

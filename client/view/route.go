@@ -1,0 +1,174 @@
+package view
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// Route is a place of the page, as its address names it:
+//
+//	/inbox                  a folder
+//	/inbox/12               a message in it, with the list beside it
+//	/drafts/12              a draft, in the composer
+//	/search?q=tea&in=sent   a search in a folder (the inbox without in), and /search/12?q=tea a message found
+//	/compose                a new message
+//	/accounts               folders, accounts and state, where one pane is shown at a time
+//
+// With ?account=ID the place is another account's than the first.
+type Route struct {
+	Account api.AccountID
+	Folder  api.FolderID
+	ID      api.MessageID // 0: none is open
+	Query   string
+	Search  bool // the search's own address, also while Query is empty
+	Page    Page
+}
+
+// Page says which pane the place is about.
+type Page string
+
+// The panes.
+const (
+	PageList     Page = "list"
+	PageReader   Page = "reader"
+	PageComposer Page = "composer"
+	PageAccounts Page = "accounts"
+)
+
+// ParseRoute reads an address; one that means nothing is the inbox.
+func ParseRoute(location string) Route {
+	if i := strings.IndexByte(location, '#'); i >= 0 {
+		location = location[:i]
+	}
+	path, query, _ := strings.Cut(location, "?")
+	r := Route{Folder: api.Inbox, Page: PageList}
+	in := api.Inbox
+	for pair := range strings.SplitSeq(query, "&") {
+		k, v, _ := strings.Cut(pair, "=")
+		v = unescape(v)
+		switch k {
+		case "q":
+			r.Query = v
+		case "in":
+			if isFolder(api.FolderID(v)) {
+				in = api.FolderID(v)
+			}
+		case "account":
+			r.Account = api.AccountID(v)
+		}
+	}
+	head, tail, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	switch {
+	case head == "compose":
+		r.Page, r.Query = PageComposer, ""
+		return r
+	case head == "accounts":
+		r.Page, r.Query = PageAccounts, ""
+		return r
+	case head == "search":
+		r.Search, r.Folder = true, in
+	case isFolder(api.FolderID(head)):
+		r.Folder, r.Query = api.FolderID(head), ""
+	default:
+		r.Query = ""
+		return r
+	}
+	if id, err := strconv.ParseUint(tail, 10, 53); err == nil && id > 0 {
+		r.ID, r.Page = api.MessageID(id), PageReader
+	}
+	return r
+}
+
+// String is the address of the place.
+func (r Route) String() string {
+	var b strings.Builder
+	sep := byte('?')
+	arg := func(k, v string) {
+		b.WriteByte(sep)
+		b.WriteString(k + "=" + escape(v))
+		sep = '&'
+	}
+	switch {
+	case r.Page == PageComposer:
+		b.WriteString("/compose")
+	case r.Page == PageAccounts:
+		b.WriteString("/accounts")
+	case r.Search:
+		b.WriteString("/search")
+	default:
+		b.WriteString("/" + string(r.Folder))
+	}
+	if r.ID != 0 && r.Page != PageComposer && r.Page != PageAccounts {
+		b.WriteString("/" + strconv.FormatUint(uint64(r.ID), 10))
+	}
+	if r.Search && r.Page != PageComposer && r.Page != PageAccounts {
+		arg("q", r.Query)
+		if r.Folder != api.Inbox {
+			arg("in", string(r.Folder))
+		}
+	}
+	if r.Account != "" {
+		arg("account", string(r.Account))
+	}
+	return b.String()
+}
+
+// place is what the list shows at the route: two routes of one place differ in the open message alone.
+func (r Route) place() Route {
+	return Route{Account: r.Account, Folder: r.Folder, Query: r.Query, Search: r.Search, Page: PageList}
+}
+
+func isFolder(f api.FolderID) bool {
+	for _, x := range api.Folders {
+		if x == f {
+			return true
+		}
+	}
+	return f == Archive || f == Junk
+}
+
+// escape percent-encodes all but the unreserved characters of RFC 3986 section 2.3, and @ and : which a query may hold.
+func escape(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~@:", c) >= 0:
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// unescape undoes escape, and reads + as a space; what is no percent-encoding stays as it is.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '+':
+			b.WriteByte(' ')
+		case s[i] == '%' && i+2 < len(s) && unhex(s[i+1]) >= 0 && unhex(s[i+2]) >= 0:
+			b.WriteByte(byte(unhex(s[i+1])<<4 | unhex(s[i+2])))
+			i += 2
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}

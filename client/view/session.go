@@ -1,0 +1,180 @@
+package view
+
+import (
+	"context"
+	"strings"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// Phase is how far the page has come.
+type Phase int
+
+// The phases.
+const (
+	Starting  Phase = iota // the engine has not answered yet
+	SignedOut              // no account: the sign-in form
+	SignedIn               // the mail
+)
+
+// Session is signing in and out.
+type Session struct {
+	Phase Phase
+	Slow  bool // Starting has taken over 100 ms: show the skeleton
+
+	Email, Password string
+	Keep            bool // keep the password on this device
+	Busy            bool // the server is being asked
+	Problem         *api.Problem
+	Adding          bool // the form is shown for one more account, or for a password that is missing
+
+	app     *App
+	attempt int
+}
+
+// Shown says whether the sign-in form is what the page shows.
+func (s *Session) Shown() bool { return s.Phase == SignedOut || s.Phase == SignedIn && s.Adding }
+
+// Submit signs in with what stands in the form.
+func (s *Session) Submit() {
+	s.Email = strings.TrimSpace(s.Email)
+	switch {
+	case s.Busy:
+		return
+	case s.Email == "":
+		s.refuse(`[data-testid="signin-email"]`, "Enter the address of your mailbox")
+		return
+	case !ValidAddress(s.Email):
+		s.refuse(`[data-testid="signin-email"]`, "“"+s.Email+"” is not an e-mail address")
+		return
+	case s.Password == "":
+		s.refuse(`[data-testid="signin-password"]`, "Enter the password")
+		return
+	}
+	s.Busy, s.Problem = true, nil
+	s.attempt++
+	turn := s.attempt
+	var acc api.Account
+	r := api.SignIn{Email: s.Email, Password: s.Password, Keep: s.Keep}
+	s.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+		acc, err = svc.SignIn(ctx, r)
+		return err
+	}, func(p *api.Problem) {
+		if turn != s.attempt {
+			return
+		}
+		s.Busy = false
+		if p != nil {
+			s.Problem = p
+			s.app.Voice.Cry(WordsFor(p).Title)
+			if p.Code == api.CodeWrongPassword {
+				s.app.platform.Focus(`[data-testid="signin-password"]`)
+			}
+			return
+		}
+		s.Password = ""
+		s.app.accountChanged(acc)
+		s.app.Account = acc.ID
+		s.app.platform.SetPreference("account", string(acc.ID))
+		s.arrived()
+	})
+}
+
+// Demo signs in as one of the demo accounts.
+func (s *Session) Demo(d api.DemoAccount) {
+	if s.Busy {
+		return
+	}
+	s.Email, s.Password, s.Keep = d.Email, d.Password, true
+	s.Submit()
+}
+
+// refuse says what is missing in the form itself.
+func (s *Session) refuse(field, why string) {
+	s.Problem = &api.Problem{Code: badForm, Detail: why}
+	s.app.Voice.Cry(why)
+	s.app.platform.Focus(field)
+}
+
+// badForm is a problem of the form that the engine was not asked about.
+const badForm api.Code = "form"
+
+// ErrorWords is what the form says about the last attempt.
+func (s *Session) ErrorWords() Words {
+	if s.Problem == nil {
+		return Words{}
+	}
+	if s.Problem.Code == badForm {
+		return Words{Title: s.Problem.Detail + "."}
+	}
+	return WordsFor(s.Problem)
+}
+
+// Add shows the form for one more account; AddPassword for the present one's password.
+func (s *Session) Add() { s.form("") }
+
+// AddPassword shows the form with the present account's address.
+func (s *Session) AddPassword() { s.form(s.app.Current().Email) }
+
+func (s *Session) form(email string) {
+	s.app.Menu.Close()
+	s.Adding, s.Problem, s.Password, s.Email = true, nil, "", email
+	if email != "" {
+		s.app.platform.Focus(`[data-testid="signin-password"]`)
+	} else {
+		s.app.platform.Focus(`[data-testid="signin-email"]`)
+	}
+}
+
+// Cancel leaves the form for the mail.
+func (s *Session) Cancel() {
+	s.attempt++
+	s.Adding, s.Busy, s.Problem, s.Password = false, false, nil, ""
+	s.app.List.focusCursor()
+}
+
+// SignOut forgets the present account's password; with erase the mail on this device too.
+func (s *Session) SignOut(erase bool) {
+	a := s.app
+	id := a.Account
+	a.Menu.Close()
+	if a.Composer.Open {
+		a.Composer.Close()
+	}
+	a.ask(func(ctx context.Context, svc api.Service) error {
+		return svc.SignOut(ctx, api.SignOut{Account: id, Erase: erase})
+	}, func(p *api.Problem) {
+		if p != nil {
+			a.Toasts.Trouble("Signing out did not work", p)
+			return
+		}
+		a.accountGone(id)
+	})
+}
+
+func (s *Session) arrived() {
+	a := s.app
+	s.Phase, s.Adding, s.Busy, s.Problem = SignedIn, false, false, nil
+	r := a.Route
+	if r.Page == "" || r.Page == PageAccounts {
+		r = Route{Folder: api.Inbox, Page: PageList}
+	}
+	a.List.place, a.List.rows = Route{}, nil
+	r.Account = ""
+	a.swap(r)
+	a.List.focusCursor()
+}
+
+func (s *Session) signedOut() {
+	s.Phase, s.Busy, s.Adding = SignedOut, false, false
+	s.app.Reader.close()
+	s.app.List.place, s.app.List.rows, s.app.List.Loaded = Route{}, nil, false
+	s.app.title()
+	s.app.platform.Focus(`[data-testid="signin-email"]`)
+}
+
+// broken says that the engine itself does not answer.
+func (s *Session) broken(p *api.Problem) {
+	s.Slow, s.Problem = true, p
+	s.app.Voice.Cry(WordsFor(p).Title)
+}

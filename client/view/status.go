@@ -1,0 +1,166 @@
+package view
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// ConnectionWords says how the page stands with the gateway.
+func (a *App) ConnectionWords() string {
+	switch a.Gateway.State {
+	case api.Online:
+		return "Online"
+	case api.Offline:
+		return "Offline"
+	}
+	return "Connecting…"
+}
+
+// ConnectionDetail says more, for the tip: when the next attempt is made, and why the last one failed.
+func (a *App) ConnectionDetail() string {
+	g := a.Gateway
+	switch {
+	case g.State == api.Online:
+		return "Connected to the gateway."
+	case g.State != api.Offline:
+		return "Connecting to the gateway."
+	}
+	s := "Your mail is here to read and write; what you send waits in the Outbox."
+	if !g.RetryAt.IsZero() {
+		s += " Next attempt at " + Clock(a.platform.Local(g.RetryAt)) + "."
+	}
+	return s
+}
+
+// SyncWords says what fetching is doing, and Progress how far it is: 0 to 1, or -1 when that is not known.
+func (a *App) SyncWords() (text string, progress float64) {
+	acc := a.Current()
+	s := acc.Sync
+	switch {
+	case s.State == api.Syncing && s.Total > 0:
+		return "Fetching " + Number(s.Done) + " of " + Number(s.Total), float64(s.Done) / float64(s.Total)
+	case s.State == api.Syncing:
+		return "Checking for mail…", -1
+	case s.State == api.SyncError && s.Problem != nil:
+		return WordsFor(s.Problem).Title, -1
+	case s.State == api.SyncError:
+		return "Mail could not be fetched", -1
+	case s.Last.IsZero():
+		return "Not checked yet", -1
+	}
+	last, now := a.platform.Local(s.Last), a.platform.Now()
+	switch d := now.Sub(last); {
+	case d.Seconds() < 60:
+		return "Up to date", -1
+	case sameDay(last, now):
+		return "Checked at " + Clock(last), -1
+	}
+	return "Checked " + ListDate(last, now), -1
+}
+
+// Banner is the one problem that the whole page should know of: nil when there is none. A gateway that is away is no
+// banner but the quiet chip of the status line.
+func (a *App) Banner() *api.Problem {
+	if a.Gateway.State == api.Offline && a.Gateway.Problem != nil && a.Gateway.Problem.Code == api.CodeGatewayRefused {
+		return a.Gateway.Problem
+	}
+	acc := a.Current()
+	if acc.ID == "" {
+		return nil
+	}
+	if !acc.HasPassword {
+		return &api.Problem{Code: api.CodePasswordNeeded, Detail: acc.Email}
+	}
+	if acc.Sync.State == api.SyncError && acc.Sync.Problem != nil {
+		switch p := acc.Sync.Problem; p.Code {
+		case api.CodeGatewayOffline, api.CodeCanceled:
+		default:
+			return p
+		}
+	}
+	return nil
+}
+
+// SyncNow fetches new mail now, of the account shown.
+func (a *App) SyncNow() {
+	id := a.Account
+	if a.Gateway.State == api.Offline {
+		a.Reconnect()
+	}
+	for i := range a.Accounts { // the effect at once; the engine's event follows
+		if a.Accounts[i].ID == id && a.Gateway.State == api.Online && a.Accounts[i].HasPassword && a.Accounts[i].Sync.State != api.Syncing {
+			a.Accounts[i].Sync = api.Sync{State: api.Syncing, Last: a.Accounts[i].Sync.Last}
+		}
+	}
+	a.ask(func(ctx context.Context, svc api.Service) error { return svc.SyncNow(ctx, id) }, func(p *api.Problem) {
+		if p == nil {
+			return
+		}
+		for i := range a.Accounts {
+			if a.Accounts[i].ID == id && a.Accounts[i].Sync.State == api.Syncing {
+				a.Accounts[i].Sync.State, a.Accounts[i].Sync.Problem = api.SyncError, p
+			}
+		}
+		if p.Code != api.CodeGatewayOffline {
+			a.Toasts.Trouble("Mail could not be fetched", p)
+		}
+	})
+}
+
+// Reconnect tries the gateway now.
+func (a *App) Reconnect() {
+	if a.Gateway.State == api.Offline {
+		a.Gateway.State = api.Connecting
+	}
+	a.ask(func(ctx context.Context, svc api.Service) error { return svc.Reconnect(ctx) }, func(*api.Problem) {})
+}
+
+// FolderName is a folder's name for people.
+func FolderName(f api.FolderID) string {
+	switch f {
+	case api.Inbox:
+		return "Inbox"
+	case api.Drafts:
+		return "Drafts"
+	case api.Outbox:
+		return "Outbox"
+	case api.Sent:
+		return "Sent"
+	case api.Trash:
+		return "Trash"
+	case Archive:
+		return "Archive"
+	case Junk:
+		return "Junk"
+	}
+	return string(f)
+}
+
+// FolderCount is the number beside a folder's name: unread mail in the inbox, waiting mail in the outbox, drafts.
+func FolderCount(f api.Folder) int {
+	switch f.ID {
+	case api.Drafts, api.Outbox:
+		return f.Total
+	case api.Sent, api.Trash:
+		return 0
+	}
+	return f.Unread
+}
+
+// FolderLabel is a folder's name with its count, for a screen reader.
+func FolderLabel(f api.Folder) string {
+	n := FolderCount(f)
+	switch {
+	case n == 0:
+		return FolderName(f.ID)
+	case f.ID == api.Outbox:
+		return FolderName(f.ID) + ", " + Number(n) + " waiting"
+	case f.ID == api.Drafts:
+		return FolderName(f.ID) + ", " + Number(n)
+	}
+	return FolderName(f.ID) + ", " + Number(n) + " unread"
+}
+
+func idText(id api.MessageID) string { return strconv.FormatUint(uint64(id), 10) }
