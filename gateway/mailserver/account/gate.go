@@ -144,7 +144,7 @@ func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password
 	}
 	mark := g.mark(email, phc, password)
 	if ok && g.remembers(mark) {
-		g.forgive(remote, email)
+		g.forgive(email)
 		return rec.Account, nil
 	}
 	right, err := g.verify(ctx, phc, password)
@@ -153,7 +153,7 @@ func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password
 	}
 	if ok && right {
 		g.remember(mark)
-		g.forgive(remote, email)
+		g.forgive(email)
 		return rec.Account, nil
 	}
 	g.delay(ctx, remote, email)
@@ -225,7 +225,7 @@ func place(remote net.Addr, email string) string {
 	}
 	ap, err := netip.ParseAddrPort(host)
 	if err != nil || ap.Addr().IsLoopback() {
-		return "account " + email
+		return account(email)
 	}
 	ip := ap.Addr().Unmap().WithZone("")
 	if ip.Is6() {
@@ -236,11 +236,16 @@ func place(remote net.Addr, email string) string {
 	return ip.String()
 }
 
-func (g *Gate) forgive(remote net.Addr, email string) {
+// forgive forgets the typing errors of a user who got it right. A network
+// address is not forgiven, or whoever has one account could go on guessing at
+// the others' by logging in between.
+func (g *Gate) forgive(email string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.failures, place(remote, email))
+	delete(g.failures, account(email))
 }
+
+func account(email string) string { return "account " + email }
 
 // delay counts a failure and sleeps for it, outside of the slots.
 func (g *Gate) delay(ctx context.Context, remote net.Addr, email string) {

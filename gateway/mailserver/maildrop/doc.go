@@ -1,0 +1,20 @@
+// Package maildrop keeps mail on the disk: what waits in the users' maildrops
+// (RFC 1939 §3) and what waits in the queue for other servers.
+//
+// A message's content is a file that never changes after it is written; an
+// index in SQLite says whose it is. One content can be in many maildrops and
+// in the queue at once; its file goes when the last row that names it is gone.
+//
+//	index.db                     accounts, contents, messages, queue
+//	tmp/                         contents being received
+//	content/0000/000000000001.eml
+//	unclaimed/                   what start-up found and did not dare to delete
+//
+// Deliver returns only when the content, the folder entry and the index row
+// are on the disk, in that order, so that a crash leaves a message wholly
+// there or wholly not. Deliveries that arrive together share one flush of the
+// folder and one of the index (group commit).
+//
+// A message's unique-id (RFC 1939 §7) is given once and never again: not after
+// a deletion, a restart, or the restoring of an older copy of the folder.
+package maildrop

@@ -1,0 +1,225 @@
+package maildrop
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+var (
+	// ErrTooLarge says that a content has more octets than the store takes.
+	ErrTooLarge = errors.New("maildrop: message too large")
+	// ErrNoAccount says that an address has no maildrop here.
+	ErrNoAccount = errors.New("maildrop: no such account")
+)
+
+// Envelope says where a content goes. An address occurs once, in canonical
+// form.
+type Envelope struct {
+	From   string   // reverse-path, "" for the null sender
+	Local  []string // those with a maildrop here
+	Remote []string // those for the queue
+	UTF8   bool     // the envelope or the header needs SMTPUTF8 (RFC 6531)
+	// Trace is put before the content in each maildrop and not in the queue:
+	// the Return-Path that final delivery adds (RFC 5321 §4.4). Whole lines.
+	Trace string
+}
+
+// Incoming is a content being received. It is either delivered or discarded.
+type Incoming struct {
+	store  *Store
+	id     int64
+	path   string // in tmp, "" when it is no longer there
+	file   file
+	buf    []byte
+	size   int64
+	digest hash.Hash
+	err    error // sticky
+}
+
+// writeSize gathers small writes. A text message is one write; sessions that
+// only wait hold no buffer.
+const writeSize = 32 << 10
+
+// Create begins a content.
+func (s *Store) Create() (*Incoming, error) {
+	select {
+	case <-s.closing:
+		return nil, ErrClosed
+	default:
+	}
+	in := &Incoming{store: s, id: s.nextContent.Add(1), digest: sha256.New()}
+	in.path = filepath.Join(s.dir, "tmp", contentName(in.id))
+	f, err := s.disk.Create(in.path)
+	if err != nil {
+		return nil, err
+	}
+	in.file = f
+	return in, nil
+}
+
+// Size is how many octets were written.
+func (in *Incoming) Size() int64 { return in.size }
+
+// Write appends to the content. After an error, which may be ErrTooLarge, every
+// further call and Deliver fail with it.
+func (in *Incoming) Write(p []byte) (int, error) {
+	if in.err != nil {
+		return 0, in.err
+	}
+	if limit := in.store.opts.MessageSize; limit > 0 && in.size+int64(len(p)) > limit {
+		in.err = ErrTooLarge
+		return 0, in.err
+	}
+	in.size += int64(len(p))
+	in.digest.Write(p)
+	in.buf = append(in.buf, p...)
+	if len(in.buf) >= writeSize {
+		in.flush()
+	}
+	return len(p), in.err
+}
+
+func (in *Incoming) flush() {
+	if in.err == nil && len(in.buf) > 0 {
+		_, in.err = in.file.Write(in.buf)
+		in.buf = in.buf[:0]
+	}
+}
+
+// Discard removes a content that was not delivered. It does nothing after
+// Deliver, so that it can be deferred.
+func (in *Incoming) Discard() {
+	if in.file != nil {
+		in.file.Close()
+		in.file = nil
+	}
+	if in.path != "" {
+		in.store.disk.Remove(in.path)
+		in.path = ""
+	}
+	if in.err == nil {
+		in.err = os.ErrClosed
+	}
+}
+
+// Deliver puts the content into the maildrops and the queue that the envelope
+// names: into all of them, durably, or, when it returns an error, into none
+// that the caller could know of. It can be called once.
+func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
+	defer in.Discard()
+	if in.flush(); in.err != nil {
+		return in.err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(env.Local)+len(env.Remote) == 0 {
+		return errors.New("maildrop: an envelope without recipients")
+	}
+	s := in.store
+	if err := in.place(); err != nil {
+		return err
+	}
+	sum := in.digest.Sum(nil)
+	now := s.micros()
+	var accounts []int64
+	err := s.submit(s.shardDir(in.id), func(ctx context.Context, tx *sql.Tx) (err error) {
+		accounts, err = in.index(ctx, tx, env, sum, now)
+		return err
+	})
+	if err != nil {
+		s.withdraw(in.id)
+		return err
+	}
+	for _, account := range accounts {
+		s.notify(account)
+	}
+	return nil
+}
+
+// place flushes the content and gives it its name. The folder's entry is
+// flushed by the committer, once for all that arrive together.
+func (in *Incoming) place() error {
+	s := in.store
+	err := in.file.Sync()
+	if cerr := in.file.Close(); err == nil {
+		err = cerr
+	}
+	in.file = nil
+	if err != nil {
+		return err
+	}
+	shard := s.shardDir(in.id)
+	if _, ok := s.shards.Load(shard); !ok {
+		if err := s.disk.Mkdir(shard); err != nil {
+			return err
+		}
+		if err := s.disk.SyncDir(filepath.Dir(shard)); err != nil {
+			return err
+		}
+		s.shards.Store(shard, struct{}{})
+	}
+	if err := s.disk.Rename(in.path, s.contentPath(in.id)); err != nil {
+		return err
+	}
+	in.path = ""
+	return nil
+}
+
+func (in *Incoming) index(ctx context.Context, tx *sql.Tx, env Envelope, sum []byte, now int64) (accounts []int64, err error) {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO contents (id, size, sha256, received) VALUES (?, ?, ?, ?)", in.id, in.size, sum, now); err != nil {
+		return nil, err
+	}
+	for _, email := range env.Local {
+		var account int64
+		err := tx.QueryRowContext(ctx, `INSERT INTO messages (account, content, uid, trace)
+			SELECT id, ?, ?, ? FROM accounts WHERE email = ? RETURNING account`, in.id, newUID(in.id), env.Trace, email).Scan(&account)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("%w: %s", ErrNoAccount, email)
+		}
+		if err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, account)
+	}
+	for _, recipient := range env.Remote {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO queue (content, sender, recipient, utf8, state, next_try, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			in.id, env.From, recipient, env.UTF8, Waiting, now, now); err != nil {
+			return nil, err
+		}
+	}
+	return accounts, nil
+}
+
+// withdraw removes a content whose rows were not committed. A commit that
+// failed may yet be on the disk, so the index is asked; and if it cannot
+// answer, the file stays for the next Open to judge.
+func (s *Store) withdraw(id int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var there bool
+	if err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM contents WHERE id = ?)", id).Scan(&there); err == nil && !there {
+		s.disk.Remove(s.contentPath(id))
+	}
+}
+
+// newUID makes a unique-id: 26 characters of those that RFC 1939 §7 allows.
+// Half of it grows with time, which keeps the index compact; half is random,
+// so that a content id that comes again (an older copy of the folder was
+// restored) does not make a client take a new message for one it has.
+func newUID(content int64) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(content))
+	rand.Read(b[8:])
+	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:])
+}

@@ -1,0 +1,105 @@
+package maildrop
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	_ "modernc.org/sqlite"
+)
+
+// ErrNewer says that the index was written by a later version of this program.
+var ErrNewer = errors.New("maildrop: the index is of a newer version of Postern; use that one")
+
+// migrations bring an index from one version to the next; SQLite's
+// user_version counts those that were run. Never change one that was released.
+var migrations = []string{
+	`CREATE TABLE accounts (
+		id      INTEGER PRIMARY KEY,
+		email   TEXT NOT NULL UNIQUE, -- in canonical form
+		name    TEXT NOT NULL,
+		hash    TEXT NOT NULL,        -- argon2id, PHC string
+		created INTEGER NOT NULL      -- microseconds since 1970, as all times here
+	) STRICT;
+
+	CREATE TABLE contents (           -- one row for each file in content/
+		id       INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice; the file's name
+		size     INTEGER NOT NULL,
+		sha256   BLOB NOT NULL,
+		received INTEGER NOT NULL,
+		missing  INTEGER NOT NULL DEFAULT 0 -- 1: start-up did not find the file
+	) STRICT;
+
+	CREATE TABLE messages (           -- what is in the maildrops
+		id      INTEGER PRIMARY KEY AUTOINCREMENT, -- grows with time: the order of the scan listing
+		account INTEGER NOT NULL REFERENCES accounts(id),
+		content INTEGER NOT NULL REFERENCES contents(id),
+		uid     TEXT NOT NULL,
+		trace   TEXT NOT NULL,        -- header lines of the final delivery, such as Return-Path
+		UNIQUE (account, uid)
+	) STRICT;
+	CREATE INDEX messages_content ON messages(content);
+
+	CREATE TABLE queue (              -- what is for other servers, a row for each recipient
+		id        INTEGER PRIMARY KEY AUTOINCREMENT,
+		content   INTEGER NOT NULL REFERENCES contents(id),
+		sender    TEXT NOT NULL,      -- reverse-path, "" is the null sender
+		recipient TEXT NOT NULL,
+		utf8      INTEGER NOT NULL,   -- SMTPUTF8 was asked for
+		state     TEXT NOT NULL,
+		attempts  INTEGER NOT NULL DEFAULT 0,
+		next_try  INTEGER NOT NULL,
+		created   INTEGER NOT NULL,
+		problem   TEXT NOT NULL DEFAULT ''
+	) STRICT;
+	CREATE INDEX queue_content ON queue(content);
+	CREATE INDEX queue_due ON queue(state, next_try);`,
+}
+
+// openIndex opens the index with n connections. Every commit of a writer is
+// flushed to the disk (synchronous=FULL; NORMAL would flush at checkpoints
+// only, and lose acknowledged mail).
+func openIndex(dir string, n int, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"_txlock": {"immediate"}}
+	for _, p := range append(pragmas, "busy_timeout(10000)", "foreign_keys(1)") {
+		q.Add("_pragma", p)
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(filepath.Join(dir, "index.db")), RawQuery: q.Encode()}
+	db, err := sql.Open("sqlite", u.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	var version int
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(migrations) {
+		return ErrNewer
+	}
+	for ; version < len(migrations); version++ {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if _, err = tx.ExecContext(ctx, migrations[version]); err == nil {
+			_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version+1))
+		}
+		if err != nil {
+			tx.Rollback()
+			return fmt.Errorf("migration %d: %w", version+1, err)
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

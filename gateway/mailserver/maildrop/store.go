@@ -1,0 +1,154 @@
+package maildrop
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	// ErrClosed says that the store is closed.
+	ErrClosed = errors.New("maildrop: closed")
+	// ErrIndexMissing says that there are messages but no index that names them.
+	ErrIndexMissing = errors.New("maildrop: there are message files but no index.db; restore it, or move the content folder away")
+)
+
+// Options of a Store; nil and zero values are the defaults.
+type Options struct {
+	// MessageSize is the most octets of one content. Default: 50 MB. -1: none.
+	MessageSize int64
+	Logger      *slog.Logger
+
+	disk disk
+	now  func() time.Time
+}
+
+const defaultMessageSize = 50_000_000
+
+// readers are the connections that read the index; a login's scan listing is
+// the longest thing they do.
+const readers = 4
+
+// Store is the mail of a server, in one folder. One process at a time may have
+// it open; the caller sees to that.
+type Store struct {
+	dir  string
+	opts Options
+	log  *slog.Logger
+	disk disk
+
+	writer *sql.DB // one connection, used by the committer alone
+	reader *sql.DB
+
+	nextContent atomic.Int64
+	shards      sync.Map // shard name → struct{}, those known to exist
+
+	changes chan *change
+	closing chan struct{} // closed by Close: no new changes
+	done    chan struct{} // closed when the committer has ended
+	close   sync.Once
+
+	mu     sync.Mutex
+	locked map[int64]bool // accounts whose maildrop is locked
+	watch  map[int64]chan struct{}
+}
+
+// Open opens the store in dir, making it if it is missing, and puts right what
+// a crash left behind.
+func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	s := &Store{
+		dir: dir, opts: *o, log: o.Logger, disk: o.disk,
+		changes: make(chan *change, maxBatch),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+		locked:  map[int64]bool{},
+		watch:   map[int64]chan struct{}{},
+	}
+	if s.opts.MessageSize == 0 {
+		s.opts.MessageSize = defaultMessageSize
+	}
+	if s.opts.now == nil {
+		s.opts.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.disk == nil {
+		s.disk = osDisk{}
+	}
+	if err := s.open(ctx); err != nil {
+		s.closeIndex()
+		return nil, fmt.Errorf("opening the mail store in %s: %w", dir, err)
+	}
+	go s.commit()
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	for _, name := range []string{"tmp", "content"} {
+		if err := s.disk.Mkdir(filepath.Join(s.dir, name)); err != nil {
+			return err
+		}
+	}
+	found, err := s.findContents()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "index.db")); errors.Is(err, fs.ErrNotExist) && len(found) > 0 {
+		return ErrIndexMissing
+	}
+	s.writer, err = openIndex(s.dir, 1, "journal_mode(WAL)", "synchronous(FULL)")
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.writer); err != nil {
+		return err
+	}
+	if s.reader, err = openIndex(s.dir, readers, "query_only(1)"); err != nil {
+		return err
+	}
+	// The folder's own entries: index.db, tmp and content.
+	if err := s.disk.SyncDir(s.dir); err != nil {
+		return err
+	}
+	return s.recover(ctx, found)
+}
+
+// Close waits for the deliveries that have begun to commit and closes the
+// index. Contents that were created and not delivered are left to the next
+// Open to remove.
+func (s *Store) Close() error {
+	var err error
+	s.close.Do(func() {
+		close(s.closing)
+		<-s.done
+		err = s.closeIndex()
+	})
+	return err
+}
+
+func (s *Store) closeIndex() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.reader, s.writer} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) micros() int64 { return s.opts.now().UnixMicro() }
