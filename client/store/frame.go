@@ -226,6 +226,14 @@ func (s *scanner) bytes(off, n int64) ([]byte, error) {
 	return s.buf[i : i+n], nil
 }
 
+// rest answers what the buffer holds from off on, at least a frame's header.
+func (s *scanner) rest(off int64) ([]byte, error) {
+	if _, err := s.bytes(off, frameHeader); err != nil {
+		return nil, err
+	}
+	return s.buf[off-s.at:], nil
+}
+
 // frame answers the payload of the frame at off, valid until the next call; ok is false if there is no good frame.
 func (s *scanner) frame(off int64, anyMarker bool) (payload []byte, ok bool, err error) {
 	if s.size-off <= frameHeader {
@@ -257,7 +265,7 @@ func (s *scanner) find(off int64, marked bool) (int64, bool, error) {
 	binary.LittleEndian.PutUint32(m[:], s.l.marker)
 	for s.size-off > frameHeader {
 		if marked {
-			b, err := s.bytes(off, min(scanChunk, s.size-off))
+			b, err := s.rest(off)
 			if err != nil {
 				return 0, false, err
 			}
