@@ -1,0 +1,374 @@
+// Package testbed starts real mail servers for tests: Dovecot (POP3) and Postfix (SMTP), on free ports of
+// 127.0.0.1, in a folder of their own, each test its own, with a certificate authority of its own. Mail that Postfix
+// accepts is in Dovecot's maildrops. Nothing leaves the machine: Postfix knows no DNS and refuses all other domains.
+//
+// The script install, beside this file, installs them on Debian. Where they are missing, or the test is not run by
+// root (both servers change to users of their own), Start skips the test and says why.
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"embed"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/postern-mail/postern/shared/mailtest"
+)
+
+// Bed is a set of running servers.
+type Bed struct {
+	Dir  string // everything is in it; removed at the end of the test
+	Host string // "127.0.0.1"; the certificate is for it and for localhost
+
+	POP3        int // plain text and STLS
+	POP3S       int // implicit TLS
+	SMTP        int // for mail from other servers; no AUTH; 0 without Postfix
+	Submission  int // STARTTLS, AUTH (also in plain text)
+	Submissions int // implicit TLS, AUTH
+
+	Domain string // of the users: "example.test"
+	Users  []User
+
+	Authority   *mailtest.Authority
+	Roots       *x509.CertPool // knows the authority alone
+	Certificate tls.Certificate
+	CAFile      string // the authority's certificate, for programs
+}
+
+// User is an account of the bed; its address is Name@Domain.
+type User struct{ Name, Password string }
+
+// mailOwner is the number of the user and group that own the mail; it needs no name.
+const mailOwner = 5000
+
+//go:embed dovecot.conf main.cf master.cf
+var configuration embed.FS
+
+// Start starts Dovecot and Postfix, and stops them at the end of the test.
+func Start(t testing.TB) *Bed {
+	t.Helper()
+	b := prepare(t, "dovecot", "postfix")
+	b.startDovecot(t)
+	b.startPostfix(t)
+	return b
+}
+
+// StartDovecot starts Dovecot alone, which takes a tenth of the time.
+func StartDovecot(t testing.TB) *Bed {
+	t.Helper()
+	b := prepare(t, "dovecot")
+	b.startDovecot(t)
+	return b
+}
+
+// Address returns host and port as net.Dial wants them.
+func (b *Bed) Address(port int) string { return net.JoinHostPort(b.Host, strconv.Itoa(port)) }
+
+// Dial connects to one of the bed's ports, until the end of the test.
+func (b *Bed) Dial(t testing.TB, port int) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", b.Address(port), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// ClientTLS returns a configuration that trusts the bed's authority alone.
+func (b *Bed) ClientTLS() *tls.Config {
+	return &tls.Config{ServerName: "localhost", RootCAs: b.Roots, MinVersion: tls.VersionTLS12}
+}
+
+// Maildir returns the Maildir of a user; it is not there before the first mail.
+func (b *Bed) Maildir(user string) string { return filepath.Join(b.Dir, "mail", user, "Maildir") }
+
+// Messages returns the messages in a user's Maildir that contain marker, as files hold them (LF line ends when
+// Postfix wrote them).
+func (b *Bed) Messages(t testing.TB, user, marker string) [][]byte {
+	t.Helper()
+	var found [][]byte
+	for _, sub := range []string{"new", "cur"} {
+		names, _ := filepath.Glob(filepath.Join(b.Maildir(user), sub, "*"))
+		for _, name := range names {
+			content, err := os.ReadFile(name)
+			if os.IsNotExist(err) {
+				continue // Dovecot moved it from new to cur; the next look finds it
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(content, []byte(marker)) {
+				found = append(found, content)
+			}
+		}
+	}
+	return found
+}
+
+// Await waits for a message with marker in it to be in the user's Maildir.
+func (b *Bed) Await(t testing.TB, user, marker string) []byte {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if found := b.Messages(t, user, marker); len(found) > 0 {
+			return found[0]
+		}
+		wait(20 * time.Millisecond) // Maildirs give no event that is worth its code
+	}
+	t.Fatalf("no message with %q in the Maildir of %s\n%s", marker, user, b.logs())
+	return nil
+}
+
+// Deliver puts a message into a user's Maildir, newest.
+func (b *Bed) Deliver(t testing.TB, user string, message []byte) {
+	t.Helper()
+	b.DeliverAll(t, user, func(yield func([]byte) bool) { yield(message) })
+}
+
+// DeliverAll puts messages into a user's Maildir, in their order.
+func (b *Bed) DeliverAll(t testing.TB, user string, messages func(yield func([]byte) bool)) {
+	t.Helper()
+	dir := b.Maildir(user)
+	for _, d := range []string{dir, dir + "/new", dir + "/cur", dir + "/tmp"} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(d, mailOwner, mailOwner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for message := range messages {
+		// Dovecot orders new mail by the time in the name, and then by the name.
+		now := time.Now()
+		name := fmt.Sprintf("%d.M%06dP%d.bed", now.Unix(), now.Nanosecond()/1000, os.Getpid())
+		tmp := filepath.Join(dir, "tmp", name)
+		if err := os.WriteFile(tmp, message, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(tmp, mailOwner, mailOwner); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(tmp, filepath.Join(dir, "new", name)); err != nil {
+			t.Fatal(err)
+		}
+		for time.Since(now) < time.Microsecond { // the next name must be later
+		}
+	}
+}
+
+// prepare makes the folder, the ports and the configuration, or skips.
+func prepare(t testing.TB, programs ...string) *Bed {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("testbed: real mail servers need root")
+	}
+	// Debian puts servers where the PATH of a user may not look.
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("testbed: %s is not installed; shared/mailtest/testbed/install installs it", p)
+		}
+	}
+	// Not t.TempDir: its folders keep other users out, and Postfix and Dovecot run as several.
+	dir, err := os.MkdirTemp("/tmp", "postern-bed-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	b := &Bed{
+		Dir:    dir,
+		Host:   "127.0.0.1",
+		Domain: "example.test",
+		Users:  []User{{"alice", "alice-pw"}, {"bob", "bob-pw"}, {"carol", "pässwörd-carol"}},
+		CAFile: filepath.Join(dir, "tls", "ca.pem"),
+	}
+	b.reservePorts(t)
+	b.layOut(t)
+	return b
+}
+
+// reservePorts finds free ports. They are free again until the servers take them, a moment later.
+func (b *Bed) reservePorts(t testing.TB) {
+	t.Helper()
+	for _, port := range []*int{&b.POP3, &b.POP3S, &b.SMTP, &b.Submission, &b.Submissions} {
+		l, err := net.Listen("tcp", b.Host+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		*port = l.Addr().(*net.TCPAddr).Port
+	}
+}
+
+func (b *Bed) layOut(t testing.TB) {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(os.Chmod(b.Dir, 0o755))
+	for _, d := range []string{"etc", "etc/postfix", "tls", "run", "state", "state/postfix", "log", "mail", "queue", "queue/private"} {
+		check(os.Mkdir(filepath.Join(b.Dir, d), 0o755))
+	}
+	b.Authority = mailtest.NewAuthority(t)
+	b.Roots = b.Authority.Pool()
+	b.Certificate = b.Authority.Server("localhost", "mail.example.test", "127.0.0.1", "::1")
+	certificate, key := mailtest.WritablePEM(t, b.Certificate)
+
+	var users, mailboxes bytes.Buffer
+	for _, u := range b.Users {
+		fmt.Fprintf(&users, "%s:{PLAIN}%s::::::\n", u.Name, u.Password)
+		fmt.Fprintf(&mailboxes, "%s@%s %s/Maildir/\n", u.Name, b.Domain, u.Name)
+		home := filepath.Join(b.Dir, "mail", u.Name)
+		check(os.Mkdir(home, 0o700))
+		check(os.Chown(home, mailOwner, mailOwner))
+	}
+	fmt.Fprintf(&mailboxes, "büro@%s bob/Maildir/\n", b.Domain)
+	for name, content := range map[string][]byte{
+		"tls/ca.pem":    b.Authority.PEM(),
+		"tls/cert.pem":  certificate,
+		"tls/key.pem":   key,
+		"etc/users":     users.Bytes(),
+		"etc/mailboxes": mailboxes.Bytes(),
+	} {
+		check(os.WriteFile(filepath.Join(b.Dir, name), content, 0o644))
+	}
+	for name, to := range map[string]string{
+		"dovecot.conf": "etc/dovecot.conf", "main.cf": "etc/postfix/main.cf", "master.cf": "etc/postfix/master.cf",
+	} {
+		tmpl, err := template.ParseFS(configuration, name)
+		check(err)
+		var out bytes.Buffer
+		check(tmpl.Execute(&out, struct {
+			*Bed
+			Owner int
+		}{b, mailOwner}))
+		check(os.WriteFile(filepath.Join(b.Dir, to), out.Bytes(), 0o644))
+	}
+}
+
+func (b *Bed) startDovecot(t testing.TB) {
+	t.Helper()
+	b.ownBy(t, "postfix", "queue/private", "state/postfix")
+	var output bytes.Buffer
+	cmd := exec.Command("dovecot", "-F", "-c", filepath.Join(b.Dir, "etc/dovecot.conf"))
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-exited:
+		case <-time.After(10 * time.Second):
+			cmd.Process.Kill()
+			<-exited
+		}
+	})
+	b.awaitPorts(t, func() string { return output.String() }, exited, b.POP3, b.POP3S)
+}
+
+func (b *Bed) startPostfix(t testing.TB) {
+	t.Helper()
+	etc := filepath.Join(b.Dir, "etc/postfix")
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	// The files keep the daemon from holding on to a pipe that this process would wait for.
+	output, err := os.Create(filepath.Join(b.Dir, "log/postfix.start"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	cmd := exec.CommandContext(ctx, "postfix", "-c", etc, "start")
+	cmd.Stdout, cmd.Stderr = output, output
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("postfix start: %v\n%s", err, b.logs())
+	}
+	t.Cleanup(func() { b.stopPostfix(etc) })
+	b.awaitPorts(t, b.logs, nil, b.SMTP, b.Submission, b.Submissions)
+}
+
+// stopPostfix ends the master by the pid it wrote, and its children with it.
+func (b *Bed) stopPostfix(etc string) {
+	content, err := os.ReadFile(filepath.Join(b.Dir, "queue/pid/master.pid"))
+	if err != nil {
+		return
+	}
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(content)))
+	if err != nil || pid <= 1 {
+		return
+	}
+	syscall.Kill(pid, syscall.SIGTERM)
+	for range 500 {
+		if syscall.Kill(pid, 0) != nil {
+			return
+		}
+		wait(10 * time.Millisecond)
+	}
+	syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// ownBy gives folders to a user of the system, if there is one of that name.
+func (b *Bed) ownBy(t testing.TB, user string, folders ...string) {
+	t.Helper()
+	for _, f := range folders {
+		if out, err := exec.Command("chown", user, filepath.Join(b.Dir, f)).CombinedOutput(); err != nil {
+			t.Logf("testbed: %s", bytes.TrimSpace(out))
+		}
+	}
+}
+
+// awaitPorts waits until every port answers.
+func (b *Bed) awaitPorts(t testing.TB, output func() string, exited <-chan struct{}, ports ...int) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for _, port := range ports {
+		for {
+			c, err := net.Dial("tcp", b.Address(port))
+			if err == nil {
+				c.Close()
+				break
+			}
+			select {
+			case <-exited:
+				t.Fatalf("testbed: the server ended: %s\n%s", output(), b.logs())
+			default:
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("testbed: port %d: %v\n%s", port, err, b.logs())
+			}
+			wait(5 * time.Millisecond)
+		}
+	}
+}
+
+func wait(d time.Duration) { <-time.After(d) }
+
+// logs returns the end of what the servers wrote.
+func (b *Bed) logs() string {
+	var all bytes.Buffer
+	names, _ := filepath.Glob(filepath.Join(b.Dir, "log/*"))
+	for _, name := range names {
+		content, _ := os.ReadFile(name)
+		fmt.Fprintf(&all, "--- %s\n%s\n", filepath.Base(name), content[max(0, len(content)-4000):])
+	}
+	return all.String()
+}

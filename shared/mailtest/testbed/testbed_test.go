@@ -1,0 +1,36 @@
+package testbed_test
+
+import (
+	"bufio"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/postern-mail/postern/shared/mailtest/testbed"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Every port greets as its protocol does, and the folder is gone at the end.
+func TestStart(t *testing.T) {
+	var dir string
+	t.Run("running", func(t *testing.T) {
+		b := testbed.Start(t)
+		dir = b.Dir
+		for port, greeting := range map[int]string{b.POP3: "+OK", b.SMTP: "220 ", b.Submission: "220 "} {
+			line, err := bufio.NewReader(b.Dial(t, port)).ReadString('\n')
+			if err != nil || !strings.HasPrefix(line, greeting) {
+				t.Errorf("port %d greets %q, %v", port, line, err)
+			}
+		}
+		b.Deliver(t, "bob", []byte("Subject: marker\r\n\r\n"))
+		if got := b.Await(t, "bob", "marker"); string(got) != "Subject: marker\r\n\r\n" {
+			t.Errorf("%q", got)
+		}
+	})
+	if _, err := os.Stat(dir); dir != "" && !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", dir, err)
+	}
+}
