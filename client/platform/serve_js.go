@@ -1,0 +1,47 @@
+package platform
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"syscall/js"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// ServeTabs answers calls of the page that started this worker, and of the other tabs, until ctx ends.
+func ServeTabs(ctx context.Context, svc api.Service, src api.Source) {
+	own := api.Port(js.Global())
+	var work sync.WaitGroup
+	work.Go(func() { api.Serve(ctx, own, svc, src) })
+	js.Global().Call("postMessage", []any{wordReady})
+	api.ServeBroadcast(ctx, engineChannel, randomName(), tabGone, func(c api.Conn) { api.Serve(ctx, c, svc, src) })
+	own.Close()
+	work.Wait()
+}
+
+// TellPage gives a problem that no call can tell to the page that started this worker.
+func TellPage(p *api.Problem) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return // a Problem is two strings and a code
+	}
+	js.Global().Call("postMessage", []any{wordProblem, string(text)})
+}
+
+// tabGone waits until a tab has gone: it holds its lock as long as it is there.
+func tabGone(ctx context.Context, tab string) {
+	if release, err := lock(ctx, tabLock(tab), false); err == nil {
+		release()
+	}
+}
+
+// GatewayURL is the address of the tunnel on the gateway that this page came from.
+func GatewayURL(path string) string {
+	at := js.Global().Get("location")
+	scheme := "ws://"
+	if at.Get("protocol").String() == "https:" {
+		scheme = "wss://"
+	}
+	return scheme + at.Get("host").String() + path
+}
