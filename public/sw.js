@@ -1,0 +1,63 @@
+// The service worker: it keeps one whole version of the page, so that Postern opens without a network.
+//
+// A version is a list of files with their hashes. Installing fetches what is new of it into a cache of its own, checks
+// every hash, and fails as a whole if one file is missing or wrong: then the version before goes on. A version that is
+// installed waits until the user, asked by boot.js, lets it in. The tunnel and the health check never pass through here.
+
+const VERSION = "{{version}}";
+const FILES = JSON.parse('{{files}}'); // path → integrity
+const CACHE = "postern-" + VERSION;
+const INDEX = "/";
+
+self.addEventListener("install", (event) => event.waitUntil(install()));
+
+async function install() {
+  const cache = await caches.open(CACHE);
+  try {
+    await Promise.all(Object.entries(FILES).map(async ([path, integrity]) => {
+      const unchanging = path.startsWith("/assets/"); // its name holds its hash: an older version's copy is as good
+      const kept = unchanging && await caches.match(path);
+      await cache.put(path, kept || await retrieve(path, integrity, unchanging ? "default" : "no-cache"));
+    }));
+  } catch (error) {
+    await caches.delete(CACHE);
+    throw error;
+  }
+}
+
+async function retrieve(path, integrity, cache) {
+  const response = await fetch(path, { integrity, cache, credentials: "same-origin", redirect: "error" });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response;
+}
+
+self.addEventListener("activate", (event) => event.waitUntil(activate()));
+
+async function activate() {
+  for (const name of await caches.keys()) {
+    if (name.startsWith("postern-") && name !== CACHE) await caches.delete(name);
+  }
+  await self.clients.claim();
+}
+
+self.addEventListener("message", (event) => {
+  if (event.data === "SKIP_WAITING") self.skipWaiting();
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event, url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== location.origin) return;
+  if (url.pathname in FILES) event.respondWith(kept(url.pathname, request));
+  else if (request.mode === "navigate" && place(url.pathname)) event.respondWith(kept(INDEX, request));
+});
+
+// place says whether a path is a place in the page, such as /inbox/42, and not a file or a service of the gateway.
+function place(path) {
+  return !/^\/(tunnel|healthz|assets|icons|dev)(\/|$)/.test(path) && !path.split("/").pop().includes(".");
+}
+
+// kept answers from this version's cache. The network is for a file that the browser has thrown out.
+async function kept(path, request) {
+  const cache = await caches.open(CACHE);
+  return await cache.match(path) || fetch(request);
+}
