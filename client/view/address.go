@@ -78,15 +78,6 @@ func Initials(x api.Address) string {
 	return out
 }
 
-// Hue picks one of eight colours for an address's badge, the same one always.
-func Hue(x api.Address) int {
-	h := uint32(2166136261)
-	for _, c := range []byte(strings.ToLower(x.Addr)) {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	return int(h>>8) % 8
-}
-
 // FormatAddress writes an address as it is typed: `Bob Smith <bob@example.org>`, quoted where RFC 5322 section 3.2.4
 // wants it.
 func FormatAddress(x api.Address) string {

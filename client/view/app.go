@@ -25,9 +25,7 @@ type App struct {
 	Settings Settings
 	Voice    Voice
 
-	// Version is the engine's. Update is not nil when a newer version of the page waits to be loaded.
-	Version string
-	Update  func()
+	Version string // the engine's
 
 	svc      api.Service
 	platform Platform
@@ -44,6 +42,7 @@ func New(svc api.Service, p Platform, s Scheduler) *App {
 	a.Session.app, a.List.app, a.Reader.app, a.Composer.app = a, a, a, a
 	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app = a, a, a, a
 	a.Gateway.State = api.Connecting
+	a.Session.Keep = true
 	return a
 }
 
@@ -82,9 +81,6 @@ func (a *App) Receive(e api.Event) {
 	a.sched.Update(func() { a.handle(e) })
 }
 
-// UpdateReady says that a newer version of the page waits; apply loads it. The user is asked first.
-func (a *App) UpdateReady(apply func()) { a.Update = apply }
-
 // Ready says that what is on the page comes from the store: the account's first rows, or that there is no account.
 func (a *App) Ready() bool {
 	switch a.Session.Phase {
@@ -95,6 +91,9 @@ func (a *App) Ready() bool {
 	}
 	return false
 }
+
+// Do changes the state from outside a DOM handler, and has it drawn.
+func (a *App) Do(fn func()) { a.sched.Update(fn) }
 
 // Current is the account shown, the zero Account when there is none.
 func (a *App) Current() api.Account {

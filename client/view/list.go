@@ -282,6 +282,7 @@ func (l *List) add(page api.ListPage) {
 		if m := l.marks[r.ID]; m != nil {
 			m.apply(&r)
 		}
+		r.Date = l.app.platform.Local(r.Date)
 		l.rows[page.Offset+i-out] = r
 	}
 	l.Total, l.Unread = max(page.Total-out, 0), page.Unread

@@ -64,6 +64,7 @@ func (r *Reader) load() {
 		if mk := r.app.List.marks[m.ID]; mk != nil {
 			mk.apply(&m.Row)
 		}
+		m.Date = r.app.platform.Local(m.Date)
 		r.Message = &m
 		r.Body = Blocks(m.Text)
 		if m.Unread {

@@ -147,7 +147,7 @@ func Quote(text, attribution string) string {
 }
 
 func (a *App) attribution(m *api.Message) string {
-	return "On " + longDate(a.platform.Local(m.Date)) + ", " + SenderName(m.From) + " wrote:"
+	return "On " + longDate(m.Date) + ", " + SenderName(m.From) + " wrote:"
 }
 
 func (a *App) forwarded(m *api.Message) string {
@@ -159,7 +159,7 @@ func (a *App) forwarded(m *api.Message) string {
 		}
 	}
 	line("From", FormatAddress(m.From))
-	line("Date", longDate(a.platform.Local(m.Date)))
+	line("Date", longDate(m.Date))
 	line("Subject", m.Subject)
 	line("To", FormatList(m.To))
 	line("Cc", FormatList(m.Cc))
