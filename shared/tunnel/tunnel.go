@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/hashicorp/yamux"
 )
 
 // MessageConn is an ordered, reliable carrier of messages: a WebSocket in the field, a pipe in tests. One goroutine
@@ -19,12 +21,12 @@ type MessageConn interface {
 }
 
 var (
-	ErrOffline       = errors.New("tunnel: no session with the gateway")               // Dialer.Open while there is none
-	ErrSessionClosed = errors.New("tunnel: session closed")                            // a conn or session after its session's end; wraps the cause, if there is one
-	ErrReset         = errors.New("tunnel: the peer closed the stream")                // writing to a conn whose peer reads no more, or reading one that ended short
-	ErrProtocol      = errors.New("tunnel: the peer broke the protocol")               // a session's end
-	ErrSilent        = errors.New("tunnel: the peer fell silent")                      // a session's end: nothing came in Options.DeadAfter
-	ErrStalled       = errors.New("tunnel: the peer takes nothing")                    // a session's end: a message could not be written in Options.DeadAfter
+	ErrOffline       = errors.New("tunnel: no session with the gateway")                // Dialer.Open while there is none
+	ErrSessionClosed = errors.New("tunnel: session closed")                             // a conn or session after its session's end; wraps the cause, if there is one
+	ErrReset         = errors.New("tunnel: the peer closed the stream")                 // writing to a conn whose peer reads no more, or reading one that ended short
+	ErrProtocol      = errors.New("tunnel: the peer broke the protocol")                // a session's end
+	ErrSilent        = errors.New("tunnel: the peer fell silent")                       // a session's end: nothing came in Options.DeadAfter
+	ErrStalled       = errors.New("tunnel: the peer takes nothing")                     // a session's end: a message could not be written in Options.DeadAfter
 	ErrTooMany       = errors.New("tunnel: as many streams are open as the peer bears") // Session.Open at the limit
 )
 
@@ -68,6 +70,26 @@ func (o *Options) withDefaults() Options {
 	def(&d.Linger, 5*time.Second)
 	return d
 }
+
+// yamux gives the settings of the multiplexer. Keepalive and the bounds on opening and closing a stream are our own
+// (carrier.beat, Session.Open, Conn.Close): yamux's close timer would cut a stream that is half closed and still in use.
+// Its write timeout is a last resort, for our carrier takes every frame at once. It logs nothing.
+func (o *Options) yamux() *yamux.Config {
+	return &yamux.Config{
+		AcceptBacklog:          o.hardStreams() + 1, // never reached: the guard ends the session before
+		KeepAliveInterval:      o.KeepAlive,
+		ConnectionWriteTimeout: o.DeadAfter,
+		MaxStreamWindowSize:    uint32(o.Window),
+		Logger:                 silence{},
+	}
+}
+
+// silence is a yamux.Logger that keeps quiet: what goes wrong in a session is returned as an error.
+type silence struct{}
+
+func (silence) Print(...any)          {}
+func (silence) Printf(string, ...any) {}
+func (silence) Println(...any)        {}
 
 func def[T int | time.Duration](v *T, value T) {
 	if *v <= 0 {

@@ -1,0 +1,348 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// Conn is one stream: a net.Conn with CloseWrite.
+//
+// Close ends both directions and does not wait. Nothing written before it is lost: a peer that reads what it has been
+// sent gets all of it and then io.EOF. A peer that goes on writing is told, as TCP tells it, by an error (ErrReset).
+//
+// A read returns io.EOF only when the peer ended its writing. When the session dies, reads return what had arrived and
+// then ErrSessionClosed, so that a cut never looks like an end.
+type Conn struct {
+	stream *yamux.Stream
+	car    *carrier
+	id     uint32
+	entry  *entry
+	remote addr
+
+	consumed atomic.Uint64
+
+	writing  sync.Mutex    // held through a Write, and for our FIN to come after it
+	finished bool          // our FIN is sent; of writing
+	ended    chan struct{} // no more writing, by CloseWrite, Close or the peer's reset
+
+	mu          sync.Mutex
+	isDone      bool
+	isEnded     bool // ended is closed
+	wasReset    bool
+	readUntil   time.Time
+	writePassed deadline
+}
+
+var _ interface {
+	net.Conn
+	CloseWrite() error
+} = (*Conn)(nil)
+
+func newConn(stream *yamux.Stream, car *carrier, remote string) *Conn {
+	c := &Conn{
+		stream: stream, car: car, id: stream.StreamID(), remote: addr(remote),
+		ended: make(chan struct{}),
+	}
+	c.writePassed.ch = make(chan struct{})
+	c.entry = car.entryOf(c.id, c.resetByPeer)
+	return c
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(p []byte) (int, error) {
+	if err := c.readable(); err != nil {
+		return 0, c.op("read", err)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := c.stream.Read(p)
+	c.consumed.Add(uint64(n))
+	if err == nil || n > 0 {
+		return n, nil // what came with an error comes again
+	}
+	if err = c.readError(err); err == io.EOF {
+		return n, err
+	}
+	return n, c.op("read", err)
+}
+
+func (c *Conn) readable() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDone {
+		return net.ErrClosed
+	}
+	if !c.readUntil.IsZero() && !time.Now().Before(c.readUntil) {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// readError says what an error of yamux's means. yamux ends a dead session's streams with io.EOF too.
+func (c *Conn) readError(err error) error {
+	c.mu.Lock()
+	isDone := c.isDone
+	c.mu.Unlock()
+	switch {
+	case isDone:
+		return net.ErrClosed
+	case errors.Is(err, yamux.ErrTimeout):
+		return os.ErrDeadlineExceeded
+	case err == io.EOF:
+		in, short := c.car.end(c.entry)
+		if in && !short {
+			return io.EOF
+		}
+		if in {
+			return ErrReset
+		}
+	}
+	return c.car.sessionError()
+}
+
+// Write implements net.Conn. It returns when all of p is with the session, whose order is that of the wire.
+func (c *Conn) Write(p []byte) (n int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for {
+		if err := c.awaitRoom(); err != nil {
+			return n, c.op("write", c.writeError(err))
+		}
+		if n == len(p) {
+			return n, nil
+		}
+		k, err := c.stream.Write(p[n:min(n+maxChunk, len(p))])
+		n += k
+		if err != nil {
+			return n, c.op("write", c.writeError(err))
+		}
+		if n == len(p) {
+			return n, nil
+		}
+	}
+}
+
+// awaitRoom waits until the session's queue has room.
+func (c *Conn) awaitRoom() error {
+	for {
+		passed, err := c.writable()
+		if err != nil {
+			return err
+		}
+		full := c.car.full()
+		if full == nil {
+			return nil
+		}
+		select {
+		case <-full:
+		case <-passed:
+		case <-c.ended:
+		case <-c.car.closed:
+		}
+	}
+}
+
+// writable says why writing is over, or gives the channel of the write deadline.
+func (c *Conn) writable() (passed <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.isDone:
+		return nil, net.ErrClosed
+	case c.wasReset:
+		return nil, ErrReset
+	case c.isEnded:
+		return nil, net.ErrClosed
+	case c.car.alive() != nil:
+		return nil, ErrSessionClosed
+	}
+	passed = c.writePassed.channel()
+	select {
+	case <-passed:
+		return nil, os.ErrDeadlineExceeded
+	default:
+		return passed, nil
+	}
+}
+
+// writeError says what an error of yamux's means.
+func (c *Conn) writeError(err error) error {
+	if _, why := c.writable(); why != nil {
+		err = why
+	}
+	switch {
+	case errors.Is(err, yamux.ErrTimeout):
+		return os.ErrDeadlineExceeded
+	case errors.Is(err, net.ErrClosed), errors.Is(err, ErrReset), errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	}
+	return c.car.sessionError()
+}
+
+// resetByPeer is called by the guard, with its lock held: it must not call back.
+func (c *Conn) resetByPeer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wasReset = true
+	c.endWriting()
+}
+
+// endWriting wakes a Write that waits. c.mu is held.
+func (c *Conn) endWriting() {
+	if !c.isEnded {
+		c.isEnded = true
+		close(c.ended)
+		_ = c.stream.SetWriteDeadline(longAgo)
+	}
+}
+
+// CloseWrite ends our direction: the peer reads what was written and then io.EOF. Reading goes on, for as long as the
+// peer likes. A Write that is under way returns with net.ErrClosed.
+func (c *Conn) CloseWrite() error {
+	c.mu.Lock()
+	if c.isDone {
+		c.mu.Unlock()
+		return c.op("close", net.ErrClosed)
+	}
+	c.endWriting()
+	c.mu.Unlock()
+	return c.finish()
+}
+
+// finish sends our FIN, once.
+func (c *Conn) finish() error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.finished {
+		return nil
+	}
+	c.finished = true
+	if err := c.stream.Close(); err != nil {
+		return c.op("close", c.car.sessionError())
+	}
+	return nil
+}
+
+// Close implements net.Conn. A second Close does nothing.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	if c.isDone {
+		c.mu.Unlock()
+		return nil
+	}
+	c.isDone = true
+	c.endWriting()
+	_ = c.stream.SetReadDeadline(longAgo)
+	c.writePassed.set(time.Time{})
+	c.mu.Unlock()
+	err := c.finish()
+	c.car.finish(c.id, c.consumed.Load())
+	return err
+}
+
+// LocalAddr implements net.Conn.
+func (c *Conn) LocalAddr() net.Addr { return addr("tunnel") }
+
+// RemoteAddr implements net.Conn. It is the target of the Open.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDone {
+		return c.op("set", net.ErrClosed)
+	}
+	c.readUntil = t
+	return c.stream.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDone {
+		return c.op("set", net.ErrClosed)
+	}
+	c.writePassed.set(t)
+	if c.isEnded {
+		return nil // yamux's deadline stays where endWriting put it
+	}
+	return c.stream.SetWriteDeadline(t)
+}
+
+func (c *Conn) op(op string, err error) error {
+	return &net.OpError{Op: op, Net: c.remote.Network(), Addr: c.remote, Err: err}
+}
+
+// end says how the peer's direction ended: whether it did, and whether by a reset before its FIN.
+func (c *carrier) end(e *entry) (in, short bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return e.in, e.short
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+type addr string
+
+func (addr) Network() string  { return "postern" }
+func (a addr) String() string { return string(a) }
+
+// deadline is a time whose passing can be selected on.
+type deadline struct {
+	mu    sync.Mutex
+	ch    chan struct{}
+	timer *time.Timer
+	turn  int
+}
+
+func (d *deadline) channel() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ch
+}
+
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.turn++
+	select {
+	case <-d.ch:
+		d.ch = make(chan struct{})
+	default:
+	}
+	if t.IsZero() {
+		return
+	}
+	left := time.Until(t)
+	if left <= 0 {
+		close(d.ch)
+		return
+	}
+	turn := d.turn
+	d.timer = time.AfterFunc(left, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.turn == turn {
+			close(d.ch)
+		}
+	})
+}

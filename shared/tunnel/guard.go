@@ -1,0 +1,265 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// The frames of yamux, as its spec.md has them: a header of twelve bytes (version, type, flags, stream id, length), and
+// after a data frame's header as many bytes as its length says.
+const headerSize = 12
+
+const (
+	typeData byte = iota
+	typeWindowUpdate
+	typePing
+	typeGoAway
+)
+
+const (
+	flagSYN uint16 = 1 << iota
+	flagACK
+	flagFIN
+	flagRST
+)
+
+type header [headerSize]byte
+
+func newHeader(kind byte, flags uint16, stream, length uint32) (h header) {
+	h[1] = kind
+	h.setFlags(flags)
+	binary.BigEndian.PutUint32(h[4:], stream)
+	binary.BigEndian.PutUint32(h[8:], length)
+	return h
+}
+
+func (h *header) version() byte     { return h[0] }
+func (h *header) kind() byte        { return h[1] }
+func (h *header) flags() uint16     { return binary.BigEndian.Uint16(h[2:]) }
+func (h *header) setFlags(f uint16) { binary.BigEndian.PutUint16(h[2:], f) }
+func (h *header) stream() uint32    { return binary.BigEndian.Uint32(h[4:]) }
+func (h *header) length() uint32    { return binary.BigEndian.Uint32(h[8:]) }
+
+// frames finds the headers in a byte stream.
+type frames struct {
+	header  header
+	have    int // of header
+	payload int // of the frame begun, still to come
+}
+
+// between is true at a frame's edge.
+func (f *frames) between() bool { return f.have == 0 && f.payload == 0 }
+
+// gather takes from p what the header still lacks. When it is whole, payload says what follows it.
+func (f *frames) gather(p []byte) (rest []byte, whole bool) {
+	n := copy(f.header[f.have:], p)
+	f.have += n
+	if f.have < headerSize {
+		return nil, false
+	}
+	f.have = 0
+	if f.header.kind() == typeData {
+		f.payload = int(f.header.length())
+	}
+	return p[n:], true
+}
+
+// entry is what the carrier knows of a stream that yamux also has.
+type entry struct {
+	in, out  bool   // a FIN has come, has gone
+	reset    bool   // the peer reads no more, and writes no more
+	short    bool   // its RST came before a FIN: what came is not all it meant to send
+	closed   bool   // our conn reads no more
+	received uint64 // payload bytes
+	linger   *time.Timer
+	onReset  func() // tells the conn; must not block
+}
+
+func (e *entry) stop() {
+	if e.linger != nil {
+		e.linger.Stop()
+	}
+}
+
+// arrived judges a header from the peer before yamux sees it, and may change it. What it refuses, yamux 0.1.2 lets pass
+// to its cost: a stream from the gateway to the client, which nobody would accept; streams that are closed on one side
+// only and held without number; pings, each of which is answered from a goroutine of its own.
+//
+// A RST becomes a FIN, for at a RST yamux throws away what its reader has not read yet. So nothing is lost that was
+// written before a close; the conn knows by its entry that writing is over.
+func (c *carrier) arrived(h *header) error {
+	if h.version() != 0 || h.kind() > typeGoAway {
+		return fmt.Errorf("%w: not a yamux frame", ErrProtocol)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch h.kind() {
+	case typePing:
+		if h.flags()&flagSYN != 0 && !c.pings.take(time.Now()) {
+			return fmt.Errorf("%w: a flood of pings", ErrProtocol)
+		}
+		return nil
+	case typeGoAway:
+		return nil
+	case typeData:
+		if h.length() > uint32(c.o.Window) {
+			return fmt.Errorf("%w: a frame of %d bytes is over the window", ErrProtocol, h.length())
+		}
+	}
+	id := h.stream()
+	if h.flags()&flagSYN != 0 {
+		switch {
+		case !c.server || id%2 == 0:
+			return fmt.Errorf("%w: stream %d is not the peer's to open", ErrProtocol, id)
+		case c.streams[id] != nil:
+			return fmt.Errorf("%w: stream %d opened twice", ErrProtocol, id)
+		case len(c.streams) >= c.o.hardStreams():
+			return fmt.Errorf("%w: %d streams open", ErrProtocol, len(c.streams))
+		}
+		c.streams[id] = new(entry)
+	}
+	e := c.streams[id]
+	if e == nil {
+		return nil // of a stream that is gone here and not yet there; yamux passes over it
+	}
+	if h.flags()&flagRST != 0 {
+		flags := h.flags() &^ (flagRST | flagFIN)
+		if !e.in {
+			flags |= flagFIN
+			e.short = true
+		}
+		h.setFlags(flags)
+		e.in, e.reset = true, true
+		if e.onReset != nil {
+			e.onReset()
+		}
+	} else if h.flags()&flagFIN != 0 {
+		if e.in {
+			return fmt.Errorf("%w: stream %d ended twice", ErrProtocol, id)
+		}
+		e.in = true
+	}
+	if h.kind() == typeData && h.length() > 0 {
+		e.received += uint64(h.length())
+		if e.closed {
+			c.resetLocked(id)
+		}
+	}
+	c.forgetIfOver(id, e)
+	return nil
+}
+
+// departing notes what yamux is about to send. c.mu is held.
+func (c *carrier) departing(h *header) {
+	if h.kind() > typeWindowUpdate {
+		return
+	}
+	id := h.stream()
+	if h.flags()&flagSYN != 0 {
+		c.streams[id] = new(entry)
+	}
+	e := c.streams[id]
+	if e == nil {
+		return
+	}
+	if h.flags()&flagRST != 0 {
+		e.in, e.out = true, true
+	}
+	if h.flags()&flagFIN != 0 {
+		e.out = true
+	}
+	c.forgetIfOver(id, e)
+}
+
+func (c *carrier) forgetIfOver(id uint32, e *entry) {
+	if e.in && e.out {
+		e.stop()
+		delete(c.streams, id)
+	}
+}
+
+// entryOf returns the entry of a stream that yamux has just given us. onReset is called, now or later, if the peer
+// resets it.
+func (c *carrier) entryOf(id uint32, onReset func()) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.streams[id]
+	if e == nil {
+		return &entry{in: true, out: true, reset: true, short: true}
+	}
+	e.onReset = onReset
+	if e.reset {
+		onReset()
+	}
+	return e
+}
+
+// finish is called when a conn is closed, after its FIN. A peer that is sending to it is told at once that nobody reads;
+// a silent one is given Linger to close in its turn, which spares a peer on a stock yamux the RST.
+func (c *carrier) finish(id uint32, consumed uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.streams[id]
+	if e == nil {
+		return
+	}
+	e.closed = true
+	if e.received > consumed {
+		c.resetLocked(id)
+		return
+	}
+	e.linger = time.AfterFunc(c.o.Linger, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.streams[id] == e {
+			c.resetLocked(id)
+		}
+	})
+}
+
+// resetLocked ends a stream here and there. yamux has no call for it, so the RST is slipped in on both ways.
+func (c *carrier) resetLocked(id uint32) {
+	e := c.streams[id]
+	if e == nil {
+		return
+	}
+	e.stop()
+	delete(c.streams, id)
+	c.inject(newHeader(typeWindowUpdate, flagRST, id, 0))
+	c.resets = append(c.resets, id)
+	notify(c.wake)
+}
+
+// opened is how many streams there are, in yamux and so in memory.
+func (c *carrier) opened() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.streams)
+}
+
+// hardStreams is where refusing streams ends and the session does: refused streams cost too until they are gone.
+func (o *Options) hardStreams() int { return 2*o.Streams + 16 }
+
+// bucket allows so many pings at once and so many in time: an honest peer sends one in twenty seconds.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+const (
+	pingBurst     = 32
+	pingPerSecond = 4
+)
+
+func newBucket(now time.Time) bucket { return bucket{tokens: pingBurst, at: now} }
+
+func (b *bucket) take(now time.Time) bool {
+	b.tokens = min(pingBurst, b.tokens+pingPerSecond*now.Sub(b.at).Seconds())
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}

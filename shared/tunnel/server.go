@@ -1,0 +1,177 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// ServerSession is the gateway's end.
+type ServerSession struct {
+	*session
+	hello    wire.Hello
+	requests chan *Request
+}
+
+// Serve waits for the client's hello on mc and answers it with what greet returns: a Welcome, or a *wire.RefusedError
+// (any other error is told as wire.Internal, without its words). A Hello of another version is refused without asking.
+// Serve owns mc, and has closed it if it returns an error. ctx bounds the handshake only.
+func Serve(ctx context.Context, mc MessageConn, greet func(context.Context, wire.Hello) (wire.Welcome, error), o *Options) (*ServerSession, error) {
+	base, err := newSession(mc, true, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &ServerSession{session: base, requests: make(chan *Request)}
+	err = s.bounded(ctx, func(ctx context.Context) error { return s.greeted(ctx, greet) })
+	if err != nil {
+		s.partWith(err)
+		s.end(err)
+		return nil, err
+	}
+	s.goroutines.Go(s.listen)
+	s.goroutines.Go(s.accept)
+	return s, nil
+}
+
+func (s *ServerSession) greeted(ctx context.Context, greet func(context.Context, wire.Hello) (wire.Welcome, error)) error {
+	stream, err := s.mux.AcceptStreamWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	s.control = newConn(stream, s.car, "control")
+	if s.hello, err = wire.ReadHello(s.control); err != nil {
+		if errors.Is(err, wire.ErrMalformed) {
+			s.refuse(&wire.RefusedError{Reason: wire.Malformed, Detail: err.Error()})
+		}
+		return peerError(err)
+	}
+	if s.hello.Version != wire.Version {
+		no := &wire.RefusedError{
+			Reason: wire.BadVersion,
+			Detail: fmt.Sprintf("this gateway speaks version %d, the client %d", wire.Version, s.hello.Version),
+		}
+		s.refuse(no)
+		return no
+	}
+	welcome, err := greet(ctx, s.hello)
+	if err == nil {
+		welcome.Version = wire.Version
+		err = wire.WriteWelcome(s.control, welcome)
+	}
+	if err != nil {
+		no := &wire.RefusedError{Reason: wire.Internal}
+		errors.As(err, &no)
+		s.refuse(no)
+	}
+	return err
+}
+
+func (s *ServerSession) refuse(no *wire.RefusedError) { _ = wire.WriteRefused(s.control, no) }
+
+// partWith gives a refused client the time to read why, for closing a WebSocket can overtake what was written to it.
+func (s *ServerSession) partWith(err error) {
+	if s.control == nil || s.car.alive() != nil {
+		return
+	}
+	_ = s.control.CloseWrite()
+	_ = s.control.SetReadDeadline(time.Now().Add(s.o.Linger))
+	_, _ = io.Copy(io.Discard, io.LimitReader(s.control, wire.MaxFrame))
+}
+
+// accept takes the client's streams until the session ends.
+func (s *ServerSession) accept() {
+	for {
+		stream, err := s.mux.AcceptStream()
+		if err != nil {
+			s.car.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
+			return
+		}
+		conn := newConn(stream, s.car, "client")
+		s.goroutines.Go(func() { s.request(conn) })
+	}
+}
+
+// request reads a stream's Open and hands it to Accept.
+func (s *ServerSession) request(conn *Conn) {
+	r := &Request{conn: conn, s: s}
+	_ = conn.SetDeadline(time.Now().Add(s.o.Handshake))
+	var err error
+	if r.Open, err = wire.ReadOpen(conn); err != nil {
+		if errors.Is(err, wire.ErrMalformed) {
+			_ = r.Refuse(&wire.RefusedError{Reason: wire.Malformed, Detail: err.Error()})
+		}
+		_ = conn.Close()
+		return
+	}
+	if s.car.opened()-1 > s.o.Streams {
+		_ = r.Refuse(&wire.RefusedError{Reason: wire.TooMany, Detail: fmt.Sprintf("%d streams are open", s.o.Streams)})
+		return
+	}
+	conn.remote = addr(r.Open.String())
+	select {
+	case s.requests <- r:
+	case <-s.car.closed:
+		_ = conn.Close()
+	}
+}
+
+// Hello is what the client said.
+func (s *ServerSession) Hello() wire.Hello { return s.hello }
+
+// Accept waits for the client's next Open. After the session's end it returns Err.
+func (s *ServerSession) Accept(ctx context.Context) (*Request, error) {
+	select {
+	case r := <-s.requests:
+		return r, nil
+	case <-s.car.closed:
+		return nil, s.Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Request is an Open that waits for its answer: one call of Accept or Refuse.
+type Request struct {
+	Open wire.Open
+
+	s    *ServerSession
+	conn *Conn
+	once sync.Once
+}
+
+var errAnswered = errors.New("tunnel: the request is answered already")
+
+// Accept says yes. The conn is a *Conn.
+func (r *Request) Accept() (net.Conn, error) {
+	err := errAnswered
+	r.once.Do(func() {
+		_ = r.conn.SetDeadline(time.Now().Add(r.s.o.Handshake))
+		if err = wire.WriteOpened(r.conn); err == nil {
+			err = r.conn.SetDeadline(time.Time{})
+		}
+		if err != nil {
+			_ = r.conn.Close()
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.conn, nil
+}
+
+// Refuse says no.
+func (r *Request) Refuse(e *wire.RefusedError) error {
+	err := errAnswered
+	r.once.Do(func() {
+		_ = r.conn.SetDeadline(time.Now().Add(r.s.o.Handshake))
+		err = wire.WriteRefused(r.conn, e)
+		_ = r.conn.Close()
+	})
+	return err
+}

@@ -1,0 +1,276 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/yamux"
+
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// session is what both ends share: a carrier, yamux on it, and the control stream.
+type session struct {
+	car     *carrier
+	mux     *yamux.Session
+	control *Conn
+	o       Options
+
+	goroutines sync.WaitGroup
+	notice     func(wire.Notice) // called for each notice, in order
+
+	saying  sync.Mutex    // of what we write on the control stream after the handshake
+	parting chan struct{} // closed when the peer has said goodbye
+}
+
+func newSession(mc MessageConn, server bool, o *Options) (*session, error) {
+	s := &session{o: o.withDefaults(), parting: make(chan struct{})}
+	s.car = newCarrier(mc, server, s.o)
+	start := yamux.Client
+	if server {
+		start = yamux.Server
+	}
+	var err error
+	if s.mux, err = start(s.car, s.o.yamux()); err != nil {
+		s.car.fail(err)
+		<-s.car.gone
+		return nil, err
+	}
+	return s, nil
+}
+
+// bounded runs the handshake, ending the session when it takes too long or ctx ends.
+func (s *session) bounded(ctx context.Context, handshake func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Handshake, errHandshake)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { s.car.fail(context.Cause(ctx)) })
+	defer stop()
+	err := handshake(ctx)
+	if cause := s.car.err(); err != nil && cause != nil && !refused(err) {
+		err = cause // what ended the session, not how the handshake came to see it
+	}
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+var errHandshake = fmt.Errorf("%w: no handshake in time", ErrSilent)
+
+func refused(err error) bool {
+	var r *wire.RefusedError
+	return errors.As(err, &r)
+}
+
+// listen reads notices until the peer says goodbye, by ending the control stream, or the session ends.
+func (s *session) listen() {
+	for {
+		n, err := wire.ReadNotice(s.control)
+		switch {
+		case err == nil:
+			if n.Kind != "" && s.notice != nil {
+				s.notice(n)
+			}
+			continue
+		case err == io.EOF:
+			// All that the peer had to send has come. Answer in kind; the peer then closes the MessageConn.
+			close(s.parting)
+			_ = s.control.CloseWrite()
+			late := time.AfterFunc(s.o.Linger, func() { s.car.fail(nil) })
+			<-s.car.closed
+			late.Stop()
+		case errors.Is(err, wire.ErrMalformed):
+			s.car.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
+		}
+		return
+	}
+}
+
+// Notify sends a notice to the peer.
+func (s *session) Notify(n wire.Notice) error {
+	s.saying.Lock()
+	defer s.saying.Unlock()
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.o.Linger)); err != nil {
+		return err
+	}
+	return wire.WriteNotice(s.control, n)
+}
+
+// Done is closed when the session has ended.
+func (s *session) Done() <-chan struct{} { return s.car.closed }
+
+// Err is nil while the session lives, and then says why it ended: ErrSessionClosed alone after a Close of either side,
+// with a cause otherwise.
+func (s *session) Err() error {
+	if s.car.alive() == nil {
+		return nil
+	}
+	select {
+	case <-s.parting:
+		return ErrSessionClosed // what the carrier said after the goodbyes does not matter
+	default:
+		return s.car.sessionError()
+	}
+}
+
+// Close says goodbye and ends the session. What closed conns have written arrives; conns that are open are cut. It
+// waits for the peer's goodbye, but no longer than Options.Linger.
+func (s *session) Close() error {
+	if s.car.alive() == nil {
+		_ = s.control.CloseWrite()
+		late := time.NewTimer(s.o.Linger)
+		select {
+		case <-s.parting:
+		case <-s.car.closed:
+		case <-late.C:
+		}
+		late.Stop()
+	}
+	s.end(nil)
+	return nil
+}
+
+// end cuts the session and waits until nothing of it runs.
+func (s *session) end(cause error) {
+	s.car.fail(cause)
+	_ = s.mux.Close()
+	s.goroutines.Wait()
+	<-s.car.gone
+}
+
+// Session is the client's end.
+type Session struct {
+	*session
+	welcome wire.Welcome
+
+	draining  chan struct{}
+	drainOnce sync.Once
+
+	mu      sync.Mutex
+	opening int // streams about to be known to the carrier
+}
+
+// Client says hello on mc and waits for the gateway's welcome. It owns mc, and has closed it if it returns an error. The
+// gateway's no is a *wire.RefusedError. ctx bounds the handshake only.
+func Client(ctx context.Context, mc MessageConn, hello wire.Hello, o *Options) (*Session, error) {
+	base, err := newSession(mc, false, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{session: base, draining: make(chan struct{})}
+	s.notice = s.noticed
+	if err := s.bounded(ctx, func(context.Context) error { return s.greet(hello) }); err != nil {
+		if s.control != nil {
+			_ = s.control.Close()
+		}
+		s.end(err)
+		return nil, err
+	}
+	s.goroutines.Go(s.listen)
+	return s, nil
+}
+
+func (s *Session) greet(hello wire.Hello) error {
+	stream, err := s.mux.OpenStream()
+	if err != nil {
+		return err
+	}
+	s.control = newConn(stream, s.car, "control")
+	if err := wire.WriteHello(s.control, hello); err != nil {
+		return err
+	}
+	s.welcome, err = wire.ReadWelcome(s.control)
+	return peerError(err)
+}
+
+// peerError turns a handshake's error into a typed one.
+func peerError(err error) error {
+	switch {
+	case errors.Is(err, wire.ErrMalformed), err == io.EOF, err == io.ErrUnexpectedEOF:
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	return err
+}
+
+func (s *Session) noticed(n wire.Notice) {
+	if n.Kind == wire.NoticeDraining {
+		s.drainOnce.Do(func() { close(s.draining) })
+	}
+}
+
+// Welcome is what the gateway said.
+func (s *Session) Welcome() wire.Welcome { return s.welcome }
+
+// Draining is closed when the gateway has said that it is about to end.
+func (s *Session) Draining() <-chan struct{} { return s.draining }
+
+// Probe asks the gateway for a sign of life and ends the session if none comes within limit. It does not wait.
+func (s *Session) Probe(limit time.Duration) { s.car.probe(limit) }
+
+// Open opens a stream to a target. The conn is a *Conn. A refusal is a *wire.RefusedError; ErrTooMany means that the
+// gateway's limit, or our own, is reached already.
+func (s *Session) Open(ctx context.Context, open wire.Open) (net.Conn, error) {
+	if err := open.Validate(); err != nil {
+		return nil, fmt.Errorf("tunnel: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.o.OpenTimeout)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	conn, err := s.stream(open.String())
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
+	if err = wire.WriteOpen(conn, open); err == nil {
+		err = peerError(wire.ReadOpened(conn))
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	return conn, nil
+}
+
+// stream opens a stream if the limits allow. yamux's call would wait at a limit of its own, without a context; ours is
+// lower.
+func (s *Session) stream(remote string) (*Conn, error) {
+	limit := s.o.Streams
+	if l := s.welcome.Limits.Streams; l > 0 {
+		limit = min(limit, l)
+	}
+	s.mu.Lock()
+	if s.car.alive() != nil {
+		s.mu.Unlock()
+		return nil, s.Err()
+	}
+	if s.car.opened()-1+s.opening >= limit {
+		s.mu.Unlock()
+		return nil, ErrTooMany
+	}
+	s.opening++
+	s.mu.Unlock()
+	stream, err := s.mux.OpenStream()
+	s.mu.Lock()
+	s.opening--
+	s.mu.Unlock()
+	if err != nil {
+		if s.car.alive() != nil {
+			err = s.Err()
+		}
+		return nil, err
+	}
+	return newConn(stream, s.car, remote), nil
+}
