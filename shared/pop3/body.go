@@ -52,10 +52,7 @@ func (b *body) peek() ([]byte, error) {
 			b.lineStart = false
 			continue
 		}
-		run := len(p)
-		if i := bytes.Index(p, lineDot); i >= 0 {
-			run = i + 1
-		}
+		run := beforeDot(p)
 		if b.max >= 0 && int64(run) > b.max-b.octets {
 			b.err = l.fail(fmt.Errorf("%w: a message of more than %d octets", ErrTooLong, b.max))
 			return nil, b.err
@@ -65,7 +62,19 @@ func (b *body) peek() ([]byte, error) {
 	return l.buf[l.pos : l.pos+b.run], nil
 }
 
-var lineDot = []byte("\n.")
+// beforeDot returns how much of p is before a dot that starts a line, not counting the first octet. It looks for
+// dots, which are rarer than line ends (base64 has none); on js/wasm, where bytes.Index has no fast path, it counts most.
+func beforeDot(p []byte) int {
+	for from := 1; ; from++ {
+		i := bytes.IndexByte(p[from:], '.')
+		if i < 0 {
+			return len(p)
+		}
+		if from += i; p[from-1] == '\n' {
+			return from
+		}
+	}
+}
 
 // needsMore reports whether p, the start of a line, may be the start of the terminator.
 func needsMore(p []byte) bool {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package testbed_test
 
 import (
