@@ -6,6 +6,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 )
 
 // Command is what the program was asked to do.
@@ -40,7 +41,10 @@ type Config struct {
 
 	Origins []string // origins besides the gateway's own that may open a tunnel
 	Allow   []string // host:port targets beyond the embedded server that a tunnel may reach
-	Token   string   // what a browser must present to open a tunnel; "" asks for none
+	// AllowNetworks are private addresses that those targets may have; TrustedProxies may say who their client is.
+	AllowNetworks, TrustedProxies []netip.Prefix
+
+	Token string // what a browser must present to open a tunnel; "" asks for none
 
 	Dev      string     // a folder to serve the page from, instead of the embedded one, reloading on change
 	LogLevel slog.Level // what the log leaves out

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -72,6 +73,17 @@ func TestLists(t *testing.T) {
 	}
 }
 
+func TestNetworks(t *testing.T) {
+	c, err := Parse([]string{"--allow-network", "192.168.1.7/24, fd00::/8", "--trusted-proxy", "127.0.0.1"}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(c.AllowNetworks, c.TrustedProxies)
+	if want := "[192.168.1.0/24 fd00::/8] [127.0.0.1/32]"; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+}
+
 func TestValues(t *testing.T) {
 	c, err := Parse([]string{"--listen", "9000", "--smtp", "OFF", "--pop3=:2110", "--log=warn", "--demo=false"}, environment(nil))
 	if err != nil {
@@ -114,6 +126,8 @@ func TestErrors(t *testing.T) {
 		{args: []string{"--demo=perhaps"}, want: []string{"demo", "true or false"}},
 		{args: []string{"--demo", "--mail=false"}, want: []string{"--demo", "--mail=false"}},
 		{args: []string{"--data="}, want: []string{"--data", "folder"}},
+		{args: []string{"--allow-network", "192.168.1.0/33"}, want: []string{"--allow-network", "192.168.1.0/24"}},
+		{args: []string{"--trusted-proxy", "proxy"}, want: []string{"--trusted-proxy", "address"}},
 		{args: []string{"--domain", "a@b"}, want: []string{"--domain", "example.org"}},
 		{args: []string{"--nonesuch"}, want: []string{"nonesuch", "postern help"}},
 		{args: []string{"server"}, want: []string{"server", "postern help"}},

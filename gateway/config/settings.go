@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -42,6 +43,8 @@ func settings(c *Config) []setting {
 		{"demo", "make two accounts to try Postern with, and print their passwords", (*toggle)(&c.Demo)},
 		{"origin", "`origin` besides the gateway's own whose page may open a tunnel, such as https://mail.example.org; may be repeated", (*origins)(&c.Origins)},
 		{"allow", "`host:port` of a mail server that the tunnel may reach; may be repeated", (*targets)(&c.Allow)},
+		{"allow-network", "`network` of private addresses that names given to --allow may lead to, such as 192.168.1.0/24; may be repeated", (*networks)(&c.AllowNetworks)},
+		{"trusted-proxy", "`network` of a proxy in front, whose Forwarded-For header names the client; may be repeated", (*networks)(&c.TrustedProxies)},
 		{"token", "`secret` that a browser must present to open a tunnel", (*text)(&c.Token)},
 		{"mail", "run the embedded mail server", (*toggle)(&c.Mail)},
 		{"hostname", "`name` of the embedded mail server", (*text)(&c.Hostname)},
@@ -144,6 +147,30 @@ func (t *targets) Set(s string) error {
 			return fmt.Errorf("must be host:port, such as pop.example.org:995")
 		}
 		*t = append(*t, strings.ToLower(s))
+		return nil
+	})
+}
+
+type networks []netip.Prefix
+
+func (n *networks) String() string {
+	items := make([]string, 0, len(*n))
+	for _, p := range *n {
+		items = append(items, p.String())
+	}
+	return strings.Join(items, ",")
+}
+
+func (n *networks) Set(s string) error {
+	return each(s, func(s string) error {
+		p, err := netip.ParsePrefix(s)
+		if a, e := netip.ParseAddr(s); err != nil && e == nil {
+			p, err = a.Prefix(a.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("must be a network, such as 192.168.1.0/24, or an address")
+		}
+		*n = append(*n, p.Masked())
 		return nil
 	})
 }

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/postern-mail/postern/gateway/config"
+)
+
+// listen takes the page's port.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, unavailable(pageService, address, err)
+	}
+	return l, nil
+}
+
+// unavailable says that a service cannot listen where it was told to: which port, why, and what to do.
+func unavailable(service, address string, err error) error {
+	flag := service
+	if service == pageService {
+		flag = "listen"
+	}
+	host, port, e := net.SplitHostPort(address)
+	if e != nil {
+		host, port = "127.0.0.1", "0"
+	}
+	change := fmt.Sprintf("--%s %s (or %s)", flag, net.JoinHostPort(host, "PORT"), config.Variable(flag))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("port %s, for %s, is in use by another program\nStop that program, or choose another port: %s", port, title(service), change)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("port %s, for %s, may not be opened by this user\nChoose a port above 1023: %s", port, title(service), change)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s, for %s, is no address of this machine\nChoose another: %s", address, title(service), strings.Replace(change, host, "ADDRESS", 1))
+	}
+	return fmt.Errorf("%s cannot listen at %s: %w\nChoose another address: %s", title(service), address, err, change)
+}
+
+// title is how a service is called in a sentence.
+func title(service string) string {
+	switch service {
+	case pageService:
+		return "the page"
+	case "smtp", "pop3":
+		return strings.ToUpper(service)
+	case "pop3s":
+		return "POP3 over TLS"
+	case "submissions":
+		return "submission over TLS"
+	}
+	return service
+}
