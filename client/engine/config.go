@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// Config is what an Engine is made of. FS and Gateway are required.
+type Config struct {
+	FS      store.FS // the registry of accounts, and a folder for each account
+	Gateway Gateway
+	Vault   Vault // nil: passwords are kept in memory alone
+	Clock   Clock // nil: the real one
+
+	Version string // of the program, for Status
+	Poll    time.Duration
+	Limits  Limits
+	Logf    func(format string, args ...any) // nil: no log. It is never given a password or what a message says
+}
+
+// Limits bound what others can make the engine hold. Zero fields mean the defaults.
+type Limits struct {
+	// Message bounds one fetched message, in octets; a larger one is left on the server, and the account says so.
+	// Default 64 MiB: it is held in memory while it is stored and read, and no large provider accepts more than 150 MB.
+	Message int64
+	// Attachments bounds the attachments of one draft together, in octets before encoding. Default 25 MB, what the
+	// large providers accept; base64 makes 34 MB of it.
+	Attachments int64
+	// Dial bounds the opening of a stream through the gateway and the TLS handshake, each. Default 30 s: a gateway
+	// tries several addresses of a host in that time.
+	Dial time.Duration
+	// Answer is how long a server may leave a command without a sign of life. Default 60 s.
+	Answer time.Duration
+	// Texts bounds the memory for searching in message texts, in bytes. Default 32 MB, some 16,000 messages.
+	Texts int
+}
+
+const (
+	defaultPoll        = 30 * time.Second // while the page is open: what people expect of mail, and cheap through UIDL
+	defaultMessage     = 64 << 20
+	defaultAttachments = 25_000_000
+	defaultDial        = 30 * time.Second
+	defaultAnswer      = 60 * time.Second
+	defaultTexts       = 32 << 20
+)
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil {
+		c.Clock = realClock{}
+	}
+	if c.Logf == nil {
+		c.Logf = func(string, ...any) {}
+	}
+	if c.Poll <= 0 {
+		c.Poll = defaultPoll
+	}
+	if c.Limits.Message <= 0 {
+		c.Limits.Message = defaultMessage
+	}
+	if c.Limits.Attachments <= 0 {
+		c.Limits.Attachments = defaultAttachments
+	}
+	if c.Limits.Dial <= 0 {
+		c.Limits.Dial = defaultDial
+	}
+	if c.Limits.Answer <= 0 {
+		c.Limits.Answer = defaultAnswer
+	}
+	if c.Limits.Texts <= 0 {
+		c.Limits.Texts = defaultTexts
+	}
+	return c
+}
+
+// Gateway is the way to the servers. A *tunnel.Dialer is one.
+type Gateway interface {
+	// Open opens a stream to a service; tunnel.ErrOffline when there is no session.
+	Open(ctx context.Context, o wire.Open) (net.Conn, error)
+	State() tunnel.State
+	// Subscribe calls fn after each change of State until cancel is called. fn must not block.
+	Subscribe(fn func(tunnel.State)) (cancel func())
+	// Kick tries to connect now.
+	Kick()
+}
+
+// Vault keeps secrets on this device, encrypted, under names.
+type Vault interface {
+	Put(ctx context.Context, name string, secret []byte) error
+	// Get answers nil without an error when there is no such secret.
+	Get(ctx context.Context, name string) ([]byte, error)
+	Delete(ctx context.Context, name string) error
+}
+
+// Clock is the time, so that a test can make it pass.
+type Clock interface {
+	Now() time.Time
+	// After sends the time once, when d has passed.
+	After(d time.Duration) <-chan time.Time
+}
+
+type realClock struct{}
+
+func (realClock) Now() time.Time                         { return time.Now() }
+func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) }

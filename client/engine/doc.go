@@ -1,0 +1,26 @@
+// Package engine is the mail user agent: it keeps the accounts, fetches their mail, sends what is in their outboxes,
+// and answers the page's calls (client/api). It speaks POP3 (RFC 1939) and message submission (RFC 6409) itself, with
+// TLS that ends in this process, over streams that the gateway carries to the servers.
+//
+// # Parts
+//
+// An Engine has accounts; an account has a mailbox (client/store) in a folder of its own, one goroutine that fetches
+// (sync.go, poll.go) and one that sends (sender.go). What a page asks is answered from the mailbox, so everything but
+// signing in works without the gateway.
+//
+// # What is durable when
+//
+// A fetched message counts as known only with its content, in the same update of the mailbox, so a cut at any moment
+// loses nothing and fetches nothing twice. Mail stays on the server.
+//
+// A message to be sent goes through the states of api.OutboxState, and each is in the mailbox before the wire sees what
+// follows from it: "sending" before the envelope, a finer mark (stateCommitting) before the final dot of RFC 5321
+// section 4.5.2, "sent" with the move to the folder Sent. An engine that finds "sending" at its start sends again, for
+// the server cannot have taken the message; one that finds the finer mark cannot know, calls it "unknown", and leaves
+// the choice to the user.
+//
+// # Secrets
+//
+// Passwords live in memory and, when the user asked to keep them, in the Vault. They are in no log line, no event and
+// no file of the store.
+package engine

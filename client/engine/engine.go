@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// Engine keeps the mail accounts of one browser profile. It answers calls from the moment it is made; fetching and
+// sending go on while Run runs.
+type Engine struct {
+	Config
+	registry *registry
+	events   subscribers
+	signing  chan struct{} // holds a token while a SignIn or SignOut is under way: they change who is there
+
+	mu       sync.Mutex
+	accounts []*account // in the order of sign-in
+	running  context.Context
+	stop     context.CancelFunc
+	closed   bool
+	ended    chan struct{} // closed when Run has returned; nil before it
+}
+
+var (
+	_ api.Service = (*Engine)(nil)
+	_ api.Source  = (*Engine)(nil)
+)
+
+var errClosed = &api.Problem{Code: api.CodeCanceled, Technical: "the engine has ended"}
+
+// New opens the registry and the mailboxes. A mailbox that cannot be opened does not fail the others: its account says
+// so.
+func New(c Config) (*Engine, error) {
+	if c.FS == nil || c.Gateway == nil {
+		return nil, errors.New("engine: Config needs FS and Gateway")
+	}
+	e := &Engine{Config: c.withDefaults(), signing: make(chan struct{}, 1)}
+	var err error
+	if e.registry, err = openRegistry(e.FS); err != nil {
+		return nil, fmt.Errorf("engine: the registry of accounts: %w", err)
+	}
+	if err := e.registry.removeOrphans(e.FS); err != nil {
+		e.Logf("removing what no account names: %v", err)
+	}
+	for _, rec := range e.registry.records() {
+		e.accounts = append(e.accounts, openAccount(e, rec))
+	}
+	return e, nil
+}
+
+// Run fetches and sends until ctx ends or Close is called, then waits for what is under way to end, and closes the
+// mailboxes. It runs once.
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	e.mu.Lock()
+	if e.closed || e.running != nil {
+		e.mu.Unlock()
+		return errors.New("engine: Run runs once")
+	}
+	e.running, e.stop, e.ended = ctx, stop, make(chan struct{})
+	accounts := e.accounts
+	e.mu.Unlock()
+	defer close(e.ended)
+
+	unsubscribe := e.followGateway()
+	for _, a := range accounts {
+		a.start(ctx, nil)
+	}
+	<-ctx.Done()
+	unsubscribe()
+	e.shut()
+	return nil
+}
+
+// Close ends Run, if it runs, and closes the mailboxes. What was answered as stored is on the device.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	stop, ended := e.stop, e.ended
+	e.mu.Unlock()
+	if ended != nil {
+		stop()
+		<-ended
+		return nil
+	}
+	e.shut()
+	return nil
+}
+
+// shut stops the accounts and closes every mailbox.
+func (e *Engine) shut() {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return
+	}
+	e.closed = true
+	accounts := e.accounts
+	e.mu.Unlock()
+	for _, a := range accounts {
+		a.close()
+	}
+	if err := e.registry.close(); err != nil {
+		e.Logf("registry: %v", err)
+	}
+}
+
+// account answers the account of that ID.
+func (e *Engine) account(id api.AccountID) (*account, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errClosed
+	}
+	for _, a := range e.accounts {
+		if a.rec.ID == id {
+			return a, nil
+		}
+	}
+	return nil, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("no account %q", id)}
+}
+
+// mailbox answers the account of that ID if its mailbox could be opened.
+func (e *Engine) mailbox(id api.AccountID) (*account, error) {
+	a, err := e.account(id)
+	if err != nil {
+		return nil, err
+	}
+	if a.box == nil {
+		return nil, a.broken
+	}
+	return a, nil
+}
+
+func (e *Engine) all() []*account {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]*account(nil), e.accounts...)
+}
+
+// Status answers from memory.
+func (e *Engine) Status(context.Context) (api.Status, error) {
+	s := api.Status{Version: e.Version, Gateway: e.gateway(), Accounts: []api.Account{}}
+	for _, a := range e.all() {
+		s.Accounts = append(s.Accounts, a.snapshot())
+	}
+	return s, nil
+}
+
+// SyncNow starts fetching. Without a session to the gateway it tries to get one, and fetching follows.
+func (e *Engine) SyncNow(_ context.Context, id api.AccountID) error {
+	accounts := e.all()
+	if id != "" {
+		a, err := e.mailbox(id)
+		if err != nil {
+			return err
+		}
+		accounts = []*account{a}
+	}
+	e.nudgeGateway()
+	for _, a := range accounts {
+		a.syncNow()
+	}
+	return nil
+}
+
+// Reconnect tries the gateway now.
+func (e *Engine) Reconnect(context.Context) error {
+	e.Gateway.Kick()
+	return nil
+}

@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// secretName names an account's password in the vault.
+func secretName(id api.AccountID) string { return "password/" + string(id) }
+
+// hasPassword says whether there is a password, or may be one in the vault. Call it with a.mu held.
+func (a *account) hasPassword() bool {
+	return a.password != "" || a.rec.Kept && !a.looked
+}
+
+// credentials answers the password, from memory or else from the vault; CodePasswordNeeded when there is none, and
+// CodeWrongPassword when the server has refused it and the user has not said to try again.
+func (a *account) credentials(ctx context.Context) (string, error) {
+	a.mu.Lock()
+	password, refused, look := a.password, a.refused, a.rec.Kept && !a.looked
+	a.mu.Unlock()
+	switch {
+	case refused:
+		return "", errRefusedBefore
+	case password != "":
+		return password, nil
+	case !look || a.e.Vault == nil:
+		return "", &api.Problem{Code: api.CodePasswordNeeded}
+	}
+	secret, err := a.e.Vault.Get(ctx, secretName(a.id))
+	if err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", &api.Problem{Code: api.CodePasswordNeeded, Technical: "reading the vault: " + err.Error()}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.looked = true
+	if a.password == "" { // no sign-in came first
+		a.password = string(secret)
+	}
+	if a.password == "" {
+		return "", &api.Problem{Code: api.CodePasswordNeeded}
+	}
+	return a.password, nil
+}
+
+// setPassword is what a sign-in or sign-out leaves.
+func (a *account) setPassword(rec record, password string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rec, a.password, a.refused = rec, password, false
+}
+
+// registered is what the registry has of the account.
+func (a *account) registered() record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rec
+}
+
+// errRefusedBefore is answered instead of asking the server once more: servers lock accounts that guess.
+var errRefusedBefore = &api.Problem{Code: api.CodeWrongPassword}
+
+// refuse remembers that the server does not take the password.
+func (a *account) refuse() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused = true
+}
+
+// forgive lets the password be tried again.
+func (a *account) forgive() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused = false
+}

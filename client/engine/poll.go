@@ -1,0 +1,186 @@
+package engine
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/shared/pop3"
+)
+
+const (
+	untilAsked = time.Duration(-1) // rest until somebody asks: the gateway is back, the user wants it
+
+	firstBackoff = 2 * time.Second
+	mostBackoff  = 5 * time.Minute
+
+	// longestWatch bounds one XWAIT. The server may hold it for half an hour, but a connection that died without a
+	// word would hide new mail for so long.
+	longestWatch = 5 * time.Minute
+	// shortWatch is a watch so short that a server may be turning us round in circles.
+	shortWatch = 2 * time.Second
+)
+
+// inUsePauses are the pauses before a maildrop that is in use is tried again. A session of our own that was cut is
+// noticed by the server in that time; another client's takes longer, and is not hurried.
+var inUsePauses = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}
+
+// keepFetching fetches now, at each poll, when asked, and, where the server can tell (XWAIT), when there is new mail.
+// first is a session to begin with, or nil.
+func (a *account) keepFetching(ctx context.Context, first *pop3.Client) {
+	p := &poller{account: a, session: first}
+	defer p.closeSession()
+	pause := time.Duration(0)
+	for p.session != nil || a.rest(ctx, a.toFetch, pause) {
+		if ctx.Err() != nil {
+			return
+		}
+		pause = p.round(ctx)
+	}
+}
+
+// rest waits for d, or until asked; it says false when ctx ended.
+func (a *account) rest(ctx context.Context, asked <-chan struct{}, d time.Duration) bool {
+	var alarm <-chan time.Time
+	switch {
+	case d == 0:
+		return ctx.Err() == nil
+	case d > 0:
+		alarm = a.e.Clock.After(d)
+	}
+	select {
+	case <-asked:
+	case <-alarm:
+	case <-ctx.Done():
+		return false
+	}
+	return ctx.Err() == nil
+}
+
+// poller is what keepFetching knows from one round to the next.
+type poller struct {
+	account  *account
+	session  *pop3.Client // open, in TRANSACTION; nil between rounds
+	failures int          // rounds that failed, one after the other
+	idle     int          // short watches that brought nothing, one after the other
+	trouble  trouble
+}
+
+// round fetches once and then watches, if the server can. It answers how long to rest before the next round.
+func (p *poller) round(ctx context.Context) time.Duration {
+	a := p.account
+	defer p.closeSession()
+	if p.session == nil {
+		if !a.e.online() {
+			a.waitForGateway()
+			return untilAsked
+		}
+		password, err := a.credentials(ctx)
+		if err != nil {
+			return p.failed(ctx, err)
+		}
+		a.setSync(func(s *api.Sync) { *s = api.Sync{State: api.Syncing, Last: s.Last} })
+		if p.session, err = a.e.openMaildrop(ctx, a.email, password); err != nil {
+			return p.failed(ctx, err)
+		}
+	}
+	f := &fetch{account: a, session: p.session, trouble: &p.trouble}
+	if err := f.run(ctx); err != nil {
+		return p.failed(ctx, a.e.offlineOr(err))
+	}
+	p.failures = 0
+	a.fetched(f)
+	if !f.canWatch {
+		p.quit(ctx)
+		return a.e.Poll
+	}
+	return p.watch(ctx, f.stored > 0)
+}
+
+// failed marks the account with the reason and answers when to try again.
+func (p *poller) failed(ctx context.Context, err error) time.Duration {
+	if ctx.Err() != nil {
+		return untilAsked
+	}
+	a := p.account
+	problem := problemOf(err)
+	switch problem.Code {
+	case api.CodeWrongPassword:
+		a.refuse()
+		p.failures = 0
+	case api.CodePasswordNeeded, api.CodeGatewayOffline:
+		p.failures = 0
+	default:
+		p.failures++
+	}
+	if err != error(errRefusedBefore) { // what was said the first time has the server's words
+		a.e.Logf("account %s: fetching: %v", a.id, err)
+		a.setSync(func(s *api.Sync) { *s = api.Sync{State: api.SyncError, Last: s.Last, Problem: problem} })
+	}
+	if p.failures == 0 && !(problem.Code == api.CodeGatewayOffline && a.e.online()) {
+		return untilAsked
+	}
+	return backoff(max(p.failures, 1))
+}
+
+// waitForGateway marks an account that was fetching as cut off; one that was at rest stays so, for the page shows the
+// gateway's state by itself.
+func (a *account) waitForGateway() {
+	a.mu.Lock()
+	was := a.sync.State
+	a.mu.Unlock()
+	if was == api.Syncing {
+		a.setSync(func(s *api.Sync) {
+			*s = api.Sync{State: api.SyncError, Last: s.Last, Problem: &api.Problem{Code: api.CodeGatewayOffline}}
+		})
+	}
+}
+
+// watch holds the session until there is new mail, somebody asks, or a while has passed.
+func (p *poller) watch(ctx context.Context, fruitful bool) time.Duration {
+	a := p.account
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	began := a.e.Clock.Now()
+	session, done := p.session, make(chan error, 1)
+	go func() {
+		_, err := session.Wait(ctx, longestWatch)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil && ctx.Err() == nil {
+			a.e.Logf("account %s: watching: %v", a.id, err)
+		}
+	case <-a.toFetch:
+		cancel()
+		<-done
+		return 0
+	}
+	if fruitful || a.e.Clock.Now().Sub(began) >= shortWatch {
+		p.idle = 0
+		return 0
+	}
+	p.idle++
+	return min(a.e.Poll, 250*time.Millisecond<<min(p.idle, 10))
+}
+
+// quit ends the session by QUIT, so that the server lets go of the maildrop at once. Nothing was marked as deleted.
+func (p *poller) quit(ctx context.Context) {
+	if err := p.session.Quit(ctx); err != nil && ctx.Err() == nil {
+		p.account.e.Logf("account %s: QUIT: %v", p.account.id, err)
+	}
+}
+
+func (p *poller) closeSession() {
+	closeSession(p.session)
+	p.session = nil
+}
+
+// backoff is the pause after so many failures in a row: 2 s, 4 s, 8 s … 5 min, a fifth more or less, so that the
+// clients of a server that comes back do not come back together.
+func backoff(failures int) time.Duration {
+	d := min(mostBackoff, firstBackoff<<min(failures-1, 16))
+	return d - d/5 + rand.N(2*d/5)
+}

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/smtp"
+	"github.com/postern-mail/postern/shared/trust"
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// problemOf is an error of any layer beneath as the page needs it. It is nil for nil.
+func problemOf(err error) *api.Problem {
+	if err == nil {
+		return nil
+	}
+	var own *api.Problem
+	if errors.As(err, &own) {
+		return own
+	}
+	code, detail := classify(err)
+	return &api.Problem{Code: code, Detail: detail, Technical: err.Error()}
+}
+
+// classify goes from the most particular to the least: a TLS alert arrives within a net.OpError, a timeout within a
+// protocol error.
+func classify(err error) (code api.Code, detail string) {
+	var (
+		refused     *wire.RefusedError
+		certificate *trust.CertificateError
+		pop         *pop3.Error
+		recipients  *smtp.RecipientsError
+		submission  *smtp.Error
+		large       *smtp.TooLargeError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+	)
+	switch {
+	case errors.As(err, &refused):
+		return classifyGateway(refused)
+	case errors.As(err, &certificate):
+		return api.CodeCertificate, certificate.Reason
+	case errors.As(err, &pop):
+		return classifyPOP3(pop)
+	case errors.As(err, &recipients):
+		return api.CodeRecipientRefused, refusals(recipients.Refused)
+	case errors.As(err, &submission):
+		return classifySMTP(submission)
+	case errors.As(err, &large):
+		return api.CodeTooLarge, fmt.Sprintf("%d MB, the server takes %d MB", mega(large.Size), large.Limit/1_000_000)
+	case errors.As(err, &record), errors.As(err, &alert):
+		return api.CodeServerProtocol, ""
+	case errors.Is(err, tunnel.ErrOffline), errors.Is(err, tunnel.ErrSessionClosed):
+		return api.CodeGatewayOffline, ""
+	case errors.Is(err, tunnel.ErrTooMany):
+		return api.CodeGatewayRefused, ""
+	case errors.Is(err, store.ErrFull):
+		return api.CodeStorageFull, ""
+	case errors.Is(err, store.ErrNoMessage), errors.Is(err, store.ErrNoBlob):
+		return api.CodeNoSuchMessage, ""
+	case errors.Is(err, store.ErrClosed):
+		return api.CodeCanceled, ""
+	case errors.Is(err, store.ErrCorrupt):
+		return api.CodeStorage, ""
+	case errors.Is(err, errStore):
+		return api.CodeStorage, ""
+	case errors.Is(err, context.Canceled):
+		return api.CodeCanceled, ""
+	case isTimeout(err):
+		return api.CodeServerTimeout, ""
+	case errors.Is(err, pop3.ErrTooLong), errors.Is(err, store.ErrTooLarge):
+		return api.CodeTooLarge, ""
+	case errors.Is(err, pop3.ErrUnsupported), errors.Is(err, smtp.ErrUnsupported), errors.Is(err, smtp.ErrPlaintext):
+		return api.CodeServerRefused, ""
+	case errors.Is(err, pop3.ErrArgument), errors.Is(err, smtp.ErrArgument):
+		return api.CodeBadRequest, ""
+	case errors.Is(err, smtp.ErrUnknown), isClosed(err):
+		return api.CodeServerClosed, ""
+	case errors.Is(err, pop3.ErrProtocol), errors.Is(err, smtp.ErrProtocol):
+		return api.CodeServerProtocol, ""
+	}
+	return api.CodeInternal, ""
+}
+
+// gatewayProblem is why there is no session.
+func gatewayProblem(err error) *api.Problem {
+	var refused *wire.RefusedError
+	if errors.As(err, &refused) && refused.Reason != wire.Draining {
+		return &api.Problem{Code: api.CodeGatewayRefused, Detail: refused.Detail, Technical: err.Error()}
+	}
+	p := &api.Problem{Code: api.CodeGatewayOffline}
+	if err != nil {
+		p.Technical = err.Error()
+	}
+	return p
+}
+
+// classifyGateway reads the gateway's refusal of a stream.
+func classifyGateway(e *wire.RefusedError) (api.Code, string) {
+	switch e.Reason {
+	case wire.Denied:
+		return api.CodeTargetRefused, e.Detail
+	case wire.NoSuchHost, wire.Unreachable:
+		return api.CodeServerUnreachable, e.Detail
+	case wire.Timeout:
+		return api.CodeServerTimeout, e.Detail
+	case wire.Draining:
+		return api.CodeGatewayOffline, e.Detail
+	}
+	return api.CodeGatewayRefused, e.Detail
+}
+
+// classifyPOP3 reads a -ERR. A refusal of USER or PASS without a response code is about the password: RFC 1939 knows
+// no other, and few servers have the codes of RFC 3206.
+func classifyPOP3(e *pop3.Error) (api.Code, string) {
+	switch {
+	case e.Code == "IN-USE":
+		return api.CodeMaildropLocked, e.Text
+	case e.Code == "AUTH", e.Code == "" && (e.Command == "PASS" || e.Command == "USER" || e.Command == "AUTH"):
+		return api.CodeWrongPassword, e.Text
+	}
+	return api.CodeServerRefused, e.Text
+}
+
+// classifySMTP reads a reply of 4yz or 5yz. See RFC 4954 section 6 for those to AUTH, RFC 3463 for enhanced codes.
+func classifySMTP(e *smtp.Error) (api.Code, string) {
+	switch {
+	case e.Code == 535 || e.Code == 538 || e.Code == 534:
+		return api.CodeWrongPassword, e.Text
+	case e.Code == 552 || strings.HasSuffix(e.Enhanced, ".3.4"):
+		return api.CodeTooLarge, e.Text
+	case strings.HasPrefix(e.Command, "RCPT"):
+		return api.CodeRecipientRefused, e.Text
+	case aboutMessage(e):
+		return api.CodeMessageRefused, e.Text
+	}
+	return api.CodeServerRefused, e.Text
+}
+
+// aboutMessage tells a refusal of this message from one of the session (EHLO, AUTH, the greeting).
+func aboutMessage(e *smtp.Error) bool {
+	switch word, _, _ := strings.Cut(e.Command, " "); word {
+	case "MAIL", "RCPT", "DATA", "BDAT", ".":
+		return true
+	}
+	return false
+}
+
+// refusals puts recipients and the server's words into a sentence's worth of text.
+func refusals(refused []smtp.RecipientError) string {
+	const most = 5 // a list of hundreds helps nobody
+	var b strings.Builder
+	for i, r := range refused {
+		if i == most {
+			fmt.Fprintf(&b, "; %d more", len(refused)-most)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(r.Recipient)
+		if r.Err != nil && r.Err.Text != "" {
+			b.WriteString(" (" + r.Err.Text + ")")
+		}
+	}
+	return b.String()
+}
+
+// errStore marks an error of the mailbox that has no kind of its own: the device failed to read or write.
+var errStore = errors.New("the mail could not be written to this device")
+
+// storing marks err as the mailbox's, unless it is known for what it is.
+func storing(err error) error {
+	if err == nil {
+		return nil
+	}
+	if code, _ := classify(err); code != api.CodeInternal {
+		return err
+	}
+	var own *api.Problem
+	if errors.As(err, &own) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errStore, err)
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isClosed(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, tunnel.ErrReset) ||
+		errors.Is(err, pop3.ErrState) || errors.Is(err, smtp.ErrState) || errors.As(err, &op)
+}
+
+func mega(octets int64) int64 { return (octets + 999_999) / 1_000_000 }

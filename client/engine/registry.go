@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
+)
+
+// record is what the registry keeps of an account. There is no password in it.
+type record struct {
+	ID    api.AccountID `json:"id"`
+	Email string        `json:"email"`
+	Name  string        `json:"name,omitempty"`
+	Kept  bool          `json:"kept,omitempty"` // the password is in the vault
+	Added time.Time     `json:"added"`
+}
+
+// registry is the list of accounts, in a mailbox without messages, for the durability of a mailbox's updates.
+type registry struct {
+	box *store.Mailbox
+
+	mu   sync.Mutex
+	list []record
+}
+
+const (
+	registryFolder = "registry" // within Config.FS
+	registryKey    = "accounts" // the Meta key of the list
+)
+
+// accountFolder names the folder of an account's mailbox within Config.FS.
+func accountFolder(id api.AccountID) string { return accountPrefix + string(id) }
+
+const accountPrefix = "account-"
+
+// accountID makes the account's name from its address, without regard to case, of characters that any file system
+// takes.
+func accountID(email string) api.AccountID {
+	sum := sha256.Sum256([]byte(strings.ToLower(email)))
+	return api.AccountID(hex.EncodeToString(sum[:10]))
+}
+
+func openRegistry(fs store.FS) (*registry, error) {
+	sub, err := fs.Sub(registryFolder)
+	if err != nil {
+		return nil, err
+	}
+	box, err := store.Open(sub, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &registry{box: box}
+	if list, ok := box.Meta(registryKey); ok {
+		if err := json.Unmarshal(list, &r.list); err != nil {
+			box.Close()
+			return nil, fmt.Errorf("the list of accounts cannot be read: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func (r *registry) records() []record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.list)
+}
+
+// put adds rec, or replaces the one with its ID, durably.
+func (r *registry) put(rec record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := slices.Clone(r.list)
+	if i := slices.IndexFunc(list, func(o record) bool { return o.ID == rec.ID }); i >= 0 {
+		list[i] = rec
+	} else {
+		list = append(list, rec)
+	}
+	return r.write(list)
+}
+
+func (r *registry) remove(id api.AccountID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.write(slices.DeleteFunc(slices.Clone(r.list), func(rec record) bool { return rec.ID == id }))
+}
+
+func (r *registry) write(list []record) error {
+	value, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	if err := r.box.Update(func(tx *store.Tx) error { return tx.SetMeta(registryKey, value) }); err != nil {
+		return err
+	}
+	r.list = list
+	return nil
+}
+
+// removeOrphans removes the mailboxes that no account names: what a cut left of a sign-in, or of an erasing sign-out.
+func (r *registry) removeOrphans(fs store.FS) error {
+	names, err := fs.List()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		named := slices.ContainsFunc(r.records(), func(rec record) bool { return accountFolder(rec.ID) == name })
+		if strings.HasPrefix(name, accountPrefix) && !named {
+			err = errors.Join(err, fs.RemoveAll(name))
+		}
+	}
+	return err
+}
+
+func (r *registry) close() error { return r.box.Close() }

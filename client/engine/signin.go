@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/shared/mail"
+	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// SignIn proves the password to the server, then keeps the account.
+func (e *Engine) SignIn(ctx context.Context, r api.SignIn) (api.Account, error) {
+	account, err := e.signIn(ctx, r)
+	if err != nil {
+		return api.Account{}, problemOf(err)
+	}
+	return account.snapshot(), nil
+}
+
+func (e *Engine) signIn(ctx context.Context, r api.SignIn) (*account, error) {
+	email, err := normalAddress(r.Email)
+	if err != nil {
+		return nil, err
+	}
+	if r.Password == "" {
+		return nil, &api.Problem{Code: api.CodeWrongPassword, Technical: "no password was given"}
+	}
+	if err := e.oneAtATime(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-e.signing }()
+	welcome, err := e.awaitGateway(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Email = email
+	a, err := e.account(accountID(email))
+	switch {
+	case err == error(errClosed):
+		return nil, err
+	case a != nil:
+		return a, e.signInAgain(ctx, a, r)
+	}
+	return e.signInFirst(ctx, nameOf(welcome, email), r)
+}
+
+// oneAtATime waits until nobody else signs in or out; the caller takes the token back.
+func (e *Engine) oneAtATime(ctx context.Context) error {
+	select {
+	case e.signing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// prove logs in. The session is nil when the maildrop is in use: RFC 2449 section 8.1.2 says that the password was
+// right then.
+func (e *Engine) prove(ctx context.Context, r api.SignIn) (*pop3.Client, error) {
+	session, err := e.openMaildrop(ctx, r.Email, r.Password)
+	if err != nil && problemOf(err).Code != api.CodeMaildropLocked {
+		return nil, err
+	}
+	return session, nil
+}
+
+// signInFirst adds an account.
+func (e *Engine) signInFirst(ctx context.Context, name string, r api.SignIn) (*account, error) {
+	session, err := e.prove(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	rec := record{ID: accountID(r.Email), Email: r.Email, Name: name, Added: e.Clock.Now()}
+	rec.Kept = r.Keep && e.keepPassword(ctx, rec.ID, r.Password)
+	a, err := e.addAccount(rec)
+	if err != nil {
+		closeSession(session)
+		if rec.Kept {
+			e.forgetPassword(ctx, rec.ID)
+		}
+		return nil, err
+	}
+	a.setPassword(rec, r.Password)
+	e.join(a, session)
+	a.announce()
+	return a, nil
+}
+
+// signInAgain gives an account its password.
+func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) error {
+	if a.box == nil {
+		return a.broken
+	}
+	a.pauseFetching() // two sessions would lock each other out of the maildrop
+	session, err := e.prove(ctx, r)
+	if err != nil {
+		a.resumeFetching(nil)
+		return err
+	}
+	rec := a.registered()
+	rec.Kept = r.Keep && e.keepPassword(ctx, rec.ID, r.Password)
+	if err := e.registry.put(rec); err != nil {
+		closeSession(session)
+		a.resumeFetching(nil)
+		return storing(err)
+	}
+	if !rec.Kept {
+		e.forgetPassword(ctx, rec.ID)
+	}
+	a.setPassword(rec, r.Password)
+	a.resumeFetching(session)
+	a.announce()
+	ask(a.toSend)
+	return nil
+}
+
+// addAccount makes the mailbox, then the entry in the registry: a folder without an entry is removed at the next start.
+func (e *Engine) addAccount(rec record) (*account, error) {
+	a := openAccount(e, rec)
+	if a.box == nil {
+		return nil, a.broken
+	}
+	if err := e.registry.put(rec); err != nil {
+		a.close()
+		return nil, storing(err)
+	}
+	return a, nil
+}
+
+// join makes a new account one of the engine's, and starts it with its first session.
+func (e *Engine) join(a *account, session *pop3.Client) {
+	e.mu.Lock()
+	running, closed := e.running, e.closed
+	if !closed {
+		e.accounts = append(slices.Clone(e.accounts), a)
+	}
+	e.mu.Unlock()
+	if running == nil || closed {
+		closeSession(session)
+	} else {
+		a.start(running, session)
+	}
+	if closed {
+		a.close()
+	}
+}
+
+func closeSession(session *pop3.Client) {
+	if session != nil {
+		session.Close()
+	}
+}
+
+// keepPassword puts a password into the vault and says whether it is there. Without it the account works until the
+// engine ends.
+func (e *Engine) keepPassword(ctx context.Context, id api.AccountID, password string) bool {
+	if e.Vault == nil {
+		return false
+	}
+	if err := e.Vault.Put(ctx, secretName(id), []byte(password)); err != nil {
+		e.Logf("account %s: the password cannot be kept: %v", id, err)
+		return false
+	}
+	return true
+}
+
+func (e *Engine) forgetPassword(ctx context.Context, id api.AccountID) {
+	if e.Vault == nil {
+		return
+	}
+	if err := e.Vault.Delete(ctx, secretName(id)); err != nil {
+		e.Logf("account %s: the password cannot be removed: %v", id, err)
+	}
+}
+
+// SignOut forgets the password; with Erase, the account and its mail on this device.
+func (e *Engine) SignOut(ctx context.Context, r api.SignOut) error {
+	if err := e.oneAtATime(ctx); err != nil {
+		return problemOf(err)
+	}
+	defer func() { <-e.signing }()
+	a, err := e.account(r.Account)
+	if err != nil {
+		return err
+	}
+	if r.Erase {
+		return asError(problemOf(e.erase(ctx, a)))
+	}
+	rec := a.registered()
+	rec.Kept = false
+	if err := e.registry.put(rec); err != nil {
+		return problemOf(storing(err))
+	}
+	e.forgetPassword(ctx, a.id)
+	a.setPassword(rec, "")
+	a.pauseFetching()
+	a.resumeFetching(nil)
+	a.announce()
+	return nil
+}
+
+// erase removes an account. The registry comes first: what a cut leaves behind then is a folder that nothing names,
+// and New removes it.
+func (e *Engine) erase(ctx context.Context, a *account) error {
+	if err := e.registry.remove(a.id); err != nil {
+		return storing(err)
+	}
+	e.mu.Lock()
+	e.accounts = slices.DeleteFunc(slices.Clone(e.accounts), func(o *account) bool { return o == a })
+	e.mu.Unlock()
+	a.close()
+	e.forgetPassword(ctx, a.id)
+	err := e.FS.RemoveAll(accountFolder(a.id))
+	e.events.emit(func() api.Event { return api.Event{Removed: a.id} })
+	return storing(err)
+}
+
+// nameOf is the name of a demo account; others have none yet.
+func nameOf(w *wire.Welcome, email string) string {
+	if w.Embedded != nil {
+		for _, d := range w.Embedded.Demo {
+			if strings.EqualFold(d.Email, email) {
+				return d.Name
+			}
+		}
+	}
+	return ""
+}
+
+// normalAddress is an address as an account has it: one addr-spec, its domain in lower case.
+func normalAddress(email string) (string, error) {
+	email = strings.TrimSpace(email)
+	at := strings.LastIndexByte(email, '@')
+	if at < 1 || at == len(email)-1 || !(mail.Address{Addr: email}).Valid() {
+		return "", &api.Problem{Code: api.CodeBadRequest, Detail: email, Technical: "not an address"}
+	}
+	return email[:at+1] + strings.ToLower(email[at+1:]), nil
+}
