@@ -31,9 +31,9 @@ type App struct {
 	platform Platform
 	sched    Scheduler
 	ctx      context.Context
-	depth    int    // entries of the history that this page pushed
-	attached int    // counts Attach, so that an answer of a former engine is known
-	back     Route  // the place behind /compose
+	depth    int   // entries of the history that this page pushed
+	attached int   // counts Attach, so that an answer of a former engine is known
+	back     Route // the place behind /compose
 }
 
 // New makes the page's state over svc, which may be nil until Attach. Nothing is asked of svc before Start.
@@ -254,3 +254,6 @@ func (a *App) title() {
 	}
 	a.platform.SetTitle(t+" – Postern", unread)
 }
+
+// Now is the present in the user's zone.
+func (a *App) Now() time.Time { return a.platform.Now() }

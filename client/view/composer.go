@@ -15,7 +15,6 @@ type Composer struct {
 	Full bool // grown over the whole page
 
 	To, Cc, Bcc string // as typed: addresses separated by commas
-	ShowCc      bool   // Cc and Bcc have been asked for, or hold something
 	Subject     string
 	Text        string
 	Attachments []Attachment
@@ -132,7 +131,6 @@ func (c *Composer) fill(d api.Draft) {
 	c.Loading = false
 	c.draft = d
 	c.To, c.Cc, c.Bcc = FormatList(d.To), FormatList(d.Cc), FormatList(d.Bcc)
-	c.ShowCc = c.Cc != "" || c.Bcc != ""
 	c.Subject, c.Text = d.Subject, d.Text
 	c.Attachments = nil
 	for _, x := range d.Attachments {
@@ -165,12 +163,6 @@ func (c *Composer) Left() {
 	}
 	w.Attachments = c.Wrong.Attachments
 	c.Wrong = w
-}
-
-// OpenCc shows Cc and Bcc.
-func (c *Composer) OpenCc() {
-	c.ShowCc = true
-	c.app.platform.Focus(`[data-testid="compose-cc"]`)
 }
 
 // Grow makes the sheet fill the page, or small again.

@@ -34,7 +34,7 @@ func FullDate(t time.Time) string {
 		return "no date"
 	}
 	s := t.Format("Monday, 2 January 2006, 15:04")
-	if name, off := t.Zone(); name == "" || name[0] == '+' || name[0] == '-' {
+	if name, off := t.Zone(); name == "" || name[0] == '+' || name[0] == '-' || name == "Local" {
 		return s + " " + offset(off)
 	} else if name == "UTC" {
 		return s + " UTC"
@@ -113,4 +113,30 @@ func CJK(s string) bool {
 		}
 	}
 	return wide*3 > all
+}
+
+// ReaderDate is a date with its time, as the reading pane shows it: the weekday and time in this week, else the day.
+// FullDate has the zone.
+func ReaderDate(t, now time.Time) string {
+	if t.IsZero() {
+		return "no date"
+	}
+	days := dayNumber(now) - dayNumber(t)
+	switch {
+	case days == 0:
+		return "Today " + t.Format("15:04 ") + zoneName(t)
+	case days == 1:
+		return "Yesterday " + t.Format("15:04 ") + zoneName(t)
+	case t.Year() == now.Year():
+		return t.Format("Mon 2 Jan, 15:04 ") + zoneName(t)
+	}
+	return t.Format("2 Jan 2006, 15:04 ") + zoneName(t)
+}
+
+func zoneName(t time.Time) string {
+	name, off := t.Zone()
+	if name == "" || name[0] == '+' || name[0] == '-' || name == "Local" {
+		return offset(off)
+	}
+	return name
 }

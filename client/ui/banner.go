@@ -1,0 +1,25 @@
+package ui
+
+import (
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/view"
+)
+
+// Banner says the one thing that keeps the account from working, and what to do.
+type Banner struct {
+	App     *view.App
+	Problem *api.Problem
+}
+
+func (c *Banner) words() view.Words { return view.WordsFor(c.Problem) }
+
+func (c *Banner) picture() string {
+	if c.words().Waits {
+		return "info"
+	}
+	return "alert"
+}
+
+func (c *Banner) needsPassword() bool {
+	return c.Problem.Code == api.CodePasswordNeeded || c.Problem.Code == api.CodeWrongPassword
+}

@@ -1,0 +1,35 @@
+package ui
+
+import (
+	"github.com/vugu/vugu"
+
+	"github.com/postern-mail/postern/client/view"
+)
+
+// Search is the search field.
+type Search struct{ App *view.App }
+
+func (c *Search) folder() string {
+	f := c.App.List.Place().Folder
+	if f == "" {
+		return "mail"
+	}
+	return view.FolderName(f)
+}
+
+func (c *Search) submit(e vugu.DOMEvent) {
+	e.PreventDefault()
+	c.App.SubmitSearch()
+}
+
+func (c *Search) key(e vugu.DOMEvent) {
+	if e.PropString("key") == "ArrowDown" {
+		e.PreventDefault()
+		c.App.SubmitSearch()
+	}
+}
+
+func (c *Search) clear() {
+	c.App.EndSearch()
+	c.App.FocusSearch()
+}

@@ -1,0 +1,15 @@
+package ui
+
+import "github.com/postern-mail/postern/client/view"
+
+// Toasts are the notes at the foot of the page.
+type Toasts struct{ App *view.App }
+
+func trouble(n view.Toast) string {
+	w := view.WordsFor(n.Problem)
+	s := w.Title + "."
+	if w.Means != "" {
+		s += " " + w.Means
+	}
+	return s
+}
