@@ -1,0 +1,24 @@
+package mail
+
+// Bounds of reading. Mail beyond them is shown as far as they go, with a Note; none of them is met by mail that people
+// write.
+const (
+	// maxHeader bounds one header block, in octets. Servers take about 1 MiB at most; a block beyond it ends there.
+	maxHeader = 1 << 20
+	// maxFields bounds the fields of one header block. A long way with many Received and ARC fields has a hundred.
+	maxFields = 5_000
+	// maxDepth bounds how deep multiparts lie in each other. Every level is another pass over the octets.
+	maxDepth = 20
+	// maxParts bounds the parts of a message, all levels together.
+	maxParts = 1_000
+	// maxAddresses bounds the addresses of one field. Lists with more are made by list servers, not by people.
+	maxAddresses = 2_000
+	// maxReferences bounds how many ancestors are kept: the first one and the last ones, which is what threading needs.
+	maxReferences = 100
+	// maxParams bounds the parameters of one Content-Type or Content-Disposition.
+	maxParams = 200
+	// maxName bounds a file name, in octets of UTF-8: what file systems take.
+	maxName = 200
+	// snippetRunes is how many characters a snippet has at most.
+	snippetRunes = 140
+)

@@ -1,0 +1,344 @@
+package mail
+
+import (
+	"bytes"
+	"html"
+	"strings"
+)
+
+// Summarize reads what a list shows of a message. It never fails: what cannot be read is empty.
+func Summarize(raw []byte) Summary { return open(raw).summary() }
+
+// Parse opens a message for reading. It never fails and never answers nil: of what is no message at all, Text is the
+// source and Note says so.
+func Parse(raw []byte) *Message {
+	o := open(raw)
+	m := &Message{Summary: o.summary(), Text: o.text, HTML: o.html, Note: o.note()}
+	for i, e := range o.attachments {
+		media := e.media
+		if !isToken([]byte(strings.Replace(media, "/", "", 1))) {
+			media = octetStream
+		}
+		m.Parts = append(m.Parts, Part{
+			Name: partName(e, i+1), Type: media, ContentID: e.contentID(), Inline: o.inline(e), Data: bytes.Clone(e.octets()),
+		})
+	}
+	return m
+}
+
+// opened is a message taken apart, its body decoded.
+type opened struct {
+	reader
+	root        *entity
+	textParts   []*entity // the body for who reads text, RFC 8621 "textBody"
+	htmlParts   []*entity // the body for who reads HTML
+	attachments []*entity
+	text, html  string
+	source      bool // there is no header: text is the source
+	within      bool // text and html are those of a message within
+}
+
+func open(raw []byte) *opened { return openAt(raw, 0) }
+
+func openAt(raw []byte, depth int) *opened {
+	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') >= 0 {
+		raw = bytes.ReplaceAll(raw, []byte{'\r'}, []byte{'\n'}) // lines as an old Macintosh ended them
+	}
+	o := &opened{}
+	o.root = o.read(trimEnvelope(raw), nil, 0)
+	if len(o.root.header) == 0 {
+		o.source = true
+		o.text = normalizeLines(guessText(raw))
+		return o
+	}
+	switch {
+	case len(o.root.children) > 0:
+		o.choose(o.root, false, &o.textParts, &o.htmlParts)
+	case o.root.isText():
+		o.textParts, o.htmlParts = []*entity{o.root}, []*entity{o.root}
+	default:
+		o.attachments = []*entity{o.root}
+	}
+	o.text, o.html = joinText(o.textParts, o.hint), joinHTML(o.htmlParts, o.hint)
+	if o.text == "" && o.html == "" {
+		o.lookWithin(depth)
+	}
+	return o
+}
+
+// choose sorts the parts of a multipart into bodies and attachments, as RFC 8621 section 4.1.4 does it. A nil list is one
+// that this multipart has no share in: the other form of an alternative.
+func (o *opened) choose(multi *entity, inAlternative bool, text, htm *[]*entity) {
+	alternative := multi.media == "multipart/alternative"
+	textBefore, htmlBefore := 0, 0
+	if text != nil && htm != nil {
+		textBefore, htmlBefore = len(*text), len(*htm)
+	}
+	for _, e := range multi.children {
+		switch {
+		case len(e.children) > 0:
+			o.choose(e, inAlternative || alternative, text, htm)
+		case !e.isText():
+			o.attachments = append(o.attachments, e)
+		case alternative && e.media == "text/plain":
+			if text != nil {
+				*text = append(*text, e)
+			}
+		case alternative:
+			if htm != nil {
+				*htm = append(*htm, e)
+			}
+		default:
+			if inAlternative {
+				if e.media == "text/plain" {
+					htm = nil
+				} else {
+					text = nil
+				}
+			}
+			if text != nil {
+				*text = append(*text, e)
+			}
+			if htm != nil {
+				*htm = append(*htm, e)
+			}
+		}
+	}
+	if alternative && text != nil && htm != nil {
+		switch t, h := len(*text), len(*htm); {
+		case t == textBefore && h != htmlBefore:
+			*text = append(*text, (*htm)[htmlBefore:]...)
+		case h == htmlBefore && t != textBefore:
+			*htm = append(*htm, (*text)[textBefore:]...)
+		}
+	}
+}
+
+// joinText answers the text of the parts, one below the other; empty if none of them is plain text, for then the HTML is
+// what the writer wrote.
+func joinText(parts []*entity, hint string) string {
+	plain := false
+	for _, e := range parts {
+		plain = plain || e.media == "text/plain"
+	}
+	if !plain {
+		return ""
+	}
+	var out strings.Builder
+	for _, e := range parts {
+		s := e.string(hint)
+		if e.media == "text/html" {
+			s = PlainText(s)
+		}
+		if out.Len() > 0 && s != "" {
+			out.WriteByte('\n')
+		}
+		out.WriteString(s)
+	}
+	return out.String()
+}
+
+// joinHTML answers the HTML of the parts, plain text among them as preformatted; empty if none of them is HTML.
+func joinHTML(parts []*entity, hint string) string {
+	any := false
+	for _, e := range parts {
+		any = any || e.media == "text/html"
+	}
+	if !any {
+		return ""
+	}
+	var out strings.Builder
+	for _, e := range parts {
+		s := e.string(hint)
+		if e.media != "text/html" {
+			if strings.TrimSpace(s) == "" {
+				continue
+			}
+			s = `<pre style="white-space: pre-wrap">` + html.EscapeString(s) + "</pre>"
+		}
+		out.WriteString(s)
+	}
+	return out.String()
+}
+
+// string answers a text part's text as UTF-8 with lines that end in "\n".
+func (e *entity) string(hint string) string {
+	b := e.octets()
+	cs := e.params["charset"]
+	if cs == "" && e.media == "text/html" {
+		cs = metaCharset(b)
+	}
+	if cs == "" && !asciiOnly(b) {
+		cs = hint
+	}
+	return normalizeLines(decodeText(cs, b))
+}
+
+// metaCharset finds the charset that an HTML document gives itself.
+func metaCharset(b []byte) string {
+	b = bytes.ToLower(b[:min(len(b), 2048)])
+	_, v, ok := bytes.Cut(b, []byte("charset="))
+	if !ok {
+		return ""
+	}
+	v = bytes.TrimLeft(v, "\"' ")
+	if i := bytes.IndexAny(v, "\"'; />\r\n"); i >= 0 {
+		v = v[:i]
+	}
+	if name := string(v); !strings.HasPrefix(name, "utf-16") { // it could not have been read as ASCII
+		return name
+	}
+	return ""
+}
+
+func normalizeLines(s string) string {
+	if strings.IndexByte(s, '\r') < 0 {
+		return s
+	}
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
+}
+
+// lookWithin finds something to read in a message that has only attachments: a message within, or a text that calls
+// itself an attachment. The attachments stay what they are.
+func (o *opened) lookWithin(depth int) {
+	for _, e := range o.attachments {
+		switch {
+		case e.media == "message/rfc822" && depth < 3:
+			if in := openAt(e.octets(), depth+1); in.text != "" || in.html != "" {
+				o.text, o.html, o.within = in.text, in.html, true
+				return
+			}
+		case strings.HasPrefix(e.media, "text/") && e.media != "text/html" || e.media == "message/delivery-status":
+			if o.text = e.string(o.hint); o.text != "" {
+				o.within = true
+				return
+			}
+		}
+	}
+}
+
+func (o *opened) summary() Summary {
+	h, hint := o.root.header, o.hint
+	s := Summary{
+		MessageID:  messageID(h.get("message-id")),
+		InReplyTo:  messageID(h.get("in-reply-to")),
+		References: messageIDs(h.get("references")),
+		From:       parseAddresses(h.get("from"), hint),
+		Sender:     parseAddresses(h.get("sender"), hint),
+		ReplyTo:    parseAddresses(h.get("reply-to"), hint),
+		To:         o.addresses("to"),
+		Cc:         o.addresses("cc"),
+		Bcc:        o.addresses("bcc"),
+		Subject:    decodeLine(h.get("subject"), hint),
+		Date:       parseDate(h.get("date")),
+	}
+	if s.Date.IsZero() { // the last server knew when it was
+		if r := h.get("received"); r != nil {
+			if i := bytes.LastIndexByte(r, ';'); i >= 0 {
+				s.Date = parseDate(r[i+1:])
+			}
+		}
+	}
+	if s.Snippet = snippet(o.text); s.Snippet == "" && o.html != "" {
+		s.Snippet = snippet(plainText(o.html, 4096))
+	}
+	if o.source {
+		return Summary{Snippet: s.Snippet}
+	}
+	for _, e := range o.attachments {
+		if !o.inline(e) {
+			s.Attachments++
+		}
+	}
+	return s
+}
+
+// addresses reads all fields of that name: To and Cc may be there once only, RFC 5322 section 3.6, and are there twice.
+func (o *opened) addresses(name string) (l []Address) {
+	for _, f := range o.root.header {
+		if f.name == name && len(l) < maxAddresses {
+			l = append(l, parseAddresses(f.value, o.hint)...)
+		}
+	}
+	return l
+}
+
+// inline says whether the HTML body shows the part: RFC 2392.
+func (o *opened) inline(e *entity) bool {
+	id := e.contentID()
+	return id != "" && o.html != "" && strings.HasPrefix(e.media, "image/") && mentionsCID(o.html, id)
+}
+
+func mentionsCID(htm, id string) bool {
+	for {
+		i := strings.Index(htm, "cid:")
+		if i < 0 {
+			i = strings.Index(htm, "CID:")
+		}
+		if i < 0 {
+			return false
+		}
+		htm = htm[i+4:]
+		ref := htm[:min(len(htm), 3*len(id)+10)]
+		if strings.HasPrefix(ref, id) || strings.HasPrefix(html.UnescapeString(string(percentDecode([]byte(ref)))), id) {
+			return true
+		}
+	}
+}
+
+// note says what is odd about the message.
+func (o *opened) note() string {
+	switch {
+	case o.source && len(o.root.body) == 0:
+		return "This message is empty."
+	case o.source:
+		return "This message has no header and could not be read as mail. What you see is its source."
+	case o.overrun:
+		return "This message has more parts, or deeper ones, than are shown. Its source has them all."
+	case o.broken:
+		return "The parts of this message could not be told apart. What you see is its body as it came."
+	case o.within:
+		return "This message has no text of its own. What you see is that of its attachment."
+	case o.text == "" && o.html == "" && len(o.attachments) == 0:
+		return "This message has no text."
+	}
+	return ""
+}
+
+// messageID answers the first message-id of a field with its angle brackets; QUIRK: some have none.
+func messageID(b []byte) string {
+	if l := messageIDs(b); len(l) > 0 {
+		return l[0]
+	}
+	if f := bytes.Fields(b); len(f) == 1 && len(f[0]) < 900 && !bytes.ContainsAny(f[0], "<>") {
+		return "<" + cleanLine(decodeRaw(f[0], "")) + ">"
+	}
+	return ""
+}
+
+// messageIDs answers the message-ids of a field, each once. Of too many, the first and the last ones are kept.
+func messageIDs(b []byte) []string {
+	var l []string
+	seen := map[string]bool{}
+	for {
+		i := bytes.IndexByte(b, '<')
+		if i < 0 {
+			break
+		}
+		b = b[i:]
+		j := bytes.IndexByte(b, '>')
+		if j < 0 {
+			break
+		}
+		id := "<" + strings.Join(strings.Fields(cleanLine(decodeRaw(b[1:j], ""))), "") + ">"
+		if len(id) > 2 && len(id) < 900 && !seen[id] {
+			seen[id] = true
+			l = append(l, id)
+		}
+		b = b[j+1:]
+	}
+	if n := len(l); n > maxReferences {
+		l = append(l[:1:1], l[n-maxReferences+1:]...)
+	}
+	return l
+}
