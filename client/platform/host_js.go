@@ -26,8 +26,9 @@ const (
 
 // What a worker says to its page besides frames: an array of the word and, for a problem, its JSON.
 const (
-	wordReady   = "ready"   // the engine answers from now on
-	wordProblem = "problem" // something is wrong that no call can tell
+	wordReady  = "ready"  // the engine answers from now on
+	wordNotice = "notice" // something is wrong that no call can tell
+	wordFatal  = "fatal"  // why the worker ends
 )
 
 // Host finds the engine for a page: in the worker that this tab starts, when it has the lock, else in another tab's.
@@ -35,10 +36,11 @@ type Host struct {
 	// Worker is the URL of the worker's script, Engine that of its WebAssembly, both from this origin.
 	Worker, Engine string
 	// Attach is called with each way to the engine, one after the other, and returns when that one is closed or ctx
-	// ends. Each new way means that the engine may be another one, and that events may have been missed.
+	// ends. Each new way means that the engine may be another one, and that events may have been missed. While there is
+	// no engine because of a fault, the way is one over which every call fails and says why.
 	Attach func(ctx context.Context, conn api.Conn)
-	// Problem is told why there is no engine, or what is wrong with it; nil when it was mended.
-	Problem func(*api.Problem)
+	// Notice is told what the engine has to say outside of calls.
+	Notice func(*api.Problem)
 }
 
 // Run works until ctx ends. A page in the back-forward cache holds neither lock nor worker; when it comes back, it
@@ -111,7 +113,6 @@ func (h *Host) follow(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		h.Problem(nil)
 		h.Attach(ctx, conn)
 		conn.Close()
 	}
@@ -130,14 +131,19 @@ func (h *Host) lead(ctx context.Context, release func()) {
 		if time.Since(began) > restartCalm {
 			wait = restartMin
 		}
-		h.Problem(problem)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
+		h.wait(ctx, problem, wait)
 		wait = min(2*wait, restartMax)
 	}
+}
+
+// wait lets time pass before the next try, and tells every call meanwhile why there is no engine.
+func (h *Host) wait(ctx context.Context, problem *api.Problem, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	conn := Broken(problem)
+	defer conn.Close()
+	h.Attach(ctx, conn)
+	<-ctx.Done()
 }
 
 // work is the life of one worker; it answers why the worker ended.
@@ -152,15 +158,21 @@ func (h *Host) work(ctx context.Context) *api.Problem {
 		default:
 		}
 	}
+	var told *api.Problem // it says better why the worker ended than the end of the worker does
 	defer listen(worker, "message", func(e js.Value) {
 		word, rest := wordsOf(e.Get("data"))
 		switch word {
 		case wordReady:
 			notify(ready)
-		case wordProblem:
+		case wordNotice, wordFatal:
 			p := &api.Problem{}
-			if json.Unmarshal([]byte(rest), p) == nil {
-				go h.Problem(p)
+			if json.Unmarshal([]byte(rest), p) != nil {
+				return
+			}
+			if word == wordFatal {
+				told = p
+			} else {
+				go h.Notice(p)
 			}
 		}
 	})()
@@ -176,11 +188,13 @@ func (h *Host) work(ctx context.Context) *api.Problem {
 	select {
 	case <-ready:
 	case p := <-failed:
+		if told != nil {
+			return told
+		}
 		return p
 	case <-ctx.Done():
 		return nil
 	}
-	h.Problem(nil)
 	conn := api.Port(worker)
 	life, cancel := context.WithCancel(ctx)
 	var attached sync.WaitGroup
@@ -192,6 +206,9 @@ func (h *Host) work(ctx context.Context) *api.Problem {
 	}()
 	select {
 	case p := <-failed:
+		if told != nil {
+			return told
+		}
 		return p
 	case <-ctx.Done():
 		return nil

@@ -20,13 +20,18 @@ func ServeTabs(ctx context.Context, svc api.Service, src api.Source) {
 	work.Wait()
 }
 
-// TellPage gives a problem that no call can tell to the page that started this worker.
-func TellPage(p *api.Problem) {
+// Tell gives a problem that no call can tell to the page that started this worker.
+func Tell(p *api.Problem) { tell(wordNotice, p) }
+
+// Fail says why this worker is about to end.
+func Fail(p *api.Problem) { tell(wordFatal, p) }
+
+func tell(word string, p *api.Problem) {
 	text, err := json.Marshal(p)
 	if err != nil {
-		return // a Problem is two strings and a code
+		return // a Problem is a code and two strings
 	}
-	js.Global().Call("postMessage", []any{wordProblem, string(text)})
+	js.Global().Call("postMessage", []any{word, string(text)})
 }
 
 // tabGone waits until a tab has gone: it holds its lock as long as it is there.

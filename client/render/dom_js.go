@@ -140,6 +140,11 @@ func (d *jsDocument) setAttribute(el js.Value, a vugu.VGAttribute) {
 		d.setAttrNS.Invoke(el, d.name(xlink), d.name("xlink:"+a.Key), d.short(a.Val))
 		return
 	}
+	if a.Key == "style" {
+		// A policy without unsafe-inline forbids the attribute, and allows the same declarations this way.
+		el.Get("style").Set("cssText", a.Val)
+		return
+	}
 	d.setAttr.Invoke(el, d.name(a.Key), d.short(a.Val))
 }
 

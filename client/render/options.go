@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/vugu/vugu"
 )
@@ -11,8 +12,8 @@ type Options struct {
 	// OnPanic is told of each panic that was caught: in a handler, a build, an update or a patch. Without it the panic
 	// is written to the browser's console. It runs on the goroutine that panicked, outside the lock.
 	OnPanic func(*PanicError)
-	// OnRender is called after each render, inside the lock.
-	OnRender func()
+	// OnRender is called after each render, inside the lock, and told how long building and patching took.
+	OnRender func(took time.Duration)
 }
 
 // PanicError is a panic that the renderer caught.

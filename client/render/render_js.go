@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall/js"
+	"time"
 
 	"github.com/vugu/vugu"
 )
@@ -121,6 +122,7 @@ func (r *Renderer) Run(ctx context.Context, env *vugu.BuildEnv, root vugu.Builde
 func (r *Renderer) draw(env *vugu.BuildEnv, root vugu.Builder) {
 	r.mu.Lock()
 	r.drawing = true
+	began := time.Now()
 	var built *vugu.BuildResults
 	failure := caught("build", func() { built = env.RunBuild(root) })
 	if failure == nil {
@@ -132,7 +134,7 @@ func (r *Renderer) draw(env *vugu.BuildEnv, root vugu.Builder) {
 			r.tree.render(built)
 			r.invokeRendered()
 			if r.opts.OnRender != nil {
-				r.opts.OnRender()
+				r.opts.OnRender(time.Since(began))
 			}
 		})
 		if failure != nil {

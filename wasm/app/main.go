@@ -1,0 +1,55 @@
+//go:build js
+
+// The page of Postern as a program: it draws what client/view says with the components of client/ui, and talks to the
+// engine, which runs in a worker of this tab or of another one.
+package main
+
+import (
+	"context"
+	"syscall/js"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/platform"
+	"github.com/postern-mail/postern/client/render"
+	"github.com/postern-mail/postern/client/ui"
+	"github.com/postern-mail/postern/client/view"
+	"github.com/vugu/vugu"
+)
+
+func main() {
+	ctx := context.Background()
+	var page *platform.Page
+	screen := render.New("#app", &render.Options{OnRender: func(time.Duration) { page.Rendered() }})
+	page = platform.NewPage(screen)
+	app := view.New(nil, page, screen)
+
+	page.OnNavigate(app.Navigated)
+	page.OnKey(func(k platform.Key) bool { return app.Key(view.Key(k)) })
+	page.OnDrop(func() bool { return app.Composer.Open }, func(f platform.File) { app.Composer.Attach(f.Name, f.Type, f.Data) })
+
+	host := &platform.Host{
+		Worker: meta("postern-worker"), Engine: meta("postern-engine"),
+		Attach: func(ctx context.Context, conn api.Conn) {
+			engine := api.NewClient(conn, app.Receive)
+			screen.Update(func() { app.Attach(engine) })
+			engine.Run(ctx)
+		},
+		Notice: func(p *api.Problem) { screen.Update(func() { app.Toasts.Trouble(p.Detail, p) }) },
+	}
+	go host.Run(ctx)
+
+	env, err := vugu.NewBuildEnv(screen.EventEnv())
+	if err != nil {
+		panic(err)
+	}
+	app.Start(ctx)
+	if err := screen.Run(ctx, env, &ui.Root{App: app, Frame: page.Frame()}); err != nil {
+		panic(err) // the shell says that the page has stopped
+	}
+}
+
+// meta reads what the build wrote into the page: where the other files are.
+func meta(name string) string {
+	return js.Global().Get("document").Call("querySelector", `meta[name="`+name+`"]`).Get("content").String()
+}

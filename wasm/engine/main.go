@@ -1,0 +1,66 @@
+//go:build js
+
+// The engine of Postern as a program: it runs in a Web Worker, keeps the mail in the browser's private file system, and
+// answers the pages. See client/engine; what the browser gives it is client/platform.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall/js"
+
+	"github.com/coder/websocket"
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/engine"
+	"github.com/postern-mail/postern/client/platform"
+	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/tunnel/wsconn"
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// version is set by the build (-ldflags -X).
+var version = "dev"
+
+func main() {
+	if err := run(context.Background()); err != nil {
+		js.Global().Get("console").Call("error", "postern: "+err.Error())
+		platform.Fail(api.AsProblem(err))
+	}
+}
+
+func run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	fs, err := store.OpenOPFS(ctx, "postern")
+	if err != nil && !errors.Is(err, store.ErrNoOPFS) {
+		return &api.Problem{Code: api.CodeStorage, Technical: err.Error()}
+	}
+	if err != nil { // a private window: the mail lives as long as the page does, and the page says so
+		fs = store.NewMemFS()
+		platform.Tell(&api.Problem{Code: api.CodeStorage, Detail: "This window keeps nothing: what is not on the server is gone when it closes", Technical: err.Error()})
+	}
+	dialer := &tunnel.Dialer{
+		Connect: func(ctx context.Context) (tunnel.MessageConn, error) {
+			c, _, err := websocket.Dial(ctx, platform.GatewayURL(wire.Path), &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+			if err != nil {
+				return nil, err
+			}
+			return wsconn.New(c), nil
+		},
+		Hello: wire.Hello{Version: wire.Version, Client: "postern/" + version},
+	}
+	e, err := engine.New(engine.Config{FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Version: version, Logf: logf})
+	if err != nil {
+		return &api.Problem{Code: api.CodeStorage, Technical: err.Error()}
+	}
+	go dialer.Run(ctx)
+	go platform.ServeTabs(ctx, e, e)
+	return e.Run(ctx)
+}
+
+func logf(format string, args ...any) {
+	js.Global().Get("console").Call("info", fmt.Sprintf("postern: "+format, args...))
+}
