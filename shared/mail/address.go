@@ -15,7 +15,9 @@ type AddressError struct {
 	Reason  string
 }
 
-func (e *AddressError) Error() string { return fmt.Sprintf("mail: address %q: %s", e.Address, e.Reason) }
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("mail: address %q: %s", e.Address, e.Reason)
+}
 
 // ParseAddressList reads the addresses of a header field (RFC 5322 section 3.4) or of what a person typed: separated by
 // commas, semicolons or line ends, with groups, comments and encoded words. It answers all that it can read; if one of

@@ -2,8 +2,9 @@ package mail
 
 import (
 	"bytes"
-	"html"
 	"strings"
+
+	"golang.org/x/net/html"
 )
 
 // Summarize reads what a list shows of a message. It never fails: what cannot be read is empty.
