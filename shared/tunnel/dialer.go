@@ -196,6 +196,8 @@ func (r *retirement) add(s *Session) {
 	for _, old := range append(r.sessions, s) {
 		if old.car.alive() == nil {
 			live = append(live, old)
+		} else {
+			r.goroutines.Go(func() { _ = old.Close() })
 		}
 	}
 	r.sessions = live

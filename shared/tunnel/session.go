@@ -135,12 +135,18 @@ func (s *session) Close() error {
 	return nil
 }
 
-// end cuts the session and waits until nothing of it runs.
+// end cuts the session and waits until nothing of it runs, but no longer than Linger for the MessageConn: a browser's
+// WebSocket takes its time to close when the network is gone.
 func (s *session) end(cause error) {
 	s.car.fail(cause)
 	_ = s.mux.Close()
 	s.goroutines.Wait()
-	<-s.car.gone
+	late := time.NewTimer(s.o.Linger)
+	defer late.Stop()
+	select {
+	case <-s.car.gone:
+	case <-late.C:
+	}
 }
 
 // Session is the client's end.

@@ -1,23 +1,68 @@
-// Package wsconn makes a tunnel.MessageConn of a coder/websocket connection.
+// Package wsconn makes a tunnel.MessageConn of a WebSocket (RFC 6455) by github.com/coder/websocket, in a native program
+// and in a browser. It does no dialing and no accepting.
 package wsconn
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"github.com/coder/websocket"
+
 	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
-// New takes c over: nobody else may read, write or close it.
-func New(c *websocket.Conn) tunnel.MessageConn { return &conn{c} }
-
-type conn struct{ c *websocket.Conn }
-
-func (c *conn) Read(ctx context.Context) ([]byte, error) {
-	_, p, err := c.c.Read(ctx)
-	return p, err
+// New takes c over: from now on nobody else may read, write or close it.
+//
+// Messages are binary, and at most wire.MaxMessage in either direction: a longer or a text message from the peer closes
+// the connection (1009 and 1003 of RFC 6455 section 7.4.1). The tunnel splits its writes below that.
+func New(c *websocket.Conn) tunnel.MessageConn {
+	c.SetReadLimit(wire.MaxMessage)
+	return &conn{c: c}
 }
+
+type conn struct {
+	c   *websocket.Conn
+	buf []byte // of the last message, used again for the next
+}
+
+// Read implements tunnel.MessageConn.
+func (c *conn) Read(ctx context.Context) ([]byte, error) {
+	kind, r, err := c.c.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if kind != websocket.MessageBinary {
+		_ = c.closeWith(websocket.StatusUnsupportedData, "binary messages only")
+		return nil, fmt.Errorf("%w: a text message", tunnel.ErrProtocol)
+	}
+	if c.buf == nil {
+		c.buf = make([]byte, wire.MaxMessage+1) // the library lets one byte more than its limit pass
+	}
+	n := 0
+	for err == nil && n < len(c.buf) {
+		var k int
+		k, err = r.Read(c.buf[n:])
+		n += k
+	}
+	switch {
+	case n > wire.MaxMessage:
+		_ = c.closeWith(websocket.StatusMessageTooBig, "message too long")
+		return nil, fmt.Errorf("%w: a message over %d bytes", tunnel.ErrProtocol, wire.MaxMessage)
+	case err != io.EOF:
+		return nil, err
+	}
+	return c.buf[:n], nil
+}
+
+// Write implements tunnel.MessageConn. In a browser it never waits: what the network has not taken, the browser holds.
+// The tunnel's windows bound that.
 func (c *conn) Write(ctx context.Context, p []byte) error {
 	return c.c.Write(ctx, websocket.MessageBinary, p)
 }
-func (c *conn) Close(reason string) error { return c.c.Close(websocket.StatusNormalClosure, reason) }
+
+// Close implements tunnel.MessageConn.
+func (c *conn) Close(reason string) error {
+	return c.closeWith(websocket.StatusNormalClosure, reason)
+}
