@@ -96,6 +96,12 @@ func (g *guard) Write(p []byte) (int, error) {
 	if g.replies.unasked {
 		return 0, g.fail(fmt.Errorf("%w: it spoke before it was asked", ErrProtocol))
 	}
+	// QUIRK: RFC 4954 section 4 cancels an exchange of AUTH with "*" where the server waits for more. go-smtp sends it after
+	// a refusal too, when there is nothing to cancel, and Postfix hangs up at such a command: it stays here.
+	if g.phase == secrets && string(p) == "*\r\n" && !strings.HasPrefix(g.replies.first, "334") {
+		g.preset = "501 cancelled\r\n"
+		return len(p), nil
+	}
 	g.replies, g.spoke = replies{}, true
 	g.mu.Lock()
 	if g.cause == nil && !g.timed {
