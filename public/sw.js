@@ -59,5 +59,8 @@ function place(path) {
 // kept answers from this version's cache. The network is for a file that the browser has thrown out.
 async function kept(path, request) {
   const cache = await caches.open(CACHE);
-  return await cache.match(path) || fetch(request);
+  const response = await cache.match(path);
+  if (!response) return fetch(request);
+  // A response brings its address along, and a Worker takes that for its own: without this, its query would be lost.
+  return new URL(request.url).search ? new Response(response.body, response) : response;
 }

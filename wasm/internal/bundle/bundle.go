@@ -61,7 +61,7 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		o.Out = filepath.Join(o.Root, "public", "dist")
 	}
 	kept := filepath.Join(o.Root, ".task", "pack")
-	programs, err := compile(ctx, o.Root, kept)
+	programs, err := Compile(ctx, o.Root, kept, "./wasm/app", "./wasm/engine")
 	if err != nil {
 		return nil, err
 	}

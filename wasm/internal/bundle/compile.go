@@ -6,21 +6,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 )
 
-// The programs, each a package in wasm.
-var programNames = []string{"app", "engine"}
-
-// compile builds the programs for the browser into dir, where Go finds them again when nothing has changed, and answers
-// them with the support code of the Go that built them.
-func compile(ctx context.Context, root, dir string) (map[string][]byte, error) {
+// Compile builds packages of the module at root for the browser into dir, where Go finds them again when nothing has
+// changed. It answers them as NAME.wasm, and wasm_exec.js, the support code of the Go that built them.
+func Compile(ctx context.Context, root, dir string, packages ...string) (map[string][]byte, error) {
+	dir, err := filepath.Abs(dir) // Go runs in root, not here
+	if err != nil {
+		return nil, err
+	}
 	// -s -w leave out tables that a browser has no use for, -trimpath makes the same bytes on every machine.
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir + string(filepath.Separator)}
-	for _, name := range programNames {
-		args = append(args, "./wasm/"+name)
-	}
+	args = append(args, packages...)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -28,7 +28,8 @@ func compile(ctx context.Context, root, dir string) (map[string][]byte, error) {
 		return nil, err
 	}
 	programs := make(map[string][]byte)
-	for _, name := range programNames {
+	for _, pkg := range packages {
+		name := path.Base(pkg)
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return nil, err

@@ -1,0 +1,152 @@
+package wasm
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/postern-mail/postern/"
+
+// arrows say what a folder's packages may import of this module: a folder of the list stands for all beneath it. The
+// longest matching folder counts. Tests may import what they like: they compose.
+var arrows = map[string][]string{
+	// The page: ui draws what view says, view asks api.
+	"client/ui":     {"client/view", "client/api"},
+	"client/view":   {"client/api"},
+	"client/render": {},
+	// A program that its tests run in a browser.
+	"client/render/internal": {"client/render", "client/internal"},
+	"client/api":             {"client/internal"},
+	// The engine answers api, over a store that knows neither.
+	"client/engine":   {"client/api", "client/store", "client/sanitize", "client/internal", "shared"},
+	"client/store":    {"client/internal", "shared/mail"},
+	"client/sanitize": {},
+	// The browser, for either of them; never the engine, or the page would carry it along.
+	"client/platform": {"client/api", "client/view", "client/internal"},
+	"client/internal": {"client/internal"},
+
+	// What both sides are built from knows neither side.
+	"shared":          {"shared"},
+	"shared/wire":     {},
+	"shared/mail":     {},
+	"shared/trust":    {},
+	"shared/tunnel":   {"shared/wire", "shared/tunnel"},
+	"shared/mailtest": {"shared"},
+
+	// The gateway's parts know what is shared, and not each other.
+	"gateway/bridge":     {"gateway/bridge", "shared"},
+	"gateway/mailserver": {"gateway/mailserver", "shared"},
+	"gateway/web":        {"shared/wire"},
+	"gateway/config":     {},
+
+	// Programs compose.
+	"gateway":       {"gateway", "shared", "public"},
+	"wasm/app":      {"client/api", "client/view", "client/ui", "client/render", "client/platform", "client/internal"},
+	"wasm/engine":   {"client/api", "client/engine", "client/store", "client/sanitize", "client/platform", "client/internal", "shared"},
+	"wasm/pack":     {"wasm/internal"},
+	"wasm/internal": {},
+	"wasm/e2e":      {},
+	"wasm/testdata": {},
+	"wasm":          {},
+	"public":        {},
+}
+
+// within says whether a package lies in a folder.
+func within(pkg, folder string) bool { return pkg == folder || strings.HasPrefix(pkg, folder+"/") }
+
+// source is a file of the module.
+type source struct {
+	name, pkg string // from the module's folder, with slashes
+	program   bool   // of package main
+}
+
+// eachImport calls fn for every import of every file that is not a test, whatever system it is for.
+func eachImport(t *testing.T, fn func(file source, imported string)) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if e.IsDir() && rel != "." && (strings.HasPrefix(e.Name(), ".") || e.Name() == "bin" || rel == "public/dist") {
+			return filepath.SkipDir
+		}
+		if e.IsDir() || path.Ext(rel) != ".go" || strings.HasSuffix(rel, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		files++
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			fn(source{rel, path.Dir(rel), f.Name.Name == "main"}, imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 10 {
+		t.Fatalf("only %d files were found", files)
+	}
+}
+
+func TestImportArrows(t *testing.T) {
+	eachImport(t, func(file source, imported string) {
+		target, ours := strings.CutPrefix(imported, module)
+		if !ours {
+			return
+		}
+		folder := ""
+		for f := range arrows {
+			if within(file.pkg, f) && len(f) > len(folder) {
+				folder = f
+			}
+		}
+		if folder == "" {
+			t.Errorf("%s: no arrow says what %s may import", file.name, file.pkg)
+			return
+		}
+		if within(target, "shared/mailtest") && folder != "shared/mailtest" {
+			t.Errorf("%s imports %s, which is for tests", file.name, target)
+			return
+		}
+		for _, allowed := range arrows[folder] {
+			if within(target, allowed) {
+				return
+			}
+		}
+		t.Errorf("%s imports %s; packages in %s may import %q of this module", file.name, target, folder, arrows[folder])
+	})
+}
+
+// The browser is touched at the leaves alone: in files for js and in the programs.
+func TestSyscallJSAtTheLeaves(t *testing.T) {
+	eachImport(t, func(file source, imported string) {
+		if imported != "syscall/js" {
+			return
+		}
+		if within(file.pkg, "shared") || within(file.pkg, "client/view") {
+			t.Errorf("%s imports syscall/js: what it does must work everywhere", file.name)
+		}
+		if !strings.HasSuffix(file.name, "_js.go") && !file.program {
+			t.Errorf("%s imports syscall/js; its name should end in _js.go", file.name)
+		}
+	})
+}

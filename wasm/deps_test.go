@@ -1,0 +1,45 @@
+package wasm
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// banned are packages that the page must not link, and why. Sizes are what each adds after brotli to a page with vugu.
+var banned = map[string]string{
+	"net/http":                    "1.3 MB; the page fetches through the browser, and mail through the engine",
+	"crypto/tls":                  "0.8 MB; TLS is the engine's",
+	"crypto/x509":                 "part of crypto/tls; certificates are the engine's",
+	"html/template":               "0.5 MB; components are compiled by vugugen",
+	"text/template":               "components are compiled by vugugen; text is written by code",
+	"regexp":                      "0.1 MB, and slow in WebAssembly; the page parses by hand",
+	"github.com/coder/websocket":  "0.5 MB; the tunnel is the engine's",
+	"github.com/hashicorp/yamux":  "the tunnel is the engine's",
+	"github.com/emersion/go-smtp": "0.5 MB; protocols are the engine's",
+	module + "client/engine":      "the engine has a program of its own",
+	module + "client/store":       "mail is read through the engine",
+	module + "client/sanitize":    "0.2 MB; HTML is made safe in the engine",
+	module + "shared/mail":        "0.5 MB with charsets; MIME is read in the engine",
+	module + "shared/tunnel":      "the tunnel is the engine's",
+}
+
+func TestPageDependencies(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "./wasm/app")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	linked := strings.Fields(string(out))
+	if len(linked) < 20 {
+		t.Fatalf("go list names %d packages only", len(linked))
+	}
+	for _, pkg := range linked {
+		if reason, ok := banned[pkg]; ok {
+			t.Errorf("the page links %s: %s", pkg, reason)
+		}
+	}
+}
