@@ -78,7 +78,7 @@ func classify(err error) (code api.Code, detail string) {
 		return api.CodeCanceled, ""
 	case isTimeout(err):
 		return api.CodeServerTimeout, ""
-	case errors.Is(err, pop3.ErrTooLong), errors.Is(err, store.ErrTooLarge):
+	case errors.Is(err, store.ErrTooLarge):
 		return api.CodeTooLarge, ""
 	case errors.Is(err, pop3.ErrUnsupported), errors.Is(err, smtp.ErrUnsupported), errors.Is(err, smtp.ErrPlaintext):
 		return api.CodeServerRefused, ""
@@ -86,7 +86,7 @@ func classify(err error) (code api.Code, detail string) {
 		return api.CodeBadRequest, ""
 	case errors.Is(err, smtp.ErrUnknown), isClosed(err):
 		return api.CodeServerClosed, ""
-	case errors.Is(err, pop3.ErrProtocol), errors.Is(err, smtp.ErrProtocol):
+	case errors.Is(err, pop3.ErrProtocol), errors.Is(err, smtp.ErrProtocol), errors.Is(err, pop3.ErrTooLong):
 		return api.CodeServerProtocol, ""
 	}
 	return api.CodeInternal, ""

@@ -88,6 +88,7 @@ func (f *fetch) retrieve(ctx context.Context) error {
 		messages[i] = w.Listing
 	}
 	next := 0 // the message on its way
+	var tooLarge error
 	failed := false
 	err := f.session.RetrAll(ctx, messages, func(_ int, body io.Reader) error {
 		w := wanted[next]
@@ -102,6 +103,7 @@ func (f *fetch) retrieve(ctx context.Context) error {
 			return nil
 		case errors.Is(err, pop3.ErrTooLong): // larger than the scan listing said
 			f.trouble.tooLarge(w.uid)
+			tooLarge = &api.Problem{Code: api.CodeTooLarge, Technical: err.Error()}
 			return err
 		case err != nil:
 			return err
@@ -114,6 +116,9 @@ func (f *fetch) retrieve(ctx context.Context) error {
 	})
 	if err != nil && ctx.Err() == nil && !failed && f.account.e.online() {
 		f.trouble.stumbled(wanted[max(next-1, 0)].uid) // next time the others come first
+	}
+	if tooLarge != nil { // what RetrAll says then is that the session is over
+		return tooLarge
 	}
 	return err
 }

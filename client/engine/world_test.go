@@ -1,0 +1,364 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+const (
+	alice   = "alice@postern.test"
+	bob     = "bob@postern.test"
+	alicePW = "alice-pw"
+	bobPW   = "bob-pw"
+)
+
+// world is an engine with everything around it, in memory and in the bubble of a synctest: time passes when everybody
+// waits. Only methods that say so let it pass.
+type world struct {
+	t       *testing.T
+	fs      *store.MemFS
+	gateway *fakeGateway
+	vault   *memVault
+	pop     *mailtest.POP3
+	post    *postOffice
+	limits  Limits
+
+	*Engine
+	seen recorder
+	run  sync.WaitGroup
+	stop context.CancelFunc
+}
+
+// inWorld runs fn in a bubble with an engine that runs.
+func inWorld(t *testing.T, fn func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer w.halt()
+		fn(w)
+	})
+}
+
+func newWorld(t *testing.T) *world {
+	pop := &mailtest.POP3{
+		Password: map[string]string{alice: alicePW, bob: bobPW},
+		Maildrop: map[string]*mailtest.Maildrop{alice: new(mailtest.Maildrop), bob: new(mailtest.Maildrop)},
+		NoWait:   true,
+	}
+	post := &postOffice{password: pop.Password}
+	w := &world{t: t, fs: store.NewMemFS(), vault: newMemVault(), pop: pop, post: post}
+	w.gateway = newFakeGateway(t, map[wire.ServiceName]mailtest.Server{wire.POP3S: pop, wire.Submissions: post})
+	return w
+}
+
+// start makes an engine over what is on the disk and runs it.
+func (w *world) start() {
+	w.t.Helper()
+	engine, err := New(Config{FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.Engine = engine
+	w.seen = recorder{}
+	engine.Subscribe(w.seen.record)
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	w.run.Go(func() {
+		if err := engine.Run(ctx); err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	synctest.Wait()
+}
+
+// halt ends the engine, as a closing tab that has the time does.
+func (w *world) halt() {
+	w.stop()
+	w.run.Wait()
+}
+
+// logf checks what no log may hold.
+func (w *world) logf(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	for _, secret := range []string{alicePW, bobPW} {
+		if strings.Contains(line, secret) {
+			w.t.Errorf("a password in the log: %s", line)
+		}
+	}
+}
+
+func (w *world) signIn(email string) api.Account {
+	w.t.Helper()
+	a, err := w.SignIn(w.t.Context(), api.SignIn{Email: email, Password: w.pop.Password[email], Keep: true})
+	if err != nil {
+		w.t.Fatalf("signing in as %s: %v", email, err)
+	}
+	synctest.Wait()
+	return a
+}
+
+func (w *world) accountNow(id api.AccountID) api.Account {
+	w.t.Helper()
+	s, err := w.Status(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	i := slices.IndexFunc(s.Accounts, func(a api.Account) bool { return a.ID == id })
+	if i < 0 {
+		w.t.Fatalf("no account %s", id)
+	}
+	return s.Accounts[i]
+}
+
+func (w *world) list(id api.AccountID, f api.FolderID) []api.Row {
+	w.t.Helper()
+	p, err := w.List(w.t.Context(), api.ListQuery{Account: id, Folder: f, Limit: api.MaxListLimit})
+	if err != nil {
+		w.t.Fatalf("listing %s: %v", f, err)
+	}
+	return p.Rows
+}
+
+func (w *world) only(id api.AccountID, f api.FolderID) api.Row {
+	w.t.Helper()
+	rows := w.list(id, f)
+	if len(rows) != 1 {
+		w.t.Fatalf("%d messages in %s, want one: %v", len(rows), f, rows)
+	}
+	return rows[0]
+}
+
+func code(err error) api.Code {
+	if err == nil {
+		return ""
+	}
+	return api.AsProblem(err).Code
+}
+
+func problemCode(p *api.Problem) api.Code {
+	if p == nil {
+		return ""
+	}
+	return p.Code
+}
+
+// letter is a message with little in it.
+func letter(subject, text string) []byte {
+	return []byte("From: Carol <carol@example.org>\r\nTo: <" + alice + ">\r\nSubject: " + subject +
+		"\r\nDate: Thu, 1 Jan 2026 10:00:00 +0000\r\nMessage-ID: <" + subject + "@example.org>\r\n\r\n" + text + "\r\n")
+}
+
+// recorder keeps events in a form that tests compare.
+type recorder struct {
+	mu     sync.Mutex
+	events []api.Event
+}
+
+func (r *recorder) record(e api.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *recorder) all() []api.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
+// states are the states that a message on its way went through.
+func (r *recorder) states(id api.MessageID) (states []api.OutboxState) {
+	for _, e := range r.all() {
+		if e.Outbox != nil && e.Outbox.Row.ID == id {
+			if s := e.Outbox.Row.State; len(states) == 0 || states[len(states)-1] != s {
+				states = append(states, s)
+			}
+		}
+	}
+	return states
+}
+
+func (r *recorder) newMail() (counts []int) {
+	for _, e := range r.all() {
+		if e.NewMail != nil {
+			counts = append(counts, e.NewMail.Count)
+		}
+	}
+	return counts
+}
+
+// memVault is a Vault in memory, which outlives engines.
+type memVault struct {
+	mu      sync.Mutex
+	secrets map[string][]byte
+	fail    error
+}
+
+func newMemVault() *memVault { return &memVault{secrets: make(map[string][]byte)} }
+
+func (v *memVault) Put(_ context.Context, name string, secret []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.fail != nil {
+		return v.fail
+	}
+	v.secrets[name] = slices.Clone(secret)
+	return nil
+}
+
+func (v *memVault) Get(_ context.Context, name string) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.secrets[name], v.fail
+}
+
+func (v *memVault) Delete(_ context.Context, name string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.secrets, name)
+	return v.fail
+}
+
+// fakeGateway carries streams to servers in memory, inside TLS with a certificate that the Welcome names.
+type fakeGateway struct {
+	t   *testing.T
+	tls *tls.Config
+
+	mu      sync.Mutex
+	servers map[wire.ServiceName]mailtest.Server
+	state   tunnel.State
+	welcome wire.Welcome
+	subs    map[int]func(tunnel.State)
+	last    int
+	kicks   int
+	opened  []wire.ServiceName
+	faults  func(service wire.ServiceName, n int) *mailtest.Faults // of the n-th stream to it, from 0
+	refuse  error
+	live    map[net.Conn]bool
+}
+
+func newFakeGateway(t *testing.T, servers map[wire.ServiceName]mailtest.Server) *fakeGateway {
+	cert := mailtest.SelfSigned(t, "mail.postern.test")
+	sum := sha256.Sum256(cert.Certificate[0])
+	g := &fakeGateway{t: t, tls: &tls.Config{Certificates: []tls.Certificate{cert}}, servers: servers,
+		subs: make(map[int]func(tunnel.State)), live: make(map[net.Conn]bool)}
+	g.welcome = wire.Welcome{Version: wire.Version, Embedded: &wire.Embedded{
+		Hostname: "mail.postern.test", Domains: []string{"postern.test"}, Fingerprint: hex.EncodeToString(sum[:]),
+		Demo: []wire.DemoAccount{{Name: "Alice", Email: alice, Password: alicePW}},
+	}}
+	for name := range servers {
+		g.welcome.Embedded.Services = append(g.welcome.Embedded.Services, wire.Service{Name: name, Port: 1})
+	}
+	g.state = tunnel.State{Phase: tunnel.Online, Welcome: &g.welcome}
+	return g
+}
+
+func (g *fakeGateway) Open(ctx context.Context, o wire.Open) (net.Conn, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state.Phase != tunnel.Online {
+		return nil, tunnel.ErrOffline
+	}
+	if g.refuse != nil {
+		return nil, g.refuse
+	}
+	n := 0
+	for _, name := range g.opened {
+		if name == o.Service {
+			n++
+		}
+	}
+	g.opened = append(g.opened, o.Service)
+	var f *mailtest.Faults
+	if g.faults != nil {
+		f = g.faults(o.Service, n)
+	}
+	client, server := mailtest.Pipe(f)
+	g.live[server] = true
+	go func() {
+		conn := server
+		if o.Service == wire.POP3S || o.Service == wire.Submissions {
+			conn = tls.Server(server, g.tls)
+		}
+		g.servers[o.Service].ServeConn(conn)
+		conn.Close()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.live, server)
+	}()
+	return client, nil
+}
+
+func (g *fakeGateway) State() tunnel.State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state
+}
+
+func (g *fakeGateway) Subscribe(fn func(tunnel.State)) func() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last++
+	id := g.last
+	g.subs[id] = fn
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.subs, id)
+	}
+}
+
+func (g *fakeGateway) Kick() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.kicks++
+}
+
+// set changes the state, as a Dialer does; going offline cuts every stream.
+func (g *fakeGateway) set(p tunnel.Phase) {
+	g.mu.Lock()
+	g.state = tunnel.State{Phase: p, Welcome: &g.welcome}
+	if p == tunnel.Offline {
+		g.state.Err = errors.New("connection refused")
+		for c := range g.live {
+			c.Close()
+		}
+	}
+	var fns []func(tunnel.State)
+	for _, fn := range g.subs {
+		fns = append(fns, fn)
+	}
+	s := g.state
+	g.mu.Unlock()
+	for _, fn := range fns {
+		fn(s)
+	}
+}
+
+func (g *fakeGateway) streams(service wire.ServiceName) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, name := range g.opened {
+		if name == service {
+			n++
+		}
+	}
+	return n
+}
