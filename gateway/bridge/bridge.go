@@ -1,75 +1,303 @@
-// Package bridge carries the streams of a tunnel to TCP.
+// Package bridge carries the streams of a tunnel to TCP: it is the gateway's WebSocket endpoint. It knows no mail, sees
+// no plain text of a TLS session, and reaches nothing but what its Policy allows; by default that is the gateway's own
+// embedded server alone.
+//
+// RFC 6455 is the WebSocket; package wire documents what goes through it.
 package bridge
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// Resolver looks names up; *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
-// ContextDialer connects; *net.Dialer is one.
-type ContextDialer interface {
-	DialContext(ctx context.Context, network, address string) (net.Conn, error)
-}
-
-// Rule allows a host pattern and a port.
-type Rule struct {
-	host string
-	port int
-}
-
-// ParseRule reads "host:port".
-func ParseRule(s string) (Rule, error) { return Rule{}, nil }
-
-// Policy says what may be reached beyond the embedded server. The zero Policy: nothing.
-type Policy struct {
-	Allow    []Rule
-	Networks []netip.Prefix
-}
-
-// Limits bound what one client may cost.
-type Limits struct {
-	Sessions, SessionsPerClient, Streams int
-	DialTimeout, IdleTimeout             time.Duration
-}
-
-// Config is what New needs.
+// Config is what New needs. The zero Config is a bridge that reaches nothing.
 type Config struct {
-	Server         string // name and version, for the Welcome
-	Token          string
-	Policy         Policy
-	Embedded       *wire.Embedded
-	Services       map[wire.ServiceName]string
-	Origins        []string
+	Server string // name and version, for the Welcome
+	// Token is what a Hello must carry. Empty: no token is asked for.
+	Token  string
+	Policy Policy
+	// Embedded is told to clients in the Welcome; nil if the gateway has no server of its own.
+	Embedded *wire.Embedded
+	// Services gives for each of the embedded server's services the loopback address to dial.
+	Services map[wire.ServiceName]string
+	// Origins lists the origins (https://mail.example.com) whose pages may connect besides those of the gateway's own
+	// host.
+	Origins []string
+	// TrustedProxies lists the proxies whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Limits         Limits
-	Resolver       Resolver
-	Dialer         ContextDialer
-	Logger         *slog.Logger
+	Resolver       Resolver      // nil: net.DefaultResolver
+	Dialer         ContextDialer // nil: a net.Dialer
+	Logger         *slog.Logger  // nil: no log. What is logged never holds payload, nor the token
 }
 
-// Bridge is the gateway's WebSocket endpoint.
-type Bridge struct{}
+// Limits bound what clients may cost. Zero fields mean the defaults.
+type Limits struct {
+	// Sessions at one time. Default 1000: at rest one costs about 100 KiB.
+	Sessions int
+	// SessionsPerClient address (IPv4 address or IPv6 /64) at one time. Default 32: a household, a small office. Behind
+	// a proxy it needs TrustedProxies.
+	SessionsPerClient int
+	// Streams of one session at one time. Default 64: two for an account and some to spare. It also bounds what a
+	// hostile session can hold of the gateway's memory: Streams times the tunnel's window.
+	Streams int
+	// DialTimeout bounds the lookup and all attempts to connect for one Open. Default 20 s: below a client's 45.
+	DialTimeout time.Duration
+	// IdleTimeout ends a stream without a byte either way. Default 35 min: IMAP's IDLE is renewed after 29 (RFC 2177).
+	IdleTimeout time.Duration
+	// HalfClosedTimeout is the same once one direction has ended. Default 2 min.
+	HalfClosedTimeout time.Duration
+	// TokenDelay is how long a wrong token waits for its answer. Default 1 s: with SessionsPerClient it bounds guessing.
+	TokenDelay time.Duration
+	// Handshake and DeadAfter are those of tunnel.Options.
+	Handshake, DeadAfter time.Duration
+}
 
-// Stats counts.
+func (l Limits) withDefaults() Limits {
+	def(&l.Sessions, 1000)
+	def(&l.SessionsPerClient, 32)
+	def(&l.Streams, 64)
+	def(&l.DialTimeout, 20*time.Second)
+	def(&l.IdleTimeout, 35*time.Minute)
+	def(&l.HalfClosedTimeout, 2*time.Minute)
+	def(&l.TokenDelay, time.Second)
+	return l
+}
+
+func def[T int | time.Duration](v *T, value T) {
+	if *v <= 0 {
+		*v = value
+	}
+}
+
+// Bridge is the http.Handler for wire.Path.
+type Bridge struct {
+	c       Config
+	origins []string // of c.Origins, in one form
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	draining bool
+	sessions map[*session]struct{}
+	clients  map[netip.Prefix]int // sessions of each
+	refused  map[wire.Reason]int64
+	running  sync.WaitGroup // a count for each session
+
+	streams                     atomic.Int64
+	sessionsTotal, streamsTotal atomic.Int64
+	bytesUp, bytesDown          atomic.Int64
+}
+
+// New makes a bridge. An error names what is wrong in c.
+func New(c Config) (*Bridge, error) {
+	b := &Bridge{
+		c: c, log: c.Logger,
+		sessions: make(map[*session]struct{}),
+		clients:  make(map[netip.Prefix]int),
+		refused:  make(map[wire.Reason]int64),
+	}
+	b.c.Limits = c.Limits.withDefaults()
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	if b.c.Resolver == nil {
+		b.c.Resolver = net.DefaultResolver
+	}
+	if b.c.Dialer == nil {
+		b.c.Dialer = new(net.Dialer)
+	}
+	for _, o := range c.Origins {
+		scheme, host, err := splitOrigin(o)
+		if err != nil || scheme != "http" && scheme != "https" {
+			return nil, fmt.Errorf("bridge: origin %q: must be like https://mail.example.com", o)
+		}
+		b.origins = append(b.origins, scheme+"://"+host)
+	}
+	for name, address := range c.Services {
+		if err := name.Validate(); err != nil {
+			return nil, fmt.Errorf("bridge: %w", err)
+		}
+		if _, port, err := net.SplitHostPort(address); err != nil || port == "0" {
+			return nil, fmt.Errorf("bridge: service %s: %q is no address to dial", name, address)
+		}
+	}
+	welcome := b.welcome("")
+	if err := welcome.Validate(); err != nil {
+		return nil, fmt.Errorf("bridge: the welcome: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Bridge) welcome(session string) wire.Welcome {
+	return wire.Welcome{
+		Version: wire.Version, Server: b.c.Server, Session: session, Embedded: b.c.Embedded,
+		Limits: wire.Limits{
+			Streams:     b.c.Limits.Streams,
+			IdleSeconds: int(b.c.Limits.IdleTimeout / time.Second),
+		},
+	}
+}
+
+// ServeHTTP answers the WebSocket's handshake and serves its session until that ends.
+func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := b.checkOrigin(r); err != nil {
+		b.log.Warn("tunnel refused", "remote", r.RemoteAddr, "err", err)
+		http.Error(w, "cross-site request refused", http.StatusForbidden)
+		return
+	}
+	if !offers(r, wire.Subprotocol) {
+		http.Error(w, "this is the tunnel: a WebSocket with the subprotocol "+wire.Subprotocol, http.StatusBadRequest)
+		return
+	}
+	s, status := b.enter(b.clientAddr(r))
+	if s == nil {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	defer b.leave(s)
+	// A server's read and write timeouts are not meant for a connection that lives for days.
+	rc := http.NewResponseController(w)
+	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{wire.Subprotocol},
+		InsecureSkipVerify: true,                          // checkOrigin has
+		CompressionMode:    websocket.CompressionDisabled, // what goes through is mostly encrypted
+	})
+	if err != nil {
+		s.log.Info("no WebSocket", "err", err)
+		return
+	}
+	s.serve(ws)
+}
+
+// offers reports whether the handshake offers a subprotocol. See RFC 6455 section 11.3.4.
+func offers(r *http.Request, protocol string) bool {
+	for _, list := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(list, ",") {
+			if strings.TrimSpace(p) == protocol {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// enter counts a session in. Over a client's limit there is some room left in which the session is told so in a frame,
+// for a page cannot read the status of a WebSocket's handshake.
+func (b *Bridge) enter(client netip.Prefix) (*session, int) {
+	l := b.c.Limits
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.clients[client]
+	switch {
+	case b.draining:
+		b.refused[wire.Draining]++
+		return nil, http.StatusServiceUnavailable
+	case len(b.sessions) >= l.Sessions:
+		b.refused[wire.TooMany]++
+		return nil, http.StatusServiceUnavailable
+	case n >= l.SessionsPerClient+4:
+		b.refused[wire.TooMany]++
+		return nil, http.StatusTooManyRequests
+	}
+	s := newSession(b, client)
+	s.tooMany = n >= l.SessionsPerClient
+	b.clients[client]++
+	b.sessions[s] = struct{}{}
+	b.running.Add(1)
+	b.sessionsTotal.Add(1)
+	return s, 0
+}
+
+func (b *Bridge) leave(s *session) {
+	s.settled()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.sessions, s)
+	if b.clients[s.client]--; b.clients[s.client] == 0 {
+		delete(b.clients, s.client)
+	}
+	b.running.Done()
+}
+
+func (b *Bridge) countRefusal(reason wire.Reason) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused[reason]++
+}
+
+func (b *Bridge) isDraining() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.draining
+}
+
+// Shutdown tells every client that the gateway is about to end, refuses what is new, and waits until the streams there
+// are have ended. When ctx ends it cuts them, and returns ctx's error.
+func (b *Bridge) Shutdown(ctx context.Context) error {
+	b.mu.Lock()
+	b.draining = true
+	sessions := make([]*session, 0, len(b.sessions))
+	for s := range b.sessions {
+		sessions = append(sessions, s)
+	}
+	b.mu.Unlock()
+	var told sync.WaitGroup
+	for _, s := range sessions {
+		told.Go(s.drain)
+	}
+	done := make(chan struct{})
+	go func() {
+		told.Wait()
+		b.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		for _, s := range sessions {
+			s.cut()
+		}
+		<-done
+		return ctx.Err()
+	}
+}
+
+// Stats are counts since the bridge was made, and what there is now.
 type Stats struct {
-	Sessions, Streams           int
+	Sessions, Streams           int // now
 	SessionsTotal, StreamsTotal int64
-	BytesUp, BytesDown          int64
+	BytesUp, BytesDown          int64 // of payload: from clients, to clients
 	Refused                     map[wire.Reason]int64
 }
 
-func New(c Config) (*Bridge, error)                                 { return &Bridge{}, nil }
-func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
-func (b *Bridge) Shutdown(ctx context.Context) error               { return nil }
-func (b *Bridge) Stats() Stats                                      { return Stats{} }
+// Stats counts.
+func (b *Bridge) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := Stats{
+		Sessions: len(b.sessions), Streams: int(b.streams.Load()),
+		SessionsTotal: b.sessionsTotal.Load(), StreamsTotal: b.streamsTotal.Load(),
+		BytesUp: b.bytesUp.Load(), BytesDown: b.bytesDown.Load(),
+		Refused: make(map[wire.Reason]int64, len(b.refused)),
+	}
+	for reason, n := range b.refused {
+		s.Refused[reason] = n
+	}
+	return s
+}

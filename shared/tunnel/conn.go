@@ -233,19 +233,34 @@ func (c *Conn) finish() error {
 
 // Close implements net.Conn. A second Close does nothing.
 func (c *Conn) Close() error {
-	c.mu.Lock()
-	if c.isDone {
-		c.mu.Unlock()
+	if !c.shut() {
 		return nil
+	}
+	err := c.finish()
+	c.car.finish(c.id, c.consumed.Load())
+	return err
+}
+
+// Abort ends both directions at once, and the peer knows that it was no proper end: it reads what came before and then
+// ErrReset instead of io.EOF. It is for a relay whose other side was cut.
+func (c *Conn) Abort() {
+	if c.shut() {
+		c.car.abort(c.id)
+	}
+}
+
+// shut ends reading and writing here. It reports whether it is the first to do so.
+func (c *Conn) shut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDone {
+		return false
 	}
 	c.isDone = true
 	c.endWriting()
 	_ = c.stream.SetReadDeadline(longAgo)
 	c.writePassed.set(time.Time{})
-	c.mu.Unlock()
-	err := c.finish()
-	c.car.finish(c.id, c.consumed.Load())
-	return err
+	return true
 }
 
 // LocalAddr implements net.Conn.

@@ -218,6 +218,13 @@ func (c *carrier) finish(id uint32, consumed uint64) {
 	})
 }
 
+// abort ends a stream without a FIN.
+func (c *carrier) abort(id uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resetLocked(id)
+}
+
 // resetLocked ends a stream here and there. yamux has no call for it, so the RST is slipped in on both ways.
 func (c *carrier) resetLocked(id uint32) {
 	e := c.streams[id]

@@ -34,8 +34,8 @@ func Serve(ctx context.Context, mc MessageConn, greet func(context.Context, wire
 		s.end(err)
 		return nil, err
 	}
-	s.goroutines.Go(s.listen)
-	s.goroutines.Go(s.accept)
+	s.run(s.listen)
+	s.run(s.accept)
 	return s, nil
 }
 
@@ -93,7 +93,7 @@ func (s *ServerSession) accept() {
 			return
 		}
 		conn := newConn(stream, s.car, "client")
-		s.goroutines.Go(func() { s.request(conn) })
+		s.run(func() { s.request(conn) })
 	}
 }
 

@@ -67,6 +67,18 @@ func refused(err error) bool {
 	return errors.As(err, &r)
 }
 
+// run runs f as one of the session's goroutines. A panic in it costs the session.
+func (s *session) run(f func()) {
+	s.goroutines.Go(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				s.car.fail(fmt.Errorf("tunnel: panic: %v", r))
+			}
+		}()
+		f()
+	})
+}
+
 // listen reads notices until the peer says goodbye, by ending the control stream, or the session ends.
 func (s *session) listen() {
 	for {
@@ -177,7 +189,7 @@ func Client(ctx context.Context, mc MessageConn, hello wire.Hello, o *Options) (
 		s.end(err)
 		return nil, err
 	}
-	s.goroutines.Go(s.listen)
+	s.run(s.listen)
 	return s, nil
 }
 

@@ -1,0 +1,127 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A WebSocket is not bound by the same-origin policy: any page may open one to any gateway that its reader can reach,
+// and only the Origin that the browser adds tells (RFC 6455 section 10.2).
+
+var errOrigin = errors.New("cross-site WebSocket refused")
+
+// checkOrigin lets a request pass that comes from a page of the gateway's own host, from a configured origin, or from
+// no browser at all.
+func (b *Bridge) checkOrigin(r *http.Request) error {
+	given := r.Header.Values("Origin")
+	if len(given) == 0 {
+		return nil // a browser always sends one
+	}
+	if len(given) > 1 {
+		return fmt.Errorf("%w: two origins", errOrigin)
+	}
+	scheme, host, err := splitOrigin(given[0])
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOrigin, err)
+	}
+	if slices.Contains(b.origins, scheme+"://"+host) {
+		return nil
+	}
+	if own, err := withPort(r.Host, scheme); err != nil || own != host {
+		return fmt.Errorf("%w: origin %q, host %q", errOrigin, given[0], r.Host)
+	}
+	if rebound(r) {
+		return fmt.Errorf("%w: host %q is not a name of this machine; if it is, allow its origin", errOrigin, r.Host)
+	}
+	return nil
+}
+
+// rebound is true when a name that is not localhost's leads a browser straight to a loopback socket. An attacker's name
+// can be made to do that (DNS rebinding), and its page then has the gateway's own host for its origin. A proxy in front
+// of the gateway makes such a request too, but says that it is one.
+func rebound(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok || !loopback(local.String()) || loopback(r.Host) {
+		return false
+	}
+	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// loopback is true of localhost, the names below it (RFC 6761 section 6.3) and loopback addresses, with or without port.
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback()
+	}
+	host = strings.ToLower(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// splitOrigin reads an origin (RFC 6454 section 6.2) into its scheme and its host with port, in one form.
+func splitOrigin(s string) (scheme, host string, err error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+		return "", "", fmt.Errorf("%q is not an origin", s)
+	}
+	host, err = withPort(u.Host, u.Scheme)
+	return u.Scheme, host, err
+}
+
+// withPort lowers a host's case and adds the scheme's port if it has none.
+func withPort(host, scheme string) (string, error) {
+	u := url.URL{Host: strings.ToLower(host)}
+	port := u.Port()
+	if port == "" {
+		switch scheme {
+		case "http":
+			port = "80"
+		case "https":
+			port = "443"
+		}
+	}
+	if u.Hostname() == "" || strings.ContainsAny(host, "/@?# ") {
+		return "", fmt.Errorf("%q is not a host", host)
+	}
+	return net.JoinHostPort(u.Hostname(), port), nil
+}
+
+// clientAddr is who asks, for the limit on sessions: the peer, or behind a trusted proxy the last address that the
+// proxies do not know to be their own. An IPv6 client is its /64, for it has all of that to itself.
+func (b *Bridge) clientAddr(r *http.Request) netip.Prefix {
+	var a netip.Addr
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		a = peer.Addr().Unmap().WithZone("")
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && b.trusts(a); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		a = hop.Unmap().WithZone("")
+	}
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+func (b *Bridge) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(b.c.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}
