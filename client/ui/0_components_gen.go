@@ -499,7 +499,11 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "dialog"}, vugu.VGAttribute{Namespace: "", Key: "aria-modal", Val: "false"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Message being written"}}}
 	vgout.Out = append(vgout.Out, vgn) // root for output
 	vgn.AddAttrInterface("class", classes("composer", when(c.App.Composer.Full, "composer-full")))
-	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.drop(value) })
+	vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
+		EventType: "paste",
+		Func:      func(event vugu.DOMEvent) { c.paste(event) },
+		// TODO: implement capture, etc. mostly need to decide syntax
+	})
 	{
 		vgparent := vgn
 		_ = vgparent
@@ -3552,7 +3556,6 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout.Out = append(vgout.Out, vgn) // root for output
 	vgn.AddAttrInterface("data-pane", c.pane())
 	vgn.AddAttrInterface("data-ready", c.ready())
-	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.listen(value) })
 	{
 		vgparent := vgn
 		_ = vgparent

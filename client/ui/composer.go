@@ -52,27 +52,13 @@ func (c *Composer) take(files js.Value) {
 	})
 }
 
-// drop takes files that are dropped on the sheet or pasted into it.
-func (c *Composer) drop(el js.Value) {
-	hasFiles := func(e js.Value, from string) bool {
-		t := e.Get(from)
-		return t.Truthy() && t.Get("files").Truthy() && (from == "clipboardData" && t.Get("files").Length() > 0 ||
-			from == "dataTransfer" && t.Get("types").Call("includes", "Files").Bool())
+// paste takes files from the clipboard; text goes where the caret is.
+func (c *Composer) paste(e vugu.DOMEvent) {
+	clip := e.JSEvent().Get("clipboardData")
+	if clip.Truthy() && clip.Get("files").Length() > 0 {
+		e.PreventDefault()
+		c.take(clip.Get("files"))
 	}
-	on := func(name, from string, fn func(e js.Value)) {
-		el.Call("addEventListener", name, js.FuncOf(func(_ js.Value, args []js.Value) any {
-			if hasFiles(args[0], from) {
-				args[0].Call("preventDefault")
-				fn(args[0])
-			}
-			return nil
-		}))
-	}
-	mark := func(b bool) { el.Get("classList").Call("toggle", "composer-drop", b) }
-	on("dragover", "dataTransfer", func(js.Value) { mark(true) })
-	on("dragleave", "dataTransfer", func(js.Value) { mark(false) })
-	on("drop", "dataTransfer", func(e js.Value) { mark(false); c.take(e.Get("dataTransfer").Get("files")) })
-	on("paste", "clipboardData", func(e js.Value) { c.take(e.Get("clipboardData").Get("files")) })
 }
 
 func fileNote(a view.Attachment) string {

@@ -5,38 +5,7 @@ import (
 
 	"github.com/vugu/vugu"
 	"github.com/vugu/vugu/js"
-
-	"github.com/postern-mail/postern/client/view"
 )
-
-// readKey reads a keydown event.
-func readKey(e js.Value) view.Key {
-	k := view.Key{
-		Name:  e.Get("key").String(),
-		Ctrl:  e.Get("ctrlKey").Bool() || e.Get("metaKey").Bool(),
-		Shift: e.Get("shiftKey").Bool(),
-		Alt:   e.Get("altKey").Bool(),
-	}
-	t := e.Get("target")
-	if !t.Truthy() || !t.Get("closest").Truthy() {
-		return k
-	}
-	switch t.Get("tagName").String() {
-	case "TEXTAREA", "SELECT":
-		k.Typing = true
-	case "INPUT":
-		switch t.Get("type").String() {
-		case "checkbox", "radio", "button", "submit", "file":
-			k.OnControl = true
-		default:
-			k.Typing = true
-		}
-	case "BUTTON", "A", "SUMMARY":
-		k.OnControl = true
-	}
-	k.InList = t.Call("closest", `[role="grid"]`).Truthy()
-	return k
-}
 
 // plainClick says that a click on a link means to go there in this page, and not in a new tab.
 func plainClick(e vugu.DOMEvent) bool {
