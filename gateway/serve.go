@@ -46,13 +46,13 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, out io.Wri
 		}
 		defer func() { err = errors.Join(err, mail.Close()) }()
 	}
-	tunnel, err := newBridge(c, listener, mail, logger)
+	tunnel, err := newBridge(c, mail, logger)
 	if err != nil {
 		return err
 	}
 	var draining atomic.Bool
 	handler, err := web.Handler(web.Config{
-		Assets: assets(c), Reload: c.Dev != "", Tunnel: tunnel, TunnelPath: wire.Path, Logger: logger,
+		Assets: assets(c), Reload: c.Dev != "", Tunnel: guard(tunnel, listener.Addr(), c.Origins), TunnelPath: wire.Path, Logger: logger,
 		Health: func() error {
 			if draining.Load() {
 				return errors.New("going down")
@@ -138,9 +138,9 @@ func openMail(ctx context.Context, c config.Config, logger *slog.Logger) (*mails
 }
 
 // newBridge lets tunnels reach the embedded server and what the operator allows.
-func newBridge(c config.Config, listener net.Listener, mail *mailserver.Server, logger *slog.Logger) (*bridge.Bridge, error) {
+func newBridge(c config.Config, mail *mailserver.Server, logger *slog.Logger) (*bridge.Bridge, error) {
 	b := bridge.Config{
-		Server: "postern " + version(), Token: c.Token, Origins: append(origins(listener.Addr()), c.Origins...),
+		Server: "postern " + version(), Token: c.Token, Origins: c.Origins,
 		TrustedProxies: c.TrustedProxies, Logger: logger,
 		Policy: bridge.Policy{Networks: c.AllowNetworks},
 	}
@@ -175,18 +175,4 @@ func local(addr *net.TCPAddr) string {
 		return net.JoinHostPort("127.0.0.1", fmt.Sprint(addr.Port))
 	}
 	return addr.String()
-}
-
-// origins are those by which the page is reached on this machine. They are named one by one, so that a name which
-// somebody else points at this machine (DNS rebinding) is not among them.
-func origins(addr net.Addr) []string {
-	_, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return nil
-	}
-	list := []string{"http://localhost:" + port, "http://127.0.0.1:" + port, "http://[::1]:" + port}
-	if port == "80" { // which an origin leaves out
-		list = append(list, "http://localhost", "http://127.0.0.1", "http://[::1]")
-	}
-	return list
 }
