@@ -93,13 +93,14 @@ func (e *Engine) openSubmission(ctx context.Context, email, password string, o *
 	return c, nil
 }
 
-// offlineOr blames the gateway for a connection that went with its session.
+// offlineOr blames the gateway for a connection that went with its session. What err is otherwise, ErrUnknown above
+// all, it stays.
 func (e *Engine) offlineOr(err error) error {
 	p := problemOf(err)
 	switch p.Code {
 	case api.CodeServerClosed, api.CodeServerTimeout:
 		if !e.online() {
-			return &api.Problem{Code: api.CodeGatewayOffline, Technical: p.Technical}
+			return fmt.Errorf("%w: %w", &api.Problem{Code: api.CodeGatewayOffline, Technical: p.Technical}, err)
 		}
 	}
 	return err

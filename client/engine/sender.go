@@ -189,12 +189,12 @@ func (s *sender) submit(ctx context.Context, e store.Entry) time.Duration {
 		s.current = 0
 	}
 	if err != nil {
-		err = fmt.Errorf("message %d: %w", e.ID, a.e.offlineOr(err))
-		a.e.Logf("account %s: sending: %v", a.id, err)
+		err = a.e.offlineOr(err)
+		a.e.Logf("account %s: sending message %d: %v", a.id, e.ID, err)
 		s.closeSession()
 	}
 	settled := settlement{}
-	settled.state, settled.problem = judge(err, receipt, body.committed)
+	settled.state, settled.problem = judge(err, receipt)
 	if settled.state == api.StateDeferred {
 		settled.retryAt = a.e.Clock.Now().Add(retryPause(attempts))
 	}

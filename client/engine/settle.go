@@ -18,9 +18,9 @@ func retryPause(attempts int) time.Duration {
 	return retryPauses[min(max(attempts-1, 0), len(retryPauses)-1)]
 }
 
-// judge says what became of a message from how its submission ended. committed says that the final dot may have been
-// sent.
-func judge(err error, receipt *smtp.Receipt, committed bool) (api.OutboxState, *api.Problem) {
+// judge says what became of a message from how its submission ended. Package smtp promises that a server cannot have
+// taken it when there is an error that is not ErrUnknown.
+func judge(err error, receipt *smtp.Receipt) (api.OutboxState, *api.Problem) {
 	if err == nil {
 		if receipt != nil && len(receipt.Refused) > 0 {
 			p := &smtp.RecipientsError{Refused: receipt.Refused}
@@ -51,8 +51,6 @@ func judge(err error, receipt *smtp.Receipt, committed bool) (api.OutboxState, *
 		return api.StateFailed, problem
 	case errors.As(err, &large):
 		return api.StateFailed, problem
-	case committed: // no answer that says what happened to it
-		return api.StateUnknown, problem
 	case errors.Is(err, smtp.ErrArgument), errors.Is(err, smtp.ErrUnsupported), errors.Is(err, store.ErrCorrupt):
 		return api.StateFailed, problem
 	case problem.Code == api.CodeGatewayOffline, problem.Code == api.CodeCanceled:

@@ -16,7 +16,7 @@ import (
 )
 
 func TestFirstFetchBringsEverythingOnceAndLeavesIt(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		g := mailtest.Generator{Seed: 1}
 		const n = 250
 		for i := range n {
@@ -57,7 +57,7 @@ func TestFirstFetchBringsEverythingOnceAndLeavesIt(t *testing.T) {
 }
 
 func TestPollBringsNewMailAndTellsOfIt(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		a := w.signIn(alice)
 		w.pop.Maildrop[alice].Deliver(letter("one", "1"))
 		w.pop.Maildrop[alice].Deliver(letter("two", "2"))
@@ -82,7 +82,7 @@ func TestPollBringsNewMailAndTellsOfIt(t *testing.T) {
 }
 
 func TestWatchBringsMailAtOnce(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.NoWait = false
 		a := w.signIn(alice)
 		for i := range 3 {
@@ -111,7 +111,7 @@ func TestWatchBringsMailAtOnce(t *testing.T) {
 
 // A server whose watch ends at once must not have the client run in circles.
 func TestWatchThatIsCutFallsBackToPolling(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.NoWait = false
 		w.gateway.servers[wire.POP3S] = mailtest.ServerFunc(func(c net.Conn) {
 			w.pop.ServeConn(&cutAt{Conn: c, word: "XWAIT"})
@@ -160,7 +160,7 @@ func TestErrorsMarkTheAccountAndKeepTheMail(t *testing.T) {
 		}), api.CodeServerProtocol},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				w.pop.Maildrop[alice].Deliver(letter("kept", "x"))
 				a := w.signIn(alice)
 				w.gateway.mu.Lock()
@@ -206,7 +206,7 @@ func says(greeting string) mailtest.Server {
 func TestFetchCutAnywhere(t *testing.T) {
 	for cut := int64(2000); cut < 120_000; cut += 7919 {
 		t.Run(fmt.Sprint(cut), func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				a := w.signIn(alice)
 				g := mailtest.Generator{Seed: 5, Median: 1000}
 				const n = 40
@@ -251,7 +251,7 @@ func wantMailbox(t *testing.T, w *world, id api.AccountID, g mailtest.Generator,
 }
 
 func TestMaildropInUse(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		a := w.signIn(alice)
 		locked := true
 		w.gateway.mu.Lock()
@@ -283,7 +283,7 @@ func TestMaildropInUse(t *testing.T) {
 }
 
 func TestPasswordThatNoLongerWorksIsNotTriedAgain(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		a := w.signIn(alice)
 		w.pop.Password[alice] = "changed"
 		time.Sleep(10 * defaultPoll)
@@ -312,7 +312,7 @@ func TestPasswordThatNoLongerWorksIsNotTriedAgain(t *testing.T) {
 }
 
 func TestServerWithoutUIDL(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.NoUIDL = true
 		w.pop.Maildrop[alice].Deliver(letter("x", "y"))
 		a := w.signIn(alice)
@@ -324,7 +324,7 @@ func TestServerWithoutUIDL(t *testing.T) {
 }
 
 func TestServerOfTheOldKind(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.NoCapa, w.pop.NoPipelining = true, true
 		w.pop.Maildrop[alice].Deliver(letter("x", "y"))
 		a := w.signIn(alice)
@@ -399,7 +399,7 @@ func TestMessageLargerThanItsListing(t *testing.T) {
 }
 
 func TestOfflineIsNoErrorOfTheAccount(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		a := w.signIn(alice)
 		w.gateway.set(tunnel.Offline)
 		time.Sleep(5 * defaultPoll)
@@ -420,7 +420,7 @@ func TestOfflineIsNoErrorOfTheAccount(t *testing.T) {
 }
 
 func TestErasedMessageIsNotFetchedAgain(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.Maildrop[alice].Deliver(letter("gone", "x"))
 		a := w.signIn(alice)
 		id := w.only(a.ID, api.Inbox).ID

@@ -46,13 +46,13 @@ type world struct {
 }
 
 // inWorld runs fn in a bubble with an engine that runs.
-func inWorld(t *testing.T, fn func(w *world)) {
+func inWorld(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.start()
 		defer w.halt()
-		fn(w)
+		fn(t, w)
 	})
 }
 
