@@ -165,8 +165,6 @@ func cutMailbox(b []byte) (one, rest []byte) {
 	angle := false
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
-		case '\\':
-			i++
 		case '"':
 			if j := closing(b[i:], '"'); j > 0 && !angle {
 				i += j
@@ -176,7 +174,7 @@ func cutMailbox(b []byte) (one, rest []byte) {
 				i = len(b) - len(r) - 1
 			}
 		case '<':
-			angle = bytes.IndexByte(b[i:], '>') > 0
+			angle = bytes.IndexByte(b[i:min(len(b), i+maxToken)], '>') > 0
 		case '>':
 			angle = false
 		case '=':
@@ -200,7 +198,7 @@ func cutMailbox(b []byte) (one, rest []byte) {
 
 // closing answers the index of the next unescaped c after b[0], or -1.
 func closing(b []byte, c byte) int {
-	for i := 1; i < len(b); i++ {
+	for i := 1; i < len(b) && i < maxToken; i++ {
 		if b[i] == '\\' {
 			i++
 		} else if b[i] == c {
@@ -213,18 +211,11 @@ func closing(b []byte, c byte) int {
 // parseMailbox reads one mailbox; ok is false if there is nothing.
 func parseMailbox(b []byte, hint string) (a Address, ok bool) {
 	text, comment := splitComments(b)
-	if i := angleOpen(text); i >= 0 {
-		addr := text[i+1:]
-		if j := bytes.LastIndexByte(addr, '>'); j >= 0 {
-			if i > 0 || len(bytes.TrimSpace(addr[j+1:])) == 0 {
-				addr = addr[:j]
-			} else { // <a@b> Name
-				text, addr = append(bytes.Clone(addr[j+1:]), ' '), addr[:j]
-				i = len(text)
-			}
+	if i, j := angles(text); i >= 0 {
+		a.Addr = cleanAddr(text[i+1:j], hint)
+		if a.Name = decodePhrase(text[:i], hint); a.Name == "" && j < len(text) {
+			a.Name = decodePhrase(text[j+1:], hint) // <a@b> Name
 		}
-		a.Name = decodePhrase(text[:i], hint)
-		a.Addr = cleanAddr(addr, hint)
 	} else if bytes.IndexByte(text, '@') >= 0 {
 		// The word with the @ is the address, words around it are the name.
 		a.Addr = cleanAddr(bytes.TrimSpace(text), hint)
@@ -237,15 +228,10 @@ func parseMailbox(b []byte, hint string) (a Address, ok bool) {
 				}
 			}
 		}
-	} else if s := decodePhrase(text, hint); s != "" {
-		if strings.ContainsAny(s, " \t") || bytes.Contains(text, []byte("=?")) || bytes.IndexByte(text, '"') >= 0 {
-			a.Name = s
-			if i := strings.IndexByte(s, '@'); i > 0 && !strings.ContainsAny(s, " \t") {
-				a = Address{Addr: s} // all of it in an encoded word
-			}
-		} else {
-			a.Addr = s // an account of the machine the mail was written on: QUIRK: root, MAILER-DAEMON
-		}
+	} else if s := decodePhrase(text, hint); strings.IndexByte(s, '@') > 0 && !strings.ContainsAny(s, " \t") {
+		a.Addr = s // all of it in an encoded word
+	} else {
+		a.Name = s // an account of the machine the mail was written on: QUIRK: root, MAILER-DAEMON
 	}
 	if a.Name == "" && comment != nil {
 		a.Name = decodePhrase(comment, hint) // RFC 822's way: a@b (Name)
@@ -256,9 +242,11 @@ func parseMailbox(b []byte, hint string) (a Address, ok bool) {
 	return a, a.Name != "" || a.Addr != ""
 }
 
-// angleOpen answers the index of the "<" that begins the address: the last one outside of quotes.
-func angleOpen(b []byte) int {
-	at := -1
+// angles answers where the angle brackets of the address are, outside of quotes: the first pair with an @ in it, or else
+// the last; one that is not closed goes to the end. Of several addresses that no comma parts, the first one counts, as
+// for most readers.
+func angles(b []byte) (open, shut int) {
+	open, shut = -1, -1
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '"':
@@ -272,10 +260,15 @@ func angleOpen(b []byte) int {
 				}
 			}
 		case '<':
-			at = i
+			open, shut = i, len(b)
+			if j := bytes.IndexAny(b[i+1:], "<>"); j >= 0 && b[i+1+j] == '>' {
+				if shut = i + 1 + j; bytes.IndexByte(b[i:shut], '@') >= 0 {
+					return open, shut
+				}
+			}
 		}
 	}
-	return at
+	return open, shut
 }
 
 // splitComments takes comments out of b and answers the last of them without its parentheses.
@@ -293,11 +286,11 @@ func splitComments(b []byte) (text, comment []byte) {
 			}
 		case '(':
 			r := skipComment(b[i:])
-			if r == nil && bytes.IndexByte(b[i:], ')') < 0 {
+			if r == nil {
 				break // never closed: text
 			}
 			end := len(b) - len(r)
-			comment = bytes.TrimSuffix(b[i+1:end], []byte(")"))
+			comment = b[i+1 : end-1]
 			i = end - 1
 			continue
 		}

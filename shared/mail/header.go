@@ -1,6 +1,9 @@
 package mail
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // field is one header field: its name in lower case, and its value unfolded but not decoded.
 type field struct {
@@ -20,44 +23,63 @@ func (h header) get(name string) []byte {
 	return nil
 }
 
-// readHeader takes the header off the front of b and answers the rest. Lines of any end are taken. A line that is no
-// field and no continuation is passed over if fields follow it, and begins the body if none do: both come from
-// software that forgot something, a fold or the empty line.
-func readHeader(b []byte) (h header, body []byte) {
-	rest := b
-	folded := false // the value of the last field is a copy and may be appended to
-	for len(rest) > 0 {
-		if len(b)-len(rest) > maxHeader || len(h) >= maxFields {
-			return h, rest
+// readHeader takes the header off the front of b and answers where the body begins. Lines of any end are taken. A line
+// that is no field and no continuation is passed over if fields follow it, and begins the body if none do: both come
+// from software that forgot something, a fold or the empty line. A line at which stop is true begins the body too.
+func readHeader(b []byte, stop func(line []byte) bool) (h header, body int) {
+	var folds []byte // the last field's value, once it has been copied to be appended to
+	fold := func(line []byte) {
+		last := &h[len(h)-1].value
+		if folds == nil {
+			folds = append(make([]byte, 0, 2*len(*last)+len(line)), *last...)
 		}
+		folds = append(folds, line...)
+		*last = folds
+	}
+	add := func(name string, value []byte) {
+		h = append(h, field{name, value})
+		folds = nil
+	}
+	for rest := b; len(rest) > 0; {
+		at := len(b) - len(rest)
 		line, after := cutLine(rest)
-		if len(line) == 0 {
-			return h, after
+		switch {
+		case at > maxHeader || len(h) >= maxFields || stop(line):
+			return h, at
+		case len(line) == 0:
+			return h, len(b) - len(after)
 		}
-		if line[0] == ' ' || line[0] == '\t' {
-			if len(bytes.TrimSpace(line)) == 0 && len(h) > 0 && !fieldFollows(after) {
-				return h, after // a line of blanks where the empty line should be
+		name, value, ok := cutField(line)
+		switch blank := len(bytes.TrimSpace(line)) == 0; {
+		case blank && len(h) > 0 && !fieldFollows(after):
+			return h, len(b) - len(after) // a line of blanks where the empty line should be
+		case line[0] != ' ' && line[0] != '\t' && ok:
+			add(name, value)
+		case line[0] == ' ' || line[0] == '\t':
+			if len(h) > 0 {
+				fold(line)
+			} else if name, value, ok = cutField(bytes.TrimLeft(line, " \t")); ok {
+				add(name, value)
 			}
-			if n := len(h); n > 0 {
-				if !folded {
-					h[n-1].value = append(make([]byte, 0, 2*len(h[n-1].value)+len(line)), h[n-1].value...)
-					folded = true
+		default:
+			// QUIRK: a fold between the name and its colon, which some readers take and so can carry a From.
+			if next, behind := cutLine(after); isToken(line) && len(next) > 0 && (next[0] == ' ' || next[0] == '\t') {
+				if value, ok := bytes.CutPrefix(bytes.TrimLeft(next, " \t"), []byte{':'}); ok {
+					add(string(bytes.ToLower(line)), bytes.Trim(value, " \t"))
+					after = behind
+					break
 				}
-				h[n-1].value = append(h[n-1].value, line...)
 			}
-			rest = after
-			continue
-		}
-		if name, value, ok := cutField(line); ok {
-			h = append(h, field{name, value})
-			folded = false
-		} else if !fieldFollows(after) {
-			return h, rest
+			if !fieldFollows(after) {
+				return h, at
+			}
 		}
 		rest = after
 	}
-	return h, nil
+	return h, len(b)
 }
+
+func never([]byte) bool { return false }
 
 // cutLine answers the first line without its end, and what follows.
 func cutLine(b []byte) (line, rest []byte) {
@@ -84,16 +106,15 @@ func cutField(line []byte) (name string, value []byte, ok bool) {
 	return string(bytes.ToLower(n)), bytes.Trim(line[i+1:], " \t"), true
 }
 
-// fieldFollows says whether the next line that is not folded is a field; it looks a few lines ahead.
+// fieldFollows says whether a field is among the next lines, before an empty one; it looks a few lines ahead.
 func fieldFollows(b []byte) bool {
-	for range 5 {
+	for range 8 {
 		line, rest := cutLine(b)
 		if len(line) == 0 {
 			return false
 		}
-		if line[0] != ' ' && line[0] != '\t' {
-			name, _, ok := cutField(line)
-			return ok && likelyField(name)
+		if name, _, ok := cutField(line); ok && likelyField(name) {
+			return true
 		}
 		b = rest
 	}
@@ -107,7 +128,8 @@ func likelyField(name string) bool {
 		"message-id", "in-reply-to", "mime-version", "content-type", "precedence", "comments", "keywords", "lines", "status":
 		return true
 	}
-	return bytes.IndexByte([]byte(name), '-') > 0
+	return strings.HasPrefix(name, "x-") || strings.HasPrefix(name, "content-") || strings.HasPrefix(name, "list-") || strings.HasPrefix(name, "arc-") ||
+		strings.HasPrefix(name, "dkim-") || strings.HasPrefix(name, "delivered-") || strings.HasPrefix(name, "envelope-") || strings.HasPrefix(name, "received-")
 }
 
 // trimEnvelope takes off the front what stands before a header though it is none of it: a byte order mark, empty lines,

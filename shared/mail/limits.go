@@ -7,8 +7,14 @@ const (
 	maxHeader = 1 << 20
 	// maxFields bounds the fields of one header block. A long way with many Received and ARC fields has a hundred.
 	maxFields = 5_000
-	// maxDepth bounds how deep multiparts lie in each other. Every level is another pass over the octets.
-	maxDepth = 20
+	// maxDepth bounds how deep multiparts lie in each other. People's forwards have five levels, test mails a hundred.
+	maxDepth = 200
+	// maxWork bounds how often, on average, an octet is looked at while parts are told apart. It is once, and again for
+	// each multipart around it whose boundary never comes.
+	maxWork = 6
+	// maxToken bounds a quoted string, a comment, an encoded word and an angle address, in octets. One that is longer is
+	// read as if it had no end; without a bound each of 100,000 openings would be looked for its end through the whole field.
+	maxToken = 8192
 	// maxParts bounds the parts of a message, all levels together.
 	maxParts = 1_000
 	// maxAddresses bounds the addresses of one field. Lists with more are made by list servers, not by people.

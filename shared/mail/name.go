@@ -59,7 +59,7 @@ func partName(e *entity, number int) string {
 	}
 	ext := extensions[e.media]
 	if e.media == "message/rfc822" {
-		h, _ := readHeader(trimEnvelope(e.octets()))
+		h, _ := readHeader(trimEnvelope(e.octets()), never)
 		if n := safeName(strings.NewReplacer("/", "-", `\`, "-").Replace(decodeLine(h.get("subject"), ""))); n != "" {
 			return safeName(n + ext)
 		}

@@ -53,9 +53,10 @@ func parseParameterized(b []byte, hint string) (value string, p parameters) {
 	return value, p
 }
 
+// skipComment answers what follows a comment, RFC 5322 section 3.2.2; nil if it does not end.
 func skipComment(b []byte) []byte {
 	depth := 0
-	for i := 0; i < len(b); i++ {
+	for i := 0; i < len(b) && i < maxToken; i++ {
 		switch b[i] {
 		case '\\':
 			i++

@@ -11,7 +11,7 @@ import (
 func Summarize(raw []byte) Summary { return open(raw).summary() }
 
 // Parse opens a message for reading. It never fails and never answers nil: of what is no message at all, Text is the
-// source and Note says so.
+// source and Note says so. The Data of parts that came unencoded is that of raw itself.
 func Parse(raw []byte) *Message {
 	o := open(raw)
 	m := &Message{Summary: o.summary(), Text: o.text, HTML: o.html, Note: o.note()}
@@ -21,7 +21,7 @@ func Parse(raw []byte) *Message {
 			media = octetStream
 		}
 		m.Parts = append(m.Parts, Part{
-			Name: partName(e, i+1), Type: media, ContentID: e.contentID(), Inline: o.inline(e), Data: bytes.Clone(e.octets()),
+			Name: partName(e, i+1), Type: media, ContentID: e.contentID(), Inline: o.inline(e), Data: e.octets(),
 		})
 	}
 	return m
@@ -35,8 +35,9 @@ type opened struct {
 	htmlParts   []*entity // the body for who reads HTML
 	attachments []*entity
 	text, html  string
-	source      bool // there is no header: text is the source
-	within      bool // text and html are those of a message within
+	source      bool            // there is no header: text is the source
+	within      bool            // text and html are those of a message within
+	cids        map[string]bool // the Content-IDs that html refers to, once somebody asked
 }
 
 func open(raw []byte) *opened { return openAt(raw, 0) }
@@ -46,7 +47,8 @@ func openAt(raw []byte, depth int) *opened {
 		raw = bytes.ReplaceAll(raw, []byte{'\r'}, []byte{'\n'}) // lines as an old Macintosh ended them
 	}
 	o := &opened{}
-	o.root = o.read(trimEnvelope(raw), nil, 0)
+	o.b = trimEnvelope(raw)
+	o.root, _ = o.read(0, nil)
 	if len(o.root.header) == 0 {
 		o.source = true
 		o.text = normalizeLines(guessText(raw))
@@ -266,25 +268,39 @@ func (o *opened) addresses(name string) (l []Address) {
 
 // inline says whether the HTML body shows the part: RFC 2392.
 func (o *opened) inline(e *entity) bool {
+	if o.html == "" || !strings.HasPrefix(e.media, "image/") {
+		return false
+	}
 	id := e.contentID()
-	return id != "" && o.html != "" && strings.HasPrefix(e.media, "image/") && mentionsCID(o.html, id)
+	if id == "" {
+		return false
+	}
+	if o.cids == nil {
+		o.cids = contentIDs(o.html)
+	}
+	return o.cids[id]
 }
 
-func mentionsCID(htm, id string) bool {
-	for {
-		i := strings.Index(htm, "cid:")
+// contentIDs answers the Content-IDs that an HTML body refers to.
+func contentIDs(htm string) map[string]bool {
+	ids := map[string]bool{}
+	for len(ids) < maxParts {
+		i := strings.IndexByte(htm, ':')
 		if i < 0 {
-			i = strings.Index(htm, "CID:")
+			break
 		}
-		if i < 0 {
-			return false
+		scheme := htm[max(0, i-3):i]
+		htm = htm[i+1:]
+		if !strings.EqualFold(scheme, "cid") {
+			continue
 		}
-		htm = htm[i+4:]
-		ref := htm[:min(len(htm), 3*len(id)+10)]
-		if strings.HasPrefix(ref, id) || strings.HasPrefix(html.UnescapeString(string(percentDecode([]byte(ref)))), id) {
-			return true
+		ref := htm[:min(len(htm), 1000)]
+		if j := strings.IndexAny(ref, "\"'<>() \t\n"); j >= 0 {
+			ref = ref[:j]
 		}
+		ids[string(percentDecode([]byte(html.UnescapeString(ref))))] = true
 	}
+	return ids
 }
 
 // note says what is odd about the message.

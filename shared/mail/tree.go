@@ -19,57 +19,213 @@ type entity struct {
 	index       int // among the parent's children
 }
 
-// reader takes a message apart.
+// reader takes a message apart in one pass, front to back. A line that is the boundary of any multipart around it ends a
+// part, that of the innermost first: so parts end whose own boundary never comes, and a multipart may have the boundary
+// of the one around it.
 type reader struct {
+	b       []byte
+	open    []string         // the boundaries of the multiparts being read, the innermost last
+	levels  map[string][]int // where in open a boundary is
+	depth   int              // of the message itself, when it was within an encoded multipart
 	parts   int
+	work    int    // octets looked at
 	hint    string // the charset that raw octets in headers are taken for
-	overrun bool   // more parts or levels than the bounds
+	overrun bool   // more parts, levels or work than the bounds
 	broken  bool   // a multipart that could not be taken apart
 }
 
-// read reads an entity from b and everything in it.
-func (r *reader) read(b []byte, parent *entity, depth int) *entity {
+// boundaryLine is a boundary met: which, and where its line lies. Level -1 is the end of the message.
+type boundaryLine struct {
+	level      int
+	closes     bool
+	start, end int
+}
+
+func (r *reader) push(boundary string) {
+	if r.levels == nil {
+		r.levels = map[string][]int{}
+	}
+	r.levels[boundary] = append(r.levels[boundary], len(r.open))
+	r.open = append(r.open, boundary)
+}
+
+func (r *reader) pop() {
+	last := r.open[len(r.open)-1]
+	r.open = r.open[:len(r.open)-1]
+	if l := r.levels[last]; len(l) > 1 {
+		r.levels[last] = l[:len(l)-1]
+	} else {
+		delete(r.levels, last)
+	}
+}
+
+// match says whether a line is one of the open boundaries, RFC 2046 section 5.1.1.
+func (r *reader) match(line []byte) (level int, closes bool) {
+	if len(line) < 2 || line[0] != '-' || line[1] != '-' || len(r.open) == 0 || len(line) > 2000 {
+		return -1, false
+	}
+	line = bytes.TrimRight(line[2:], " \t\r\n")
+	level = -1
+	if l := r.levels[string(line)]; l != nil {
+		level = l[len(l)-1]
+	}
+	if rest, ok := bytes.CutSuffix(line, []byte("--")); ok {
+		if l := r.levels[string(rest)]; l != nil && l[len(l)-1] > level {
+			return l[len(l)-1], true
+		}
+	}
+	return level, false
+}
+
+// next finds the first boundary line at or behind off, which must be the start of a line.
+func (r *reader) next(off int) boundaryLine {
+	start := off
+	found := boundaryLine{-1, false, len(r.b), len(r.b)}
+	for off < len(r.b) {
+		if r.b[off] == '-' {
+			end := len(r.b)
+			if i := bytes.IndexByte(r.b[off:], '\n'); i >= 0 {
+				end = off + i + 1
+			}
+			if level, closes := r.match(r.b[off:end]); level >= 0 {
+				found = boundaryLine{level, closes, off, end}
+				break
+			}
+		}
+		i := bytes.Index(r.b[off:], []byte("\n--"))
+		if i < 0 {
+			break
+		}
+		off += i + 1
+	}
+	r.work += found.end - start
+	return found
+}
+
+// upTo answers the octets from start up to a boundary line; the line end before it belongs to the boundary.
+func (r *reader) upTo(start int, at boundaryLine) []byte {
+	end := at.start
+	if at.level >= 0 && end > start && r.b[end-1] == '\n' {
+		if end--; end > start && r.b[end-1] == '\r' {
+			end--
+		}
+	}
+	return r.b[start:max(start, end)]
+}
+
+// read reads the entity that begins at off, and everything in it, up to the boundary line that ends it.
+func (r *reader) read(off int, parent *entity) (*entity, boundaryLine) {
 	e := &entity{parent: parent}
-	e.header, e.body = readHeader(b)
+	r.parts++
+	h, body := readHeader(r.b[off:], func(line []byte) bool { level, _ := r.match(line); return level >= 0 })
+	e.header, off = h, off+body
 	r.describe(e)
 	if r.hint == "" {
 		r.hint = e.params["charset"] // of the message itself, or of its first part
 	}
-	r.parts++
 	subtype, multi := strings.CutPrefix(e.media, "multipart/")
-	if !multi {
-		return e
-	}
-	if depth >= maxDepth {
-		r.overrun = true
+	if multi && (len(r.open)+r.depth >= maxDepth || r.work > maxWork*len(r.b)+1<<20) {
+		r.overrun, multi = true, false
 		e.media = "text/plain"
-		return e
+	}
+	if !multi {
+		at := r.next(off)
+		e.body = r.upTo(off, at)
+		return e, at
 	}
 	if e.encoding == "base64" || e.encoding == "quoted-printable" {
-		// RFC 2045 section 6.4 forbids it, and it is sent.
-		if _, ok := e.params["boundary"]; ok && !bytes.Contains(e.body, []byte("--"+e.params["boundary"])) {
-			e.body = decodeTransfer(e.encoding, e.body)
+		if at := r.next(off); r.decoded(e, r.upTo(off, at)) {
+			return e, at
 		}
 	}
-	bodies := split(e.body, e.params["boundary"], maxParts-r.parts)
-	if len(bodies) == 0 {
+	at, ok := r.enter(e, off)
+	if !ok {
 		r.broken = true
 		e.media = "text/plain"
-		return e
+		e.body = r.upTo(off, at)
+		return e, at
 	}
-	for _, b := range bodies {
+	level := len(r.open) - 1
+	for at.level == level && !at.closes {
 		if r.parts >= maxParts {
 			r.overrun = true
-			break
+			at = r.next(at.end)
+			continue
 		}
-		c := r.read(b, e, depth+1)
+		var c *entity
+		c, at = r.read(at.end, e)
 		c.index = len(e.children)
 		if subtype == "digest" && c.header.get("content-type") == nil {
 			c.media = "message/rfc822"
 		}
 		e.children = append(e.children, c)
 	}
-	return e
+	r.pop()
+	if at.level == level {
+		at = r.next(at.end)
+	}
+	return e, at
+}
+
+// enter opens a multipart's boundary and answers its first line. A boundary that is not there, or is empty, is guessed.
+// If that fails nothing is opened, and the line answered is the one that ends the body.
+func (r *reader) enter(e *entity, off int) (at boundaryLine, ok bool) {
+	if boundary := strings.TrimRight(e.params["boundary"], " \t"); boundary != "" {
+		r.push(boundary)
+		if at = r.next(off); at.level == len(r.open)-1 {
+			return at, true
+		}
+		r.pop()
+	}
+	if guess, ok := r.guess(off); ok {
+		r.push(guess)
+		if at = r.next(off); at.level == len(r.open)-1 {
+			return at, true
+		}
+		r.pop()
+	}
+	return r.next(off), false
+}
+
+// guess finds the first line that could be a boundary: one that begins with two dashes and is followed by a header or an
+// empty line.
+func (r *reader) guess(off int) (string, bool) {
+	b := r.b[off:min(len(r.b), off+1<<16)]
+	for range 200 {
+		line, rest := cutLine(b)
+		if level, _ := r.match(line); level >= 0 || rest == nil {
+			break
+		}
+		if d, ok := bytes.CutPrefix(line, []byte("--")); ok && len(d) > 0 && len(d) <= 200 && bytes.IndexByte(d, ' ') < 0 {
+			next, _ := cutLine(rest)
+			if _, _, ok := cutField(next); ok || len(next) == 0 {
+				return string(d), true
+			}
+		}
+		b = rest
+	}
+	return "", false
+}
+
+// decoded reads a multipart that is encoded as a whole, which RFC 2045 section 6.4 forbids and which is sent. It answers
+// false for one that only says so.
+func (r *reader) decoded(e *entity, body []byte) bool {
+	boundary := e.params["boundary"]
+	r.work += len(body)
+	if boundary == "" || bytes.Contains(body, []byte("--"+boundary)) {
+		return false
+	}
+	in := reader{b: decodeTransfer(e.encoding, body), parts: r.parts, hint: r.hint, depth: r.depth + len(r.open) + 1}
+	within := &entity{params: parameters{"boundary": boundary}}
+	at, ok := in.enter(within, 0)
+	for ok && at.level == 0 && !at.closes && in.parts < maxParts {
+		var c *entity
+		c, at = in.read(at.end, e)
+		c.index = len(e.children)
+		e.children = append(e.children, c)
+	}
+	r.parts, r.overrun = in.parts, r.overrun || in.overrun || in.parts >= maxParts
+	return len(e.children) > 0
 }
 
 // describe reads the MIME fields of an entity. Without them it is text/plain, RFC 2045 section 5.2.
@@ -98,75 +254,7 @@ func (r *reader) describe(e *entity) {
 
 const octetStream = "application/octet-stream"
 
-// split cuts a multipart's body at its boundary lines, RFC 2046 section 5.1.1, at most so many parts. A last part without a
-// closing boundary goes to the end. Without a boundary in the header, the first line that looks like one is it.
-func split(b []byte, boundary string, most int) [][]byte {
-	parts := splitAt(b, strings.TrimRight(boundary, " \t"), most)
-	if parts == nil {
-		if guess, ok := guessBoundary(b); ok && guess != boundary {
-			parts = splitAt(b, guess, most)
-		}
-	}
-	return parts
-}
-
-func splitAt(b []byte, boundary string, most int) (parts [][]byte) {
-	delim := []byte("--" + boundary)
-	start := -1 // of the part, -1 before the first boundary
-	end := 0    // of the part if the line at hand ends it: without the line end before the boundary
-	for off := 0; off < len(b); {
-		next := len(b)
-		if i := bytes.IndexByte(b[off:], '\n'); i >= 0 {
-			next = off + i + 1
-		}
-		if line := b[off:next]; len(line) > 1 && line[0] == '-' && line[1] == '-' && bytes.HasPrefix(line, delim) {
-			rest := bytes.TrimRight(line[len(delim):], " \t\r\n")
-			closes := bytes.Equal(rest, []byte("--"))
-			if len(rest) == 0 || closes {
-				if start >= 0 {
-					parts = append(parts, b[start:max(start, end)])
-				}
-				if start = next; closes || len(parts) >= most {
-					return parts
-				}
-			}
-		}
-		end = off + len(bytes.TrimRight(b[off:next], "\r\n"))
-		if next-off > 1 && b[next-1] == '\n' { // one line end alone belongs to the boundary
-			if end = next - 1; b[end-1] == '\r' {
-				end--
-			}
-		} else if next > off && b[next-1] == '\n' {
-			end = next - 1
-		}
-		off = next
-	}
-	if start >= 0 && start < len(b) {
-		parts = append(parts, b[start:])
-	}
-	return parts
-}
-
-// guessBoundary finds the first line that could be a boundary: one that begins with two dashes, is followed by a header
-// or an empty line, and is not a signature's.
-func guessBoundary(b []byte) (string, bool) {
-	for range 200 {
-		if len(b) == 0 {
-			break
-		}
-		line, rest := cutLine(b)
-		if d, ok := bytes.CutPrefix(line, []byte("--")); ok && len(d) > 0 && len(d) <= 200 && bytes.IndexByte(d, ' ') < 0 {
-			next, _ := cutLine(rest)
-			if _, _, ok := cutField(next); ok || len(next) == 0 {
-				return string(d), true
-			}
-		}
-		b = rest
-	}
-	return "", false
-}
-
-// octets answers the part's content decoded.
+// octets answers the part's content decoded. It can share memory with the source.
 func (e *entity) octets() []byte { return decodeTransfer(e.encoding, e.body) }
 
 // isText says whether the part can be (a piece of) the body: RFC 8621 section 4.1.4 "isInline".

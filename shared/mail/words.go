@@ -17,8 +17,8 @@ type word struct {
 // cutWord takes an encoded word off the front of b, which begins with "=?". QUIRK: the text may hold blanks and octets
 // above 127, and the closing "?=" may be missing at the end of b; real mail has all three.
 func cutWord(b []byte) (w word, rest []byte, ok bool) {
-	i := bytes.IndexByte(b[2:], '?')
-	if i <= 0 || i > 60 {
+	i := bytes.IndexByte(b[2:min(len(b), 64)], '?')
+	if i <= 0 {
 		return word{}, b, false
 	}
 	cs := b[2 : 2+i]
@@ -35,9 +35,9 @@ func cutWord(b []byte) (w word, rest []byte, ok bool) {
 	}
 	t = t[2:]
 	name, _, _ := strings.Cut(string(cs), "*") // RFC 2231 section 5: a language after it
-	end := bytes.Index(t, []byte("?="))
+	end := bytes.Index(t[:min(len(t), maxToken)], []byte("?="))
 	if end < 0 {
-		if bytes.ContainsAny(t, " \t?") {
+		if len(t) > maxToken || bytes.ContainsAny(t, " \t?") {
 			return word{}, b, false
 		}
 		return word{name, enc, t}, nil, true
