@@ -10,9 +10,10 @@ import (
 )
 
 // A Step is one thing that a scripted server does.
-type Step func(s *scripted) error
+type Step func(s *Scripted) error
 
-type scripted struct {
+// Scripted is a conversation under way, for steps of a test's own made of other steps.
+type Scripted struct {
 	conn net.Conn
 	buf  []byte
 }
@@ -21,7 +22,7 @@ type scripted struct {
 // client had closed the connection.
 func Script(t testing.TB, steps ...Step) Server {
 	return ServerFunc(func(c net.Conn) {
-		s := &scripted{conn: c}
+		s := &Scripted{conn: c}
 		for i, step := range steps {
 			if err := step(s); err != nil {
 				t.Errorf("step %d of the script: %v", i+1, err)
@@ -33,7 +34,7 @@ func Script(t testing.TB, steps ...Step) Server {
 
 // Say sends text as it is, line ends included. That the client is gone is no failure.
 func Say(text string) Step {
-	return func(s *scripted) error {
+	return func(s *Scripted) error {
 		io.WriteString(s.conn, text)
 		return nil
 	}
@@ -41,7 +42,7 @@ func Say(text string) Step {
 
 // Repeat sends text again and again until the client closes.
 func Repeat(text string) Step {
-	return func(s *scripted) error {
+	return func(s *Scripted) error {
 		block := []byte(strings.Repeat(text, 1+(64<<10)/len(text)))
 		for {
 			if _, err := s.conn.Write(block); err != nil {
@@ -53,7 +54,7 @@ func Repeat(text string) Step {
 
 // Hear reads a line and wants it to be this one, given without its CRLF.
 func Hear(line string) Step {
-	return func(s *scripted) error {
+	return func(s *Scripted) error {
 		got, err := s.line()
 		if err != nil {
 			return fmt.Errorf("waiting for %q: %w", line, err)
@@ -65,9 +66,25 @@ func Hear(line string) Step {
 	}
 }
 
+// HearLine reads a line, whatever it says.
+func HearLine() Step {
+	return func(s *Scripted) error {
+		_, err := s.line()
+		return err
+	}
+}
+
+// Call calls f.
+func Call(f func()) Step {
+	return func(*Scripted) error {
+		f()
+		return nil
+	}
+}
+
 // HearClose wants the client to say nothing more and to close.
 func HearClose() Step {
-	return func(s *scripted) error {
+	return func(s *Scripted) error {
 		line, err := s.line()
 		if err == nil || line != "" {
 			return fmt.Errorf("heard %q, want the end of the connection", line)
@@ -78,7 +95,7 @@ func HearClose() Step {
 
 // Converse alternates Hear and Say: what is heard, what is answered (without CRLF), and so on.
 func Converse(lines ...string) Step {
-	return func(s *scripted) error {
+	return func(s *Scripted) error {
 		for i, line := range lines {
 			step := Hear(line)
 			if i%2 == 1 {
@@ -92,7 +109,7 @@ func Converse(lines ...string) Step {
 	}
 }
 
-func (s *scripted) line() (string, error) {
+func (s *Scripted) line() (string, error) {
 	s.conn.SetReadDeadline(time.Now().Add(10 * time.Second)) // a test that hangs says where
 	for {
 		if i := strings.IndexByte(string(s.buf), '\n'); i >= 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -79,29 +80,25 @@ func (c *Client) retrieveWith(ahead *asker, msgs []Listing, fn func(int, io.Read
 		asked    int   // messages asked for, first to last
 		octets   int64 // their sizes, of those not yet received
 		commands []byte
-		inBatch  int // commands in it, not yet given to the asker
 	)
 	for received, m := range msgs {
 		// Refill when half is used up, so that commands travel many in a packet.
-		if asked-received <= c.options.InFlightCommands/2 || octets <= c.options.InFlightBytes/2 {
+		if asked-received <= c.options.InFlightCommands/2 && octets <= c.options.InFlightBytes/2 {
+			commands = commands[:0]
 			for asked < len(msgs) && asked-received < c.options.InFlightCommands &&
 				(asked == received || octets+size(msgs[asked]) <= c.options.InFlightBytes) {
 				commands = append(strconv.AppendInt(append(commands, "RETR "...), int64(msgs[asked].Number), 10), "\r\n"...)
 				octets += size(msgs[asked])
 				asked++
-				inBatch++
 			}
-		}
-		// The answers of what is in the batch cannot come before it is given away.
-		if inBatch > 0 && ahead.give(commands, asked-received == inBatch) {
-			commands, inBatch = nil, 0
+			ahead.ask(commands)
 		}
 		if c.options.Trace != nil {
 			c.trace(true, "RETR "+strconv.Itoa(m.Number))
 		}
 		if err := c.receive(m.Number, fn); err != nil {
 			if c.link.failure() == nil {
-				c.drop(asked - inBatch - received - 1)
+				c.drop(asked - received - 1)
 			}
 			return err
 		}
@@ -141,43 +138,50 @@ func (c *Client) drop(answers int) {
 	}
 }
 
-// asker writes batches of commands beside the reader. It has no deadline of its own: the reader's runs while it waits
-// for the answers, and stops the asker with the link.
+// asker writes commands beside the reader. It has no deadline of its own: the reader's runs while it waits for the
+// answers, and stops the asker with the link.
 type asker struct {
-	link    *link
-	batches chan []byte
-	done    chan struct{}
+	link *link
+	wake chan struct{} // holds one wake-up; closed by stop
+	done chan struct{}
+
+	mu      sync.Mutex
+	pending []byte // not yet written: bounded by what may be in flight
 }
 
 func newAsker(l *link) *asker {
-	a := &asker{link: l, batches: make(chan []byte, 1), done: make(chan struct{})}
+	a := &asker{link: l, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
-		for batch := range a.batches {
-			if err := l.writeBy(time.Time{}, batch); err != nil {
-				l.abort(err)
+		var commands []byte
+		for range a.wake {
+			a.mu.Lock()
+			commands, a.pending = a.pending, commands[:0]
+			a.mu.Unlock()
+			if len(commands) == 0 {
+				continue
+			}
+			if err := a.link.writeBy(time.Time{}, commands); err != nil {
+				return // the link has failed, and the reader with it
 			}
 		}
 	}()
 	return a
 }
 
-// give hands over a batch if the asker is free for it, or waits until it is.
-func (a *asker) give(batch []byte, wait bool) bool {
-	if wait {
-		a.batches <- batch
-		return true
-	}
+// ask has commands written soon.
+func (a *asker) ask(commands []byte) {
+	a.mu.Lock()
+	a.pending = append(a.pending, commands...)
+	a.mu.Unlock()
 	select {
-	case a.batches <- batch:
-		return true
-	default:
-		return false
+	case a.wake <- struct{}{}:
+	default: // it will look anyway
 	}
 }
 
 // stop ends the asker. It has written everything if everything was answered; else the link has failed, and writes with it.
 func (a *asker) stop() {
-	close(a.batches)
+	close(a.wake)
 	<-a.done
 }
