@@ -199,9 +199,10 @@ func (s *session) drain() {
 	}
 	_ = s.tun.Notify(wire.Notice{Kind: wire.NoticeDraining})
 	s.mu.Lock()
-	if s.draining = true; s.active == 0 {
+	if !s.draining && s.active == 0 {
 		close(s.quiet)
 	}
+	s.draining = true
 	s.mu.Unlock()
 	select {
 	case <-s.quiet:

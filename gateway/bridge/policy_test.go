@@ -1,0 +1,287 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// names is a Resolver from a table.
+type names map[string][]string
+
+func (n names) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	if network != "ip" {
+		return nil, errors.New("unexpected network " + network)
+	}
+	found, ok := n[host]
+	if !ok {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	var addrs []netip.Addr
+	for _, a := range found {
+		switch a {
+		case "timeout":
+			return nil, &net.DNSError{Err: "i/o timeout", Name: host, IsTimeout: true}
+		case "servfail":
+			return nil, &net.DNSError{Err: "server misbehaving", Name: host, Server: "10.0.0.53:53", IsTemporary: true}
+		}
+		addrs = append(addrs, netip.MustParseAddr(a))
+	}
+	return addrs, nil
+}
+
+// dialled notes what would have been dialled, and answers from a table; an address that is not in it is connected to.
+type dialled struct {
+	asked   []string
+	answers map[string]error
+}
+
+func (d *dialled) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d.asked = append(d.asked, network+" "+address)
+	if _, err := netip.ParseAddrPort(address); err != nil {
+		return nil, errors.New("not an address: " + address)
+	}
+	if err, ok := d.answers[address]; ok {
+		if err == context.DeadlineExceeded {
+			<-ctx.Done()
+			err = ctx.Err()
+		}
+		return nil, &net.OpError{Op: "dial", Err: err}
+	}
+	a, b := net.Pipe()
+	_ = b.Close()
+	return a, nil
+}
+
+func rules(t *testing.T, rules ...string) (parsed []Rule) {
+	t.Helper()
+	for _, s := range rules {
+		r, err := ParseRule(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, r)
+	}
+	return parsed
+}
+
+func open(host string, port int) wire.Open {
+	return wire.Open{Service: wire.POP3S, Host: host, Port: port}
+}
+
+// TestConnect: what is dialled for an Open, and what is refused how.
+func TestConnect(t *testing.T) {
+	resolver := names{
+		"pop.example.com":  {"93.184.216.34", "2606:2800:220:1::1"},
+		"imap.example.com": {"93.184.216.35"},
+		"inside.lan":       {"192.168.1.7"},
+		"mixed.example":    {"127.0.0.1", "10.0.0.1", "93.184.216.36", "::1"},
+		"mapped.example":   {"::ffff:127.0.0.1"},
+		"mapped4.example":  {"::ffff:93.184.216.34"},
+		"nat64.example":    {"64:ff9b::7f00:1"},
+		"6to4.example":     {"2002:7f00:1::1"},
+		"meta.example":     {"169.254.169.254"},
+		"zoned.example":    {"fe80::1%eth0"},
+		"empty.example":    {},
+		"slow.example":     {"timeout"},
+		"broken.example":   {"servfail"},
+		"localhost":        {"127.0.0.1"},
+		"many.example": {"1.0.0.1", "1.0.0.2", "1.0.0.3", "1.0.0.4", "1.0.0.5", "1.0.0.6", "1.0.0.7", "1.0.0.8",
+			"1.0.0.9"},
+	}
+	refusedByHost := map[string]error{
+		"93.184.216.34:110": syscall.ECONNREFUSED, "[2606:2800:220:1::1]:110": syscall.ECONNREFUSED,
+		"93.184.216.34:111": syscall.EHOSTUNREACH, "93.184.216.34:112": context.DeadlineExceeded,
+		"93.184.216.34:113": errors.New("weird"), "[2606:2800:220:1::1]:111": syscall.ENETUNREACH,
+		"[2606:2800:220:1::1]:112": context.DeadlineExceeded, "[2606:2800:220:1::1]:113": errors.New("weird"),
+	}
+	for _, a := range resolver["many.example"] {
+		refusedByHost[a+":995"] = syscall.ECONNREFUSED
+	}
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+	for _, test := range []struct {
+		name     string
+		rules    []string
+		networks []netip.Prefix
+		open     wire.Open
+		dialled  []string // in order; the last one connects unless refused is set
+		refused  wire.Reason
+	}{
+		{name: "nothing is allowed by default", open: open("pop.example.com", 995), refused: wire.Denied},
+		{name: "nor an address", open: open("93.184.216.34", 995), refused: wire.Denied},
+		{name: "the embedded server is", open: wire.Open{Service: wire.POP3}, dialled: []string{"127.0.0.1:2110"}},
+		{name: "but only what it has", open: wire.Open{Service: wire.SMTP}, refused: wire.Denied},
+		{name: "and not by its address", open: open("127.0.0.1", 2110), refused: wire.Denied},
+
+		{name: "a name", rules: []string{"pop.example.com:995"}, open: open("pop.example.com", 995), dialled: []string{"93.184.216.34:995"}},
+		{name: "in any case", rules: []string{"POP.example.com:995"}, open: open("pop.EXAMPLE.com", 995), refused: wire.NoSuchHost}, // the table's resolver minds case
+		{name: "another port", rules: []string{"pop.example.com:995"}, open: open("pop.example.com", 25), refused: wire.Denied},
+		{name: "another name", rules: []string{"pop.example.com:995"}, open: open("imap.example.com", 995), refused: wire.Denied},
+		{name: "its address is not the name", rules: []string{"pop.example.com:995"}, open: open("93.184.216.34", 995), refused: wire.Denied},
+		{name: "names below", rules: []string{"*.example.com:995"}, open: open("pop.example.com", 995), dialled: []string{"93.184.216.34:995"}},
+		{name: "not the name itself", rules: []string{"*.pop.example.com:995"}, open: open("pop.example.com", 995), refused: wire.Denied},
+		{name: "not a name with the same tail", rules: []string{"*.ple.com:995"}, open: open("pop.example.com", 995), refused: wire.Denied},
+		{name: "any port", rules: []string{"pop.example.com:*"}, open: open("pop.example.com", 1), dialled: []string{"93.184.216.34:1"}},
+		{name: "anything public", rules: []string{"*:*"}, open: open("93.184.216.99", 1), dialled: []string{"93.184.216.99:1"}},
+
+		{name: "a private address behind a name", rules: []string{"*:*"}, open: open("inside.lan", 110), refused: wire.Denied},
+		{name: "allowed by the operator", rules: []string{"inside.lan:110"}, networks: lan, open: open("inside.lan", 110), dialled: []string{"192.168.1.7:110"}},
+		{name: "a network does not allow its port", networks: lan, open: open("inside.lan", 110), refused: wire.Denied},
+		{name: "a network rule", rules: []string{"192.168.1.0/24:110"}, open: open("192.168.1.9", 110), dialled: []string{"192.168.1.9:110"}},
+		{name: "and beyond it", rules: []string{"192.168.1.0/24:110"}, open: open("192.168.2.9", 110), refused: wire.Denied},
+		{name: "a network rule is for addresses, not names", rules: []string{"192.168.1.0/24:110"}, open: open("inside.lan", 110), refused: wire.Denied},
+		{name: "an address rule", rules: []string{"[::1]:110"}, open: open("::1", 110), dialled: []string{"[::1]:110"}},
+
+		{name: "only the public ones of a name's addresses", rules: []string{"*:995"}, open: open("mixed.example", 995), dialled: []string{"93.184.216.36:995"}},
+		{name: "IPv4 in IPv6", rules: []string{"*:995"}, open: open("mapped.example", 995), refused: wire.Denied},
+		{name: "is dialled as IPv4", rules: []string{"*:995"}, open: open("mapped4.example", 995), dialled: []string{"93.184.216.34:995"}},
+		{name: "NAT64", rules: []string{"*:995"}, open: open("nat64.example", 995), refused: wire.Denied},
+		{name: "6to4", rules: []string{"*:995"}, open: open("6to4.example", 995), refused: wire.Denied},
+		{name: "cloud metadata", rules: []string{"*:80"}, open: open("meta.example", 80), refused: wire.Denied},
+		{name: "a zone", rules: []string{"*:80"}, open: open("zoned.example", 80), refused: wire.Denied},
+		{name: "localhost by name", rules: []string{"*:25"}, open: open("localhost", 25), refused: wire.Denied},
+
+		{name: "no such name", rules: []string{"*:*"}, open: open("nowhere.example", 1), refused: wire.NoSuchHost},
+		{name: "a name without addresses", rules: []string{"*:*"}, open: open("empty.example", 1), refused: wire.NoSuchHost},
+		{name: "a slow name server", rules: []string{"*:*"}, open: open("slow.example", 1), refused: wire.Timeout},
+		{name: "a broken name server", rules: []string{"*:*"}, open: open("broken.example", 1), refused: wire.Unreachable},
+		{name: "connection refused", rules: []string{"*:*"}, open: open("pop.example.com", 110), dialled: []string{"93.184.216.34:110", "[2606:2800:220:1::1]:110"}, refused: wire.Unreachable},
+		{name: "no route", rules: []string{"*:*"}, open: open("pop.example.com", 111), dialled: []string{"93.184.216.34:111", "[2606:2800:220:1::1]:111"}, refused: wire.Unreachable},
+		{name: "no answer", rules: []string{"*:*"}, open: open("pop.example.com", 112), dialled: []string{"93.184.216.34:112", "[2606:2800:220:1::1]:112"}, refused: wire.Timeout},
+		{name: "anything else", rules: []string{"*:*"}, open: open("pop.example.com", 113), dialled: []string{"93.184.216.34:113", "[2606:2800:220:1::1]:113"}, refused: wire.Unreachable},
+		{name: "six addresses are enough", rules: []string{"*:*"}, open: open("many.example", 995), refused: wire.Unreachable,
+			dialled: []string{"1.0.0.1:995", "1.0.0.2:995", "1.0.0.3:995", "1.0.0.4:995", "1.0.0.5:995", "1.0.0.6:995"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := &dialled{answers: refusedByHost}
+			b, err := New(Config{
+				Policy:   Policy{Allow: rules(t, test.rules...), Networks: test.networks},
+				Services: map[wire.ServiceName]string{wire.POP3: "127.0.0.1:2110"},
+				Resolver: resolver, Dialer: d, Limits: Limits{DialTimeout: 50 * time.Millisecond},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, no := b.connect(t.Context(), test.open)
+			if conn != nil {
+				_ = conn.Close()
+			}
+			var reason wire.Reason
+			if no != nil {
+				reason = no.Reason
+			}
+			if reason != test.refused {
+				t.Errorf("refused %q, want %q", reason, test.refused)
+			}
+			var want []string
+			for _, a := range test.dialled {
+				want = append(want, "tcp "+a)
+			}
+			if !slices.Equal(d.asked, want) {
+				t.Errorf("dialled %q, want %q", d.asked, want)
+			}
+		})
+	}
+}
+
+// TestSpecialAddresses: "*:*" reaches none of these, neither when the client gives them nor when a name leads there.
+func TestSpecialAddresses(t *testing.T) {
+	policy := Policy{Allow: rules(t, "*:*")}
+	for _, s := range []string{
+		"0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.254",
+		"169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.0.2.1", "192.88.99.1", "192.168.0.1",
+		"198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1",
+		"255.255.255.255",
+		"::", "::1", "::7f00:1", "::10.0.0.1", "::ffff:10.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::a00:1", "64:ff9b::5db8:d822",
+		"64:ff9b:1::1", "100::1", "2001::1", "2001:0:4136:e378::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1",
+		"2002:a00:1::1", "2002:5db8:d822::1", "3fff::1", "5f00::1", "fc00::1", "fd12:3456::1", "fe80::1", "febf::1",
+		"fec0::1", "ff02::1", "4000::1", "e000::1",
+	} {
+		a := netip.MustParseAddr(s)
+		if policy.allowsAddr(a.Unmap(), 25) {
+			t.Errorf("%s may be asked for", s)
+		}
+		if policy.leadsTo(a) {
+			t.Errorf("a name may lead to %s", s)
+		}
+		own := Policy{Networks: []netip.Prefix{netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())}}
+		if !own.leadsTo(a) {
+			t.Errorf("the operator cannot allow %s", s)
+		}
+	}
+	for _, s := range []string{
+		"1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
+		"169.253.255.255", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.167.255.255", "198.17.255.255", "198.20.0.0",
+		"223.255.255.255", "2000::1", "2001:200::1", "2001:4860:4860::8888", "2606:2800:220:1::1", "2a00:1450::1", "2003::1",
+	} {
+		if a := netip.MustParseAddr(s); !policy.allowsAddr(a, 25) || !policy.leadsTo(a) {
+			t.Errorf("%s is public", s)
+		}
+	}
+}
+
+func TestParseRule(t *testing.T) {
+	for s, want := range map[string]string{
+		"pop.example.com:995": "pop.example.com:995", "POP.Example.com:*": "pop.example.com:*", "*:25": "*:25",
+		"*.example.com:587": "*.example.com:587", "192.168.1.7:110": "192.168.1.7:110", "[::1]:25": "[::1]:25",
+		"192.168.1.7/24:110": "192.168.1.0/24:110", "[fd00::1/8]:143": "[fd00::/8]:143", "[::ffff:10.0.0.1]:1": "10.0.0.1:1",
+	} {
+		r, err := ParseRule(s)
+		if err != nil || r.String() != want {
+			t.Errorf("%q: %q, %v", s, r, err)
+		}
+		if again, err := ParseRule(r.String()); err != nil || again != r {
+			t.Errorf("%q again: %v, %v", s, again, err)
+		}
+	}
+	for _, s := range []string{
+		"", "pop.example.com", "pop.example.com:", ":25", "pop.example.com:0", "pop.example.com:65536", "pop.example.com:pop3",
+		"*.*:25", "a*.example.com:25", "-a.example:25", "exa mple:25", "127.1:25", "0x7f.0.0.1:25", "[fe80::1%eth0]:25", "::1:25",
+		"10.0.0.0/33:25", "*.34:995",
+	} {
+		if r, err := ParseRule(s); err == nil {
+			t.Errorf("%q passes as %q", s, r)
+		}
+	}
+}
+
+// FuzzPolicy: whatever the client asks for, "*:*" never lets a special address be dialled.
+func FuzzPolicy(f *testing.F) {
+	for _, s := range []string{"127.0.0.1", "::ffff:127.0.0.1", "2130706433", "0x7f.1", "127.1", "localhost", "[::1]", "::1", "10.0.0.1."} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		o := open(host, 25)
+		if o.Validate() != nil {
+			return // it never gets to the bridge
+		}
+		d := &dialled{}
+		r := resolveAll(netip.MustParseAddr("127.0.0.1"))
+		b, err := New(Config{Policy: Policy{Allow: rules(t, "*:*")}, Resolver: r, Dialer: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if conn, _ := b.connect(t.Context(), o); conn != nil {
+			_ = conn.Close()
+		}
+		for _, asked := range d.asked {
+			if !public(netip.MustParseAddrPort(asked[len("tcp "):]).Addr()) {
+				t.Errorf("%q dialled %q", host, asked)
+			}
+		}
+	})
+}
+
+// resolveAll is a Resolver that has one answer for all.
+type resolveAll netip.Addr
+
+func (r resolveAll) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.Addr(r)}, nil
+}
