@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"net"
+	"strconv"
+)
 
 // What the two sides must agree on before the first frame.
 const (
@@ -81,7 +84,7 @@ func (o Open) String() string {
 	if o.Host == "" {
 		return string(o.Service) + " (embedded)"
 	}
-	return fmt.Sprintf("%s %s:%d", o.Service, o.Host, o.Port)
+	return string(o.Service) + " " + net.JoinHostPort(o.Host, strconv.Itoa(o.Port))
 }
 
 // Notice is what either side may say on the control stream after the Welcome. A kind that the reader does not know is
