@@ -37,11 +37,16 @@ type sender struct {
 
 // round sends everything that is due and answers how long to rest.
 func (s *sender) round(ctx context.Context) time.Duration {
-	a := s.account
-	limit := time.Duration(untilAsked)
-	if a.settleRest() {
-		limit = settlePause
+	s.account.settleRest()
+	pause := s.sendDue(ctx)
+	if s.account.hasUnsettled() {
+		pause = sooner(pause, settlePause)
 	}
+	return pause
+}
+
+func (s *sender) sendDue(ctx context.Context) time.Duration {
+	a := s.account
 	for ctx.Err() == nil {
 		due, next := a.due()
 		switch {
@@ -49,20 +54,20 @@ func (s *sender) round(ctx context.Context) time.Duration {
 			if s.session != nil {
 				_ = s.session.Quit(ctx) // everything was answered: the goodbye may get lost
 			}
-			return sooner(limit, next)
+			return next
 		case !a.e.online():
-			return limit // the gateway's return asks
+			return untilAsked // the gateway's return asks
 		}
 		if s.session == nil {
 			if err := s.open(ctx); err != nil {
-				return sooner(limit, s.postpone(ctx, due, err))
+				return s.postpone(ctx, due, err)
 			}
 		}
 		if pause := s.submit(ctx, due[0]); pause > 0 {
-			return sooner(limit, pause)
+			return pause
 		}
 	}
-	return limit
+	return untilAsked
 }
 
 // sooner is the shorter of two rests, of which either may be untilAsked.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -121,17 +122,17 @@ func (a *account) markAnswered(tx *store.Tx, id store.ID) error {
 // settlePause is how long after a failure to write a settlement is tried again.
 const settlePause = 30 * time.Second
 
-// settleRest writes down what could not be written before. It says whether something is left.
-func (a *account) settleRest() (left bool) {
+// settleRest writes down what could not be written before.
+func (a *account) settleRest() {
 	a.mu.Lock()
-	rest := make(map[store.ID]settlement, len(a.unsettled))
-	for id, s := range a.unsettled {
-		rest[id] = s
-	}
+	rest := maps.Clone(a.unsettled)
 	a.mu.Unlock()
 	for id, s := range rest {
 		a.settle(id, s)
 	}
+}
+
+func (a *account) hasUnsettled() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.unsettled) > 0

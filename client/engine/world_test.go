@@ -38,6 +38,7 @@ type world struct {
 	pop     *mailtest.POP3
 	post    *postOffice
 	limits  Limits
+	over    store.FS // instead of fs
 
 	*Engine
 	seen recorder
@@ -68,13 +69,25 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+func (w *world) config() Config {
+	c := Config{FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf}
+	if w.over != nil {
+		c.FS = w.over
+	}
+	return c
+}
+
 // start makes an engine over what is on the disk and runs it.
 func (w *world) start() {
 	w.t.Helper()
-	engine, err := New(Config{FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf})
+	engine, err := New(w.config())
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.runEngine(engine)
+}
+
+func (w *world) runEngine(engine *Engine) {
 	w.Engine = engine
 	w.seen = recorder{}
 	engine.Subscribe(w.seen.record)
@@ -361,4 +374,10 @@ func (g *fakeGateway) streams(service wire.ServiceName) (n int) {
 		}
 	}
 	return n
+}
+
+func subjectOf(content string) string {
+	_, rest, _ := strings.Cut(content, "Subject: ")
+	subject, _, _ := strings.Cut(rest, "\r\n")
+	return subject
 }
