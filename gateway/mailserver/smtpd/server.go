@@ -1,0 +1,202 @@
+package smtpd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/postern-mail/postern/gateway/mailserver/account"
+)
+
+var (
+	// ErrNoMailbox is what Post.Lookup answers for an address that is in one of
+	// its domains and does not exist.
+	ErrNoMailbox = errors.New("smtpd: no such mailbox")
+	// ErrFull is what storing answers when there is no room.
+	ErrFull = errors.New("smtpd: storage is full")
+)
+
+// Accounts checks a name and password; account.ErrDenied and account.ErrBusy
+// are told to the client as such.
+type Accounts interface {
+	Authenticate(ctx context.Context, remote net.Addr, user, password string) (account.Account, error)
+}
+
+// Post is where mail goes.
+type Post interface {
+	// Lookup says where an address belongs: the mailbox that it is delivered to,
+	// or local false if its domain is another server's.
+	Lookup(ctx context.Context, address string) (mailbox string, local bool, err error)
+	// Create begins a message.
+	Create() (Incoming, error)
+}
+
+// Incoming is a message on its way to the disk.
+type Incoming interface {
+	io.Writer
+	// Deliver returns nil when the message is durably with every recipient of
+	// the envelope, or an error when it is with none.
+	Deliver(ctx context.Context, env Envelope) error
+	// Discard forgets it; it does nothing after Deliver.
+	Discard()
+}
+
+// Envelope says where a message comes from and goes to.
+type Envelope struct {
+	From   string   // reverse-path, "" for the null sender
+	Local  []string // mailboxes, as Lookup gave them, each once
+	Remote []string // addresses of other servers, each once
+	UTF8   bool     // SMTPUTF8 (RFC 6531)
+	Trace  string   // header lines for final delivery alone: Return-Path
+}
+
+// Config of a Server. Zero values are the defaults.
+type Config struct {
+	Hostname string
+	// Postmaster is the address that RCPT TO:<postmaster> means (RFC 5321
+	// §4.5.1).
+	Postmaster string
+	// Submission: users, who must log in and may write to anybody. Otherwise the
+	// server is an MX: anybody may write to local mailboxes.
+	Submission bool
+	Implicit   bool        // TLS from the first byte
+	TLS        *tls.Config // nil: no STARTTLS
+	Accounts   Accounts    // for submission
+	Post       Post
+	Logger     *slog.Logger
+
+	MessageSize  int64         // octets; default 50 MB
+	Recipients   int           // of one message; default 100, the least that RFC 5321 §4.5.3.1.8 allows
+	Idle         time.Duration // default 5 minutes, RFC 5321 §4.5.3.2.7
+	MessageTime  time.Duration // for all of one message; default 30 minutes: 50 MB at 28 KB/s
+	AuthFailures int           // wrong passwords on one connection; default 3
+
+	now func() time.Time
+}
+
+// Server is an SMTP server of one role.
+type Server struct {
+	cfg        Config
+	log        *slog.Logger
+	smtp       *smtp.Server
+	ctx        context.Context // ends at Shutdown
+	cancel     context.CancelFunc
+	draining   atomic.Bool
+	deliveries sync.WaitGroup
+
+	mu    sync.Mutex
+	links map[*link]bool
+}
+
+// New makes a server; it does no I/O.
+func New(cfg Config) *Server {
+	if cfg.MessageSize == 0 {
+		cfg.MessageSize = 50_000_000
+	}
+	if cfg.Recipients == 0 {
+		cfg.Recipients = 100
+	}
+	if cfg.Idle == 0 {
+		cfg.Idle = 5 * time.Minute
+	}
+	if cfg.MessageTime == 0 {
+		cfg.MessageTime = 30 * time.Minute
+	}
+	if cfg.AuthFailures == 0 {
+		cfg.AuthFailures = 3
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.now == nil {
+		cfg.now = time.Now
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, links: map[*link]bool{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+
+	g := smtp.NewServer(smtp.BackendFunc(s.newSession))
+	g.Domain = cfg.Hostname
+	g.MaxMessageBytes = max(cfg.MessageSize, 0)
+	g.MaxRecipients = max(cfg.Recipients, 0)
+	g.MaxLineLength = 0 // the link bounds commands; text needs no bound, nothing holds a line of it
+	g.EnableSMTPUTF8 = true
+	g.AllowInsecureAuth = true // go-smtp sees no TLS, the link does it: the session decides
+	g.ReadTimeout = cfg.Idle   // the link's own; here it makes reading after Close an error
+	g.ErrorLog = errorLog{s.log}
+	s.smtp = g
+	return s
+}
+
+// errorLog is go-smtp's log. It reports panics, and connections that end, which
+// is no news.
+type errorLog struct{ log *slog.Logger }
+
+func (l errorLog) Printf(format string, a ...any) {
+	level := slog.LevelDebug
+	if len(format) >= 5 && format[:5] == "panic" {
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, "smtp: "+fmt.Sprintf(format, a...))
+}
+
+func (l errorLog) Println(a ...any) { l.log.Debug("smtp: " + fmt.Sprint(a...)) }
+
+// Serve answers the connections of a listener until Shutdown, when it returns
+// nil.
+func (s *Server) Serve(l net.Listener) error { return s.smtp.Serve(linkListener{l, s}) }
+
+type linkListener struct {
+	net.Listener
+	srv *Server
+}
+
+func (l linkListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	link := newLink(l.srv, conn)
+	l.srv.mu.Lock()
+	l.srv.links[link] = true
+	l.srv.mu.Unlock()
+	return link, nil
+}
+
+// Shutdown stops listening, tells sessions 421 between two commands, lets
+// messages that are being sent finish until ctx ends, and then closes what is
+// left. It returns when every session has ended.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	s.cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.smtp.Shutdown(context.Background())
+		s.deliveries.Wait()
+	}()
+	s.each((*link).interrupt)
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	s.each(func(l *link) { l.raw.Close() })
+	<-ended
+	return ctx.Err()
+}
+
+func (s *Server) each(do func(*link)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.links {
+		do(l)
+	}
+}

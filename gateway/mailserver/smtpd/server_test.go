@@ -1,0 +1,456 @@
+package smtpd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type fakeAccounts struct{}
+
+func (fakeAccounts) Authenticate(_ context.Context, _ net.Addr, user, password string) (account.Account, error) {
+	switch {
+	case user == "busy":
+		return account.Account{}, account.ErrBusy
+	case user == "broken":
+		return account.Account{}, errors.New("disk on fire")
+	case password != "secret":
+		return account.Account{}, account.ErrDenied
+	}
+	return account.Account{Email: account.Canonical(user)}, nil
+}
+
+// fakePost has alice, bob and postmaster at postern.test.
+type fakePost struct {
+	mu        sync.Mutex
+	delivered []delivered
+	discarded int
+	fail      error // of Deliver
+	entered   chan struct{}
+	release   chan struct{} // Deliver waits for it, if set
+}
+
+type delivered struct {
+	Envelope
+	text string
+}
+
+func (p *fakePost) Lookup(_ context.Context, address string) (string, bool, error) {
+	switch a := account.Canonical(address); {
+	case a == "alice@postern.test", a == "bob@postern.test", a == "postmaster@postern.test":
+		return a, true, nil
+	case a == "broken@postern.test":
+		return "", true, errors.New("disk on fire")
+	case strings.HasSuffix(a, "@postern.test"):
+		return "", true, ErrNoMailbox
+	}
+	return "", false, nil
+}
+
+func (p *fakePost) Create() (Incoming, error) { return &fakeIncoming{post: p}, nil }
+
+func (p *fakePost) all() []delivered {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]delivered(nil), p.delivered...)
+}
+
+type fakeIncoming struct {
+	bytes.Buffer
+	post *fakePost
+	done bool
+}
+
+func (in *fakeIncoming) Deliver(_ context.Context, env Envelope) error {
+	if in.post.entered != nil {
+		in.post.entered <- struct{}{}
+		<-in.post.release
+	}
+	in.post.mu.Lock()
+	defer in.post.mu.Unlock()
+	if in.post.fail != nil {
+		return in.post.fail
+	}
+	in.done = true
+	in.post.delivered = append(in.post.delivered, delivered{env, in.String()})
+	return nil
+}
+
+func (in *fakeIncoming) Discard() {
+	in.post.mu.Lock()
+	defer in.post.mu.Unlock()
+	if !in.done {
+		in.post.discarded++
+	}
+}
+
+var certificate = sync.OnceValue(func() tls.Certificate {
+	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	der, _ := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
+
+func config(p *fakePost) Config {
+	return Config{Hostname: "mail.postern.test", Postmaster: "postmaster@postern.test", Accounts: fakeAccounts{}, Post: p,
+		TLS: &tls.Config{Certificates: []tls.Certificate{certificate()}}, Logger: slog.New(slog.DiscardHandler),
+		now: func() time.Time { return time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC) }}
+}
+
+func start(t testing.TB, p *fakePost, change func(*Config)) (addr string, srv *Server) {
+	t.Helper()
+	cfg := config(p)
+	if change != nil {
+		change(&cfg)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv = New(cfg)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return l.Addr().String(), srv
+}
+
+func submission(c *Config) { c.Submission = true }
+
+type client struct {
+	t    testing.TB
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func dial(t testing.TB, addr string) *client {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	c := &client{t, conn, bufio.NewReader(conn)}
+	c.expect("220 mail.postern.test ESMTP")
+	return c
+}
+
+func (c *client) send(s string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.conn, s); err != nil {
+		c.t.Fatalf("sending %.40q: %v", s, err)
+	}
+}
+
+// expect reads one answer, all lines of it.
+func (c *client) expect(prefix string) string {
+	c.t.Helper()
+	var all strings.Builder
+	for {
+		line, err := c.in.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("waiting for %q: %q, %v", prefix, all.String()+line, err)
+		}
+		all.WriteString(line)
+		if len(line) < 4 || !strings.HasSuffix(line, "\r\n") {
+			c.t.Fatalf("malformed answer %q", line)
+		}
+		if line[3] == ' ' {
+			if !strings.HasPrefix(line, prefix) {
+				c.t.Fatalf("got %q, want %q", all.String(), prefix)
+			}
+			return all.String()
+		}
+	}
+}
+
+func (c *client) end() {
+	c.t.Helper()
+	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
+		c.t.Fatalf("connection went on with %q, %v", rest, err)
+	}
+}
+
+func (c *client) starttls() {
+	c.t.Helper()
+	c.send("EHLO client.test\r\nSTARTTLS\r\n")
+	c.expect("250")
+	c.expect("220 2.0.0")
+	secure := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	c.conn, c.in = secure, bufio.NewReader(secure)
+	c.send("EHLO client.test\r\n")
+	c.expect("250")
+}
+
+const (
+	aliceLogin = "AUTH PLAIN AGFsaWNlQHBvc3Rlcm4udGVzdABzZWNyZXQ=\r\n"
+	envelope   = "MAIL FROM:<carol@elsewhere.test>\r\nRCPT TO:<bob@postern.test>\r\n"
+)
+
+// TestCommands sends whole dialogues, pipelined and line by line, and knows
+// each answer's beginning.
+func TestCommands(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		role   func(*Config)
+		secure bool
+		send   string
+		expect string // separated by "|"
+	}{
+		{"before hello", nil, false, "MAIL FROM:<a@b.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\nVRFY x\r\nNOOP\r\nRSET\r\nFOO\r\n",
+			"503 5.5.1|503|503|252|250|250|503"},
+		{"nonsense", nil, false, "EHLO x\r\nFOO\r\nMAIL\r\nMAIL TO:<a@b.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\nEHLO\r\nMAIL FROM:<a@b.test> FOO=1\r\n",
+			"250|501|501|501|502|502|501|500"},
+		{"sequence", nil, false, "EHLO x\r\nDATA\r\nMAIL FROM:<a@b.test>\r\nMAIL FROM:<c@d.test>\r\nDATA\r\nRCPT TO:<bob@postern.test>\r\nRSET\r\nDATA\r\n",
+			"250|502|250|503 5.5.1 MAIL was said|502|250|250|502"},
+		{"no relay", nil, false, "EHLO x\r\nMAIL FROM:<alice@postern.test>\r\nRCPT TO:<x@elsewhere.test>\r\nRCPT TO:<@postern.test:x@elsewhere.test>\r\nRCPT TO:<\"x@elsewhere.test\"@postern.test>\r\nRCPT TO:<x%elsewhere.test@postern.test>\r\nRCPT TO:<x!y@postern.test>\r\nRCPT TO:<alice@[127.0.0.1]>\r\nRCPT TO:<alice@postern.test.>\r\nDATA\r\n",
+			"250|250|550 5.7.1|550 5.7.1|550 5.1.1|550 5.1.1|550 5.1.1|550 5.7.1|553|502"},
+		{"recipients", nil, false, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<nobody@postern.test>\r\nRCPT TO:<BOB@Postern.Test>\r\nRCPT TO:<broken@postern.test>\r\nRCPT TO:<postmaster>\r\nRCPT TO:<PostMaster@postern.test>\r\n",
+			"250|250|550 5.1.1|250|451 4.3.0|250|250"},
+		{"malformed addresses", nil, false, "EHLO x\r\nMAIL FROM:<a@>\r\nMAIL FROM:<@b>\r\nMAIL FROM:<a\x01@b.test>\r\nMAIL FROM:<a@b\x7f.test>\r\nMAIL FROM:<a@b..test>\r\nMAIL FROM:<" + strings.Repeat("a", 65) + "@b.test>\r\nMAIL FROM:<a@-b.test>\r\n",
+			"250|501|501|553 5.1.7|553|553|553|553"},
+		{"utf8 without SMTPUTF8", nil, false, "EHLO x\r\nMAIL FROM:<jörg@b.test>\r\nMAIL FROM:<jörg@b.test> SMTPUTF8\r\nRCPT TO:<bob@postern.test>\r\nRSET\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<bøb@postern.test>\r\n",
+			"250|550 5.6.7|250|250|250|250|553 5.6.7"},
+		{"sizes", nil, false, "EHLO x\r\nMAIL FROM:<a@b.test> SIZE=50000001\r\nMAIL FROM:<a@b.test> SIZE=99999999999\r\nMAIL FROM:<a@b.test> SIZE=50000000 BODY=8BITMIME\r\n", "250|552 5.3.4|501|250"},
+		{"no login on the mx", nil, true, aliceLogin + "AUTH LOGIN\r\n", "503 5.5.1|503"},
+		{"no login in the clear on the mx", nil, false, "EHLO x\r\n" + aliceLogin, "250|503"},
+		{"lines too long", nil, false, "EHLO x\r\nNOOP " + strings.Repeat("x", 3000) + "\r\nNOOP " + strings.Repeat("x", 20000) + "\r\nNOOP\r\n", "250|500 5.5.2|500 5.5.2|250"},
+		{"not TLS yet", submission, false, "EHLO x\r\nMAIL FROM:<alice@postern.test>\r\n" + aliceLogin + "AUTH LOGIN\r\nRCPT TO:<a@b.test>\r\nDATA\r\nNOOP\r\n", "250|530 5.7.0|530|530|530|530|250"},
+		{"not logged in", submission, true, "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n", "530 5.7.0|502|502"},
+		{"as oneself only", submission, true, aliceLogin + "MAIL FROM:<bob@postern.test>\r\nMAIL FROM:<alice@elsewhere.test>\r\nMAIL FROM:<Alice@Postern.test>\r\nRCPT TO:<x@elsewhere.test>\r\nRCPT TO:<nobody@postern.test>\r\n",
+			"235|553 5.7.1|553 5.7.1|250|250|550 5.1.1"},
+		{"login", submission, true, "AUTH LOGIN\r\nYWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0\r\nAUTH PLAIN x\r\n", "334 VXNlcm5hbWU6|334 UGFzc3dvcmQ6|235 2.0.0|503"},
+		{"login with the name", submission, true, "AUTH LOGIN YWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0\r\n", "334 UGFzc3dvcmQ6|235"},
+		{"plain in two steps", submission, true, "AUTH PLAIN\r\nAGFsaWNlQHBvc3Rlcm4udGVzdABzZWNyZXQ=\r\n", "334|235"},
+		{"malformed logins", submission, true, "AUTH PLAIN !\r\nAUTH PLAIN =\r\nAUTH PLAIN YQ==\r\nAUTH CRAM-MD5\r\nAUTH PLAIN\r\n*\r\nAUTH\r\n", "454|501 5.5.2|501 5.5.2|504|334|501|502"},
+		{"for another", submission, true, "AUTH PLAIN Ym9iAGFsaWNlQHBvc3Rlcm4udGVzdABzZWNyZXQ=\r\n", "535 5.7.8"},
+		{"starttls inside a SASL response", submission, true, "AUTH PLAIN\r\nSTARTTLS\r\n", "334|501 5.5.2"},
+		{"tls twice", nil, true, "STARTTLS\r\nSTARTTLS now\r\n", "503 5.5.1|501"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, pipelined := range []bool{true, false} {
+				addr, _ := start(t, &fakePost{}, c.role)
+				conn := dial(t, addr)
+				if c.secure {
+					conn.starttls()
+				}
+				answers := strings.Split(c.expect, "|")
+				sends := []string{c.send}
+				if !pipelined {
+					sends = strings.SplitAfter(c.send, "\n")
+				}
+				for i, s := range sends {
+					conn.send(s)
+					if !pipelined && i < len(answers) {
+						conn.expect(answers[i])
+					}
+				}
+				if pipelined {
+					for _, a := range answers {
+						conn.expect(a)
+					}
+				}
+				conn.send("QUIT\r\nNOOP\r\n") // what follows QUIT is not answered
+				conn.expect("221")
+				conn.end()
+			}
+		})
+	}
+}
+
+func TestMessage(t *testing.T) {
+	p := &fakePost{}
+	addr, _ := start(t, p, nil)
+	c := dial(t, addr)
+	c.send("EHLO client.test\r\nMAIL FROM:<Carol@Elsewhere.test> SIZE=100\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+	for _, a := range []string{"250", "250", "250", "250", "354"} {
+		c.expect(a)
+	}
+	c.send("Subject: x\r\nBcc: kept, it was not submitted here\r\n\r\n..\r\n...two\r\n8 bit: \xff\x00\r\n.\r\nNOOP\r\n")
+	c.expect("250 2.0.0 OK ")
+	c.expect("250")
+	got := p.all()
+	if len(got) != 1 {
+		t.Fatal(got)
+	}
+	if e := got[0].Envelope; e.From != "Carol@elsewhere.test" || len(e.Local) != 1 || e.Local[0] != "bob@postern.test" || e.Remote != nil || e.UTF8 || e.Trace != "Return-Path: <Carol@elsewhere.test>\r\n" {
+		t.Errorf("envelope %+v", e)
+	}
+	head, rest, _ := strings.Cut(got[0].text, "Subject: x\r\n")
+	if rest != "Bcc: kept, it was not submitted here\r\n\r\n.\r\n..two\r\n8 bit: \xff\x00\r\n" {
+		t.Errorf("text %q", rest)
+	}
+	want := "Received: from client.test ([127.0.0.1])\r\n\tby mail.postern.test with ESMTP\r\n\tid ID for <bob@postern.test>;\r\n\tMon, 23 Nov 2026 01:02:03 +0000\r\n"
+	before, after, _ := strings.Cut(head, "\tid ")
+	if before+"\tid ID"+after[16:] != want {
+		t.Errorf("trace %q", head)
+	}
+}
+
+func TestReceivedProtocol(t *testing.T) {
+	for _, c := range []struct{ send, want string }{
+		{"HELO x\r\nMAIL FROM:<a@b.test>\r\n", "from x ([127.0.0.1])\r\n\tby mail.postern.test with SMTP\r\n"},
+		{"EHLO [127.0.0.1]\r\nMAIL FROM:<a@b.test>\r\n", "from [127.0.0.1] ([127.0.0.1])\r\n\tby mail.postern.test with ESMTP\r\n"},
+		{"EHLO (evil)\r\nMAIL FROM:<a@b.test> SMTPUTF8\r\n", "from unknown ([127.0.0.1])\r\n\tby mail.postern.test with UTF8SMTP\r\n"},
+	} {
+		p := &fakePost{}
+		addr, _ := start(t, p, nil)
+		conn := dial(t, addr)
+		conn.send(c.send + "RCPT TO:<bob@postern.test>\r\nRCPT TO:<alice@postern.test>\r\nDATA\r\n")
+		for _, a := range []string{"250", "250", "250", "250", "354"} {
+			conn.expect(a)
+		}
+		conn.send("x: y\r\n\r\n.\r\n")
+		conn.expect("250")
+		if got := p.all()[0].text; !strings.HasPrefix(got, "Received: "+c.want) || strings.Contains(got, " for <") {
+			t.Errorf("%q: %q", c.send, got)
+		}
+	}
+}
+
+func TestSubmission(t *testing.T) {
+	for _, implicit := range []bool{false, true} {
+		p := &fakePost{}
+		addr, _ := start(t, p, func(c *Config) { c.Submission, c.Implicit = true, implicit })
+		var c *client
+		if implicit {
+			conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			c = &client{t, conn, bufio.NewReader(conn)}
+			c.expect("220")
+			c.send("EHLO client.test\r\n")
+			if caps := c.expect("250"); strings.Contains(caps, "STARTTLS") || !strings.Contains(caps, "AUTH PLAIN LOGIN") {
+				t.Errorf("capabilities over TLS: %q", caps)
+			}
+		} else {
+			c = dial(t, addr)
+			c.send("EHLO client.test\r\n")
+			caps := c.expect("250")
+			for _, want := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "SIZE 50000000", "STARTTLS", "LIMITS RCPTMAX=100"} {
+				if !strings.Contains(caps, want+"\r\n") {
+					t.Errorf("capabilities %q without %s", caps, want)
+				}
+			}
+			if strings.Contains(caps, "AUTH") {
+				t.Errorf("AUTH is offered in the clear: %q", caps)
+			}
+			c.starttls()
+		}
+		c.send(aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<carol@elsewhere.test>\r\nDATA\r\n")
+		for _, a := range []string{"235", "250", "250", "250", "354"} {
+			c.expect(a)
+		}
+		c.send("From: alice@postern.test\r\nBcc: carol@elsewhere.test,\r\n dan@elsewhere.test\r\nTo: bob@postern.test\r\nResent-Bcc : x\r\n\r\nBcc: of the body\r\n.\r\n")
+		c.expect("250")
+		got := p.all()[0]
+		if len(got.Local) != 1 || len(got.Remote) != 1 || got.Remote[0] != "carol@elsewhere.test" {
+			t.Errorf("envelope %+v", got.Envelope)
+		}
+		head, rest, _ := strings.Cut(got.text, "From: ")
+		if rest != "alice@postern.test\r\nTo: bob@postern.test\r\n\r\nBcc: of the body\r\n" {
+			t.Errorf("text %q", rest)
+		}
+		for _, want := range []string{"with ESMTPSA tls TLS_", "\r\nMessage-ID: <", "@postern.test>\r\n", "\r\nDate: Mon, 23 Nov 2026 01:02:03 +0000\r\n"} {
+			if !strings.Contains(head, want) {
+				t.Errorf("header %q without %q", head, want)
+			}
+		}
+	}
+}
+
+func TestHeaderMending(t *testing.T) {
+	for _, c := range []struct{ send, want string }{
+		{"Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n"},
+		{"Date: now\r\nMessage-Id: <1@x>\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n"},
+		{"Date: now\r\nMESSAGE-ID: <1@x>\r\nbody without an empty line\r\n", "Date: now\r\nMESSAGE-ID: <1@x>\r\n\r\nbody without an empty line\r\n"},
+		{"From alice Mon Nov 23 01:02:03 2026\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n"},
+		{"Date: now\nMessage-Id: <1@x>\nBcc: x\n\nlf only\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nlf only\r\n"},
+	} {
+		p := &fakePost{}
+		addr, _ := start(t, p, submission)
+		conn := dial(t, addr)
+		conn.starttls()
+		conn.send(aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\n")
+		for _, a := range []string{"235", "250", "250"} {
+			conn.expect(a)
+		}
+		conn.send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(c.send), c.send))
+		conn.expect("250")
+		conn.send("MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+		conn.expect("250")
+		conn.expect("250")
+		conn.expect("354")
+		conn.send(c.send + "\r\n.\r\n")
+		conn.expect("250")
+		for i, d := range p.all() {
+			want := c.want
+			if i == 1 {
+				want += "\r\n" // the line end before the period
+			}
+			if _, rest, _ := strings.Cut(d.text, "+0000\r\n"); rest != want {
+				t.Errorf("%q became %q, want %q", c.send, rest, want)
+			}
+		}
+	}
+}
+
+func TestFoldedFirstLineIsNoPartOfTheTrace(t *testing.T) {
+	p := &fakePost{}
+	addr, _ := start(t, p, nil)
+	c := dial(t, addr)
+	c.send("EHLO x\r\n" + envelope + "DATA\r\n")
+	for _, a := range []string{"250", "250", "250", "354"} {
+		c.expect(a)
+	}
+	c.send(" forged: by a fold\r\n.\r\n")
+	c.expect("250")
+	if got := p.all()[0].text; !strings.Contains(got, "+0000\r\n\r\n forged") {
+		t.Errorf("the client's first line continues the trace header: %q", got)
+	}
+}
+
+func TestLoop(t *testing.T) {
+	p := &fakePost{}
+	addr, _ := start(t, p, nil)
+	c := dial(t, addr)
+	for hops, want := range map[int]string{100: "250", 101: "554 5.4.6"} {
+		c.send("EHLO x\r\n" + envelope + "DATA\r\n")
+		for _, a := range []string{"250", "250", "250", "354"} {
+			c.expect(a)
+		}
+		c.send(strings.Repeat("Received: x\r\n", hops) + "\r\n.\r\n")
+		c.expect(want)
+	}
+}
