@@ -1,0 +1,352 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+func TestSignInRefusals(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		in      api.SignIn
+		prepare func(w *world)
+		want    api.Code
+		detail  string
+	}{
+		{name: "wrong password", in: api.SignIn{Email: alice, Password: "no"}, want: api.CodeWrongPassword, detail: "wrong user or password"},
+		{name: "no password", in: api.SignIn{Email: alice}, want: api.CodeWrongPassword},
+		{name: "no address", in: api.SignIn{Email: "alice", Password: "x"}, want: api.CodeBadRequest},
+		{name: "a line break", in: api.SignIn{Email: "alice\r\n@postern.test", Password: "x"}, want: api.CodeBadRequest},
+		{name: "another domain", in: api.SignIn{Email: "a@example.org", Password: "x"}, want: api.CodeTargetRefused, detail: "example.org is not served by this gateway, only postern.test"},
+		{name: "offline", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.gateway.set(tunnel.Offline) }, want: api.CodeGatewayOffline},
+		{name: "no mail server", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.gateway.welcome.Embedded = nil }, want: api.CodeTargetRefused},
+		{name: "no POP3", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.gateway.welcome.Embedded.Services = nil }, want: api.CodeTargetRefused},
+		{name: "another certificate", in: api.SignIn{Email: alice, Password: alicePW},
+			prepare: func(w *world) { w.gateway.welcome.Embedded.Fingerprint = strings.Repeat("ab", 32) }, want: api.CodeCertificate},
+		{name: "policy", in: api.SignIn{Email: alice, Password: alicePW},
+			prepare: func(w *world) { w.gateway.refuse = &wire.RefusedError{Reason: wire.Denied, Detail: "not here"} }, want: api.CodeTargetRefused, detail: "not here"},
+		{name: "server down", in: api.SignIn{Email: alice, Password: alicePW},
+			prepare: func(w *world) { w.gateway.refuse = &wire.RefusedError{Reason: wire.Unreachable} }, want: api.CodeServerUnreachable},
+		{name: "no room", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.fs.SetRoom(0) }, want: api.CodeStorageFull},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				if test.prepare != nil {
+					test.prepare(w)
+				}
+				test.in.Keep = true
+				_, err := w.SignIn(t.Context(), test.in)
+				if code(err) != test.want || !strings.Contains(api.AsProblem(err).Detail, test.detail) {
+					t.Errorf("got %v, want %s %s", err, test.want, test.detail)
+				}
+				if s, _ := w.Status(t.Context()); len(s.Accounts) != 0 {
+					t.Errorf("an account was stored: %+v", s.Accounts)
+				}
+				if len(w.vault.secrets) != 0 {
+					t.Error("a password was kept")
+				}
+			})
+		})
+	}
+}
+
+func TestSignInWaitsForAConnectionBeingMade(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.gateway.set(tunnel.Connecting)
+		go func() {
+			time.Sleep(3 * time.Second)
+			w.gateway.set(tunnel.Online)
+		}()
+		w.signIn(alice)
+	})
+}
+
+func TestSignInUsesSTLSWhereThereIsNothingBetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.gateway = newFakeGateway(t, map[wire.ServiceName]mailtest.Server{wire.POP3: w.pop})
+		w.pop.TLS = w.gateway.tls
+		w.start()
+		defer w.halt()
+		w.pop.Maildrop[alice].Deliver(letter("x", "y"))
+		a := w.signIn(alice)
+		if w.only(a.ID, api.Inbox).Subject != "x" {
+			t.Error("not fetched")
+		}
+	})
+}
+
+// RFC 2449 section 8.1.2: [IN-USE] says that the password was right.
+func TestSignInWhileAnotherClientHasTheMaildrop(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.gateway.mu.Lock()
+		w.gateway.servers[wire.POP3S] = mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
+			mailtest.Hear("PASS "+alicePW), mailtest.Say("-ERR [IN-USE] busy\r\n"))
+		w.gateway.mu.Unlock()
+		a := w.signIn(alice)
+		time.Sleep(6 * time.Second) // the quick attempts of the first fetch
+		synctest.Wait()
+		if s := w.accountNow(a.ID).Sync; problemCode(s.Problem) != api.CodeMaildropLocked {
+			t.Errorf("sync %+v", s)
+		}
+	})
+}
+
+func TestPasswordIsKeptOnlyWhenAsked(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.signIn(alice)
+		b, err := w.SignIn(t.Context(), api.SignIn{Email: "BOB@Postern.TEST", Password: bobPW})
+		_ = b
+		if code(err) != api.CodeWrongPassword { // the name is the server's to read: in memory "BOB" is nobody
+			t.Fatalf("got %v", err)
+		}
+		b, err = w.SignIn(t.Context(), api.SignIn{Email: bob, Password: bobPW})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(w.vault.secrets) != 1 {
+			t.Errorf("%d secrets kept, want Alice's", len(w.vault.secrets))
+		}
+		w.halt()
+		w.start()
+		if !w.accountNow(a.ID).HasPassword || w.accountNow(b.ID).HasPassword {
+			t.Error("after a restart Alice's password is there and Bob's is not")
+		}
+		if p := w.accountNow(b.ID).Sync.Problem; problemCode(p) != api.CodePasswordNeeded {
+			t.Errorf("Bob's account: %v", p)
+		}
+		for _, secret := range []string{alicePW, bobPW} {
+			if onDisk(t, w.fs, secret) {
+				t.Error("a password is in a file of the store")
+			}
+		}
+		w.signIn(bob)
+		if s := w.accountNow(b.ID); !s.HasPassword || s.Sync.State != api.SyncIdle || s.Sync.Problem != nil {
+			t.Errorf("Bob again: %+v", s)
+		}
+		if s, _ := w.Status(t.Context()); len(s.Accounts) != 2 || s.Accounts[0].Email != alice || s.Accounts[0].Name != "Alice" {
+			t.Errorf("accounts %+v", s.Accounts)
+		}
+	})
+}
+
+// onDisk looks for text in every file.
+func onDisk(t *testing.T, fs store.FS, text string) bool {
+	t.Helper()
+	for _, folder := range []string{registryFolder, accountFolder(accountID(alice)), accountFolder(accountID(bob))} {
+		sub, err := fs.Sub(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := sub.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			f, err := sub.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size, _ := f.Size()
+			content := make([]byte, size)
+			_, _ = f.ReadAt(content, 0)
+			f.Close()
+			if bytes.Contains(content, []byte(text)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestVaultThatFailsCostsOnlyTheKeeping(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.vault.fail = errors.New("locked")
+		a := w.signIn(alice)
+		if !a.HasPassword {
+			t.Error("the password is not in memory")
+		}
+	})
+}
+
+func TestWrongPasswordLeavesASignedInAccountAsItWas(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.pop.NoWait = false // the watch has to give way to the sign-in
+		a := w.signIn(alice)
+		if _, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Password: "no"}); code(err) != api.CodeWrongPassword {
+			t.Fatalf("got %v", err)
+		}
+		w.pop.Maildrop[alice].Deliver(letter("still", "x"))
+		synctest.Wait()
+		if w.only(a.ID, api.Inbox).Subject != "still" {
+			t.Error("fetching has stopped")
+		}
+	})
+}
+
+func TestSignOut(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.pop.Maildrop[alice].Deliver(letter("x", "y"))
+		a, b := w.signIn(alice), w.signIn(bob)
+		if err := w.SignOut(t.Context(), api.SignOut{Account: a.ID}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if now := w.accountNow(a.ID); now.HasPassword || problemCode(now.Sync.Problem) != api.CodePasswordNeeded || now.Folders[0].Total != 1 {
+			t.Errorf("after signing out: %+v", now)
+		}
+		if len(w.vault.secrets) != 1 {
+			t.Errorf("%d secrets, want Bob's", len(w.vault.secrets))
+		}
+		if err := w.SignOut(t.Context(), api.SignOut{Account: a.ID, Erase: true}); err != nil {
+			t.Fatal(err)
+		}
+		s, _ := w.Status(t.Context())
+		if len(s.Accounts) != 1 || s.Accounts[0].ID != b.ID {
+			t.Errorf("accounts %+v", s.Accounts)
+		}
+		if onDisk(t, w.fs, "Subject: x") {
+			t.Error("the mail is still on this device")
+		}
+		removed := 0
+		for _, e := range w.seen.all() {
+			if e.Removed == a.ID {
+				removed++
+			}
+		}
+		if removed != 1 {
+			t.Errorf("%d events of the removal", removed)
+		}
+		w.signIn(alice) // a new start: everything comes anew
+		if n := len(w.list(a.ID, api.Inbox)); n != 1 {
+			t.Errorf("%d messages", n)
+		}
+	})
+}
+
+// What a cut left of an account that nothing names goes at the next start.
+func TestOrphanedMailboxIsRemoved(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.pop.Maildrop[alice].Deliver(letter("x", "y"))
+		a := w.signIn(alice)
+		w.halt()
+		r, err := openRegistry(w.fs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(r.remove(a.ID), r.close()); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		if names, _ := w.fs.List(); len(names) != 1 || names[0] != registryFolder {
+			t.Errorf("on the disk: %v", names)
+		}
+	})
+}
+
+func TestBrokenMailboxCostsItsAccountAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.signIn(alice), w.signIn(bob)
+		w.halt()
+		folder := accountFolder(a.ID)
+		w.over = &unreadable{FS: w.fs, folder: folder}
+		w.start()
+		if now := w.accountNow(a.ID); now.Sync.State != api.SyncError || problemCode(now.Sync.Problem) != api.CodeStorage || len(now.Folders) != len(api.Folders) {
+			t.Errorf("the broken account: %+v", now)
+		}
+		if _, err := w.List(t.Context(), api.ListQuery{Account: a.ID, Folder: api.Inbox}); code(err) != api.CodeStorage {
+			t.Errorf("listing it: %v", err)
+		}
+		if _, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW}); code(err) != api.CodeStorage {
+			t.Errorf("signing in to it: %v", err)
+		}
+		if err := w.SyncNow(t.Context(), ""); err != nil {
+			t.Errorf("SyncNow for all: %v", err)
+		}
+		if now := w.accountNow(b.ID); now.Sync.State != api.SyncIdle {
+			t.Errorf("the other account: %+v", now)
+		}
+	})
+}
+
+type unreadable struct {
+	store.FS
+	folder string
+}
+
+func (u *unreadable) Sub(name string) (store.FS, error) {
+	if name == u.folder {
+		return nil, errors.New("input/output error")
+	}
+	return u.FS.Sub(name)
+}
+
+func TestTwoSignInsAtATimeMakeOneAccount(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		done := make(chan error, 4)
+		for range cap(done) {
+			go func() {
+				_, err := w.SignIn(context.Background(), api.SignIn{Email: alice, Password: alicePW})
+				done <- err
+			}()
+		}
+		for range cap(done) {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if s, _ := w.Status(t.Context()); len(s.Accounts) != 1 {
+			t.Errorf("%d accounts", len(s.Accounts))
+		}
+	})
+}
+
+func TestClosedEngineAnswersCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		a := w.signIn(alice)
+		w.halt()
+		w.Close()
+		for name, err := range map[string]error{
+			"List":   second(w.List(t.Context(), api.ListQuery{Account: a.ID, Folder: api.Inbox})),
+			"SignIn": second(w.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW})),
+			"Send":   second(w.Send(t.Context(), api.Draft{Account: a.ID, To: to(bob)})),
+		} {
+			if code(err) != api.CodeCanceled {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestCloseWithoutRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		e, err := New(w.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW}); err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		e.Close()
+		if err := e.Run(t.Context()); err == nil {
+			t.Error("a closed engine ran")
+		}
+	})
+}
