@@ -3,6 +3,7 @@
 package pop3_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -45,7 +46,9 @@ func BenchmarkDownload(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer f.Close()
-		download(b, bed, f)
+		w := bufio.NewWriterSize(f, 64<<10)
+		download(b, bed, w)
+		w.Flush()
 	})
 	each("postern-discard", func(b *testing.B, _ string) { download(b, bed, io.Discard) })
 	each("mpop", func(b *testing.B, out string) {
