@@ -28,9 +28,9 @@ func (c *AccountPanel) sealIcon() string {
 
 func (c *AccountPanel) seal() string {
 	if c.App.Current().Sealed {
-		return "Encrypted from here to the mail server"
+		return "Encrypted up to the mail server"
 	}
-	return "Not encrypted: the network can read along"
+	return "Not encrypted: others can read along"
 }
 
 // first marks the element that gets the focus when the menu opens.

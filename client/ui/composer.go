@@ -8,7 +8,11 @@ import (
 )
 
 // Composer is the message being written: a sheet at the lower right, a page of its own where there is room for one.
-type Composer struct{ App *view.App }
+type Composer struct {
+	App *view.App
+
+	placed bool // the caret has been put in its place
+}
 
 func (c *Composer) submit(e vugu.DOMEvent) {
 	e.PreventDefault()
@@ -38,7 +42,12 @@ func (c *Composer) wrongCc() string {
 }
 
 // caret puts the caret above what is quoted.
-func (c *Composer) caret(el js.Value) { el.Call("setSelectionRange", 0, 0) }
+func (c *Composer) caret(el js.Value) {
+	if !c.placed {
+		c.placed = true
+		el.Call("setSelectionRange", 0, 0)
+	}
+}
 
 func (c *Composer) attach(e vugu.DOMEvent) {
 	input := e.JSEventTarget()

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/view"
@@ -13,7 +14,11 @@ type MessageList struct {
 	App *view.App
 
 	scroll *scroller
+	now    time.Time // of this build, for all rows
 }
+
+// Compute runs before each build.
+func (c *MessageList) Compute() { c.now = c.App.Now() }
 
 const (
 	spareRows    = 6   // drawn beyond each edge of the screen, so that a fast wheel meets no gap
@@ -73,6 +78,12 @@ func (c *MessageList) title() string {
 		return view.FolderName(api.Inbox)
 	}
 	return view.FolderName(p.Folder)
+}
+
+// sync is how fetching stands, beneath the title where the bar has no room for it.
+func (c *MessageList) sync() string {
+	s, _ := c.App.SyncWords()
+	return s
 }
 
 func (c *MessageList) count() string {

@@ -15,13 +15,18 @@ import (
 type MessageRow struct {
 	App   *view.App
 	Index int
+	Now   time.Time
 
 	row   api.Row
 	there bool
+	date  string
 }
 
 // Compute runs before each build.
-func (c *MessageRow) Compute() { c.row, c.there = c.App.List.Row(c.Index) }
+func (c *MessageRow) Compute() {
+	c.row, c.there = c.App.List.Row(c.Index)
+	c.date = view.ListDate(c.row.Date, c.Now)
+}
 
 func (c *MessageRow) class() string {
 	return classes("row", when(!c.there, "row-skeleton"), when(c.row.Unread, "row-unread"),
@@ -110,8 +115,6 @@ func (c *MessageRow) subject() string {
 	return c.row.Subject
 }
 
-func (c *MessageRow) date() string { return view.ListDate(c.row.Date, c.App.Now()) }
-
 func (c *MessageRow) fullDate() any {
 	if !c.there {
 		return nil
@@ -147,7 +150,7 @@ func (c *MessageRow) label() string {
 	if c.row.Unread {
 		b.WriteString("Unread, ")
 	}
-	b.WriteString(c.who() + ", " + c.subject() + ", " + c.date())
+	b.WriteString(c.who() + ", " + c.subject() + ", " + c.date)
 	if c.chip() {
 		b.WriteString(", " + c.words().Short)
 	}

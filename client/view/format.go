@@ -36,14 +36,17 @@ func FullDate(t time.Time) string {
 	s := t.Format("Monday, 2 January 2006, 15:04")
 	if name, off := t.Zone(); name == "" || name[0] == '+' || name[0] == '-' || name == "Local" {
 		return s + " " + offset(off)
-	} else if name == "UTC" {
-		return s + " UTC"
+	} else if off == 0 {
+		return s + " " + name
 	} else {
 		return s + " " + name + " (" + offset(off) + ")"
 	}
 }
 
 func offset(seconds int) string {
+	if seconds == 0 {
+		return "UTC"
+	}
 	sign := "+"
 	if seconds < 0 {
 		sign, seconds = "−", -seconds

@@ -38,6 +38,7 @@ func Blocks(text string) []Block {
 		b := &out[len(out)-1]
 		b.Lines = append(b.Lines, links(rest))
 	}
+	out = trimBlocks(out)
 	if n := len(out); n > 1 && out[n-1].Level > 0 && len(out[n-1].Lines) >= longQuote {
 		out[n-1].Folded = true
 	}
@@ -45,6 +46,28 @@ func Blocks(text string) []Block {
 		out = append(out, Block{Lines: [][]Span{{{Text: "… The rest is in the source of the message."}}}})
 	}
 	return out
+}
+
+// trimBlocks takes the empty lines off both ends of each block: the space between blocks is the style sheet's. A block of
+// empty lines alone goes.
+func trimBlocks(in []Block) []Block {
+	var out []Block
+	for _, b := range in {
+		for len(b.Lines) > 0 && isBlank(b.Lines[0]) {
+			b.Lines = b.Lines[1:]
+		}
+		for len(b.Lines) > 0 && isBlank(b.Lines[len(b.Lines)-1]) {
+			b.Lines = b.Lines[:len(b.Lines)-1]
+		}
+		if len(b.Lines) > 0 {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+func isBlank(line []Span) bool {
+	return len(line) == 1 && line[0].Href == "" && strings.TrimSpace(line[0].Text) == ""
 }
 
 // quoteLevel counts the > marks before a line, with at most one space after each, and answers the line without them.
