@@ -54,6 +54,7 @@ type carrier struct {
 	wake     chan struct{}     // tells the reader of resets; holds one
 	streams  map[uint32]*entry // by yamux stream id
 	resets   []uint32          // streams that the reader is to reset in our yamux
+	stray    int64             // bytes that may still come for streams that we have reset
 	pings    bucket
 	beatTime *time.Timer
 }

@@ -79,9 +79,6 @@ func (b Backoff) wait(failures int, err error) time.Duration {
 	return time.Duration(float64(d) * (0.5 + 0.5*b.Jitter()))
 }
 
-// aliveWithin is how soon the gateway must answer when somebody kicks a Dialer that is online.
-const aliveWithin = 5 * time.Second
-
 // Run connects, and connects again, until ctx ends; it returns ctx's error. The session and its conns end with it.
 func (d *Dialer) Run(ctx context.Context) error {
 	clock := d.Clock
@@ -178,7 +175,7 @@ func (d *Dialer) stay(ctx context.Context, s *Session) error {
 		case <-s.Draining():
 			return &wire.RefusedError{Reason: wire.Draining}
 		case <-d.kicked():
-			s.Probe(aliveWithin)
+			s.probe()
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -120,8 +120,13 @@ func (c *carrier) arrived(h *header) error {
 		c.streams[id] = new(entry)
 	}
 	e := c.streams[id]
-	if e == nil {
-		return nil // of a stream that is gone here and not yet there; yamux passes over it
+	if e == nil { // of a stream that is gone here and not yet there; yamux passes over it
+		if h.kind() == typeData {
+			if c.stray -= int64(h.length()); c.stray < 0 {
+				return fmt.Errorf("%w: more for stream %d than was on its way when it was reset", ErrProtocol, id)
+			}
+		}
+		return nil
 	}
 	if h.flags()&flagRST != 0 {
 		flags := h.flags() &^ (flagRST | flagFIN)
@@ -233,6 +238,7 @@ func (c *carrier) resetLocked(id uint32) {
 	}
 	e.stop()
 	delete(c.streams, id)
+	c.stray += int64(c.o.Window)
 	c.inject(newHeader(typeWindowUpdate, flagRST, id, 0))
 	c.resets = append(c.resets, id)
 	notify(c.wake)

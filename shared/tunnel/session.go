@@ -227,8 +227,8 @@ func (s *Session) Welcome() wire.Welcome { return s.welcome }
 // Draining is closed when the gateway has said that it is about to end.
 func (s *Session) Draining() <-chan struct{} { return s.draining }
 
-// Probe asks the gateway for a sign of life and ends the session if none comes within limit. It does not wait.
-func (s *Session) Probe(limit time.Duration) { s.car.probe(limit) }
+// probe asks the gateway for a sign of life and ends the session if none comes within Options.Probe. It does not wait.
+func (s *Session) probe() { s.car.probe(s.o.Probe) }
 
 // Open opens a stream to a target. The conn is a *Conn. A refusal is a *wire.RefusedError; ErrTooMany means that the
 // gateway's limit, or our own, is reached already.

@@ -50,6 +50,8 @@ type Options struct {
 	KeepAlive time.Duration
 	// DeadAfter ends a session on which nothing came, or on which nothing could be written, for so long. Default 60 s.
 	DeadAfter time.Duration
+	// Probe is how soon a peer must answer whose life is in doubt (Dialer.Kick). Default 5 s.
+	Probe time.Duration
 	// Linger is how long a closed stream waits for its peer to close too, and a closing session for its peer's
 	// goodbye. Default 5 s.
 	Linger time.Duration
@@ -67,6 +69,7 @@ func (o *Options) withDefaults() Options {
 	def(&d.OpenTimeout, 45*time.Second)
 	def(&d.KeepAlive, 20*time.Second)
 	def(&d.DeadAfter, 60*time.Second)
+	def(&d.Probe, 5*time.Second)
 	def(&d.Linger, 5*time.Second)
 	return d
 }

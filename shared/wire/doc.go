@@ -18,7 +18,7 @@
 // A frame is a length, four bytes big-endian and at most [MaxFrame], and then as many bytes of JSON (RFC 8259, UTF-8): an
 // object with one member, whose name says which frame it is and whose value has the frame's fields.
 //
-//	0000002d {"hello":{"version":1,"client":"postern 1.0"}}
+//	0000002e {"hello":{"version":1,"client":"postern 1.0"}}
 //
 // Fields that are empty or zero may be left out. Fields that the reader does not know are passed over, so that later
 // versions can add some; a frame that is not the one due is an error, and so is a field that breaks its rule (see
