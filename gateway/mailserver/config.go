@@ -61,6 +61,25 @@ type Limits struct {
 	DrainTime        time.Duration // for sessions in mid-message at Close; 10 seconds
 }
 
+func (l *Limits) setDefaults() {
+	if l.MessageSize == 0 {
+		l.MessageSize = 50_000_000
+	}
+	if l.Recipients == 0 {
+		l.Recipients = 100
+	}
+	if l.Connections == 0 {
+		l.Connections = 1000
+	}
+	if l.ConnectionsPerIP == 0 {
+		l.ConnectionsPerIP = 50
+	}
+	if l.DrainTime == 0 {
+		l.DrainTime = 10 * time.Second
+	}
+	// The rest have theirs in the packages that they are of.
+}
+
 // Account is a user of the server, as AddUser and EnsureUser take it.
 type Account struct {
 	Email    string // local-part@domain, the domain one of Config.Domains

@@ -2,38 +2,224 @@ package mailserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
-)
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
 
-// ErrDataInUse says that another process has the data folder open.
-var ErrDataInUse = errors.New("data folder is in use by another process")
+	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/gateway/mailserver/pop3d"
+	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+)
 
 // Server is a mail server, open on its data folder and its ports.
 type Server struct {
-	cfg Config
+	cfg         Config
+	log         *slog.Logger
+	domains     map[string]bool
+	lock        *os.File
+	tls         *tls.Config
+	fingerprint string
+	store       *maildrop.Store
+	gate        *account.Gate
+	services    []*service
+
+	closing chan struct{}
+	once    sync.Once
+	closed  error
+	serving sync.WaitGroup
+}
+
+// service is a listener and who answers on it.
+type service struct {
+	name     string
+	listener net.Listener
+	server   protocol
+}
+
+type protocol interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
 }
 
 // Open locks the data folder, opens the store and binds every listener. A port
-// that cannot be bound is a *PortError.
+// that cannot be bound is a *PortError, a folder that is in use ErrDataInUse.
 func Open(ctx context.Context, cfg Config) (*Server, error) {
-	return &Server{cfg: cfg}, errors.New("mailserver: not built yet")
+	cfg.Limits.setDefaults()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Hostname == "" {
+		cfg.Hostname = "localhost"
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, domains: map[string]bool{}, closing: make(chan struct{})}
+	for _, d := range cfg.Domains {
+		s.domains[strings.ToLower(d)] = true
+	}
+	if err := s.open(ctx); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) (err error) {
+	if len(s.domains) == 0 {
+		return errors.New("mail server: no domains were given")
+	}
+	if s.lock, err = lockFolder(s.cfg.Dir); err != nil {
+		return err
+	}
+	if s.tls = s.cfg.TLS; s.tls == nil {
+		if s.tls, err = selfSigned(s.cfg.Dir, s.cfg.Hostname, time.Now()); err != nil {
+			return err
+		}
+	}
+	if s.fingerprint, err = fingerprint(s.tls, s.cfg.Hostname); err != nil {
+		return err
+	}
+	// The ports first: they are what most often fails, and quickly.
+	if err := s.bind(ctx); err != nil {
+		return err
+	}
+	size := s.cfg.Limits.MessageSize
+	if size > 0 {
+		size += traceRoom
+	}
+	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, "mail"), &maildrop.Options{MessageSize: size, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.gate, err = account.NewGate(s.store.Account, &account.Options{Hashers: s.cfg.Limits.PasswordHashers, Delay: s.cfg.Limits.AuthFailureDelay})
+	if err != nil {
+		return err
+	}
+	for _, v := range s.services {
+		v.server = s.protocol(v)
+	}
+	return nil
+}
+
+// traceRoom is for the header lines that the server adds to a message.
+const traceRoom = 64 << 10
+
+func (s *Server) bind(ctx context.Context) error {
+	gate := &turnstile{most: s.cfg.Limits.Connections, mostFrom: s.cfg.Limits.ConnectionsPerIP, from: map[netip.Addr]int{}}
+	for _, v := range []struct{ name, address, busy string }{
+		{SMTP, s.cfg.SMTP, "421 4.3.2 too many connections, please come back later\r\n"},
+		{Submission, s.cfg.Submission, "421 4.3.2 too many connections, please come back later\r\n"},
+		{Submissions, s.cfg.Submissions, ""},
+		{POP3, s.cfg.POP3, "-ERR [SYS/TEMP] too many connections, please come back later\r\n"},
+		{POP3S, s.cfg.POP3S, ""},
+	} {
+		if v.address == "" {
+			continue
+		}
+		l, err := listen(ctx, v.name, v.address)
+		if err != nil {
+			return err
+		}
+		s.services = append(s.services, &service{name: v.name, listener: gatedListener{l, gate, v.busy}})
+	}
+	return nil
+}
+
+func (s *Server) protocol(v *service) protocol {
+	log := s.log.With("service", v.name)
+	limits := s.cfg.Limits
+	switch v.name {
+	case POP3, POP3S:
+		return pop3d.New(pop3d.Config{
+			Hostname: s.cfg.Hostname, Accounts: s.gate, Maildrops: drops{s.store}, TLS: s.tls, Implicit: v.name == POP3S,
+			Plain: pop3d.Policy(s.cfg.PlainPOP3), Logger: log, Idle: limits.POP3Idle, AuthFailures: limits.AuthFailures,
+		})
+	}
+	return smtpd.New(smtpd.Config{
+		Hostname: s.cfg.Hostname, Postmaster: "postmaster@" + s.cfg.Domains[0], Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
+		Accounts: s.gate, Post: post{s.store, s.domains}, Logger: log,
+		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures,
+	})
 }
 
 // Serve answers on every listener until ctx ends or Close is called.
-func (s *Server) Serve(ctx context.Context) error { return nil }
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, len(s.services))
+	for _, v := range s.services {
+		s.serving.Go(func() {
+			if err := v.server.Serve(v.listener); err != nil {
+				select {
+				case <-s.closing: // the listener was closed
+				default:
+					failed <- fmt.Errorf("%s: %w", v.name, err)
+				}
+			}
+		})
+	}
+	select {
+	case err := <-failed:
+		return errors.Join(err, s.Close())
+	case <-ctx.Done():
+	case <-s.closing:
+	}
+	return s.Close()
+}
 
 // Addr is where a service listens; nil when it is off.
-func (s *Server) Addr(service string) net.Addr { return nil }
+func (s *Server) Addr(service string) net.Addr {
+	for _, v := range s.services {
+		if v.name == service {
+			return v.listener.Addr()
+		}
+	}
+	return nil
+}
 
 // Fingerprint is the hex SHA-256 of the leaf certificate's DER.
-func (s *Server) Fingerprint() string { return "" }
+func (s *Server) Fingerprint() string { return s.fingerprint }
 
-// AddUser makes an account.
-func (s *Server) AddUser(ctx context.Context, a Account) error { return nil }
+// Close stops the server: no new connections, 421 or its like to those that
+// wait, time to finish (Limits.DrainTime) for those in mid-message. When it
+// returns, every goroutine has ended and the folder is free.
+func (s *Server) Close() error {
+	s.once.Do(func() {
+		close(s.closing)
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Limits.DrainTime)
+		defer cancel()
+		var wg sync.WaitGroup
+		for _, v := range s.services {
+			v.listener.Close()
+			wg.Go(func() {
+				if err := v.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+					s.log.Warn("sessions were cut off at shutdown", "service", v.name)
+				}
+			})
+		}
+		wg.Wait()
+		s.serving.Wait()
+		s.closed = s.release()
+	})
+	return s.closed
+}
 
-// EnsureUser makes the account if it is missing and sets its password and name.
-func (s *Server) EnsureUser(ctx context.Context, a Account) error { return nil }
-
-// Close stops the server.
-func (s *Server) Close() error { return nil }
+// release gives up what open has taken.
+func (s *Server) release() error {
+	var errs []error
+	for _, v := range s.services {
+		v.listener.Close()
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}

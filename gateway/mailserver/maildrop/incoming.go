@@ -12,12 +12,15 @@ import (
 	"hash"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 var (
 	// ErrTooLarge says that a content has more octets than the store takes.
 	ErrTooLarge = errors.New("maildrop: message too large")
+	// ErrFull says that there is no room on the disk.
+	ErrFull = errors.New("maildrop: no room on the disk")
 	// ErrNoAccount says that an address has no maildrop here.
 	ErrNoAccount = errors.New("maildrop: no such account")
 )
@@ -61,7 +64,7 @@ func (s *Store) Create() (*Incoming, error) {
 	in.path = filepath.Join(s.dir, "tmp", contentName(in.id))
 	f, err := s.disk.Create(in.path)
 	if err != nil {
-		return nil, err
+		return nil, full(err)
 	}
 	in.file = f
 	return in, nil
@@ -91,7 +94,8 @@ func (in *Incoming) Write(p []byte) (int, error) {
 
 func (in *Incoming) flush() {
 	if in.err == nil && len(in.buf) > 0 {
-		_, in.err = in.file.Write(in.buf)
+		_, err := in.file.Write(in.buf)
+		in.err = full(err)
 		in.buf = in.buf[:0]
 	}
 }
@@ -128,7 +132,7 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 	}
 	s := in.store
 	if err := in.place(); err != nil {
-		return err
+		return full(err)
 	}
 	sum := in.digest.Sum(nil)
 	now := s.micros()
@@ -139,7 +143,7 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 	})
 	if err != nil {
 		s.withdraw(in.id)
-		return err
+		return full(err)
 	}
 	for _, account := range accounts {
 		s.notify(account)
@@ -199,6 +203,16 @@ func (in *Incoming) index(ctx context.Context, tx *sql.Tx, env Envelope, sum []b
 		}
 	}
 	return accounts, nil
+}
+
+// full makes ErrFull of what the system and SQLite say then.
+func full(err error) error {
+	const sqliteFull = 13 // SQLITE_FULL
+	var code interface{ Code() int }
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.As(err, &code) && code.Code()&0xff == sqliteFull {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
 }
 
 // withdraw removes a content whose rows were not committed. A commit that

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -347,5 +348,50 @@ func TestClosedStore(t *testing.T) {
 	}
 	if _, err := s.Create(); !errors.Is(err, ErrClosed) {
 		t.Errorf("Create after Close: %v", err)
+	}
+}
+
+// fullDisk has no room for content, or none for the index.
+type fullDisk struct {
+	osDisk
+	content, index bool
+}
+
+func (d *fullDisk) Create(name string) (file, error) {
+	f, err := d.osDisk.Create(name)
+	if err == nil && d.content {
+		return fullFile{f}, nil
+	}
+	return f, err
+}
+
+type fullFile struct{ file }
+
+func (fullFile) Write([]byte) (int, error) { return 0, &os.PathError{Op: "write", Err: syscall.ENOSPC} }
+
+func (d *fullDisk) Commit(index func() error) error {
+	if d.index {
+		return &os.PathError{Op: "write", Err: syscall.ENOSPC}
+	}
+	return index()
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	disk := &fullDisk{}
+	s := world(t, dir, &Options{disk: disk})
+	for _, full := range []fullDisk{{content: true}, {index: true}} {
+		disk.content, disk.index = full.content, full.index
+		if err := deliver(s, "x", Envelope{Local: []string{alice}}); !errors.Is(err, ErrFull) {
+			t.Errorf("%+v: %v, want ErrFull", full, err)
+		}
+		if got := files(t, dir); len(got) != 0 {
+			t.Errorf("left on the full disk: %q", got)
+		}
+	}
+	disk.content, disk.index = false, false
+	must(t, deliver(s, "y", Envelope{Local: []string{alice}}))
+	if got := contents(t, s, alice); len(got) != 1 {
+		t.Errorf("alice has %q", got)
 	}
 }

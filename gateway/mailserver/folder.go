@@ -1,0 +1,40 @@
+package mailserver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ErrDataInUse says that another process has the data folder open.
+var ErrDataInUse = errors.New("data folder is in use by another process")
+
+// lockFolder makes the data folder and keeps other processes out of it until
+// the file that it returns is closed.
+func lockFolder(dir string) (*os.File, error) {
+	if dir == "" {
+		return nil, errors.New("mail server: no data folder was given")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(f); err != nil {
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
+		f.Close()
+		if errors.Is(err, ErrDataInUse) {
+			return nil, fmt.Errorf("%s: %w (%s); stop it, or choose another data folder", dir, err, strings.TrimSpace("process "+string(pid)))
+		}
+		return nil, fmt.Errorf("cannot lock the data folder %s: %w", dir, err)
+	}
+	// For the message above; the lock does not depend on it.
+	f.Truncate(0)
+	fmt.Fprintf(f, "%d\n", os.Getpid())
+	return f, nil
+}

@@ -1,0 +1,113 @@
+package mailserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/gateway/mailserver/pop3d"
+	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+)
+
+// post is the store as smtpd sees it.
+type post struct {
+	store   *maildrop.Store
+	domains map[string]bool
+}
+
+var _ smtpd.Post = post{}
+
+func (p post) Lookup(ctx context.Context, address string) (mailbox string, local bool, err error) {
+	email := account.Canonical(address)
+	user, domain := cutAddress(email)
+	if !p.domains[domain] {
+		return "", false, nil
+	}
+	switch _, ok, err := p.store.Account(ctx, email); {
+	case err != nil:
+		return "", true, err
+	case ok:
+		return email, true, nil
+	case user != "postmaster":
+		return "", true, smtpd.ErrNoMailbox
+	}
+	first, ok, err := p.store.FirstAccount(ctx)
+	if err == nil && !ok {
+		err = smtpd.ErrNoMailbox
+	}
+	return first, true, err
+}
+
+func cutAddress(email string) (user, domain string) {
+	i := strings.LastIndexByte(email, '@')
+	if i < 0 {
+		return email, ""
+	}
+	return email[:i], email[i+1:]
+}
+
+func (p post) Create() (smtpd.Incoming, error) {
+	in, err := p.store.Create()
+	if err != nil {
+		return nil, full(err)
+	}
+	return incoming{in}, nil
+}
+
+type incoming struct{ *maildrop.Incoming }
+
+func (in incoming) Write(b []byte) (int, error) {
+	n, err := in.Incoming.Write(b)
+	return n, full(err)
+}
+
+func (in incoming) Deliver(ctx context.Context, env smtpd.Envelope) error {
+	return full(in.Incoming.Deliver(ctx, maildrop.Envelope(env)))
+}
+
+func full(err error) error {
+	if errors.Is(err, maildrop.ErrFull) {
+		return fmt.Errorf("%w: %w", smtpd.ErrFull, err)
+	}
+	return err
+}
+
+// drops is the store as pop3d sees it.
+type drops struct{ store *maildrop.Store }
+
+var _ pop3d.Maildrops = drops{}
+
+func (d drops) Lock(ctx context.Context, email string) (pop3d.Maildrop, error) {
+	locked, err := d.store.Lock(ctx, email)
+	switch {
+	case errors.Is(err, maildrop.ErrInUse):
+		return nil, pop3d.ErrInUse
+	case err != nil:
+		return nil, err
+	}
+	return drop{locked}, nil
+}
+
+type drop struct{ *maildrop.Drop }
+
+func (d drop) Messages() []pop3d.Message {
+	list := make([]pop3d.Message, len(d.Drop.Messages()))
+	for i, m := range d.Drop.Messages() {
+		list[i] = pop3d.Message{UID: m.UID, Size: m.Size}
+	}
+	return list
+}
+
+func (d drop) Open(index int) (io.ReadCloser, error) { return d.Drop.Open(d.Drop.Messages()[index]) }
+
+func (d drop) Remove(ctx context.Context, indexes []int) error {
+	var messages []maildrop.Message
+	for _, i := range indexes {
+		messages = append(messages, d.Drop.Messages()[i])
+	}
+	return d.Drop.Remove(ctx, messages)
+}
