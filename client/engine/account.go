@@ -22,6 +22,7 @@ type account struct {
 	outbox  sync.Mutex // held while a message in the outbox changes its state
 	toFetch chan struct{}
 	toSend  chan struct{}
+	toWarm  chan struct{}
 
 	tasks    sync.Mutex // guards the four below
 	running  context.Context
@@ -44,7 +45,7 @@ type account struct {
 func openAccount(e *Engine, rec record) *account {
 	a := &account{
 		e: e, id: rec.ID, email: rec.Email, rec: rec,
-		toFetch: make(chan struct{}, 1), toSend: make(chan struct{}, 1),
+		toFetch: make(chan struct{}, 1), toSend: make(chan struct{}, 1), toWarm: make(chan struct{}, 1),
 		sync: api.Sync{State: api.SyncIdle}, texts: newTexts(e.Limits.Texts), opened: newOpenedCache(),
 		progress: make(map[store.ID]float64), unsettled: make(map[store.ID]settlement),
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/postern-mail/postern/shared/mail"
 )
 
-// Searching looks at every message of a folder: first at the fields a list shows, which are in memory, then at the
-// text. Texts are kept, folded, up to Limits.Texts; a task fills them in after the engine has started, in small bites,
-// and what is not there when it is looked for is read and parsed then. Past the limit, each search reads the rest of
-// the folder again, at the pace of the parser.
+// Searching looks at every message of a folder: at the fields a list shows, and at the text. Both are kept, folded, up
+// to Limits.Texts, and then 10,000 messages take some ten milliseconds. A task reads them ahead in small bites; what is
+// not there when it is looked for is read and parsed then, some fifty microseconds a message. Past the limit, each
+// search reads the rest of the folder again.
 
 // window answers a part of a folder, filtered by the words of query.
 func (a *account) window(ctx context.Context, folder store.Folder, query string, offset, limit int) (store.Window, error) {
@@ -23,34 +23,56 @@ func (a *account) window(ctx context.Context, folder store.Folder, query string,
 	if len(words) == 0 {
 		return a.box.List(folder, nil, offset, limit), nil
 	}
+	since := a.e.Clock.Now()
 	w := a.box.List(folder, func(e *store.Entry) bool {
-		return ctx.Err() == nil && a.matches(e, words)
+		if ctx.Err() != nil {
+			return false
+		}
+		found, slow := a.matches(e, words)
+		if slow && a.e.Clock.Now().Sub(since) >= searchBite {
+			a.breathe(ctx)
+			since = a.e.Clock.Now()
+		}
+		return found
 	}, offset, limit)
 	return w, ctx.Err()
 }
 
-// matches says whether every word occurs in a message: in its sender, recipients, subject or text.
-func (a *account) matches(e *store.Entry, words []string) bool {
-	t, ok := a.texts.get(e)
-	if !ok {
-		t = foldedFields(e)
-		if missing := withoutFound(t, words); len(missing) == 0 {
-			return true // most searches are for what a list shows
-		}
-		t += "\n" + a.foldedText(e)
-		a.texts.put(e, t)
+// searchBite is how long a search reads before it lets others go on. In a browser one thread does everything, and a
+// call to cancel the search has to be heard too.
+const searchBite = 20 * time.Millisecond
+
+// breathe lets everything else that is ready go on.
+func (a *account) breathe(ctx context.Context) {
+	select {
+	case <-a.e.Clock.After(time.Millisecond):
+	case <-ctx.Done():
 	}
-	return len(withoutFound(t, words)) == 0
 }
 
-// withoutFound answers the words that do not occur in text.
-func withoutFound(text string, words []string) (missing []string) {
+// matches says whether every word occurs in a message: in its sender, recipients, subject or text. It is slow when
+// the message had to be read.
+func (a *account) matches(e *store.Entry, words []string) (found, slow bool) {
+	t, ok := a.texts.get(e)
+	if ok {
+		return hasAll(t, words), false
+	}
+	t = foldedFields(e)
+	if hasAll(t, words) {
+		return true, false // most searches are for what a list shows
+	}
+	t += "\n" + a.foldedText(e)
+	a.texts.put(e, t)
+	return hasAll(t, words), true
+}
+
+func hasAll(text string, words []string) bool {
 	for _, w := range words {
 		if !strings.Contains(text, w) {
-			missing = append(missing, w)
+			return false
 		}
 	}
-	return missing
+	return true
 }
 
 // foldedFields is what a search finds of a message without its text.
@@ -178,18 +200,25 @@ func (t *texts) put(e *store.Entry, text string) bool {
 }
 
 const (
-	warmAfter = 5 * time.Second // after the start, which has better to do
-	warmBite  = 16              // messages; some milliseconds in a browser, less than a call waits anyway
+	warmAfter = 5 * time.Second // after the start, or a fetch, which have better to do
+	warmBite  = 32              // messages; some milliseconds in a browser
 	warmPause = 100 * time.Millisecond
 )
 
-// warmTexts reads the texts of the inbox and of what was sent, the newest first, until there is no room for more, so
-// that the first search need not.
+// warmTexts reads ahead, after the start and after each fetch that brought something.
 func (a *account) warmTexts(ctx context.Context) {
 	never := make(chan struct{})
-	if !a.rest(ctx, never, warmAfter) {
-		return
+	for a.rest(ctx, never, warmAfter) {
+		if !a.readAhead(ctx) || !a.rest(ctx, a.toWarm, untilAsked) {
+			return
+		}
 	}
+}
+
+// readAhead reads the texts of the inbox and of what was sent, the newest first, in bites. It says false when there is no
+// room for more.
+func (a *account) readAhead(ctx context.Context) bool {
+	never := make(chan struct{})
 	for _, folder := range []store.Folder{inbox, sent} {
 		for offset := 0; ; offset += warmBite {
 			w := a.box.List(folder, nil, offset, warmBite)
@@ -204,12 +233,13 @@ func (a *account) warmTexts(ctx context.Context) {
 				}
 				read = true
 				if !a.texts.put(e, foldedFields(e)+"\n"+a.foldedText(e)) {
-					return
+					return false
 				}
 			}
 			if read && !a.rest(ctx, never, warmPause) {
-				return
+				return false
 			}
 		}
 	}
+	return true
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,6 +107,14 @@ func TestTextsAreReadAhead(t *testing.T) {
 		if n := len(acc.texts.kept); n != 100 {
 			t.Errorf("%d texts", n)
 		}
+		acc.texts.mu.Unlock()
+		w.pop.Maildrop[alice].Deliver(letter("later", "x"))
+		time.Sleep(defaultPoll + warmAfter + time.Second)
+		synctest.Wait()
+		acc.texts.mu.Lock()
+		if n := len(acc.texts.kept); n != 101 {
+			t.Errorf("%d texts after one more message", n)
+		}
 	})
 }
 
@@ -134,6 +143,20 @@ func TestFold(t *testing.T) {
 	if fold("\xff\x00") == "" {
 		t.Error("broken text vanished")
 	}
+}
+
+func TestSearchGivesUpWithItsContext(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for i := range 200 {
+			w.pop.Maildrop[alice].Deliver(letter(fmt.Sprint(i), "x"))
+		}
+		a := w.signIn(alice)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := w.List(ctx, api.ListQuery{Account: a.ID, Folder: api.Inbox, Query: "nothing"}); code(err) != api.CodeCanceled {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func FuzzPlain(f *testing.F) {
@@ -174,7 +197,7 @@ func BenchmarkSearch(b *testing.B) {
 		warm        bool
 	}{{"text", "nowhere-to-be-found", true}, {"field", "sender", true}, {"two words", "migration überfällig", true}, {"first", "nowhere-to-be-found", false}} {
 		b.Run(bench.name, func(b *testing.B) {
-			a := &account{box: box, texts: newTexts(256 << 20)}
+			a := &account{e: &Engine{Config: Config{}.withDefaults()}, box: box, texts: newTexts(256 << 20)}
 			if bench.warm {
 				_, _ = a.window(b.Context(), inbox, "nowhere-to-be-found", 0, 50)
 			}

@@ -174,6 +174,7 @@ func (f *fetch) flush() error {
 		return storing(err)
 	}
 	f.stored += len(ids)
+	ask(a.toWarm)
 	for _, id := range ids {
 		if e, ok := a.box.Get(id); ok && (f.newest.ID == 0 || e.Summary.Date.After(f.newest.Date)) {
 			f.newest = a.row(&e)
