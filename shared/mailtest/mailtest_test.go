@@ -112,6 +112,24 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// Listen serves several connections, and ends those that are open at the end of the test.
+func TestListen(t *testing.T) {
+	t.Run("served", func(t *testing.T) {
+		address := mailtest.Listen(t, mailtest.NewPOP3())
+		for range 2 {
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			p := make([]byte, 3)
+			if _, err := io.ReadFull(c, p); err != nil || string(p) != "+OK" {
+				t.Errorf("%q, %v", p, err)
+			}
+		}
+	})
+}
+
 // Messages are the same at every run, differ from each other, and can be read.
 func TestGenerator(t *testing.T) {
 	g := mailtest.Generator{Seed: 7, Attachments: 0.1, Attachment: 10_000}

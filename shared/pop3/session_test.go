@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"reflect"
 	"runtime"
 	"strings"
@@ -279,6 +280,38 @@ func TestPipelineWithoutBuffers(t *testing.T) {
 		t.Errorf("%d messages, %v", got, err)
 	}
 	c.Close()
+	<-done
+}
+
+// A server that neither reads nor writes any more, on a connection that buffers nothing, costs the timeout: the commands
+// that cannot be written hold nothing up.
+func TestPipelineStall(t *testing.T) {
+	conn, peer := net.Pipe()
+	defer peer.Close()
+	var r *bufio.Reader
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r = bufio.NewReader(peer)
+		io.WriteString(peer, "+OK\r\n")
+		for range 2 {
+			r.ReadString('\n')
+			io.WriteString(peer, "+OK\r\n")
+		}
+		r.ReadString('\n')
+		io.WriteString(peer, "+OK\r\nPIPELINING\r\n.\r\n")
+	}()
+	c := pop3.New(conn, &pop3.Options{Timeout: 100 * time.Millisecond})
+	if err := c.Login(t.Context(), "bob", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	list := make([]pop3.Listing, 1000)
+	for i := range list {
+		list[i].Number = i + 1
+	}
+	if err := c.RetrAll(t.Context(), list, func(int, io.Reader) error { return nil }); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
 	<-done
 }
 

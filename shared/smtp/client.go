@@ -208,7 +208,7 @@ func (c *Client) Auth(ctx context.Context, user, password string) error {
 		default:
 			return fmt.Errorf("%w: AUTH with PLAIN or LOGIN", ErrUnsupported)
 		}
-		c.guard.phase = secrets
+		c.guard.phase, c.guard.steps = secrets, 0
 		defer func() { c.guard.phase = commands }()
 		return c.replied("AUTH", c.smtp.Auth(mechanism))
 	})

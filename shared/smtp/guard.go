@@ -26,7 +26,7 @@ type guard struct {
 	preset  string // is read before the connection
 	replies replies
 	phase   phase
-	octets  int64 // of content, written in this phase
+	steps   int // written in the phase of secrets
 }
 
 type phase int
@@ -36,6 +36,9 @@ const (
 	secrets        // commands whose lines are passwords
 	content        // no commands at all
 )
+
+// maxAuthSteps is how often a server may ask on during one AUTH; no mechanism needs more than four.
+const maxAuthSteps = 10
 
 // abort makes reads and writes fail, now and from now on, with err.
 func (g *guard) abort(err error) {
@@ -102,6 +105,11 @@ func (g *guard) Write(p []byte) (int, error) {
 		g.preset = "501 cancelled\r\n"
 		return len(p), nil
 	}
+	if g.phase == secrets {
+		if g.steps++; g.steps > maxAuthSteps {
+			return 0, g.fail(fmt.Errorf("%w: it asks for the password without end", ErrProtocol))
+		}
+	}
 	g.replies, g.spoke = replies{}, true
 	g.mu.Lock()
 	if g.cause == nil && !g.timed {
@@ -116,7 +124,6 @@ func (g *guard) Write(p []byte) (int, error) {
 		g.traceCommand(string(p))
 	}
 	n, err := g.conn.Write(p)
-	g.octets += int64(n)
 	if err != nil {
 		err = g.fail(err)
 	}

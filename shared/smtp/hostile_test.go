@@ -337,6 +337,24 @@ func TestNoIO(t *testing.T) {
 	client.Close()
 }
 
+// A server that asks for the password again and again is not told it for ever.
+func TestAuthLoop(t *testing.T) {
+	client := script(t, &smtp.Options{AllowPlaintextAuth: true, Timeout: 10 * time.Second},
+		say("220 ready\r\n"), converse("EHLO localhost", "250-mail\r\n250 AUTH LOGIN"),
+		func(s *mailtest.Scripted) error {
+			for range 100 {
+				if mailtest.HearLine()(s) != nil {
+					return nil
+				}
+				say("334 UGFzc3dvcmQ6\r\n")(s)
+			}
+			return errors.New("it was told 100 times")
+		})
+	if err := client.Auth(t.Context(), "bob", "secret"); !errors.Is(err, smtp.ErrProtocol) {
+		t.Error(err)
+	}
+}
+
 // Passwords are in no trace, whichever step of whichever mechanism carries them.
 func TestTraceSecrets(t *testing.T) {
 	for _, noPlain := range []bool{false, true} {

@@ -145,7 +145,7 @@ func (c *Client) content(ctx context.Context, r io.Reader) (string, error) {
 		}
 		return "", err
 	}
-	c.guard.phase, c.guard.octets = content, 0
+	c.guard.phase = content
 	defer func() { c.guard.phase = commands }()
 	n, err := copyLines(w, r, c.options.Progress)
 	if err == nil {
