@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -21,6 +22,7 @@ type removal struct {
 	ids       []api.MessageID
 	place     Route
 	rows      []placed // as they were, the last first
+	unread    int      // how many of them
 	confirmed bool     // the engine has moved them
 	gen       int      // the list's generation then: later answers know of it
 	undo      bool     // asked to be undone before it was confirmed
@@ -40,20 +42,32 @@ func (a *App) Delete(ids []api.MessageID) {
 		a.erase(ids)
 		return
 	}
-	a.move(ids, api.Trash, Count(len(ids), "message")+" moved to Trash")
+	a.move(ids, []api.FolderID{api.Trash}, Count(len(ids), "message")+" moved to Trash")
 }
 
 // Archive moves messages to the archive, if the account has one.
 func (a *App) Archive(ids []api.MessageID) {
 	if len(ids) > 0 && a.HasFolder(Archive) && a.List.place.Folder != Archive {
-		a.move(ids, Archive, Count(len(ids), "message")+" archived")
+		a.move(ids, []api.FolderID{Archive}, Count(len(ids), "message")+" archived")
 	}
 }
 
-// Restore moves messages from Trash to the inbox.
+// Restore takes messages out of Trash: mail that came to the inbox, mail from here to Sent. What the engine does not take
+// there was never sent, and goes to Drafts.
 func (a *App) Restore(ids []api.MessageID) {
-	if len(ids) > 0 {
-		a.move(ids, api.Inbox, Count(len(ids), "message")+" moved to Inbox")
+	var came, gone []api.MessageID
+	for _, id := range ids {
+		if r, _ := a.rowOf(id); strings.EqualFold(r.From.Addr, a.Current().Email) {
+			gone = append(gone, id)
+		} else {
+			came = append(came, id)
+		}
+	}
+	if len(came) > 0 {
+		a.move(came, []api.FolderID{api.Inbox}, Count(len(came), "message")+" moved to Inbox")
+	}
+	if len(gone) > 0 {
+		a.move(gone, []api.FolderID{api.Sent, api.Drafts, api.Outbox}, Count(len(gone), "message")+" restored")
 	}
 }
 
@@ -62,11 +76,18 @@ func (a *App) HasFolder(f api.FolderID) bool {
 	return slices.ContainsFunc(a.Current().Folders, func(x api.Folder) bool { return x.ID == f })
 }
 
-func (a *App) move(ids []api.MessageID, to api.FolderID, words string) {
-	r := a.List.takeOut(ids, to)
+// move moves messages to the first of some folders that takes them.
+func (a *App) move(ids []api.MessageID, to []api.FolderID, words string) {
+	r := a.List.takeOut(ids, to[0])
 	toast := a.Toasts.Show(Toast{Text: words, Action: "Undo", Do: func() { a.putBack(r) }})
-	a.ask(func(ctx context.Context, svc api.Service) error {
-		return svc.Move(ctx, api.Move{Account: r.account, IDs: r.ids, To: to})
+	a.ask(func(ctx context.Context, svc api.Service) (err error) {
+		for _, f := range to {
+			err = svc.Move(ctx, api.Move{Account: r.account, IDs: r.ids, To: f})
+			if p := problemOf(err); p == nil || p.Code != api.CodeBadRequest {
+				return err
+			}
+		}
+		return err
 	}, func(p *api.Problem) {
 		if p != nil {
 			a.Toasts.Dismiss(toast)
@@ -144,10 +165,8 @@ func (l *List) takeOut(ids []api.MessageID, to api.FolderID) *removal {
 		l.cut(i)
 	}
 	slices.Reverse(r.rows)
-	l.app.count(l.account, r.from, -len(ids), -unread)
-	if to != "" {
-		l.app.count(l.account, to, len(ids), unread)
-	}
+	r.unread = unread
+	l.app.recount(r, 1)
 	l.cursor = min(next, max(l.Total-1, 0))
 	l.Cursor = l.rows[l.cursor].ID
 	l.fetch()
@@ -170,16 +189,7 @@ func (l *List) takeOut(ids []api.MessageID, to api.FolderID) *removal {
 
 // restore puts messages back into what is shown.
 func (l *List) restore(r *removal) {
-	unread := 0
-	for _, x := range r.rows {
-		if x.row.Unread {
-			unread++
-		}
-	}
-	l.app.count(r.account, r.from, len(r.ids), unread)
-	if r.to != "" {
-		l.app.count(r.account, r.to, -len(r.ids), -unread)
-	}
+	l.app.recount(r, -1)
 	for _, id := range r.ids {
 		if l.hidden[id] == r {
 			delete(l.hidden, id)
@@ -205,6 +215,25 @@ func (l *List) confirm(r *removal) {
 	r.confirmed = true
 	r.gen = l.gen
 	l.Refresh()
+}
+
+// recount changes the counts of the folders that a removal touches, or with sign -1 takes that back.
+func (a *App) recount(r *removal, sign int) {
+	a.count(r.account, r.from, -sign*len(r.ids), -sign*r.unread)
+	if r.to != "" {
+		a.count(r.account, r.to, sign*len(r.ids), sign*r.unread)
+	}
+}
+
+// recountPending puts what the engine has not confirmed yet into counts that the engine has told.
+func (a *App) recountPending(acc api.AccountID) {
+	seen := map[*removal]bool{}
+	for _, r := range a.List.hidden {
+		if r.account == acc && !r.confirmed && !seen[r] {
+			seen[r] = true
+			a.recount(r, 1)
+		}
+	}
 }
 
 // count changes what the folder list shows until the engine tells the true counts.

@@ -133,7 +133,8 @@ func (a *App) loadStatus() {
 			a.Session.broken(p)
 			return
 		}
-		a.Version, a.Gateway, a.Accounts = st.Version, st.Gateway, st.Accounts
+		a.Version, a.Gateway = st.Version, st.Gateway
+		a.Accounts = slices.DeleteFunc(slices.Clone(st.Accounts), a.Session.away)
 		if len(a.Accounts) == 0 {
 			a.Session.signedOut()
 			return
@@ -180,6 +181,12 @@ func (a *App) handle(e api.Event) {
 
 func (a *App) accountChanged(acc api.Account) {
 	i := slices.IndexFunc(a.Accounts, func(x api.Account) bool { return x.ID == acc.ID })
+	if a.Session.away(acc) {
+		if i >= 0 { // signed out of in another tab
+			a.accountGone(acc.ID)
+		}
+		return
+	}
 	if i < 0 {
 		a.Accounts = append(a.Accounts, acc)
 		if a.Session.Phase == SignedOut && !a.Session.Adding { // another tab signed in
@@ -189,6 +196,7 @@ func (a *App) accountChanged(acc api.Account) {
 		return
 	}
 	a.Accounts[i] = acc
+	a.recountPending(acc.ID)
 	if acc.ID == a.Account {
 		a.List.revised(acc)
 		a.title()

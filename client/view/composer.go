@@ -245,8 +245,9 @@ func (c *Composer) save() {
 	}
 	c.Saving = true
 	serial, d := c.Serial, c.collect()
+	var kept api.Draft
 	c.app.ask(func(ctx context.Context, svc api.Service) (err error) {
-		d, err = svc.SaveDraft(ctx, d)
+		kept, err = svc.SaveDraft(ctx, d)
 		return err
 	}, func(p *api.Problem) {
 		if serial != c.Serial {
@@ -259,7 +260,7 @@ func (c *Composer) save() {
 			}
 			return
 		}
-		c.draft.ID, c.saved, c.Saved, c.Problem = d.ID, now, c.app.platform.Now(), nil
+		c.draft.ID, c.saved, c.Saved, c.Problem = kept.ID, now, c.app.platform.Now(), nil
 		if c.print() == now {
 			c.changed = false
 		} else if c.Open {
@@ -294,8 +295,9 @@ func (c *Composer) Close() {
 	}
 	d, app := c.collect(), c.app
 	c.shut()
+	var kept api.Draft
 	app.ask(func(ctx context.Context, svc api.Service) (err error) {
-		d, err = svc.SaveDraft(ctx, d)
+		kept, err = svc.SaveDraft(ctx, d)
 		return err
 	}, func(p *api.Problem) {
 		if p != nil {
@@ -307,7 +309,7 @@ func (c *Composer) Close() {
 			}})
 			return
 		}
-		id := d.ID
+		id := kept.ID
 		app.Toasts.Show(Toast{Text: "Saved in Drafts", Action: "Open", Do: func() { app.Go(Route{Folder: api.Drafts, ID: id}) }})
 	})
 }
@@ -338,17 +340,20 @@ func (c *Composer) Discard() {
 	}
 	app.Toasts.Show(Toast{Text: "Draft thrown away", Action: "Undo", Do: func() {
 		app.Composer.Close()
-		serial := app.Composer.Serial
 		back := was
-		back.Serial, back.draft.ID, back.saved, back.changed = serial+1, 0, "", true
-		back.Saving = false
+		back.Serial, back.Saving, back.sent = app.Composer.Serial+1, false, app.Composer.sent
 		app.Composer = back
-		app.Composer.save()
-		if d.ID != 0 { // the old copy is in Trash; the one brought back is saved anew
-			app.ask(func(ctx context.Context, svc api.Service) error {
-				return svc.Erase(ctx, api.Erase{Account: d.Account, IDs: []api.MessageID{d.ID}})
-			}, func(*api.Problem) {})
+		if d.ID == 0 {
+			app.Composer.touched()
+			return
 		}
+		app.ask(func(ctx context.Context, svc api.Service) error {
+			return svc.Move(ctx, api.Move{Account: d.Account, IDs: []api.MessageID{d.ID}, To: api.Drafts})
+		}, func(p *api.Problem) {
+			if p != nil {
+				app.Toasts.Trouble("The draft could not be brought back", p)
+			}
+		})
 	}})
 }
 

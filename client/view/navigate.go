@@ -19,7 +19,7 @@ func (a *App) travel(r Route, put func(string), entries int) {
 			r.Page = PageReader
 		}
 	}
-	if r.String() != a.Route.String() {
+	if r.String() != a.platform.Location() {
 		put(r.String())
 		a.depth += entries
 	}

@@ -73,6 +73,7 @@ func (s *Session) Submit() {
 			return
 		}
 		s.Password = ""
+		s.remember(acc.ID, false)
 		s.app.accountChanged(acc)
 		s.app.Account = acc.ID
 		s.app.platform.SetPreference("account", string(acc.ID))
@@ -133,23 +134,46 @@ func (s *Session) Cancel() {
 	s.app.List.focusCursor()
 }
 
-// SignOut forgets the present account's password; with erase the mail on this device too.
+// SignOut forgets the present account's password; with erase the mail on this device too. Without it the mail stays,
+// and is shown again when somebody signs in.
 func (s *Session) SignOut(erase bool) {
 	a := s.app
 	id := a.Account
 	a.Menu.Close()
-	if a.Composer.Open {
-		a.Composer.Close()
-	}
+	a.Composer.Close()
+	s.remember(id, !erase)
 	a.ask(func(ctx context.Context, svc api.Service) error {
 		return svc.SignOut(ctx, api.SignOut{Account: id, Erase: erase})
 	}, func(p *api.Problem) {
 		if p != nil {
+			s.remember(id, false)
 			a.Toasts.Trouble("Signing out did not work", p)
 			return
 		}
 		a.accountGone(id)
 	})
+}
+
+// The accounts that somebody signed out of, their mail left here, are kept on this device under this name.
+const signedOutKey = "signed-out"
+
+// away says that somebody signed out of an account: the engine has its mail still, the page does not show it.
+func (s *Session) away(acc api.Account) bool {
+	return !acc.HasPassword && strings.Contains(","+s.app.platform.Preference(signedOutKey)+",", ","+string(acc.ID)+",")
+}
+
+// remember notes that somebody signed out of an account, or forgets it.
+func (s *Session) remember(id api.AccountID, out bool) {
+	var list []string
+	for x := range strings.SplitSeq(s.app.platform.Preference(signedOutKey), ",") {
+		if x != "" && x != string(id) {
+			list = append(list, x)
+		}
+	}
+	if out {
+		list = append(list, string(id))
+	}
+	s.app.platform.SetPreference(signedOutKey, strings.Join(list, ","))
 }
 
 func (s *Session) arrived() {
