@@ -45,18 +45,20 @@ type carrier struct {
 	// Outbound, touched by yamux's writer alone.
 	out frames
 
-	mu       sync.Mutex
-	cause    error             // why the session ends; the first counts
-	pending  []byte            // waits for the sender
-	flying   int               // of what the sender has taken, not yet written
-	room     chan struct{}     // closed when queued falls below highWater; nil when nobody waits
-	work     chan struct{}     // tells the sender; holds one
-	wake     chan struct{}     // tells the reader of resets; holds one
-	streams  map[uint32]*entry // by yamux stream id
-	resets   []uint32          // streams that the reader is to reset in our yamux
-	stray    int64             // bytes that may still come for streams that we have reset
-	pings    bucket
-	beatTime *time.Timer
+	mu         sync.Mutex
+	cause      error             // why the session ends; the first counts
+	pending    []byte            // waits for the sender
+	flying     int               // of what the sender has taken, not yet written
+	room       chan struct{}     // closed when queued falls below highWater; nil when nobody waits
+	work       chan struct{}     // tells the sender; holds one
+	wake       chan struct{}     // tells the reader of resets; holds one
+	streams    map[uint32]*entry // by yamux stream id
+	resets     []uint32          // streams that the reader is to reset in our yamux
+	stray      int64             // bytes that may still come for streams that we have reset
+	pings      bucket
+	opens      bucket
+	lastOpened uint32 // the highest stream id of our own
+	beatTime   *time.Timer
 }
 
 func newCarrier(mc MessageConn, server bool, o Options) *carrier {
@@ -66,7 +68,9 @@ func newCarrier(mc MessageConn, server bool, o Options) *carrier {
 		messages: make(chan []byte), taken: make(chan struct{}),
 		work: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		streams: make(map[uint32]*entry),
-		pings:   newBucket(time.Now()),
+		stray:   int64(o.Window), // a stock yamux may let a frame slip behind its FIN
+		pings:   newBucket(pingsPerSecond, time.Now()),
+		opens:   newBucket(float64(o.OpensPerSecond), time.Now()),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.mu.Lock()

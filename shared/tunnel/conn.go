@@ -101,7 +101,7 @@ func (c *Conn) readError(err error) error {
 		if in && !short {
 			return io.EOF
 		}
-		if in {
+		if in || c.car.alive() == nil {
 			return ErrReset
 		}
 	}

@@ -84,7 +84,7 @@ func (e *entry) stop() {
 
 // arrived judges a header from the peer before yamux sees it, and may change it. What it refuses, yamux 0.1.2 lets pass
 // to its cost: a stream from the gateway to the client, which nobody would accept; streams that are closed on one side
-// only and held without number; pings, each of which is answered from a goroutine of its own.
+// only and held without number, or opened without end; data for streams that are gone, without end; pings, each of which is answered from a goroutine of its own.
 //
 // A RST becomes a FIN, for at a RST yamux throws away what its reader has not read yet. So nothing is lost that was
 // written before a close; the conn knows by its entry that writing is over.
@@ -116,8 +116,13 @@ func (c *carrier) arrived(h *header) error {
 			return fmt.Errorf("%w: stream %d opened twice", ErrProtocol, id)
 		case len(c.streams) >= c.o.hardStreams():
 			return fmt.Errorf("%w: %d streams open", ErrProtocol, len(c.streams))
+		case !c.opens.take(time.Now()):
+			return fmt.Errorf("%w: a flood of streams", ErrProtocol)
 		}
 		c.streams[id] = new(entry)
+	}
+	if !c.server && id > c.lastOpened {
+		return fmt.Errorf("%w: stream %d is not open yet", ErrProtocol, id)
 	}
 	e := c.streams[id]
 	if e == nil { // of a stream that is gone here and not yet there; yamux passes over it
@@ -163,6 +168,7 @@ func (c *carrier) departing(h *header) {
 	id := h.stream()
 	if h.flags()&flagSYN != 0 {
 		c.streams[id] = new(entry)
+		c.lastOpened = max(c.lastOpened, id)
 	}
 	e := c.streams[id]
 	if e == nil {
@@ -254,21 +260,23 @@ func (c *carrier) opened() int {
 // hardStreams is where refusing streams ends and the session does: refused streams cost too until they are gone.
 func (o *Options) hardStreams() int { return 2*o.Streams + 16 }
 
-// bucket allows so many pings at once and so many in time: an honest peer sends one in twenty seconds.
+// bucket allows so many of something in a second, and burst times as many at once.
 type bucket struct {
-	tokens float64
-	at     time.Time
+	perSecond, tokens float64
+	at                time.Time
 }
 
-const (
-	pingBurst     = 32
-	pingPerSecond = 4
-)
+// pingsPerSecond is a multiple of what an honest peer sends: one in twenty seconds.
+const pingsPerSecond = 4
 
-func newBucket(now time.Time) bucket { return bucket{tokens: pingBurst, at: now} }
+const burst = 10
+
+func newBucket(perSecond float64, now time.Time) bucket {
+	return bucket{perSecond: perSecond, tokens: burst * perSecond, at: now}
+}
 
 func (b *bucket) take(now time.Time) bool {
-	b.tokens = min(pingBurst, b.tokens+pingPerSecond*now.Sub(b.at).Seconds())
+	b.tokens = min(burst*b.perSecond, b.tokens+b.perSecond*now.Sub(b.at).Seconds())
 	b.at = now
 	if b.tokens < 1 {
 		return false

@@ -54,7 +54,7 @@ func openBytes() []byte {
 }
 
 // quick are times that a test can wait for.
-var quick = &tunnel.Options{Handshake: 300 * time.Millisecond, Linger: 50 * time.Millisecond, KeepAlive: 50 * time.Millisecond, DeadAfter: 400 * time.Millisecond, Streams: 8}
+var quick = &tunnel.Options{Handshake: 300 * time.Millisecond, Linger: 50 * time.Millisecond, KeepAlive: 50 * time.Millisecond, DeadAfter: 1500 * time.Millisecond, Streams: 8}
 
 // attack is a peer that says what it likes.
 type attack func(say func(...byte) bool)
@@ -131,7 +131,7 @@ func TestHostileClient(t *testing.T) {
 			if !test.deaf {
 				go drain(mine)
 			}
-			within(t, 10*time.Second, "the session's end", func() {
+			within(t, 20*time.Second, "the session's end", func() {
 				err := serveUntilTheEnd(theirs)
 				if !errors.Is(err, test.want) && !(test.deaf && errors.Is(err, tunnel.ErrProtocol)) { // deaf, it depends on who is faster
 					t.Errorf("it ended with %v", err)
@@ -202,6 +202,7 @@ func TestHostileGateway(t *testing.T) {
 		"a welcome that is none": {once(packed(ack, 1, helloBytes())), tunnel.ErrProtocol},
 		"an end for a welcome":   {once(yamuxFrame(windowUpdate, ack|fin, 1, 0)), tunnel.ErrProtocol},
 		"a reset for a welcome":  {once(yamuxFrame(windowUpdate, rst, 1, 0)), tunnel.ErrReset},
+		"an answer too early":    {once(yamuxFrame(windowUpdate, ack, 99, 0)), tunnel.ErrProtocol},
 		"a stream of its own":    {once(packed(ack, 1, welcomeBytes()), yamuxFrame(windowUpdate, syn, 2, 0)), tunnel.ErrProtocol},
 		"one of ours":            {once(packed(ack, 1, welcomeBytes()), yamuxFrame(windowUpdate, syn, 3, 0)), tunnel.ErrProtocol},
 		"too much":               {afterWelcome(always(func(int) []byte { return packed(0, 1, make([]byte, 32<<10)) })), tunnel.ErrProtocol},
@@ -215,10 +216,11 @@ func TestHostileGateway(t *testing.T) {
 			stop := make(chan struct{})
 			go func() {
 				defer close(stop)
+				_, _ = mine.Read(context.Background()) // the first stream; what comes before it is an error of its own
+				go drain(mine)
 				test.attack(func(m ...byte) bool { return mine.Write(context.Background(), m) == nil })
 			}()
-			go drain(mine)
-			within(t, 10*time.Second, "the session's end", func() {
+			within(t, 20*time.Second, "the session's end", func() {
 				s, err := tunnel.Client(context.Background(), theirs, hello, quick)
 				if err == nil {
 					if name == "acknowledgements" {

@@ -54,7 +54,7 @@ func (s *session) bounded(ctx context.Context, handshake func(context.Context) e
 	if cause := s.car.err(); err != nil && cause != nil && !refused(err) {
 		err = cause // what ended the session, not how the handshake came to see it
 	}
-	if err == nil && ctx.Err() != nil {
+	if ctx.Err() != nil && !refused(err) {
 		err = context.Cause(ctx)
 	}
 	return err
