@@ -19,12 +19,8 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail *mailserver.Server
 	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(t, "  Page\t%s\n", pageURL(page))
 	if c.Demo {
-		for i, a := range demoAccounts(c) {
-			label := ""
-			if i == 0 {
-				label = "Sign in as"
-			}
-			fmt.Fprintf(t, "  %s\t%s   password %s\n", label, a.Email, a.Password)
+		for _, a := range demoAccounts(c) {
+			fmt.Fprintf(t, "  Sign in as\t%s with the password %s\n", a.Email, a.Password)
 		}
 	}
 	if mail != nil {
