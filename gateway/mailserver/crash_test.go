@@ -1,0 +1,120 @@
+package mailserver
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// childDir makes the test binary a mail server on that folder, to be killed.
+const childDir = "POSTERN_TEST_MAILSERVER"
+
+func child() {
+	s, err := Open(context.Background(), testConfig(os.Getenv(childDir)))
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println(s.Addr(SMTP))
+	s.Serve(context.Background())
+}
+
+// TestKilled kills a server in the middle of its work, again and again, and
+// then asks whether every message that it said 250 to is there.
+func TestKilled(t *testing.T) {
+	dir := t.TempDir()
+	start(t, testConfig(dir)).Close() // the accounts
+	acked := map[string]bool{}
+	var mu sync.Mutex
+	unsure := 0
+	const rounds, senders = 6, 4
+	for round := range rounds {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childDir+"="+dir)
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		addr, _ := bufio.NewReader(out).ReadString('\n')
+		addr = strings.TrimSpace(addr)
+		if !strings.Contains(addr, ":") || strings.HasPrefix(addr, "error") {
+			t.Fatalf("round %d: the server did not come up again: %q", round, addr)
+		}
+		var wg sync.WaitGroup
+		for sender := range senders {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					text := fmt.Sprintf("message %d of sender %d in round %d", i, sender, round)
+					ok, err := sendRaw(addr, text)
+					mu.Lock()
+					if ok {
+						acked[text] = true
+					} else {
+						unsure++
+					}
+					mu.Unlock()
+					if err != nil {
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(50*time.Millisecond + rand.N(150*time.Millisecond)) // a random moment is the point
+		cmd.Process.Kill()
+		cmd.Wait()
+		wg.Wait()
+	}
+	s := start(t, testConfig(dir))
+	for _, email := range []string{alice, bob} {
+		there := map[string]int{}
+		for _, body := range bodies(s.fetch(t, email)) {
+			there[strings.TrimSpace(body)]++
+		}
+		for text := range acked {
+			if there[text] != 1 {
+				t.Errorf("%s: %q was acknowledged and is there %d times", email, text, there[text])
+			}
+		}
+		if len(there) > len(acked)+unsure {
+			t.Errorf("%s: %d messages, %d were sent", email, len(there), len(acked)+unsure)
+		}
+	}
+	if len(acked) < rounds {
+		t.Errorf("only %d messages were acknowledged: the test tests nothing", len(acked))
+	}
+	t.Logf("%d messages acknowledged over %d kills, none lost", len(acked), rounds)
+}
+
+// sendRaw sends one message to both accounts; ok says that it was acknowledged.
+func sendRaw(addr, text string) (ok bool, err error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	io.WriteString(conn, "EHLO x\r\nMAIL FROM:<carol@elsewhere.test>\r\nRCPT TO:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+	for {
+		line, err := in.ReadString('\n')
+		switch {
+		case err != nil:
+			return false, err
+		case strings.HasPrefix(line, "354"):
+			if _, err := io.WriteString(conn, "Subject: x\r\n\r\n"+text+"\r\n.\r\n"); err != nil {
+				return false, err
+			}
+		case strings.HasPrefix(line, "250 2.0.0 OK"):
+			return true, nil
+		case line[0] == '4', line[0] == '5':
+			return false, fmt.Errorf("refused: %s", line)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package mailserver
+
+import (
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/mailtest/pop3suite"
+	"github.com/postern-mail/postern/shared/mailtest/smtpsuite"
+)
+
+// The suites are those that Dovecot and Postfix pass with the same client.
+
+func TestPOP3Suite(t *testing.T) {
+	s := start(t, testConfig(t.TempDir()))
+	pop3suite.Run(t, pop3suite.Target{
+		Dial:     func(t testing.TB) net.Conn { return s.dial(t, POP3) },
+		TLS:      s.pinned(),
+		User:     alice,
+		Password: password,
+		// Straight into the store: what SMTP takes is the other suite's matter.
+		Deliver: func(t testing.TB, text []byte) {
+			in, err := s.store.Create()
+			must(t, err)
+			in.Write(text)
+			must(t, in.Deliver(t.Context(), maildrop.Envelope{Local: []string{alice}}))
+		},
+		Locks: true,
+	})
+}
+
+func TestSMTPSuite(t *testing.T) {
+	for service, starttls := range map[string]bool{Submission: true, Submissions: false} {
+		t.Run(service, func(t *testing.T) {
+			dir := t.TempDir()
+			s := start(t, testConfig(dir))
+			target := smtpsuite.Target{
+				User: alice, Password: password, From: alice, To: [2]string{bob, alice}, Unknown: "nobody@postern.test", UTF8: "jörg@elsewhere.test",
+				Dial: func(t testing.TB) net.Conn {
+					if starttls {
+						return s.dial(t, service)
+					}
+					return tls.Client(s.dial(t, service), s.pinned())
+				},
+				Await: func(t testing.TB, address, marker string) []byte {
+					if strings.HasSuffix(address, "@elsewhere.test") {
+						return queued(t, s, dir, marker)
+					}
+					for _, text := range s.fetch(t, address) {
+						if strings.Contains(text, marker) {
+							return []byte(text)
+						}
+					}
+					t.Fatalf("%s has no message with %s: what was acknowledged must be there at once", address, marker)
+					return nil
+				},
+			}
+			if starttls {
+				target.TLS = s.pinned()
+			}
+			smtpsuite.Run(t, target)
+		})
+	}
+}
+
+// queued finds a message that waits for another server.
+func queued(t testing.TB, s *Server, dir, marker string) []byte {
+	t.Helper()
+	queue, err := s.store.Queue(t.Context())
+	must(t, err)
+	if len(queue) != 1 || !queue[0].UTF8 || time.Since(queue[0].Created) > time.Minute {
+		t.Fatalf("queue %+v", queue)
+	}
+	names, _ := filepath.Glob(filepath.Join(dir, "mail/content/*/*.eml"))
+	for _, name := range names {
+		if text, _ := os.ReadFile(name); strings.Contains(string(text), marker) {
+			if strings.Contains(string(text), "Return-Path") {
+				t.Error("a queued message has the Return-Path of a final delivery")
+			}
+			return text
+		}
+	}
+	t.Fatal("the queued message is not on the disk")
+	return nil
+}
