@@ -74,8 +74,8 @@ func (e *Engine) checkTotal(octets int64) error {
 	if octets <= e.Limits.Attachments {
 		return nil
 	}
-	return &api.Problem{Code: api.CodeTooLarge,
-		Detail: fmt.Sprintf("attachments of %d MB, at most %d MB", mega(octets), e.Limits.Attachments/1_000_000)}
+	return &api.Problem{Code: api.CodeTooLarge, Detail: megabytes(e.Limits.Attachments),
+		Technical: fmt.Sprintf("%d octets of attachments", octets)}
 }
 
 // checkAttachments bounds a draft's attachments by the sizes it names.

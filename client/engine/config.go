@@ -28,8 +28,8 @@ type Limits struct {
 	// Message bounds one fetched message, in octets; a larger one is left on the server, and the account says so.
 	// Default 64 MiB: it is held in memory while it is stored and read, and no large provider accepts more than 150 MB.
 	Message int64
-	// Attachments bounds the attachments of one draft together, in octets before encoding. Default 25 MB, what the
-	// large providers accept; base64 makes 34 MB of it.
+	// Attachments bounds the attachments of one draft together, in octets before encoding. Default 25 MiB, what the
+	// large providers accept; base64 makes 35 of it.
 	Attachments int64
 	// Dial bounds the opening of a stream through the gateway and the TLS handshake, each. Default 30 s: a gateway
 	// tries several addresses of a host in that time.
@@ -43,7 +43,7 @@ type Limits struct {
 const (
 	defaultPoll        = 30 * time.Second // while the page is open: what people expect of mail, and cheap through UIDL
 	defaultMessage     = 64 << 20
-	defaultAttachments = 25_000_000
+	defaultAttachments = 25 << 20
 	defaultDial        = 30 * time.Second
 	defaultAnswer      = 60 * time.Second
 	defaultTexts       = 32 << 20

@@ -53,7 +53,7 @@ func (e *Engine) logInMaildrop(ctx context.Context, email, password string) (*po
 	}
 	conn, err := e.connect(ctx, to)
 	if err != nil {
-		return nil, e.offlineOr(err)
+		return nil, e.atServer(email, err)
 	}
 	c := pop3.New(conn, &pop3.Options{Timeout: e.Limits.Answer, MaxMessage: e.Limits.Message})
 	if !to.implicit {
@@ -64,7 +64,7 @@ func (e *Engine) logInMaildrop(ctx context.Context, email, password string) (*po
 	}
 	if err != nil {
 		c.Close()
-		return nil, e.offlineOr(err)
+		return nil, e.atServer(email, err)
 	}
 	return c, nil
 }
@@ -77,7 +77,7 @@ func (e *Engine) openSubmission(ctx context.Context, email, password string, o *
 	}
 	conn, err := e.connect(ctx, to)
 	if err != nil {
-		return nil, e.offlineOr(err)
+		return nil, e.atServer(email, err)
 	}
 	c := smtp.New(conn, o)
 	if !to.implicit {
@@ -88,20 +88,30 @@ func (e *Engine) openSubmission(ctx context.Context, email, password string, o *
 	}
 	if err != nil {
 		c.Close()
-		return nil, e.offlineOr(err)
+		return nil, e.atServer(email, err)
 	}
 	return c, nil
 }
 
-// offlineOr blames the gateway for a connection that went with its session. What err is otherwise, ErrUnknown above
-// all, it stays.
-func (e *Engine) offlineOr(err error) error {
-	p := problemOf(err)
+// atServer adds to an error of a conversation what the person has to know: which server, or which address. The gateway is
+// blamed for a connection that went with its session. What err is otherwise, smtp.ErrUnknown above all, it stays.
+func (e *Engine) atServer(email string, err error) error {
+	p := *problemOf(err)
 	switch p.Code {
 	case api.CodeServerClosed, api.CodeServerTimeout:
 		if !e.online() {
-			return fmt.Errorf("%w: %w", &api.Problem{Code: api.CodeGatewayOffline, Technical: p.Technical}, err)
+			p = api.Problem{Code: api.CodeGatewayOffline, Technical: p.Technical}
+			break
 		}
+		fallthrough
+	case api.CodeServerUnreachable, api.CodeServerProtocol, api.CodeCertificate:
+		if w := e.Gateway.State().Welcome; p.Detail == "" && w != nil && w.Embedded != nil {
+			p.Detail = w.Embedded.Hostname
+		}
+	case api.CodeWrongPassword, api.CodePasswordNeeded:
+		p.Detail = email
+	default:
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", &p, err)
 }

@@ -36,9 +36,9 @@ func (e *Engine) endpoint(email string, implicit, upgraded wire.ServiceName) (en
 	}
 	domain := domainOf(email)
 	if w.Embedded == nil || !hasDomain(w.Embedded.Domains, domain) {
-		detail := domain + " is not served by this gateway"
+		detail := "the mail server of " + domain
 		if w.Embedded != nil && len(w.Embedded.Domains) > 0 {
-			detail += ", only " + strings.Join(w.Embedded.Domains, ", ")
+			detail += ", only to its own, for addresses at " + strings.Join(w.Embedded.Domains, ", ")
 		}
 		return endpoint{}, &api.Problem{Code: api.CodeTargetRefused, Detail: detail,
 			Technical: "only the gateway's own mail server can be used for now"}

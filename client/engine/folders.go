@@ -122,7 +122,7 @@ func (e *Engine) Erase(_ context.Context, r api.Erase) error {
 	})))
 }
 
-var errOnTheWire = &api.Problem{Code: api.CodeBadRequest, Detail: "it is being sent", Technical: "a message on the wire cannot be changed"}
+var errOnTheWire = &api.Problem{Code: api.CodeBadRequest, Detail: "The message is being sent at this moment", Technical: "a message on the wire cannot be changed"}
 
 // eachMessage calls fn for every message of ids that is there.
 func eachMessage(tx *store.Tx, ids []api.MessageID, fn func(store.Entry) error) error {

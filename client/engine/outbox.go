@@ -134,7 +134,7 @@ func recipients(d api.Draft) ([]string, error) {
 	for _, list := range [][]api.Address{d.To, d.Cc, d.Bcc} {
 		for _, r := range list {
 			if !(mail.Address{Name: r.Name, Addr: r.Addr}).Valid() {
-				return nil, &api.Problem{Code: api.CodeBadRequest, Detail: r.Addr, Technical: "not an address"}
+				return nil, &api.Problem{Code: api.CodeBadRequest, Detail: fmt.Sprintf("“%s” is not an address", r.Addr)}
 			}
 			if key := r.Addr[:len(r.Addr)-len(domainOf(r.Addr))] + domainOf(r.Addr); !seen[key] {
 				seen[key] = true
@@ -143,7 +143,7 @@ func recipients(d api.Draft) ([]string, error) {
 		}
 	}
 	if len(to) == 0 {
-		return nil, &api.Problem{Code: api.CodeBadRequest, Technical: "no recipient"}
+		return nil, &api.Problem{Code: api.CodeBadRequest, Detail: "There is no recipient"}
 	}
 	return to, nil
 }

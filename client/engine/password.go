@@ -26,14 +26,14 @@ func (a *account) credentials(ctx context.Context) (string, error) {
 	case password != "":
 		return password, nil
 	case !look || a.e.Vault == nil:
-		return "", &api.Problem{Code: api.CodePasswordNeeded}
+		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email}
 	}
 	secret, err := a.e.Vault.Get(ctx, secretName(a.id))
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", &api.Problem{Code: api.CodePasswordNeeded, Technical: "reading the vault: " + err.Error()}
+		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email, Technical: "reading the vault: " + err.Error()}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -42,7 +42,7 @@ func (a *account) credentials(ctx context.Context) (string, error) {
 		a.password = string(secret)
 	}
 	if a.password == "" {
-		return "", &api.Problem{Code: api.CodePasswordNeeded}
+		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email}
 	}
 	return a.password, nil
 }

@@ -87,7 +87,7 @@ func (p *poller) round(ctx context.Context) time.Duration {
 	}
 	f := &fetch{account: a, session: p.session, trouble: &p.trouble}
 	if err := f.run(ctx); err != nil {
-		return p.failed(ctx, a.e.offlineOr(err))
+		return p.failed(ctx, a.e.atServer(a.email, err))
 	}
 	p.failures = 0
 	a.fetched(f)

@@ -49,7 +49,7 @@ func classify(err error) (code api.Code, detail string) {
 	case errors.As(err, &refused):
 		return classifyGateway(refused)
 	case errors.As(err, &certificate):
-		return api.CodeCertificate, certificate.Reason
+		return api.CodeCertificate, ""
 	case errors.As(err, &pop):
 		return classifyPOP3(pop)
 	case errors.As(err, &recipients):
@@ -57,7 +57,7 @@ func classify(err error) (code api.Code, detail string) {
 	case errors.As(err, &submission):
 		return classifySMTP(submission)
 	case errors.As(err, &large):
-		return api.CodeTooLarge, fmt.Sprintf("%d MB, the server takes %d MB", mega(large.Size), large.Limit/1_000_000)
+		return api.CodeTooLarge, megabytes(large.Limit)
 	case errors.As(err, &record), errors.As(err, &alert):
 		return api.CodeServerProtocol, ""
 	case errors.Is(err, tunnel.ErrOffline), errors.Is(err, tunnel.ErrSessionClosed):
@@ -127,7 +127,7 @@ func classifyPOP3(e *pop3.Error) (api.Code, string) {
 	case e.Code == "IN-USE":
 		return api.CodeMaildropLocked, e.Text
 	case e.Code == "AUTH", e.Code == "" && (e.Command == "PASS" || e.Command == "USER" || e.Command == "AUTH"):
-		return api.CodeWrongPassword, e.Text
+		return api.CodeWrongPassword, ""
 	}
 	return api.CodeServerRefused, e.Text
 }
@@ -136,9 +136,9 @@ func classifyPOP3(e *pop3.Error) (api.Code, string) {
 func classifySMTP(e *smtp.Error) (api.Code, string) {
 	switch {
 	case e.Code == 535 || e.Code == 538 || e.Code == 534:
-		return api.CodeWrongPassword, e.Text
+		return api.CodeWrongPassword, ""
 	case e.Code == 552 || strings.HasSuffix(e.Enhanced, ".3.4"):
-		return api.CodeTooLarge, e.Text
+		return api.CodeTooLarge, "" // the limit, if only it had named it
 	case strings.HasPrefix(e.Command, "RCPT"):
 		return api.CodeRecipientRefused, e.Text
 	case aboutMessage(e):
@@ -207,4 +207,5 @@ func isClosed(err error) bool {
 		errors.Is(err, pop3.ErrState) || errors.Is(err, smtp.ErrState) || errors.As(err, &op)
 }
 
-func mega(octets int64) int64 { return (octets + 999_999) / 1_000_000 }
+// megabytes is a limit for a sentence.
+func megabytes(octets int64) string { return fmt.Sprintf("%d MB", octets>>20) }

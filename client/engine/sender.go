@@ -194,7 +194,7 @@ func (s *sender) submit(ctx context.Context, e store.Entry) time.Duration {
 		s.current = 0
 	}
 	if err != nil {
-		err = a.e.offlineOr(err)
+		err = a.e.atServer(a.email, err)
 		a.e.Logf("account %s: sending message %d: %v", a.id, e.ID, err)
 		s.closeSession()
 	}

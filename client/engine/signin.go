@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -26,7 +27,7 @@ func (e *Engine) signIn(ctx context.Context, r api.SignIn) (*account, error) {
 		return nil, err
 	}
 	if r.Password == "" {
-		return nil, &api.Problem{Code: api.CodeWrongPassword, Technical: "no password was given"}
+		return nil, &api.Problem{Code: api.CodeWrongPassword, Detail: email, Technical: "no password was given"}
 	}
 	if err := e.oneAtATime(ctx); err != nil {
 		return nil, err
@@ -235,7 +236,7 @@ func normalAddress(email string) (string, error) {
 	email = strings.TrimSpace(email)
 	at := strings.LastIndexByte(email, '@')
 	if at < 1 || at == len(email)-1 || !(mail.Address{Addr: email}).Valid() {
-		return "", &api.Problem{Code: api.CodeBadRequest, Detail: email, Technical: "not an address"}
+		return "", &api.Problem{Code: api.CodeBadRequest, Detail: fmt.Sprintf("“%s” is not an address", email)}
 	}
 	return email[:at+1] + strings.ToLower(email[at+1:]), nil
 }

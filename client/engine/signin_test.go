@@ -24,20 +24,20 @@ func TestSignInRefusals(t *testing.T) {
 		want    api.Code
 		detail  string
 	}{
-		{name: "wrong password", in: api.SignIn{Email: alice, Password: "no"}, want: api.CodeWrongPassword, detail: "wrong user or password"},
+		{name: "wrong password", in: api.SignIn{Email: alice, Password: "no"}, want: api.CodeWrongPassword, detail: alice},
 		{name: "no password", in: api.SignIn{Email: alice}, want: api.CodeWrongPassword},
 		{name: "no address", in: api.SignIn{Email: "alice", Password: "x"}, want: api.CodeBadRequest},
 		{name: "a line break", in: api.SignIn{Email: "alice\r\n@postern.test", Password: "x"}, want: api.CodeBadRequest},
-		{name: "another domain", in: api.SignIn{Email: "a@example.org", Password: "x"}, want: api.CodeTargetRefused, detail: "example.org is not served by this gateway, only postern.test"},
+		{name: "another domain", in: api.SignIn{Email: "a@example.org", Password: "x"}, want: api.CodeTargetRefused, detail: "the mail server of example.org, only to its own, for addresses at postern.test"},
 		{name: "offline", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.gateway.set(tunnel.Offline) }, want: api.CodeGatewayOffline},
 		{name: "no mail server", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.gateway.welcome.Embedded = nil }, want: api.CodeTargetRefused},
 		{name: "no POP3", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.gateway.welcome.Embedded.Services = nil }, want: api.CodeTargetRefused},
 		{name: "another certificate", in: api.SignIn{Email: alice, Password: alicePW},
-			prepare: func(w *world) { w.gateway.welcome.Embedded.Fingerprint = strings.Repeat("ab", 32) }, want: api.CodeCertificate},
+			prepare: func(w *world) { w.gateway.welcome.Embedded.Fingerprint = strings.Repeat("ab", 32) }, want: api.CodeCertificate, detail: "mail.postern.test"},
 		{name: "policy", in: api.SignIn{Email: alice, Password: alicePW},
 			prepare: func(w *world) { w.gateway.refuse = &wire.RefusedError{Reason: wire.Denied, Detail: "not here"} }, want: api.CodeTargetRefused, detail: "not here"},
 		{name: "server down", in: api.SignIn{Email: alice, Password: alicePW},
-			prepare: func(w *world) { w.gateway.refuse = &wire.RefusedError{Reason: wire.Unreachable} }, want: api.CodeServerUnreachable},
+			prepare: func(w *world) { w.gateway.refuse = &wire.RefusedError{Reason: wire.Unreachable} }, want: api.CodeServerUnreachable, detail: "mail.postern.test"},
 		{name: "no room", in: api.SignIn{Email: alice, Password: alicePW}, prepare: func(w *world) { w.fs.SetRoom(0) }, want: api.CodeStorageFull},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -90,10 +90,8 @@ func TestSignInUsesSTLSWhereThereIsNothingBetter(t *testing.T) {
 // RFC 2449 section 8.1.2: [IN-USE] says that the password was right.
 func TestSignInWhileAnotherClientHasTheMaildrop(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.gateway.mu.Lock()
-		w.gateway.servers[wire.POP3S] = mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
-			mailtest.Hear("PASS "+alicePW), mailtest.Say("-ERR [IN-USE] busy\r\n"))
-		w.gateway.mu.Unlock()
+		w.gateway.serve(wire.POP3S, mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
+			mailtest.Hear("PASS "+alicePW), mailtest.Say("-ERR [IN-USE] busy\r\n")))
 		a := w.signIn(alice)
 		time.Sleep(6 * time.Second) // the quick attempts of the first fetch
 		synctest.Wait()

@@ -59,7 +59,7 @@ func (f *fetch) run(ctx context.Context) error {
 	f.canWatch = caps != nil && caps.Wait
 	ids, err := f.session.UIDL(ctx)
 	if errors.Is(err, pop3.ErrUnsupported) {
-		return &api.Problem{Code: api.CodeServerRefused, Detail: "the server cannot tell messages apart (it has no UIDL)", Technical: err.Error()}
+		return &api.Problem{Code: api.CodeServerRefused, Detail: "UIDL is not supported. Without it new mail cannot be told from old", Technical: err.Error()}
 	} else if err != nil {
 		return err
 	}
@@ -211,11 +211,11 @@ func (f *fetch) leftOver() *api.Problem {
 	p := f.plan
 	switch {
 	case p.large > 0:
-		return &api.Problem{Code: api.CodeTooLarge, Detail: fmt.Sprintf("%d over %d MB left on the server", p.large, mega(f.account.e.Limits.Message))}
+		return &api.Problem{Code: api.CodeTooLarge, Detail: megabytes(f.account.e.Limits.Message), Technical: fmt.Sprintf("%d larger messages stay on the server", p.large)}
 	case p.refused > 0:
-		return &api.Problem{Code: api.CodeServerRefused, Detail: fmt.Sprintf("%d that the server would not give", p.refused)}
+		return &api.Problem{Code: api.CodeServerRefused, Detail: fmt.Sprintf("%d messages cannot be had", p.refused)}
 	case p.nameless > 0:
-		return &api.Problem{Code: api.CodeServerRefused, Detail: fmt.Sprintf("%d without a unique-id", p.nameless)}
+		return &api.Problem{Code: api.CodeServerRefused, Detail: fmt.Sprintf("%d messages have no unique-id", p.nameless)}
 	}
 	return nil
 }

@@ -113,9 +113,9 @@ func TestWatchBringsMailAtOnce(t *testing.T) {
 func TestWatchThatIsCutFallsBackToPolling(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.NoWait = false
-		w.gateway.servers[wire.POP3S] = mailtest.ServerFunc(func(c net.Conn) {
+		w.gateway.serve(wire.POP3S, mailtest.ServerFunc(func(c net.Conn) {
 			w.pop.ServeConn(&cutAt{Conn: c, word: "XWAIT"})
-		})
+		}))
 		w.signIn(alice)
 		before := w.gateway.streams(wire.POP3S)
 		time.Sleep(10 * time.Minute)
@@ -163,9 +163,7 @@ func TestErrorsMarkTheAccountAndKeepTheMail(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.pop.Maildrop[alice].Deliver(letter("kept", "x"))
 				a := w.signIn(alice)
-				w.gateway.mu.Lock()
-				w.gateway.servers[wire.POP3S] = test.server
-				w.gateway.mu.Unlock()
+				w.gateway.serve(wire.POP3S, test.server)
 				time.Sleep(defaultPoll + defaultAnswer + time.Second)
 				synctest.Wait()
 				now := w.accountNow(a.ID)
@@ -175,9 +173,7 @@ func TestErrorsMarkTheAccountAndKeepTheMail(t *testing.T) {
 				if now.Sync.Last.IsZero() || len(w.list(a.ID, api.Inbox)) != 1 {
 					t.Error("what was stored is gone")
 				}
-				w.gateway.mu.Lock()
-				w.gateway.servers[wire.POP3S] = w.pop
-				w.gateway.mu.Unlock()
+				w.gateway.serve(wire.POP3S, w.pop)
 				w.pop.Maildrop[alice].Deliver(letter("after", "x"))
 				time.Sleep(2*mostBackoff + 2*defaultAnswer)
 				synctest.Wait()
@@ -253,17 +249,8 @@ func wantMailbox(t *testing.T, w *world, id api.AccountID, g mailtest.Generator,
 func TestMaildropInUse(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a := w.signIn(alice)
-		locked := true
-		w.gateway.mu.Lock()
-		w.gateway.servers[wire.POP3S] = mailtest.ServerFunc(func(c net.Conn) {
-			if !locked {
-				w.pop.ServeConn(c)
-				return
-			}
-			mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
-				mailtest.Hear("PASS "+alicePW), mailtest.Say("-ERR [IN-USE] another client has it\r\n")).ServeConn(c)
-		})
-		w.gateway.mu.Unlock()
+		w.gateway.serve(wire.POP3S, mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
+			mailtest.Hear("PASS "+alicePW), mailtest.Say("-ERR [IN-USE] another client has it\r\n")))
 		before := w.gateway.streams(wire.POP3S)
 		time.Sleep(defaultPoll + 6*time.Second)
 		synctest.Wait()
@@ -273,7 +260,7 @@ func TestMaildropInUse(t *testing.T) {
 		if n := w.gateway.streams(wire.POP3S) - before; n != len(inUsePauses)+1 {
 			t.Errorf("%d quick attempts, want %d", n, len(inUsePauses)+1)
 		}
-		locked = false
+		w.gateway.serve(wire.POP3S, w.pop)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if s := w.accountNow(a.ID).Sync; s.State != api.SyncIdle {
@@ -285,7 +272,8 @@ func TestMaildropInUse(t *testing.T) {
 func TestPasswordThatNoLongerWorksIsNotTriedAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a := w.signIn(alice)
-		w.pop.Password[alice] = "changed"
+		changed := &mailtest.POP3{Password: map[string]string{alice: "changed"}, Maildrop: w.pop.Maildrop, NoWait: true}
+		w.gateway.serve(wire.POP3S, changed)
 		time.Sleep(10 * defaultPoll)
 		synctest.Wait()
 		s := w.accountNow(a.ID).Sync
@@ -300,7 +288,7 @@ func TestPasswordThatNoLongerWorksIsNotTriedAgain(t *testing.T) {
 		if n := w.gateway.streams(wire.POP3S) - before; n != 0 {
 			t.Errorf("tried %d times more", n)
 		}
-		w.pop.Password[alice] = alicePW
+		w.gateway.serve(wire.POP3S, w.pop)
 		if err := w.SyncNow(t.Context(), ""); err != nil { // the user says so
 			t.Fatal(err)
 		}

@@ -305,18 +305,26 @@ func (g *fakeGateway) Open(ctx context.Context, o wire.Open) (net.Conn, error) {
 	}
 	client, server := mailtest.Pipe(f)
 	g.live[server] = true
+	behind := g.servers[o.Service]
 	go func() {
 		conn := server
 		if o.Service == wire.POP3S || o.Service == wire.Submissions {
 			conn = tls.Server(server, g.tls)
 		}
-		g.servers[o.Service].ServeConn(conn)
+		behind.ServeConn(conn)
 		conn.Close()
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		delete(g.live, server)
 	}()
 	return client, nil
+}
+
+// serve puts another server in a service's place.
+func (g *fakeGateway) serve(name wire.ServiceName, s mailtest.Server) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.servers[name] = s
 }
 
 func (g *fakeGateway) State() tunnel.State {
