@@ -135,6 +135,9 @@ func (a *App) loadStatus() {
 		}
 		a.Version, a.Gateway = st.Version, st.Gateway
 		a.Accounts = slices.DeleteFunc(slices.Clone(st.Accounts), a.Session.away)
+		for i := range a.Accounts {
+			a.recountPending(a.Accounts[i].ID)
+		}
 		if len(a.Accounts) == 0 {
 			a.Session.signedOut()
 			return
