@@ -76,22 +76,24 @@ func (c *Client) retrieveAhead(msgs []Listing, fn func(int, io.Reader) error) (e
 
 func (c *Client) retrieveWith(ahead *asker, msgs []Listing, fn func(int, io.Reader) error) error {
 
+	mostCommands, mostOctets := c.options.InFlightCommands, c.options.InFlightBytes
 	var (
 		asked    int   // messages asked for, first to last
 		octets   int64 // their sizes, of those not yet received
 		commands []byte
 	)
 	for received, m := range msgs {
-		// Refill when half is used up, so that commands travel many in a packet.
-		if asked-received <= c.options.InFlightCommands/2 && octets <= c.options.InFlightBytes/2 {
+		// Refill when an eighth is used up: commands travel many in a packet, and the path does not run dry.
+		if asked-received <= mostCommands-mostCommands/8 && octets <= mostOctets-mostOctets/8 {
 			commands = commands[:0]
-			for asked < len(msgs) && asked-received < c.options.InFlightCommands &&
-				(asked == received || octets+size(msgs[asked]) <= c.options.InFlightBytes) {
+			for asked < len(msgs) && asked-received < mostCommands && (asked == received || octets+size(msgs[asked]) <= mostOctets) {
 				commands = append(strconv.AppendInt(append(commands, "RETR "...), int64(msgs[asked].Number), 10), "\r\n"...)
 				octets += size(msgs[asked])
 				asked++
 			}
-			ahead.ask(commands)
+			if len(commands) > 0 {
+				ahead.ask(commands)
+			}
 		}
 		if c.options.Trace != nil {
 			c.trace(true, "RETR "+strconv.Itoa(m.Number))

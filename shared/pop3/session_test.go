@@ -215,7 +215,7 @@ func TestInFlight(t *testing.T) {
 					}
 					asked++
 					most = max(most, asked-answered)
-					// The client refills when half is used up: answer that much once it has asked for all it may.
+					// The client refills before half is used up: answer that much once it has asked for all it may.
 					if now := asked - answered; now == c.flight && asked < count {
 						for range max(1, now-now/2) {
 							io.WriteString(conn, "+OK\r\nx\r\n.\r\n")
