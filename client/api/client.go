@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -98,7 +99,10 @@ func (c *Client) call(ctx context.Context, method string, in any, blob []byte, o
 	c.mu.Unlock()
 	if err := c.send(f); err != nil {
 		c.forget(f.ID)
-		return nil, ErrClosed
+		if errors.Is(err, ErrClosed) {
+			return nil, ErrClosed
+		}
+		return nil, AsProblem(err)
 	}
 	select {
 	case f := <-answer:

@@ -33,8 +33,9 @@ type account struct {
 	mu        sync.Mutex // guards what follows; never held while emitting
 	rec       record
 	password  string
-	looked    bool // in the vault
-	refused   bool // the server refused the password: only the user can go on from there
+	looked    bool        // in the vault
+	refused   [doors]bool // by the server, the password: only the user can go on from there
+	awaits    bool        // the gateway, to fetch
 	sync      api.Sync
 	progress  map[store.ID]float64 // of messages being sent
 	inFlight  store.ID             // the message on the wire
@@ -162,10 +163,29 @@ func (a *account) setSync(change func(s *api.Sync)) {
 	a.announce()
 }
 
-// gatewayBack takes up what had to wait for the gateway.
-func (a *account) gatewayBack() {
-	ask(a.toFetch)
+// gatewayHere takes up what had to wait for the gateway. If it was away, mail may have come meanwhile.
+func (a *account) gatewayHere(wasAway bool) {
+	a.mu.Lock()
+	awaits := a.awaits
+	a.mu.Unlock()
+	if wasAway || awaits {
+		ask(a.toFetch)
+	}
 	ask(a.toSend)
+}
+
+// awaitsGateway says whether there is none to fetch by; then its coming asks for a fetch.
+func (a *account) awaitsGateway() bool {
+	a.mu.Lock()
+	a.awaits = true // before looking: or it could come in between
+	a.mu.Unlock()
+	if !a.e.online() {
+		return true
+	}
+	a.mu.Lock()
+	a.awaits = false
+	a.mu.Unlock()
+	return false
 }
 
 // syncNow is the user's wish to fetch; a password that was refused is tried once more.

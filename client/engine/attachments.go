@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -18,7 +19,7 @@ func (e *Engine) Upload(_ context.Context, r api.Upload, data []byte) (api.Draft
 	if err := e.checkTotal(int64(len(data))); err != nil {
 		return api.DraftAttachment{}, err
 	}
-	list, err := a.keep([]mail.Part{{Name: r.Name, Type: r.Type, Data: data}})
+	list, err := a.keep([]mail.Part{{Name: partName(r.Name), Type: cmp.Or(r.Type, "application/octet-stream"), Data: data}})
 	if err != nil {
 		return api.DraftAttachment{}, problemOf(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // Engine keeps the mail accounts of one browser profile. It answers calls from the moment it is made; fetching and
@@ -23,6 +24,7 @@ type Engine struct {
 	stop     context.CancelFunc
 	closed   bool
 	ended    chan struct{} // closed when Run has returned; nil before it
+	welcome  *wire.Welcome // the last one: a page without the gateway still knows its domains
 }
 
 var (
@@ -151,7 +153,8 @@ func (e *Engine) Status(context.Context) (api.Status, error) {
 	return s, nil
 }
 
-// SyncNow starts fetching. Without a session to the gateway it tries to get one, and fetching follows.
+// SyncNow starts fetching. Without a session to the gateway it tries to get one, and fetching follows; one that seems
+// to be there is asked for a sign of life.
 func (e *Engine) SyncNow(_ context.Context, id api.AccountID) error {
 	accounts := e.all()
 	if id != "" {
@@ -161,7 +164,7 @@ func (e *Engine) SyncNow(_ context.Context, id api.AccountID) error {
 		}
 		accounts = []*account{a}
 	}
-	e.nudgeGateway()
+	e.Gateway.Kick()
 	for _, a := range accounts {
 		a.syncNow()
 	}

@@ -24,9 +24,15 @@ func (e *Engine) gateway() api.Gateway {
 	if s.Err != nil && s.Phase != tunnel.Online {
 		g.Problem = gatewayProblem(s.Err)
 	}
-	if s.Welcome != nil && s.Welcome.Embedded != nil {
-		g.Domains = s.Welcome.Embedded.Domains
-		for _, d := range s.Welcome.Embedded.Demo {
+	e.mu.Lock()
+	if s.Welcome != nil {
+		e.welcome = s.Welcome
+	}
+	welcome := e.welcome
+	e.mu.Unlock()
+	if welcome != nil && welcome.Embedded != nil {
+		g.Domains = welcome.Embedded.Domains
+		for _, d := range welcome.Embedded.Demo {
 			g.Demo = append(g.Demo, api.DemoAccount{Name: d.Name, Email: d.Email, Password: d.Password})
 		}
 	}
@@ -35,16 +41,20 @@ func (e *Engine) gateway() api.Gateway {
 
 // followGateway tells pages of each change, and accounts when the gateway is back.
 func (e *Engine) followGateway() (cancel func()) {
+	away := false
 	return e.Gateway.Subscribe(func(s tunnel.State) {
 		e.events.emit(func() api.Event {
 			g := e.gateway()
 			return api.Event{Gateway: &g}
 		})
-		if s.Phase == tunnel.Online {
-			for _, a := range e.all() {
-				a.gatewayBack()
-			}
+		if s.Phase != tunnel.Online {
+			away = true
+			return
 		}
+		for _, a := range e.all() {
+			a.gatewayHere(away)
+		}
+		away = false
 	})
 }
 

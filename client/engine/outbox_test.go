@@ -161,7 +161,7 @@ func TestSubmissionFaults(t *testing.T) {
 				if (r.State == api.StateDeferred) != !r.RetryAt.IsZero() {
 					t.Errorf("state %s, RetryAt %v", r.State, r.RetryAt)
 				}
-				time.Sleep(2 * time.Hour)
+				time.Sleep(20 * time.Minute)
 				synctest.Wait()
 				if n := len(w.post.letters()); n != test.taken {
 					t.Errorf("the server has taken it %d times, want %d", n, test.taken)
@@ -358,6 +358,31 @@ func TestQueueWaitsForThePassword(t *testing.T) {
 		w.signIn(alice)
 		if r := w.row(a.ID, id); r.State != api.StateSent || r.Problem != nil {
 			t.Errorf("row %+v", r)
+		}
+	})
+}
+
+// A submission server that refuses the password does not keep mail from being fetched.
+func TestSubmissionRefusesThePasswordAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.signIn(alice)
+		w.post.failAt(func(step, _ string) string {
+			if step == "AUTH" {
+				return "535 5.7.8 no"
+			}
+			return ""
+		})
+		id := w.send(api.Draft{Account: a.ID, To: to(bob), Subject: "s"})
+		synctest.Wait()
+		if r := w.row(a.ID, id); r.State != api.StateQueued || problemCode(r.Problem) != api.CodeWrongPassword || r.Problem.Detail != alice {
+			t.Errorf("row %+v", r)
+		}
+		w.pop.Maildrop[alice].Deliver(letter("x", "y"))
+		time.Sleep(defaultPoll)
+		synctest.Wait()
+		w.only(a.ID, api.Inbox)
+		if n := w.gateway.streams(wire.Submissions); n != 1 {
+			t.Errorf("the password was tried %d times", n)
 		}
 	})
 }

@@ -14,11 +14,20 @@ func (a *account) hasPassword() bool {
 	return a.password != "" || a.rec.Kept && !a.looked
 }
 
+// door is one of the two servers that ask for the password. Each may refuse it by itself.
+type door int
+
+const (
+	maildropDoor door = iota
+	submissionDoor
+	doors
+)
+
 // credentials answers the password, from memory or else from the vault; CodePasswordNeeded when there is none, and
-// CodeWrongPassword when the server has refused it and the user has not said to try again.
-func (a *account) credentials(ctx context.Context) (string, error) {
+// errRefusedBefore when that server has refused it and the user has not said to try again.
+func (a *account) credentials(ctx context.Context, d door) (string, error) {
 	a.mu.Lock()
-	password, refused, look := a.password, a.refused, a.rec.Kept && !a.looked
+	password, refused, look := a.password, a.refused[d], a.rec.Kept && !a.looked
 	a.mu.Unlock()
 	switch {
 	case refused:
@@ -51,7 +60,7 @@ func (a *account) credentials(ctx context.Context) (string, error) {
 func (a *account) setPassword(rec record, password string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.rec, a.password, a.refused = rec, password, false
+	a.rec, a.password, a.refused = rec, password, [doors]bool{}
 }
 
 // registered is what the registry has of the account.
@@ -64,16 +73,16 @@ func (a *account) registered() record {
 // errRefusedBefore is answered instead of asking the server once more: servers lock accounts that guess.
 var errRefusedBefore = &api.Problem{Code: api.CodeWrongPassword}
 
-// refuse remembers that the server does not take the password.
-func (a *account) refuse() {
+// refuse remembers that a server does not take the password.
+func (a *account) refuse(d door) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.refused = true
+	a.refused[d] = true
 }
 
 // forgive lets the password be tried again.
 func (a *account) forgive() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.refused = false
+	a.refused = [doors]bool{}
 }

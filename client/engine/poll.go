@@ -65,6 +65,7 @@ type poller struct {
 	failures int          // rounds that failed, one after the other
 	idle     int          // short watches that brought nothing, one after the other
 	trouble  trouble
+	last     *lastLook
 }
 
 // round fetches once and then watches, if the server can. It answers how long to rest before the next round.
@@ -72,11 +73,11 @@ func (p *poller) round(ctx context.Context) time.Duration {
 	a := p.account
 	defer p.closeSession()
 	if p.session == nil {
-		if !a.e.online() {
-			a.waitForGateway()
+		if a.awaitsGateway() {
+			a.cutOff()
 			return untilAsked
 		}
-		password, err := a.credentials(ctx)
+		password, err := a.credentials(ctx, maildropDoor)
 		if err != nil {
 			return p.failed(ctx, err)
 		}
@@ -85,8 +86,10 @@ func (p *poller) round(ctx context.Context) time.Duration {
 			return p.failed(ctx, err)
 		}
 	}
-	f := &fetch{account: a, session: p.session, trouble: &p.trouble}
-	if err := f.run(ctx); err != nil {
+	f := &fetch{account: a, session: p.session, trouble: &p.trouble, last: p.last}
+	err := f.run(ctx)
+	p.last = f.last
+	if err != nil {
 		return p.failed(ctx, a.e.atServer(a.email, err))
 	}
 	p.failures = 0
@@ -107,7 +110,7 @@ func (p *poller) failed(ctx context.Context, err error) time.Duration {
 	problem := problemOf(err)
 	switch problem.Code {
 	case api.CodeWrongPassword:
-		a.refuse()
+		a.refuse(maildropDoor)
 		p.failures = 0
 	case api.CodePasswordNeeded, api.CodeGatewayOffline:
 		p.failures = 0
@@ -118,15 +121,15 @@ func (p *poller) failed(ctx context.Context, err error) time.Duration {
 		a.e.Logf("account %s: fetching: %v", a.id, err)
 		a.setSync(func(s *api.Sync) { *s = api.Sync{State: api.SyncError, Last: s.Last, Problem: problem} })
 	}
-	if p.failures == 0 && !(problem.Code == api.CodeGatewayOffline && a.e.online()) {
+	if p.failures == 0 && (problem.Code != api.CodeGatewayOffline || a.awaitsGateway()) {
 		return untilAsked
 	}
 	return backoff(max(p.failures, 1))
 }
 
-// waitForGateway marks an account that was fetching as cut off; one that was at rest stays so, for the page shows the
-// gateway's state by itself.
-func (a *account) waitForGateway() {
+// cutOff marks an account that was fetching as cut off; one that was at rest stays so, for the page shows the gateway's
+// state by itself.
+func (a *account) cutOff() {
 	a.mu.Lock()
 	was := a.sync.State
 	a.mu.Unlock()

@@ -101,7 +101,7 @@ func (a *account) due() (due []store.Entry, next time.Duration) {
 
 func (s *sender) open(ctx context.Context) error {
 	a := s.account
-	password, err := a.credentials(ctx)
+	password, err := a.credentials(ctx, submissionDoor)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (s *sender) postpone(ctx context.Context, due []store.Entry, err error) tim
 		return untilAsked
 	case api.CodeWrongPassword, api.CodePasswordNeeded:
 		if problem.Code == api.CodeWrongPassword {
-			a.refuse()
+			a.refuse(submissionDoor)
 		}
 		for _, e := range due {
 			if had := decodeProblem(e.Delivery.Problem); had == nil || had.Code != problem.Code {

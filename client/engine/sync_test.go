@@ -352,6 +352,8 @@ func TestMessageLargerThanItsListing(t *testing.T) {
 			r.say("+OK")
 			for {
 				switch verb, arg := r.command(); verb {
+				case "STAT":
+					r.say("+OK 3 300")
 				case "UIDL":
 					r.say("+OK", "1 a", "2 b", "3 c", ".")
 				case "LIST":
@@ -395,7 +397,7 @@ func TestOfflineIsNoErrorOfTheAccount(t *testing.T) {
 		if s := w.accountNow(a.ID).Sync; s.State != api.SyncIdle {
 			t.Errorf("sync %+v", s)
 		}
-		if s, _ := w.Status(t.Context()); s.Gateway.State != api.Offline || problemCode(s.Gateway.Problem) != api.CodeGatewayOffline {
+		if s, _ := w.Status(t.Context()); s.Gateway.State != api.Offline || problemCode(s.Gateway.Problem) != api.CodeGatewayOffline || len(s.Gateway.Domains) != 1 {
 			t.Errorf("gateway %+v", s.Gateway)
 		}
 		w.pop.Maildrop[alice].Deliver(letter("meanwhile", "x"))
@@ -403,6 +405,53 @@ func TestOfflineIsNoErrorOfTheAccount(t *testing.T) {
 		synctest.Wait()
 		if w.only(a.ID, api.Inbox).Subject != "meanwhile" {
 			t.Error("not fetched when the gateway came back")
+		}
+	})
+}
+
+// The polls of a maildrop in which nothing changes do not list it each time; all of them together miss nothing.
+func TestQuietMaildropIsNotListedAtEachPoll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		lists := 0
+		exchange := false
+		w.gateway.serve(wire.POP3S, mailtest.ServerFunc(func(c net.Conn) {
+			uid := "a"
+			if exchange {
+				uid = "b"
+			}
+			r := newLines(c)
+			r.say("+OK")
+			for {
+				switch verb, _ := r.command(); verb {
+				case "STAT":
+					r.say("+OK 1 12")
+				case "UIDL":
+					lists++
+					r.say("+OK", "1 "+uid, ".")
+				case "LIST":
+					r.say("+OK", "1 12", ".")
+				case "RETR":
+					r.say("+OK", "Subject: "+uid, ".")
+				case "CAPA":
+					r.say("-ERR what?")
+				case "":
+					return
+				default:
+					r.say("+OK")
+				}
+			}
+		}))
+		a := w.signIn(alice)
+		time.Sleep(wholeLookEvery - time.Minute)
+		synctest.Wait()
+		if lists != 2 { // one that fetched, one that found nothing more
+			t.Errorf("listed %d times", lists)
+		}
+		exchange = true // one goes, another of its size comes
+		time.Sleep(wholeLookEvery)
+		synctest.Wait()
+		if n := len(w.list(a.ID, api.Inbox)); n != 2 {
+			t.Errorf("%d messages", n)
 		}
 	})
 }

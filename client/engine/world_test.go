@@ -339,6 +339,7 @@ func (g *fakeGateway) Subscribe(fn func(tunnel.State)) func() {
 	g.last++
 	id := g.last
 	g.subs[id] = fn
+	go fn(g.state) // as a Dialer tells the present state, in its own time
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -355,7 +356,10 @@ func (g *fakeGateway) Kick() {
 // set changes the state, as a Dialer does; going offline cuts every stream.
 func (g *fakeGateway) set(p tunnel.Phase) {
 	g.mu.Lock()
-	g.state = tunnel.State{Phase: p, Welcome: &g.welcome}
+	g.state = tunnel.State{Phase: p}
+	if p == tunnel.Online {
+		g.state.Welcome = &g.welcome
+	}
 	if p == tunnel.Offline {
 		g.state.Err = errors.New("connection refused")
 		for c := range g.live {
