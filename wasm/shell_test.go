@@ -29,7 +29,8 @@ import (
 
 // programs are compiled once for all tests.
 var programs = sync.OnceValues(func() (map[string][]byte, error) {
-	return bundle.Compile(context.Background(), root, filepath.Join(root, ".task", "shell-test"), "./wasm/testdata/app", "./wasm/testdata/engine")
+	return bundle.Compile(context.Background(), root, filepath.Join(root, ".task", "shell-test"),
+		bundle.Program{Package: "./wasm/testdata/app"}, bundle.Program{Package: "./wasm/testdata/engine"})
 })
 
 // site serves versions of the page and lets a test break it.

@@ -61,7 +61,7 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		o.Out = filepath.Join(o.Root, "public", "dist")
 	}
 	kept := filepath.Join(o.Root, ".task", "pack")
-	programs, err := Compile(ctx, o.Root, kept, "./wasm/app", "./wasm/engine")
+	programs, err := Compile(ctx, o.Root, kept, page, engine)
 	if err != nil {
 		return nil, err
 	}
