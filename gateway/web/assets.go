@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"mime"
 	"path"
 	"regexp"
 	"strings"
@@ -127,9 +126,4 @@ func (a *asset) cacheControl() string {
 		return "public, max-age=31536000, immutable"
 	}
 	return "no-cache" // kept, but asked about each time: a new version shows at the next load
-}
-
-func (a *asset) html() bool {
-	t, _, _ := mime.ParseMediaType(a.mediaType)
-	return t == "text/html"
 }
