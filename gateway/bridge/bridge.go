@@ -48,11 +48,12 @@ type Config struct {
 type Limits struct {
 	// Sessions at one time. Default 1000: at rest one costs about 100 KiB.
 	Sessions int
-	// SessionsPerClient address (IPv4 address or IPv6 /64) at one time. Default 32: a household, a small office. Behind
+	// SessionsPerClient address (IPv4 address or IPv6 /64) at one time. Default 16: a household, a small office. Behind
 	// a proxy it needs TrustedProxies.
 	SessionsPerClient int
-	// Streams of one session at one time. Default 64: two for an account and some to spare. It also bounds what a
-	// hostile session can hold of the gateway's memory: Streams times the tunnel's window.
+	// Streams of one session at one time. Default 32: two for an account and some to spare. It also bounds what a
+	// hostile session can hold of the gateway's memory: Streams times the tunnel's window of 1 MiB, and that only if
+	// the targets take nothing.
 	Streams int
 	// DialTimeout bounds the lookup and all attempts to connect for one Open. Default 20 s: below a client's 45.
 	DialTimeout time.Duration
@@ -68,8 +69,8 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	def(&l.Sessions, 1000)
-	def(&l.SessionsPerClient, 32)
-	def(&l.Streams, 64)
+	def(&l.SessionsPerClient, 16)
+	def(&l.Streams, 32)
 	def(&l.DialTimeout, 20*time.Second)
 	def(&l.IdleTimeout, 35*time.Minute)
 	def(&l.HalfClosedTimeout, 2*time.Minute)

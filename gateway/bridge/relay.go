@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // relay carries bytes between a stream and its target until both directions have ended. It holds one buffer for each
@@ -33,8 +34,8 @@ type relay struct {
 	panicked any
 }
 
-// bufferSize is two of the tunnel's data frames.
-const bufferSize = 64 << 10
+// bufferSize is what fills one message of the tunnel, its two frames' headers and all.
+const bufferSize = wire.MaxMessage - 2*12
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 

@@ -15,8 +15,9 @@ import (
 // message on its way and one being gathered; with more, a ping or a small stream's line waits behind more bulk.
 const highWater = 2 * wire.MaxMessage
 
-// maxChunk is the largest data frame: what a large write on one stream may put before a small one on another.
-const maxChunk = 32 << 10
+// maxChunk is the largest payload of a data frame: what a large write on one stream may put before a small one on
+// another. Two such frames make a message.
+const maxChunk = wire.MaxMessage/2 - headerSize
 
 // carrier is what yamux takes for its connection. Toward yamux it is a byte stream whose Write never waits, so that no
 // window update, ping or FIN is ever held up by a slow peer; the waiting is done before yamux, by conns asking for room.
@@ -40,7 +41,9 @@ type carrier struct {
 	current  []byte // what is left of the message in hand
 	inHand   bool   // taken is due for it
 	in       frames
-	handing  []byte // what is left of a header that yamux may have
+	handing  []byte // what yamux is being given before anything else
+	whole    []byte // a frame that comes in parts, as far as it has come
+	spare    []byte // whole's memory, between such frames
 
 	// Outbound, touched by yamux's writer alone.
 	out frames
@@ -157,7 +160,8 @@ func (c *carrier) receive() {
 	}
 }
 
-// Read gives yamux's reader the peer's frames, each header only when it is whole and passes.
+// Read gives yamux's reader the peer's frames, each only when all of it is here: yamux holds locks while it waits for the
+// rest of one, and a peer that never sends it would hang the stream's calls, deadlines and all.
 func (c *carrier) Read(p []byte) (n int, err error) {
 	defer c.survive(&err)
 	for {
@@ -172,24 +176,46 @@ func (c *carrier) Read(p []byte) (n int, err error) {
 			if err := c.fetch(); err != nil {
 				return 0, err
 			}
+		case len(c.whole) > 0:
+			k := min(len(c.current), c.in.payload)
+			c.whole = append(c.whole, c.current[:k]...)
+			c.current = c.current[k:]
+			if c.in.payload -= k; c.in.payload == 0 {
+				c.handing, c.whole, c.spare = c.whole, nil, c.whole[:0]
+			}
 		case c.in.payload > 0:
 			n = copy(p[:min(len(p), c.in.payload)], c.current)
 			c.current = c.current[n:]
 			c.in.payload -= n
 			return n, nil
 		default:
-			var whole bool
-			c.current, whole = c.in.gather(c.current)
-			if !whole {
-				continue
-			}
-			if err := c.arrived(&c.in.header); err != nil {
+			if err := c.header(); err != nil {
 				c.fail(err)
 				return 0, err
 			}
-			c.handing = c.in.header[:]
 		}
 	}
+}
+
+// header takes what it can of a header and, when it is whole, lets it pass or not.
+func (c *carrier) header() error {
+	rest, whole := c.in.gather(c.current)
+	c.current = rest
+	if !whole {
+		return nil
+	}
+	if err := c.arrived(&c.in.header); err != nil {
+		return err
+	}
+	if c.in.payload > len(c.current) {
+		if cap(c.spare) > 2*wire.MaxMessage {
+			c.spare = nil
+		}
+		c.whole = append(c.spare, c.in.header[:]...)
+	} else {
+		c.handing = c.in.header[:]
+	}
+	return nil
 }
 
 // fetch waits for the next message, or returns for a reset to be handed over.
@@ -281,7 +307,7 @@ func (c *carrier) send() {
 		}
 		batch = c.take(batch)
 		for b := batch; len(b) > 0; {
-			n := min(len(b), wire.MaxMessage)
+			n := message(b)
 			watchdog.Reset(c.o.DeadAfter)
 			err := c.mc.Write(c.ctx, b[:n])
 			watchdog.Stop()
@@ -293,6 +319,24 @@ func (c *carrier) send() {
 			c.written(n)
 		}
 	}
+}
+
+// message is how much of the queued frames goes into the next message. It ends between two frames, for a frame in two
+// messages must be put together again.
+func message(b []byte) (n int) {
+	for n < len(b) {
+		var f frames
+		f.gather(b[n:])
+		size := headerSize + f.payload
+		if n+size > wire.MaxMessage {
+			break
+		}
+		n += size
+	}
+	if n == 0 {
+		n = min(len(b), wire.MaxMessage) // a frame that is longer, were there one
+	}
+	return n
 }
 
 // take swaps the queue for the buffer that the sender has emptied.
@@ -328,46 +372,6 @@ func (c *carrier) full() <-chan struct{} {
 		c.room = make(chan struct{})
 	}
 	return c.room
-}
-
-// beat looks after a silent peer: a ping first, the end later. Anything that comes is a sign of life, so that an answer
-// that queues behind a large download on a slow line does no harm.
-func (c *carrier) beat() {
-	silent := c.silence()
-	if silent >= c.o.DeadAfter {
-		c.fail(ErrSilent)
-		return
-	}
-	if silent >= c.o.KeepAlive {
-		c.ping()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.alive() == nil {
-		c.beatTime.Reset(c.o.KeepAlive)
-	}
-}
-
-// probe asks the peer for a sign of life and ends the session if none comes in time.
-func (c *carrier) probe(limit time.Duration) {
-	asked := int64(time.Since(c.began))
-	c.ping()
-	time.AfterFunc(limit, func() {
-		if c.heard.Load() < asked {
-			c.fail(ErrSilent)
-		}
-	})
-}
-
-func (c *carrier) silence() time.Duration {
-	return time.Since(c.began) - time.Duration(c.heard.Load())
-}
-
-// ping sends a yamux ping whose answer yamux passes over: that it came is all we want to know.
-func (c *carrier) ping() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inject(newHeader(typePing, flagSYN, 0, 0))
 }
 
 // inject queues a frame of our own between yamux's. c.mu is held.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -89,25 +90,28 @@ func TestHostileClient(t *testing.T) {
 		want   error
 		deaf   bool // the attacker reads nothing
 	}{
-		"silence":                    {once(), tunnel.ErrSilent, false},
-		"garbage":                    {once(random(10_000)), tunnel.ErrProtocol, false},
-		"a request for a page":       {once([]byte("GET / HTTP/1.1\r\nHost: postern\r\n\r\n")), tunnel.ErrProtocol, false},
-		"an oversize message":        {once(make([]byte, wire.MaxMessage+1)), tunnel.ErrProtocol, false},
-		"empty messages":             {always(func(int) []byte { return nil }), tunnel.ErrSilent, false},
-		"a stream and no hello":      {once(yamuxFrame(windowUpdate, syn, 1, 0)), tunnel.ErrSilent, false},
-		"half a hello":               {once(yamuxFrame(windowUpdate, syn, 1, 0), packed(0, 1, helloBytes()[:9])), tunnel.ErrSilent, false},
-		"an endless hello":           {once(yamuxFrame(windowUpdate, syn, 1, 0), packed(0, 1, []byte{0xff, 0xff, 0xff, 0xff, '{'})), tunnel.ErrProtocol, false},
-		"a hello that is none":       {once(yamuxFrame(windowUpdate, syn, 1, 0), packed(0, 1, openBytes())), tunnel.ErrProtocol, false},
-		"an end before hello":        {once(yamuxFrame(windowUpdate, syn|fin, 1, 0)), tunnel.ErrProtocol, false},
-		"a reset before hello":       {once(yamuxFrame(windowUpdate, syn, 1, 0), yamuxFrame(windowUpdate, rst, 1, 0)), tunnel.ErrReset, false},
-		"another version of yamux":   {afterHello(once([]byte{1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0})), tunnel.ErrProtocol, false},
-		"an unknown frame":           {afterHello(once(yamuxFrame(9, 0, 1, 0))), tunnel.ErrProtocol, false},
-		"a frame of four gigabytes":  {afterHello(once(yamuxFrame(data, 0, 1, 0xffffffff))), tunnel.ErrProtocol, false},
-		"a frame over the window":    {afterHello(once(yamuxFrame(data, 0, 1, 1<<20+1))), tunnel.ErrProtocol, false},
-		"an even stream":             {afterHello(once(yamuxFrame(windowUpdate, syn, 2, 0))), tunnel.ErrProtocol, false},
-		"stream zero":                {afterHello(once(yamuxFrame(windowUpdate, syn, 0, 0))), tunnel.ErrProtocol, false},
-		"a stream twice":             {afterHello(once(yamuxFrame(windowUpdate, syn, 1, 0))), tunnel.ErrProtocol, false},
-		"an end twice":               {afterHello(once(yamuxFrame(windowUpdate, syn, 3, 0), yamuxFrame(windowUpdate, fin, 3, 0), yamuxFrame(windowUpdate, fin, 3, 0))), tunnel.ErrProtocol, false},
+		"silence":                   {once(), tunnel.ErrSilent, false},
+		"garbage":                   {once(random(10_000)), tunnel.ErrProtocol, false},
+		"a request for a page":      {once([]byte("GET / HTTP/1.1\r\nHost: postern\r\n\r\n")), tunnel.ErrProtocol, false},
+		"an oversize message":       {once(make([]byte, wire.MaxMessage+1)), tunnel.ErrProtocol, false},
+		"empty messages":            {always(func(int) []byte { return nil }), tunnel.ErrSilent, false},
+		"a stream and no hello":     {once(yamuxFrame(windowUpdate, syn, 1, 0)), tunnel.ErrSilent, false},
+		"half a hello":              {once(yamuxFrame(windowUpdate, syn, 1, 0), packed(0, 1, helloBytes()[:9])), tunnel.ErrSilent, false},
+		"an endless hello":          {once(yamuxFrame(windowUpdate, syn, 1, 0), packed(0, 1, []byte{0xff, 0xff, 0xff, 0xff, '{'})), tunnel.ErrProtocol, false},
+		"a hello that is none":      {once(yamuxFrame(windowUpdate, syn, 1, 0), packed(0, 1, openBytes())), tunnel.ErrProtocol, false},
+		"an end before hello":       {once(yamuxFrame(windowUpdate, syn|fin, 1, 0)), tunnel.ErrProtocol, false},
+		"a reset before hello":      {once(yamuxFrame(windowUpdate, syn, 1, 0), yamuxFrame(windowUpdate, rst, 1, 0)), tunnel.ErrReset, false},
+		"another version of yamux":  {afterHello(once([]byte{1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0})), tunnel.ErrProtocol, false},
+		"an unknown frame":          {afterHello(once(yamuxFrame(9, 0, 1, 0))), tunnel.ErrProtocol, false},
+		"a frame of four gigabytes": {afterHello(once(yamuxFrame(data, 0, 1, 0xffffffff))), tunnel.ErrProtocol, false},
+		"a frame over the window":   {afterHello(once(yamuxFrame(data, 0, 1, 1<<20+1))), tunnel.ErrProtocol, false},
+		"an even stream":            {afterHello(once(yamuxFrame(windowUpdate, syn, 2, 0))), tunnel.ErrProtocol, false},
+		"stream zero":               {afterHello(once(yamuxFrame(windowUpdate, syn, 0, 0))), tunnel.ErrProtocol, false},
+		"a stream twice":            {afterHello(once(yamuxFrame(windowUpdate, syn, 1, 0))), tunnel.ErrProtocol, false},
+		"an end twice": {afterHello(always(func(i int) []byte {
+			id := uint32(2*i + 3)
+			return append(append(yamuxFrame(windowUpdate, syn, id, 0), yamuxFrame(windowUpdate, fin, id, 0)...), yamuxFrame(windowUpdate, fin, id, 0)...)
+		})), tunnel.ErrProtocol, false},
 		"an unknown go-away":         {afterHello(once(yamuxFrame(goAway, 0, 0, 77))), tunnel.ErrProtocol, false},
 		"a notice that is none":      {afterHello(once(packed(0, 1, helloBytes()))), tunnel.ErrProtocol, false},
 		"more than the window takes": {afterHello(always(func(i int) []byte { return packed(flagsOnce(i), 3, make([]byte, 32<<10)) })), tunnel.ErrProtocol, false},
@@ -247,6 +251,35 @@ func afterWelcome(a attack) attack {
 	}
 }
 
+// A frame that comes only in part holds up nothing but itself: the stream's deadlines and its close go on.
+func TestHalfAFrame(t *testing.T) {
+	mine, theirs := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
+	go drain(mine)
+	_ = mine.Write(t.Context(), append(packed(syn, 1, helloBytes()), packed(syn, 3, openBytes())...))
+	_ = mine.Write(t.Context(), yamuxFrame(data, 0, 3, 1<<19, 'x'))
+	s, err := tunnel.Serve(t.Context(), theirs, greet, &tunnel.Options{Linger: 10 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Accept(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, 5*time.Second, "a read with a deadline, and the close", func() {
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
+		}
+		_ = c.Close()
+	})
+	mine.Cut()
+	_ = s.Close()
+}
+
 // A gateway that does not answer an Open costs that Open, in time; one that answers nonsense too.
 func TestOpenWithoutAnAnswer(t *testing.T) {
 	a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
@@ -345,7 +378,7 @@ func TestGreetErrorIsInternal(t *testing.T) {
 // Cut at every byte, a transfer is whole or it is an error.
 func TestCutAtEveryByte(t *testing.T) {
 	sent := random(200)
-	run := func(cut int64) (got []byte, err error, wrote int64) {
+	run := func(cut int64) (got []byte, wrote int64, err error) {
 		a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{CutAfterBytes: cut})
 		done := make(chan struct{})
 		go func() {
@@ -368,24 +401,24 @@ func TestCutAtEveryByte(t *testing.T) {
 		defer func() { <-done; wrote = b.Sent() }()
 		s, err := tunnel.Client(context.Background(), a, hello, quick)
 		if err != nil {
-			return nil, err, 0
+			return nil, 0, err
 		}
 		defer s.Close()
 		c, err := s.Open(context.Background(), target)
 		if err != nil {
-			return nil, err, 0
+			return nil, 0, err
 		}
 		defer c.Close()
 		got, err = io.ReadAll(c)
-		return got, err, 0
+		return got, 0, err
 	}
-	_, err, whole := run(0)
+	_, whole, err := run(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := 0
 	for cut := int64(1); cut <= whole; cut++ {
-		got, err, _ := run(cut)
+		got, _, err := run(cut)
 		if !bytes.HasPrefix(sent, got) {
 			t.Fatalf("cut at %d: read what was not sent", cut)
 		}

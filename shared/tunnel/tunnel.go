@@ -36,8 +36,8 @@ type Options struct {
 	// may cost in memory. Default 1 MiB: that carries 10 MB/s at a round trip of 100 ms, where yamux's own 256 KiB
 	// carries 2.6; on loopback it is a third faster too. No less than 256 KiB, yamux's floor.
 	Window int
-	// Streams is how many streams the peer may have open at one time, the control stream not counted. Default 64: an
-	// account needs two, and 64 windows are the 64 MiB that one hostile session may cost.
+	// Streams is how many streams the peer may have open at one time, the control stream not counted. Default 32: an
+	// account needs two, and 32 windows are the 32 MiB that one hostile session may cost.
 	Streams int
 	// OpensPerSecond is how many streams the peer may open in a second over a longer time; ten times as many at once.
 	// Default 100: an FTP mirror of small files wants some tens, and nothing honest hundreds.
@@ -67,7 +67,7 @@ func (o *Options) withDefaults() Options {
 	}
 	def(&d.Window, 1<<20)
 	d.Window = max(d.Window, 256<<10)
-	def(&d.Streams, 64)
+	def(&d.Streams, 32)
 	def(&d.OpensPerSecond, 100)
 	def(&d.Handshake, 10*time.Second)
 	def(&d.OpenTimeout, 45*time.Second)
