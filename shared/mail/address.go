@@ -163,16 +163,15 @@ func parseAddresses(b []byte, hint string) []Address {
 // brackets and encoded words, or the colon after a group's name, which is dropped with the name.
 func cutMailbox(b []byte) (one, rest []byte) {
 	angle := false
+	var e endings
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '"':
-			if j := closing(b[i:], '"'); j > 0 && !angle {
-				i += j
+			if !angle {
+				i += e.quoted(b[i:])
 			}
 		case '(':
-			if r := skipComment(b[i:]); r != nil {
-				i = len(b) - len(r) - 1
-			}
+			i += e.comment(b[i:])
 		case '<':
 			angle = bytes.IndexByte(b[i:min(len(b), i+maxToken)], '>') > 0
 		case '>':
@@ -206,6 +205,32 @@ func closing(b []byte, c byte) int {
 		}
 	}
 	return -1
+}
+
+// endings finds the ends of quoted strings and comments in a field. Once one has no end, those that follow are not
+// looked for either.
+type endings struct{ noQuote, noComment bool }
+
+// quoted answers how far the end of the quoted string lies that begins b; 0 if it has none.
+func (e *endings) quoted(b []byte) int {
+	if e.noQuote {
+		return 0
+	}
+	j := closing(b, '"')
+	e.noQuote = j < 0
+	return max(j, 0)
+}
+
+// comment does the same for a comment.
+func (e *endings) comment(b []byte) int {
+	if e.noComment {
+		return 0
+	}
+	r := skipComment(b)
+	if e.noComment = r == nil; e.noComment {
+		return 0
+	}
+	return len(b) - len(r) - 1
 }
 
 // parseMailbox reads one mailbox; ok is false if there is nothing.
@@ -247,12 +272,11 @@ func parseMailbox(b []byte, hint string) (a Address, ok bool) {
 // for most readers.
 func angles(b []byte) (open, shut int) {
 	open, shut = -1, -1
+	var e endings
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '"':
-			if j := closing(b[i:], '"'); j > 0 {
-				i += j
-			}
+			i += e.quoted(b[i:])
 		case '=':
 			if i+1 < len(b) && b[i+1] == '?' {
 				if _, r, ok := cutWord(b[i:]); ok {
@@ -276,23 +300,20 @@ func splitComments(b []byte) (text, comment []byte) {
 	if bytes.IndexByte(b, '(') < 0 {
 		return b, nil
 	}
+	var e endings
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '"':
-			if j := closing(b[i:], '"'); j > 0 {
-				text = append(text, b[i:i+j+1]...)
+			if j := e.quoted(b[i:]); j > 0 {
+				text = append(text, b[i:i+j]...)
+				i += j
+			}
+		case '(':
+			if j := e.comment(b[i:]); j > 0 {
+				comment = b[i+1 : i+j]
 				i += j
 				continue
 			}
-		case '(':
-			r := skipComment(b[i:])
-			if r == nil {
-				break // never closed: text
-			}
-			end := len(b) - len(r)
-			comment = b[i+1 : end-1]
-			i = end - 1
-			continue
 		}
 		text = append(text, b[i])
 	}
@@ -303,11 +324,12 @@ func splitComments(b []byte) (text, comment []byte) {
 func decodePhrase(b []byte, hint string) string {
 	b = bytes.TrimSpace(b)
 	var out []byte
+	var e endings
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
 		case c == '"':
-			j := closing(b[i:], '"')
-			if j < 0 {
+			j := e.quoted(b[i:])
+			if j == 0 {
 				continue
 			}
 			for k := i + 1; k < i+j; k++ {
@@ -328,7 +350,11 @@ func decodePhrase(b []byte, hint string) string {
 	if len(s) > 1 && s[0] == '\'' && s[len(s)-1] == '\'' { // QUIRK: Outlook quotes a second time
 		s = s[1 : len(s)-1]
 	}
-	return strings.Join(strings.Fields(s), " ")
+	s = strings.Join(strings.Fields(s), " ")
+	if strings.Trim(s, `\,;:.`) == "" {
+		return "" // what stood between two addresses
+	}
+	return s
 }
 
 // cleanAddr reads an addr-spec: no blanks, no controls, no route (RFC 5322 section 4.4).
@@ -344,7 +370,10 @@ func cleanAddr(b []byte, hint string) string {
 	s := decodeLine(b, hint)
 	if !strings.HasPrefix(s, `"`) {
 		s = strings.Join(strings.Fields(s), "")
-		s = strings.Trim(s, "<>,;'\"")
+		s = strings.Trim(s, "<>,;")
+		if n := len(s); n > 2 && s[0] == '\'' && s[n-1] == '\'' { // QUIRK: Outlook again; alone, it is a letter like others
+			s = s[1 : n-1]
+		}
 	}
 	return s
 }

@@ -27,7 +27,7 @@ var aliases = map[string]string{
 // are, and else for Windows-1252, which is what such mail mostly is.
 func decodeText(name string, b []byte) string {
 	name = strings.ToLower(strings.Trim(name, " \t\"'<>;"))
-	if name == "" || asciiOnly(b) && (name == "utf-8" || name == "us-ascii" || strings.HasPrefix(name, "iso-8859-")) {
+	if name == "" || asciiOnly(b) && strings.HasPrefix(name, "iso-8859-") {
 		return guessText(b)
 	}
 	switch name {
@@ -78,7 +78,9 @@ func guessText(b []byte) string {
 		return decodeText("utf-16be", b[2:])
 	case utf8.Valid(b):
 		if bytes.Contains(b, []byte("\x1b$")) {
-			return decodeText("iso-2022-jp", b)
+			if t := decodeText("iso-2022-jp", b); !strings.Contains(t, "\ufffd") {
+				return t
+			}
 		}
 		return string(bytes.TrimPrefix(b, []byte("\ufeff")))
 	}

@@ -71,6 +71,7 @@ func Compose(d Draft) ([]byte, error) {
 	w.line("")
 	w.line("--" + boundary)
 	w.textPart(d.Text)
+	w.line("") // the line end before a boundary belongs to the boundary, the text keeps its own
 	for _, p := range d.Attachments {
 		w.line("--" + boundary)
 		w.attachment(p)
@@ -194,7 +195,7 @@ func (w *writer) attachment(p Part) {
 		w.field("Content-Transfer-Encoding", "7bit")
 		w.line("")
 		w.b = append(w.b, p.Data...)
-		w.line("") // the line end before the boundary belongs to the boundary
+		w.line("") // as above
 		return
 	}
 	w.field("Content-Transfer-Encoding", "base64")

@@ -12,9 +12,9 @@ const (
 	// maxWork bounds how often, on average, an octet is looked at while parts are told apart. It is once, and again for
 	// each multipart around it whose boundary never comes.
 	maxWork = 6
-	// maxToken bounds a quoted string, a comment, an encoded word and an angle address, in octets. One that is longer is
-	// read as if it had no end; without a bound each of 100,000 openings would be looked for its end through the whole field.
-	maxToken = 8192
+	// maxToken bounds a quoted string, a comment and an encoded word, in octets. One that is longer is read as if it had
+	// no end: nobody's name is that long, and each of 100,000 openings would be followed through the whole field.
+	maxToken = 2_000
 	// maxParts bounds the parts of a message, all levels together.
 	maxParts = 1_000
 	// maxAddresses bounds the addresses of one field. Lists with more are made by list servers, not by people.

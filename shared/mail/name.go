@@ -3,6 +3,7 @@ package mail
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -19,6 +20,17 @@ var extensions = map[string]string{
 // safeName makes a name that a file system can take and that shows what it is: the last segment of a path, no control
 // or direction characters, none that Windows refuses, no dot in front, not too long. It is empty if nothing is left.
 func safeName(s string) string {
+	for range 5 { // what one rule takes away can bring to the front what another takes
+		t := cleanName(s)
+		if t == s {
+			break
+		}
+		s = t
+	}
+	return s
+}
+
+func cleanName(s string) string {
 	s = cleanLine(s)
 	if i := strings.LastIndexAny(s, `/\`); i >= 0 {
 		s = s[i+1:]
@@ -32,7 +44,7 @@ func safeName(s string) string {
 		}
 		return r
 	}, s)
-	s = strings.TrimRight(strings.TrimLeft(s, ". "), ". ")
+	s = strings.TrimFunc(s, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 	if len(s) > maxName {
 		ext := ""
 		if i := strings.LastIndexByte(s, '.'); i > 0 && len(s)-i <= 20 {

@@ -63,7 +63,7 @@ func openAt(raw []byte, depth int) *opened {
 		o.attachments = []*entity{o.root}
 	}
 	o.text, o.html = joinText(o.textParts, o.hint), joinHTML(o.htmlParts, o.hint)
-	if o.text == "" && o.html == "" {
+	if len(o.textParts) == 0 && len(o.htmlParts) == 0 {
 		o.lookWithin(depth)
 	}
 	return o

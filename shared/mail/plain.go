@@ -129,5 +129,5 @@ func snippet(text string) string {
 		}
 		space = true
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out[:min(len(out), snippetRunes)]))
 }

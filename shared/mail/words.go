@@ -145,7 +145,7 @@ func cleanLine(s string) string {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t' || r == '\u2028' || r == '\u2029':
 			return ' '
-		case unicode.IsControl(r) || isBidi(r):
+		case unicode.IsControl(r) || isBidi(r) || r == '\ufeff':
 			return -1
 		}
 		return r
