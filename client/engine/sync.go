@@ -116,7 +116,7 @@ func (f *fetch) retrieve(ctx context.Context) error {
 	}
 	next := 0 // the message on its way
 	var tooLarge error
-	failed := false
+	ours := false // the failure: of the mailbox, not of the session
 	err := f.session.RetrAll(ctx, messages, func(_ int, body io.Reader) error {
 		w := wanted[next]
 		next++
@@ -136,12 +136,12 @@ func (f *fetch) retrieve(ctx context.Context) error {
 			return err
 		}
 		if err := f.add(w, content); err != nil {
-			failed = true
+			ours = true
 			return err
 		}
 		return nil
 	})
-	if err != nil && ctx.Err() == nil && !failed && f.account.e.online() {
+	if err != nil && ctx.Err() == nil && !ours && f.account.e.online() {
 		f.trouble.stumbled(wanted[max(next-1, 0)].uid) // next time the others come first
 	}
 	if tooLarge != nil { // what RetrAll says then is that the session is over
