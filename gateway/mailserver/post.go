@@ -102,7 +102,13 @@ func (d drop) Messages() []pop3d.Message {
 	return list
 }
 
-func (d drop) Open(index int) (io.ReadCloser, error) { return d.Drop.Open(d.Drop.Messages()[index]) }
+func (d drop) Open(index int) (io.ReadCloser, error) {
+	r, err := d.Drop.Open(d.Drop.Messages()[index])
+	if errors.Is(err, maildrop.ErrDamaged) {
+		err = fmt.Errorf("%w: %w", pop3d.ErrDamaged, err)
+	}
+	return r, err
+}
 
 func (d drop) Remove(ctx context.Context, indexes []int) error {
 	var messages []maildrop.Message

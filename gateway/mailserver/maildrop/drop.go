@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 )
 
 var (
@@ -47,12 +48,8 @@ func (s *Store) Lock(ctx context.Context, email string) (*Drop, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	taken := s.locked[account]
-	s.locked[account] = true
-	s.mu.Unlock()
-	if taken {
-		return nil, ErrInUse
+	if err := s.lock(ctx, account); err != nil {
+		return nil, err
 	}
 	d := &Drop{store: s, account: account}
 	if err := d.list(ctx); err != nil {
@@ -60,6 +57,29 @@ func (s *Store) Lock(ctx context.Context, email string) (*Drop, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+func (s *Store) lock(ctx context.Context, account int64) error {
+	timer := time.NewTimer(max(s.opts.LockWait, 0))
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		unlocked, taken := s.locked[account]
+		if !taken {
+			s.locked[account] = make(chan struct{})
+		}
+		s.mu.Unlock()
+		if !taken {
+			return nil
+		}
+		select {
+		case <-unlocked:
+		case <-timer.C:
+			return ErrInUse
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (d *Drop) list(ctx context.Context) error {
@@ -156,8 +176,9 @@ func forget(ctx context.Context, tx *sql.Tx, content int64) (gone bool, err erro
 func (d *Drop) Unlock() {
 	d.unlock.Do(func() {
 		d.store.mu.Lock()
+		defer d.store.mu.Unlock()
+		close(d.store.locked[d.account])
 		delete(d.store.locked, d.account)
-		d.store.mu.Unlock()
 	})
 }
 

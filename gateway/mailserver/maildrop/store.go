@@ -25,7 +25,11 @@ var (
 type Options struct {
 	// MessageSize is the most octets of one content. Default: 50 MB. -1: none.
 	MessageSize int64
-	Logger      *slog.Logger
+	// LockWait is how long Lock waits for another session to end: a client whose
+	// connection broke comes back before the server has noticed. Default: 1
+	// second. Negative: not at all.
+	LockWait time.Duration
+	Logger   *slog.Logger
 
 	disk disk
 	now  func() time.Time
@@ -57,7 +61,7 @@ type Store struct {
 	close   sync.Once
 
 	mu     sync.Mutex
-	locked map[int64]bool // accounts whose maildrop is locked
+	locked map[int64]chan struct{} // by account, closed by Unlock
 	watch  map[int64]chan struct{}
 }
 
@@ -72,11 +76,14 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		changes: make(chan *change, maxBatch),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
-		locked:  map[int64]bool{},
+		locked:  map[int64]chan struct{}{},
 		watch:   map[int64]chan struct{}{},
 	}
 	if s.opts.MessageSize == 0 {
 		s.opts.MessageSize = defaultMessageSize
+	}
+	if s.opts.LockWait == 0 {
+		s.opts.LockWait = time.Second
 	}
 	if s.opts.now == nil {
 		s.opts.now = time.Now

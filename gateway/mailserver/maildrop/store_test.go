@@ -197,7 +197,7 @@ func TestMessageSizeLimit(t *testing.T) {
 }
 
 func TestLock(t *testing.T) {
-	s := world(t, t.TempDir(), nil)
+	s := world(t, t.TempDir(), &Options{LockWait: 50 * time.Millisecond})
 	d := lock(t, s, alice)
 	if _, err := s.Lock(t.Context(), alice); !errors.Is(err, ErrInUse) {
 		t.Errorf("second lock: %v", err)
@@ -209,7 +209,11 @@ func TestLock(t *testing.T) {
 	if _, err := s.Lock(t.Context(), alice); !errors.Is(err, ErrInUse) {
 		t.Errorf("the first holder freed the second's lock: %v", err)
 	}
+	s.opts.LockWait = time.Minute
+	waited := make(chan *Drop)
+	go func() { d, _ := s.Lock(t.Context(), alice); waited <- d }()
 	again.Unlock()
+	(<-waited).Unlock()
 	if _, err := s.Lock(t.Context(), "carol@postern.test"); !errors.Is(err, ErrNoAccount) {
 		t.Errorf("unknown account: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/emersion/go-sasl"
@@ -126,7 +127,7 @@ func (s *session) login(user, password string) error {
 	switch {
 	case err == nil:
 	case errors.Is(err, account.ErrDenied):
-		s.log.Info("pop3: login refused", "user", user)
+		s.log.Info("pop3: login refused", "user", fmt.Sprintf("%.100s", user))
 		return s.denied("name or password is wrong")
 	case errors.Is(err, context.Canceled):
 		return errClosing

@@ -2,8 +2,10 @@ package pop3d
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"regexp"
 	"strings"
@@ -24,11 +26,11 @@ func FuzzSession(f *testing.F) {
 		f.Add(byte(1), []byte(seed))
 		f.Add(byte(2), []byte(seed))
 	}
-	_, srv := start(f, drops(hello, "no end.", "\r\n", ""), func(c *Config) { c.Idle = time.Second; c.Stall = time.Second })
+	certificates := &tls.Config{Certificates: []tls.Certificate{certificate()}}
 	status := regexp.MustCompile(`^(\+OK|-ERR|\+)( [^\r\n]*)?\r\n$`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
 		d := drops(hello, "no end.", "\r\n", "")
-		srv := New(Config{Hostname: "h", Accounts: fakeAccounts{}, Maildrops: d, TLS: srv.cfg.TLS, Plain: Anywhere, Logger: srv.log, Idle: time.Second, Stall: time.Second})
+		srv := New(Config{Hostname: "h", Accounts: fakeAccounts{}, Maildrops: d, TLS: certificates, Plain: Anywhere, Logger: slog.New(slog.DiscardHandler), Idle: time.Second, Stall: time.Second})
 		here, there := net.Pipe()
 		ended := make(chan struct{})
 		go func() { srv.ServeConn(there); close(ended) }()

@@ -14,8 +14,13 @@ import (
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 )
 
-// ErrInUse is what Maildrops.Lock answers when another session has the lock.
-var ErrInUse = errors.New("pop3d: maildrop is locked by another session")
+var (
+	// ErrInUse is what Maildrops.Lock answers when another session has the lock.
+	ErrInUse = errors.New("pop3d: maildrop is locked by another session")
+	// ErrDamaged is what Maildrop.Open answers for a message that will not come
+	// back.
+	ErrDamaged = errors.New("pop3d: message is damaged")
+)
 
 // Accounts checks a name and password; account.ErrDenied and account.ErrBusy
 // are told to the client as such.

@@ -50,6 +50,7 @@ type fakeDrops struct {
 	locked   bool
 	arrived  chan struct{} // closed when a message comes
 	unread   string        // unique-id of one that cannot be opened
+	damaged  bool          // and that for good
 	cut      string        // unique-id of one whose file ends early
 	stuck    error         // what Remove answers
 }
@@ -100,7 +101,10 @@ func (f *fakeDrop) Open(i int) (io.ReadCloser, error) {
 	m := f.snapshot[i]
 	switch m.uid {
 	case f.drops.unread:
-		return nil, errors.New("gone")
+		if f.drops.damaged {
+			return nil, ErrDamaged
+		}
+		return nil, errors.New("too many open files")
 	case f.drops.cut:
 		m.text = m.text[:len(m.text)/2]
 	}
@@ -434,8 +438,10 @@ func TestDamagedMessage(t *testing.T) {
 	addr, _ := start(t, d, nil)
 	c := dial(t, addr)
 	c.login()
-	c.send("RETR 1\r\nTOP 1 0\r\nRETR 3\r\n")
-	c.expect("-ERR [SYS/PERM]")
+	c.send("RETR 1\r\n")
+	c.expect("-ERR [SYS/TEMP]")
+	d.damaged = true
+	c.send("TOP 1 0\r\nRETR 3\r\n")
 	c.expect("-ERR [SYS/PERM]")
 	c.expect("+OK")
 	c.body()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -91,7 +92,7 @@ func (s *session) retr(arg string) error {
 	defer r.Close()
 	s.ok("%d octets", s.messages[i].Size)
 	w := stuffer{w: s.out, bol: true}
-	n, err := io.CopyBuffer(&w, onlyReader{r}, make([]byte, copySize))
+	n, err := io.CopyBuffer(&w, onlyReader{r}, make([]byte, min(copySize, s.messages[i].Size+1)))
 	return s.end(&w, err, n == s.messages[i].Size)
 }
 
@@ -103,7 +104,11 @@ func (s *session) open(i int) (io.ReadCloser, bool) {
 	r, err := s.drop.Open(i)
 	if err != nil {
 		s.log.Error("pop3: a message cannot be read", "unique-id", s.messages[i].UID, "error", err)
-		s.err("[SYS/PERM] the server cannot read message %d; it is damaged", i+1)
+		if errors.Is(err, ErrDamaged) {
+			s.err("[SYS/PERM] message %d is damaged on the server", i+1)
+		} else {
+			s.err("[SYS/TEMP] the server cannot read message %d now", i+1)
+		}
 		return nil, false
 	}
 	return r, true

@@ -19,7 +19,10 @@ func (l *link) readCommand() error {
 			return err
 		}
 	}
-	line, ok, err := l.readLine()
+	line, ok, err := l.held, true, error(nil)
+	if l.held = ""; line == "" {
+		line, ok, err = l.readLine()
+	}
 	if err != nil || !ok {
 		return err
 	}
@@ -37,6 +40,13 @@ func (l *link) readCommand() error {
 func (l *link) admit(line *string) (bool, error) {
 	verb, arg, _ := strings.Cut(*line, " ")
 	verb = strings.ToUpper(verb)
+	if l.transfer {
+		switch verb {
+		case "RSET", "EHLO", "HELO", "STARTTLS", "QUIT":
+			l.forget("", *line)
+			return false, nil
+		}
+	}
 	l.verb = verb
 	switch verb {
 	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH":
@@ -70,6 +80,14 @@ func (l *link) admit(line *string) (bool, error) {
 		if verb != "BDAT" || !ok {
 			return refuse("501 5.5.4 BDAT takes a size and perhaps LAST")
 		}
+		if limit := l.srv.cfg.MessageSize; l.transfer && limit > 0 && l.received+size > limit {
+			l.mode, l.chunk = discard, size
+			return false, nil
+		}
+		if !l.transfer {
+			l.received = 0
+		}
+		l.received += size
 		if last {
 			l.verb = "BDAT LAST"
 		}

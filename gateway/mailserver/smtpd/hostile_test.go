@@ -162,6 +162,35 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// The result of a transfer that was given up is not that of the next one.
+func TestAbortedChunksDoNotAnswerForTheNext(t *testing.T) {
+	p := &fakePost{}
+	addr, _ := start(t, p, func(c *Config) { c.MessageSize = 1000 })
+	c := hello(t, addr)
+	const rounds = 30
+	for i := range rounds {
+		c.begin("BDAT 8\r\na: b\r\n\r\n")
+		c.expect("250")
+		switch i % 3 {
+		case 0:
+			c.send("RSET\r\n")
+			c.expect("250 2.0.0 Session reset")
+		case 1:
+			c.send("EHLO x\r\n")
+			c.expect("250")
+		case 2: // more than the limit, in a chunk after the first
+			c.send("BDAT 1001\r\n" + strings.Repeat("x", 1001))
+			c.expect("552 5.3.4")
+		}
+		c.begin("BDAT 8\r\na: b\r\n\r\nBDAT 3 LAST\r\nx\r\n")
+		c.expect("250 2.0.0 Continue")
+		c.expect("250 2.0.0 OK")
+	}
+	if n := len(p.all()); n != rounds {
+		t.Errorf("%d messages delivered, want %d", n, rounds)
+	}
+}
+
 func TestStartTLSForgetsWhatCameInTheClear(t *testing.T) {
 	p := &fakePost{}
 	addr, _ := start(t, p, nil)

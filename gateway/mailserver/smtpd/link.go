@@ -22,6 +22,7 @@ import (
 // and so
 //   - takes a BDAT chunk that ends with the connection for a whole one, and
 //     delivers half a message (io.Copy from a LimitReader gives no error);
+//   - lets the end of an aborted BDAT be taken for the answer to the next one;
 //   - does not see the end of a message whose last line ends in CR CR LF, and
 //     loses ".\r" at the beginning of a line that goes on;
 //   - has one time limit for a whole message and one length limit for commands
@@ -47,7 +48,13 @@ type link struct {
 	mute    bool   // nobody could read an answer
 	err     error  // sticky
 
-	chunk  int64     // octets left of it
+	chunk    int64       // octets left of it
+	transfer bool        // chunks were taken, and not the last
+	received int64       // octets of them
+	aborted  atomic.Bool // the present transfer is to be forgotten
+	instead  *string     // of go-smtp's next answer
+	held     string      // a command that waits until the transfer is forgotten
+
 	text   dots      // of the present message
 	until  time.Time // when the present message must be there
 	junk   int       // commands since the last message that brought none nearer
@@ -61,6 +68,7 @@ const (
 	response      // a SASL response (RFC 4954 §4)
 	text          // after 354
 	chunk         // after BDAT
+	discard       // a chunk that go-smtp is not to see
 )
 
 const (
@@ -69,6 +77,7 @@ const (
 	maxDiscard  = 64 << 10 // of a longer line
 	maxJunk     = 100      // as Postfix's smtpd_junk_command_limit
 
+	readSize      = 8 << 10 // of each session, the idle ones too
 	handshakeTime = 30 * time.Second
 	lastWord      = 2 * time.Second
 	writeTime     = 5 * time.Minute // RFC 5321 §4.5.3.2
@@ -77,7 +86,7 @@ const (
 var errHangup = errors.New("smtpd: connection is over")
 
 func newLink(srv *Server, conn net.Conn) *link {
-	return &link{srv: srv, raw: conn, conn: conn, in: bufio.NewReaderSize(conn, 16<<10), newline: true}
+	return &link{srv: srv, raw: conn, conn: conn, in: bufio.NewReaderSize(conn, readSize), newline: true}
 }
 
 func (l *link) LocalAddr() net.Addr  { return l.raw.LocalAddr() }
@@ -122,11 +131,20 @@ func (l *link) Write(p []byte) (int, error) {
 		l.answer(string(p[:3]), p[3] == ' ')
 	}
 	l.newline = len(p) > 0 && p[len(p)-1] == '\n'
+	if l.instead != nil {
+		l.out = append(l.out, *l.instead...)
+		l.instead = nil
+		l.aborted.Store(false)
+		return len(p), nil
+	}
 	l.out = append(l.out, p...)
 	return len(p), nil
 }
 
 func (l *link) answer(code string, last bool) {
+	if l.verb == "BDAT" || l.verb == "BDAT LAST" {
+		l.transfer = code == "250" && l.verb == "BDAT"
+	}
 	switch {
 	case code == "354":
 		l.mode, l.text = text, dots{}
@@ -173,12 +191,16 @@ func (l *link) Read(p []byte) (n int, err error) {
 			n, err = l.readText(p)
 		case chunk:
 			n, err = l.readChunk(p)
+		case discard:
+			if _, err = l.readChunk(make([]byte, 4<<10)); l.mode == command {
+				l.forget("552 5.3.4 Max message size exceeded\r\n", "")
+			}
 		default:
 			err = l.readCommand()
 		}
 		switch {
 		case err == nil:
-		case l.mode == text || l.mode == chunk:
+		case l.mode != command && l.mode != response:
 			// Not io.EOF, which would be the end of a message; and then it is.
 			l.err = io.EOF
 			return n, err
@@ -206,7 +228,7 @@ func (l *link) fill(n int) error {
 		return err
 	}
 	until := time.Now().Add(l.srv.cfg.Idle)
-	transfer := l.mode == text || l.mode == chunk
+	transfer := l.mode != command && l.mode != response
 	if transfer && l.until.Before(until) {
 		until = l.until
 	}
@@ -316,6 +338,18 @@ func (l *link) readChunk(p []byte) (int, error) {
 	return n, err
 }
 
+// forget ends a transfer by BDAT whose last chunk has not come, with what is
+// answered to the client, and then goes on with the command that ended it.
+//
+// QUIRK: go-smtp leaves an aborted transfer to end by itself, and its result may
+// then be given as that of the next message. So go-smtp is shown a last chunk,
+// waits for the result, and the session returns that of an aborted message.
+func (l *link) forget(answer, next string) {
+	l.aborted.Store(true)
+	l.instead, l.held, l.verb = &answer, next, "BDAT LAST"
+	l.pending = []byte("BDAT 0 LAST\r\n")
+}
+
 // startTLS answers STARTTLS (RFC 3207). What came in the clear behind it is
 // dropped with the reader, and the client says EHLO anew.
 func (l *link) startTLS() error {
@@ -336,7 +370,7 @@ func (l *link) handshake() error {
 		return errHangup
 	}
 	l.raw.SetDeadline(time.Time{})
-	l.conn, l.in = conn, bufio.NewReaderSize(conn, 16<<10)
+	l.conn, l.in = conn, bufio.NewReaderSize(conn, readSize)
 	state := conn.ConnectionState()
 	l.tls = &state
 	return nil

@@ -42,6 +42,7 @@ func (s *session) receive(r io.Reader, env Envelope, t trace) (id string, err er
 	if head.hops > maxHops {
 		return id, refusal(554, smtp.EnhancedCode{5, 4, 6}, "the message has passed %d servers: it goes in circles", head.hops)
 	}
+	head.drop("return-path") // final delivery adds the true one (RFC 5321 §4.4)
 	add := s.received(id, t)
 	if s.srv.cfg.Submission {
 		head.drop("bcc", "resent-bcc")
@@ -56,11 +57,14 @@ func (s *session) receive(r io.Reader, env Envelope, t trace) (id string, err er
 			return id, err
 		}
 	}
-	if _, err := io.CopyBuffer(onlyWriter{out}, onlyReader{body}, make([]byte, 32<<10)); err != nil {
+	if _, err := body.WriteTo(out); err != nil {
 		return id, err
 	}
 	if err := out.end(); err != nil {
 		return id, err
+	}
+	if s.link.aborted.Load() {
+		return id, smtp.ErrDataReset
 	}
 	found := out.found
 	if _, isChunks := r.(*io.PipeReader); !isChunks {
@@ -71,9 +75,6 @@ func (s *session) receive(r io.Reader, env Envelope, t trace) (id string, err er
 	}
 	return id, in.Deliver(context.Background(), env)
 }
-
-type onlyReader struct{ io.Reader }
-type onlyWriter struct{ io.Writer }
 
 // judge refuses what could be read as two messages. A user's program that ends
 // its lines in LF alone is helped: RFC 6409 §8 lets a submission server mend,

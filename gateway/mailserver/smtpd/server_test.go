@@ -295,7 +295,7 @@ func TestMessage(t *testing.T) {
 	for _, a := range []string{"250", "250", "250", "250", "354"} {
 		c.expect(a)
 	}
-	c.send("Subject: x\r\nBcc: kept, it was not submitted here\r\n\r\n..\r\n...two\r\n8 bit: \xff\x00\r\n.\r\nNOOP\r\n")
+	c.send("Return-Path: <forged@x.test>\r\nSubject: x\r\nBcc: kept, it was not submitted here\r\n\r\n..\r\n...two\r\n8 bit: \xff\x00\r\n.\r\nNOOP\r\n")
 	c.expect("250 2.0.0 OK ")
 	c.expect("250")
 	got := p.all()

@@ -113,7 +113,7 @@ func (s *session) login(identity, user, password string) error {
 		s.user = who.Email
 		return nil
 	case errors.Is(err, account.ErrDenied):
-		s.srv.log.Info("smtp: login refused", "remote", s.link.RemoteAddr(), "user", user)
+		s.srv.log.Info("smtp: login refused", "remote", s.link.RemoteAddr(), "user", fmt.Sprintf("%.100s", user))
 		s.failures++
 		s.link.hangup = s.failures >= s.srv.cfg.AuthFailures
 		return smtp.ErrAuthFailed
@@ -145,7 +145,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 		// QUIRK: go-smtp lets MAIL come twice, and keeps the recipients of the first.
 		return refusal(503, smtp.EnhancedCode{5, 5, 1}, "MAIL was said already; RSET begins anew")
 	}
-	if from != "" {
+	if from != "" { // a user may send as nobody: RFC 8098 §3 wants it of receipts
 		wire, wide, err := mailbox(from)
 		if err != nil {
 			return refusal(553, smtp.EnhancedCode{5, 1, 7}, "that is not a sender's address")
