@@ -2957,7 +2957,7 @@ var (
 	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
 	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
 	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1"}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
 	attributes206 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
 	attributes207 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
 	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}

@@ -20,9 +20,10 @@ func (c *StatusBar) text() string {
 	return s
 }
 
-func (c *StatusBar) progress() float64 {
+// progress is in thousandths, below 0 when it is not known.
+func (c *StatusBar) progress() int {
 	_, p := c.App.SyncWords()
-	return p
+	return int(p * 1000)
 }
 
 func (c *StatusBar) detail() string {

@@ -118,7 +118,7 @@ func breaksWord(c byte) bool {
 
 // linkIn finds the link in a word: from a to b, leading where href says.
 func linkIn(word string) (a, b int, href string) {
-	low := strings.ToLower(word)
+	low := lowerASCII(word)
 	for _, scheme := range []string{"https://", "http://", "mailto:", "www."} {
 		i := strings.Index(low, scheme)
 		if i < 0 || i > 0 && isLetter(low[i-1]) {
@@ -145,6 +145,17 @@ func linkIn(word string) (a, b int, href string) {
 		}
 	}
 	return 0, 0, ""
+}
+
+// lowerASCII keeps the length, which strings.ToLower does not: a link is cut from the word by its places in it.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // lowerScheme writes the scheme in small letters: the browser and the tests compare it so.
