@@ -2,10 +2,11 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
+
+	json "github.com/postern-mail/postern/client/internal/wirejson"
 )
 
 // Client is the Service as the page sees it: each method is one call over a Conn. Run must be running for calls to be

@@ -2,7 +2,8 @@ package api
 
 import (
 	"context"
-	"encoding/json"
+
+	json "github.com/postern-mail/postern/client/internal/wirejson"
 )
 
 // dispatch makes the call that a frame asks for.

@@ -2,9 +2,10 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"sync"
+
+	json "github.com/postern-mail/postern/client/internal/wirejson"
 )
 
 // maxPending bounds what waits for a page. Only messages that arrive or change their state in the outbox add to it (the

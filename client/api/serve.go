@@ -2,9 +2,10 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
+
+	json "github.com/postern-mail/postern/client/internal/wirejson"
 )
 
 const (

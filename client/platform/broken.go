@@ -2,9 +2,9 @@ package platform
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/postern-mail/postern/client/api"
+	json "github.com/postern-mail/postern/client/internal/wirejson"
 )
 
 // Broken is a Conn to an engine that is not there: every call over it fails with p. It lets a page say why, in the

@@ -2,12 +2,12 @@ package platform
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"syscall/js"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
+	json "github.com/postern-mail/postern/client/internal/wirejson"
 )
 
 // The names that the tabs of one origin share.

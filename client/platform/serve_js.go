@@ -2,11 +2,11 @@ package platform
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"syscall/js"
 
 	"github.com/postern-mail/postern/client/api"
+	json "github.com/postern-mail/postern/client/internal/wirejson"
 )
 
 // ServeTabs answers calls of the page that started this worker, and of the other tabs, until ctx ends.

@@ -1,0 +1,194 @@
+package wirejson_test
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/internal/wirejson"
+	"pgregory.net/rapid"
+)
+
+// spoken are the types that page and engine exchange.
+var spoken = []any{
+	api.Status{}, api.SignIn{}, api.SignOut{}, api.Account{}, api.ListQuery{}, api.ListPage{}, api.MessageRef{}, api.Message{},
+	api.PartRef{}, api.Part{}, api.Mark{}, api.Move{}, api.Erase{}, api.Upload{}, api.DraftAttachment{}, []api.DraftAttachment{},
+	api.Draft{}, api.MessageID(0), api.AccountID(""), api.Event{}, api.Problem{},
+}
+
+// fill draws a value.
+func fill(t *rapid.T, v reflect.Value) {
+	if v.Type() == reflect.TypeFor[time.Time]() {
+		at := time.Unix(rapid.Int64Range(-62135596800, 253402300799-86400).Draw(t, "seconds"), rapid.Int64Range(0, 999999999).Draw(t, "nanos"))
+		if zone := rapid.IntRange(-14*60, 14*60).Draw(t, "zone"); zone != 0 {
+			at = at.In(time.FixedZone("", zone*60))
+		} else {
+			at = at.UTC()
+		}
+		if y := at.Year(); y < 0 || y > 9999 {
+			at = time.Time{}
+		}
+		v.Set(reflect.ValueOf(at))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	case reflect.Pointer:
+		if rapid.Bool().Draw(t, "there") {
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(t, v.Elem())
+		}
+	case reflect.Slice:
+		if n := rapid.IntRange(-1, 3).Draw(t, "length"); n >= 0 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+			for i := range n {
+				fill(t, v.Index(i))
+			}
+		}
+	case reflect.String:
+		v.SetString(rapid.String().Draw(t, "string"))
+	case reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, "bool"))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(rapid.Int64().Draw(t, "int"))
+	case reflect.Uint64:
+		v.SetUint(rapid.Uint64().Draw(t, "uint"))
+	case reflect.Float64:
+		v.SetFloat(rapid.Float64().Draw(t, "float"))
+	default:
+		t.Fatalf("no value for %s", v.Type())
+	}
+}
+
+func TestSpeaksWithEncodingJSON(t *testing.T) {
+	for _, of := range spoken {
+		t.Run(reflect.TypeOf(of).String(), func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				v := reflect.New(reflect.TypeOf(of))
+				fill(t, v.Elem())
+				ours, err := wirejson.Marshal(v.Interface())
+				if err != nil {
+					t.Fatal(err)
+				}
+				theirs, err := json.Marshal(v.Interface())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range []struct {
+					in   []byte
+					read func([]byte, any) error
+				}{{ours, json.Unmarshal}, {theirs, wirejson.Unmarshal}, {ours, wirejson.Unmarshal}} {
+					got := reflect.New(reflect.TypeOf(of))
+					if err := c.read(c.in, got.Interface()); err != nil {
+						t.Fatalf("%s: %v", c.in, err)
+					}
+					want := reflect.New(reflect.TypeOf(of))
+					if err := json.Unmarshal(theirs, want.Interface()); err != nil {
+						t.Fatal(err)
+					}
+					if d := cmp.Diff(want.Interface(), got.Interface()); d != "" {
+						t.Fatalf("%s: %s", c.in, d)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestReading(t *testing.T) {
+	type pair struct {
+		A int    `json:"a"`
+		B string `json:"b"`
+	}
+	for in, want := range map[string]pair{
+		`{}`:                           {7, "keep"},
+		` { "a" : 1 , "b" : "x" } `:    {1, "x"},
+		`{"b":null,"a":null}`:          {7, "keep"},
+		`{"c":[1,{"d":"e"}],"a":2}`:    {2, "keep"},
+		`{"b":"\u00e9\ud83d\ude00\n"}`: {7, "é😀\n"},
+		`{"b":"\ud83dx"}`:              {7, "\uFFFDx"},
+		`{"a":-0}`:                     {0, "keep"},
+	} {
+		got := pair{7, "keep"}
+		if err := wirejson.Unmarshal([]byte(in), &got); err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{
+		``, `{`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,}`, `{a:1}`, `{"a":"1"}`, `{"a":1.5}`, `{"a":1e400}`, `{"a":99999999999999999999}`, `{"b":1}`,
+		`{"b":"`, `{"b":"\`, `{"b":"\x"}`, `{"b":"\u12"}`, "{\"b\":\"\n\"}", `[]`, `"x"`, `{} {}`, `nul`, `tru`, `{"a":01}`, `{"a":.5}`, `{"a":+1}`,
+		`{"a":true}`, `{"b":[]}`, `{"b":{}}`, strings.Repeat(`{"x":`, 200) + `1` + strings.Repeat(`}`, 200),
+	} {
+		var got pair
+		err := wirejson.Unmarshal([]byte(in), &got)
+		var syntax *wirejson.SyntaxError
+		if !errors.As(err, &syntax) {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+	var unsupported *wirejson.UnsupportedError
+	if err := wirejson.Unmarshal([]byte(`1`), 1); !errors.As(err, &unsupported) {
+		t.Error(err)
+	}
+	for _, v := range []any{map[string]int{}, []byte("x"), make(chan int), func() {}, [2]int{}} {
+		if b, err := wirejson.Marshal(v); !errors.As(err, &unsupported) {
+			t.Errorf("%T: %s, %v", v, b, err)
+		}
+	}
+}
+
+// What encoding/json takes for a message this takes too, and as the same, but for names in another case.
+func FuzzUnmarshal(f *testing.F) {
+	for _, of := range spoken {
+		b, _ := json.Marshal(of)
+		f.Add(b)
+	}
+	f.Add([]byte(`{"id":1,"date":"2026-11-23T01:02:03.5+09:00","from":{"name":"\u3042","addr":"a@b"},"to":[{}],"parts":null}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var ours, theirs api.Message
+		err, jsonErr := wirejson.Unmarshal(in, &ours), json.Unmarshal(in, &theirs)
+		if err != nil || jsonErr != nil {
+			return
+		}
+		back, err := wirejson.Marshal(&ours)
+		if err != nil {
+			return // a time beyond RFC 3339
+		}
+		var again api.Message
+		if err := json.Unmarshal(back, &again); err != nil {
+			t.Fatalf("%s: %v", back, err)
+		}
+	})
+}
+
+func BenchmarkListPage(b *testing.B) {
+	p := api.ListPage{Total: 100}
+	for range 100 {
+		p.Rows = append(p.Rows, api.Row{ID: 7, Folder: api.Inbox, From: api.Address{Name: "Bob Example", Addr: "bob@example.org"}, Subject: "the subject of a message", Snippet: "the first words of it", Date: time.Now(), Size: 12345})
+	}
+	text, _ := json.Marshal(p)
+	b.Run("ours", func(b *testing.B) {
+		for b.Loop() {
+			var got api.ListPage
+			if err := wirejson.Unmarshal(text, &got); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding/json", func(b *testing.B) {
+		for b.Loop() {
+			var got api.ListPage
+			if err := json.Unmarshal(text, &got); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
