@@ -174,7 +174,7 @@ func TestPowerCutWhileSending(t *testing.T) {
 			}
 			return
 		}
-		time.Sleep(5 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		taken := make(map[string]int)
 		for _, l := range w.post.letters() {

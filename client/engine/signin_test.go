@@ -186,6 +186,7 @@ func TestWrongPasswordLeavesASignedInAccountAsItWas(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		w.pop.Maildrop[alice].Deliver(letter("still", "x"))
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if w.only(a.ID, api.Inbox).Subject != "still" {
 			t.Error("fetching has stopped")
@@ -272,6 +273,7 @@ func TestBrokenMailboxCostsItsAccountAlone(t *testing.T) {
 		if err := w.SyncNow(t.Context(), ""); err != nil {
 			t.Errorf("SyncNow for all: %v", err)
 		}
+		synctest.Wait()
 		if now := w.accountNow(b.ID); now.Sync.State != api.SyncIdle {
 			t.Errorf("the other account: %+v", now)
 		}
