@@ -95,29 +95,29 @@ func TestQuickEnough(t *testing.T) {
 	}
 	fs := NewMemFS()
 	mb := open(t, fs)
-	start := time.Now()
+	start := cpu()
 	for i := range 10_000 {
 		update(t, mb, func(tx *Tx) error { _, err := tx.Add(typical(i), []byte("x")); return err })
 	}
-	if d := time.Since(start); d > 10*time.Second {
+	if d := cpu() - start; d > 10*time.Second {
 		t.Errorf("10,000 insertions one by one took %v", d)
 	} else {
 		t.Logf("10,000 insertions one by one: %v", d)
 	}
 	big := NewMemFS()
 	filled(t, big, 100_000)
-	start = time.Now()
+	start = cpu()
 	mb = open(t, big)
-	d := time.Since(start)
+	d := cpu() - start
 	t.Logf("opening 100,000 messages: %v", d)
 	if d > 10*time.Second {
 		t.Errorf("opening 100,000 messages took %v", d)
 	}
-	start = time.Now()
+	start = cpu()
 	for range 1000 {
 		mb.List("inbox", nil, 90_000, 50)
 	}
-	if d := time.Since(start) / 1000; d > 5*time.Millisecond {
+	if d := (cpu() - start) / 1000; d > 5*time.Millisecond {
 		t.Errorf("a window took %v", d)
 	}
 }

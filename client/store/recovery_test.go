@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -296,15 +294,4 @@ func FuzzReplay(f *testing.F) {
 			mb.Close()
 		}
 	})
-}
-
-func TestOSFSMakesFilesForTheOwnerAlone(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "mail")
-	open(t, OSFS(dir))
-	for _, p := range []string{dir, filepath.Join(dir, journalName)} {
-		s, err := os.Stat(p)
-		if err != nil || s.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s: %v, %v", p, s.Mode(), err)
-		}
-	}
 }
