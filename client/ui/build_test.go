@@ -57,6 +57,7 @@ func show(t *testing.T, location string, setup func(*viewtest.Service), fn func(
 		s.Start(t.Context())
 		synctest.Wait()
 		fn(t, s)
+		s.Do(func() {})         // what the test has read comes before what happens now
 		time.Sleep(time.Minute) // timers run out inside the bubble
 		synctest.Wait()
 	})

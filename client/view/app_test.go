@@ -30,7 +30,8 @@ func (p *page) act(fn func()) {
 
 // pass lets time pass.
 func (p *page) pass(d time.Duration) {
-	time.Sleep(d) // the bubble's clock: it takes no time
+	p.Do(func() {}) // what the test has read so far comes before what happens now
+	time.Sleep(d)   // the bubble's clock: it takes no time
 	synctest.Wait()
 }
 

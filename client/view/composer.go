@@ -192,9 +192,9 @@ func (c *Composer) touched() {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	serial := c.Serial
+	serial, sched := c.Serial, c.app.sched // c itself is read with the lock held alone
 	c.timer = time.AfterFunc(autosave, func() {
-		c.app.sched.Update(func() {
+		sched.Update(func() {
 			if serial == c.Serial && c.Open {
 				c.save()
 			}

@@ -71,8 +71,9 @@ func (r *Reader) load() {
 			r.app.MarkUnread([]api.MessageID{m.ID}, false)
 		}
 	})
+	sched := r.app.sched // r itself is read with the lock held alone
 	time.AfterFunc(100*time.Millisecond, func() {
-		r.app.sched.Update(func() { r.Slow = r.Slow || r.Loading && turn == r.turn })
+		sched.Update(func() { r.Slow = r.Slow || r.Loading && turn == r.turn })
 	})
 }
 
