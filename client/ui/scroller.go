@@ -29,10 +29,9 @@ func (c *MessageList) scroller(el js.Value) {
 	}
 	s := &scroller{app: c.App, el: el, row: rowHeight}
 	c.scroll = s
-	listener := s.hear(func() { s.look(false) })
 	options := js.Global().Get("Object").New()
 	options.Set("passive", true)
-	el.Call("addEventListener", "scroll", listener, options)
+	el.Call("addEventListener", "scroll", s.hear(func() { s.look(false) }), options)
 	js.Global().Get("ResizeObserver").New(s.hear(func() { s.look(true) })).Call("observe", el)
 	c.App.List.SetViewport(s)
 }
@@ -77,9 +76,8 @@ func (s *scroller) measure() {
 // ShiftBy implements view.Viewport.
 func (s *scroller) ShiftBy(rows int) {
 	s.first += rows
-	top := s.el.Get("scrollTop").Float() + float64(rows)*s.row
 	s.el.Get("firstElementChild").Get("style").Set("height", strconv.Itoa(int(float64(s.app.List.Total)*s.row))+"px")
-	s.el.Set("scrollTop", top)
+	s.el.Set("scrollTop", s.el.Get("scrollTop").Float()+float64(rows)*s.row)
 }
 
 // Reveal implements view.Viewport.
