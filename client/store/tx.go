@@ -26,7 +26,7 @@ type Tx struct {
 }
 
 // Update runs fn and makes the changes it asked for: all of them, durably, when it answers nil, and otherwise none. An
-// error of fn is answered as it is. A full device is ErrFull. Updates wait for each other; fn must not call Update.
+// error of fn is answered as it is. A full device is ErrFull. Updates wait for each other; fn must not call Update or Close.
 func (m *Mailbox) Update(fn func(tx *Tx) error) error {
 	m.writer.Lock()
 	defer m.writer.Unlock()

@@ -4,8 +4,6 @@ import (
 	"mime"
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/net/idna"
 )
 
 // writer builds a message. All that it is given has passed cleanLine or is its own.
@@ -166,15 +164,4 @@ func (a Address) wire() (string, error) {
 		return local + "@" + ascii, nil
 	}
 	return "", &AddressError{a.Addr, "has no valid domain"}
-}
-
-// asciiDomain answers a domain as DNS has it, RFC 5890; one that has no such form as it is.
-func asciiDomain(domain string) string {
-	if asciiOnly([]byte(domain)) {
-		return domain
-	}
-	if s, err := idna.Lookup.ToASCII(domain); err == nil {
-		return s
-	}
-	return domain
 }
