@@ -43,16 +43,18 @@ type site struct {
 	broken  func(path string) bool // answered by 500
 	held    func(path string) bool // half an answer, and no more until released
 	release chan struct{}
+	let     func() // releases what is held
 	seen    map[string]int
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, release: make(chan struct{}), seen: make(map[string]int)}
+	s.let = sync.OnceFunc(func() { close(s.release) })
 	s.publish("one")
 	s.server = httptest.NewServer(s)
 	t.Cleanup(s.server.Close)
-	t.Cleanup(sync.OnceFunc(func() { close(s.release) }))
+	t.Cleanup(s.let)
 	return s
 }
 
@@ -254,8 +256,7 @@ func TestShellWhileLoading(t *testing.T) {
 	b.shot("shell-phone-dark")
 	b.run(emulation.SetEmulatedMedia().WithFeatures(nil))
 	b.shot("shell-phone")
-	close(s.release)
-	s.release = make(chan struct{})
+	s.let()
 	b.until("the page runs", runs)
 	// The engine comes along while the page loads, and once.
 	if n := s.requests("/assets/engine."); n != 1 {
