@@ -63,7 +63,7 @@ func (f *MessageFrame) fill(el js.Value, safeHTML string) {
 	observer.Call("observe", body)
 	fit()
 
-	keys := listen(doc, "keydown", func(e js.Value) { f.forward(e) })
+	keys := listen(doc, "keydown", func(e js.Value) { f.forward(el, e) })
 	links := listen(doc, "click", func(e js.Value) { external(e) })
 	var gone func()
 	gone = listen(el.Get("contentWindow"), "pagehide", func(js.Value) {
@@ -76,13 +76,12 @@ func (f *MessageFrame) fill(el js.Value, safeHTML string) {
 }
 
 // forward repeats a key on the frame element, in the page.
-func (f *MessageFrame) forward(e js.Value) {
+func (f *MessageFrame) forward(el, e js.Value) {
 	copied := f.page.window.Get("KeyboardEvent").New("keydown", map[string]any{
 		"key": e.Get("key"), "code": e.Get("code"), "ctrlKey": e.Get("ctrlKey"), "metaKey": e.Get("metaKey"),
 		"shiftKey": e.Get("shiftKey"), "altKey": e.Get("altKey"), "bubbles": true, "cancelable": true,
 	})
-	frame := e.Get("view").Get("frameElement")
-	if frame.Truthy() && !frame.Call("dispatchEvent", copied).Bool() {
+	if !el.Call("dispatchEvent", copied).Bool() {
 		e.Call("preventDefault")
 	}
 }

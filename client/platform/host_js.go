@@ -228,13 +228,3 @@ func wordsOf(m js.Value) (word, rest string) {
 	}
 	return word, rest
 }
-
-// listen calls fn for an event until the function it answers is called.
-func listen(target js.Value, event string, fn func(e js.Value)) (stop func()) {
-	f := js.FuncOf(func(_ js.Value, a []js.Value) any { fn(a[0]); return nil })
-	target.Call("addEventListener", event, f)
-	return func() {
-		target.Call("removeEventListener", event, f)
-		f.Release()
-	}
-}

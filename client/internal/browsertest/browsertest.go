@@ -37,7 +37,7 @@ const loader = `
 async function boot() {
   const go = new Go();
   const { instance } = await WebAssembly.instantiateStreaming(fetch("/program.wasm"), go.importObject);
-  go.run(instance);
+  go.run(instance).then(() => setTimeout(() => { throw new Error("the program ended"); }));
 }
 if (typeof document === "undefined") {
   importScripts("/wasm_exec.js");
