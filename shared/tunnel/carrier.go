@@ -108,6 +108,9 @@ func (c *carrier) failLocked(err error) {
 	c.beatTime.Stop()
 	for id, e := range c.streams {
 		e.stop()
+		if e.conn != nil {
+			e.conn.sessionEnded()
+		}
 		delete(c.streams, id)
 	}
 }

@@ -36,6 +36,7 @@ type Conn struct {
 	isDone      bool
 	isEnded     bool // ended is closed
 	wasReset    bool
+	isCut       bool // the session has ended
 	readUntil   time.Time
 	writePassed deadline
 }
@@ -51,7 +52,7 @@ func newConn(stream *yamux.Stream, car *carrier, remote string) *Conn {
 		ended: make(chan struct{}),
 	}
 	c.writePassed.ch = make(chan struct{})
-	c.entry = car.entryOf(c.id, c.resetByPeer)
+	c.entry = car.entryOf(c)
 	return c
 }
 
@@ -86,24 +87,23 @@ func (c *Conn) readable() error {
 	return nil
 }
 
-// readError says what an error of yamux's means. yamux ends a dead session's streams with io.EOF too.
+// readError says what an error of yamux's means. yamux ends a dead session's streams with io.EOF too, so the guard's
+// account of the stream decides whether it is one.
 func (c *Conn) readError(err error) error {
 	c.mu.Lock()
 	isDone := c.isDone
 	c.mu.Unlock()
+	alive := c.car.alive() == nil
+	in, short, received := c.car.end(c.entry)
 	switch {
 	case isDone:
 		return net.ErrClosed
-	case errors.Is(err, yamux.ErrTimeout):
+	case errors.Is(err, yamux.ErrTimeout) && alive:
 		return os.ErrDeadlineExceeded
-	case err == io.EOF:
-		in, short := c.car.end(c.entry)
-		if in && !short {
-			return io.EOF
-		}
-		if in || c.car.alive() == nil {
-			return ErrReset
-		}
+	case in && !short && (alive || received == c.consumed.Load()):
+		return io.EOF
+	case in || alive:
+		return ErrReset
 	}
 	return c.car.sessionError()
 }
@@ -159,10 +159,10 @@ func (c *Conn) writable() (passed <-chan struct{}, err error) {
 		return nil, net.ErrClosed
 	case c.wasReset:
 		return nil, ErrReset
-	case c.isEnded:
-		return nil, net.ErrClosed
 	case c.car.alive() != nil:
 		return nil, ErrSessionClosed
+	case c.isEnded:
+		return nil, net.ErrClosed
 	}
 	passed = c.writePassed.channel()
 	select {
@@ -193,6 +193,17 @@ func (c *Conn) resetByPeer() {
 	defer c.mu.Unlock()
 	c.wasReset = true
 	c.endWriting()
+}
+
+// sessionEnded is called by the carrier, with its lock held: it must not call back. From now on yamux's Read and Write
+// must not wait. When a session ends they go round in a loop until their stream is closed, and where there is but one
+// thread, as in WebAssembly, nobody would come to close it.
+func (c *Conn) sessionEnded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.isCut = true
+	c.endWriting()
+	_ = c.stream.SetReadDeadline(longAgo)
 }
 
 // endWriting wakes a Write that waits. c.mu is held.
@@ -282,6 +293,9 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 		return c.op("set", net.ErrClosed)
 	}
 	c.readUntil = t
+	if c.isCut {
+		return nil // yamux's deadline stays where sessionEnded put it
+	}
 	return c.stream.SetReadDeadline(t)
 }
 
@@ -301,13 +315,6 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 
 func (c *Conn) op(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.remote.Network(), Addr: c.remote, Err: err}
-}
-
-// end says how the peer's direction ended: whether it did, and whether by a reset before its FIN.
-func (c *carrier) end(e *entry) (in, short bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return e.in, e.short
 }
 
 // longAgo is a deadline that has passed.

@@ -73,7 +73,7 @@ type entry struct {
 	closed   bool   // our conn reads no more
 	received uint64 // payload bytes
 	linger   *time.Timer
-	onReset  func() // tells the conn; must not block
+	conn     *Conn // nil until yamux has given it to us
 }
 
 func (e *entry) stop() {
@@ -141,8 +141,8 @@ func (c *carrier) arrived(h *header) error {
 		}
 		h.setFlags(flags)
 		e.in, e.reset = true, true
-		if e.onReset != nil {
-			e.onReset()
+		if e.conn != nil {
+			e.conn.resetByPeer()
 		}
 	} else if h.flags()&flagFIN != 0 {
 		if e.in {
@@ -190,20 +190,29 @@ func (c *carrier) forgetIfOver(id uint32, e *entry) {
 	}
 }
 
-// entryOf returns the entry of a stream that yamux has just given us. onReset is called, now or later, if the peer
-// resets it.
-func (c *carrier) entryOf(id uint32, onReset func()) *entry {
+// entryOf returns the entry of a stream that yamux has just given us, and from now on tells its conn.
+func (c *carrier) entryOf(conn *Conn) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.streams[id]
-	if e == nil {
-		return &entry{in: true, out: true, reset: true, short: true}
+	if c.alive() != nil {
+		conn.sessionEnded()
 	}
-	e.onReset = onReset
+	e := c.streams[conn.id]
+	if e == nil {
+		e = &entry{in: true, out: true, reset: true, short: true}
+	}
+	e.conn = conn
 	if e.reset {
-		onReset()
+		conn.resetByPeer()
 	}
 	return e
+}
+
+// end says how the peer's direction has ended, if it has: whether short of its FIN, and how many bytes have come.
+func (c *carrier) end(e *entry) (in, short bool, received uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return e.in, e.short, e.received
 }
 
 // finish is called when a conn is closed, after its FIN. A peer that is sending to it is told at once that nobody reads;

@@ -13,7 +13,7 @@ import (
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, leakOptions()...) }
 
 var (
 	hello   = wire.Hello{Version: wire.Version, Client: "test"}

@@ -107,6 +107,9 @@ type half struct {
 	readerEnd bool  // nobody reads
 }
 
+// cost is what a message takes of a Buffer: even an empty one takes something.
+func cost(m []byte) int { return len(m) + 64 }
+
 func newHalf(p *pipe, f Faults) *half {
 	if f.Buffer == 0 {
 		f.Buffer = 256 << 10
@@ -129,7 +132,7 @@ func (h *half) read(ctx context.Context) ([]byte, error) {
 		case len(h.queue) > 0 && !h.stalled:
 			m := h.queue[0]
 			h.queue = h.queue[1:]
-			h.queued -= len(m)
+			h.queued -= cost(m)
 			h.signal()
 			h.mu.Unlock()
 			return m, nil
@@ -150,7 +153,7 @@ func (h *half) read(ctx context.Context) ([]byte, error) {
 
 func (h *half) write(ctx context.Context, p []byte) error {
 	h.mu.Lock()
-	for h.faults.Buffer > 0 && h.queued > 0 && h.queued+len(p) > h.faults.Buffer && h.writerEnd == nil && !h.readerEnd {
+	for h.faults.Buffer > 0 && h.queued > 0 && h.queued+cost(p) > h.faults.Buffer && h.writerEnd == nil && !h.readerEnd {
 		changed := h.changed
 		h.mu.Unlock()
 		select {
@@ -173,7 +176,7 @@ func (h *half) write(ctx context.Context, p []byte) error {
 	h.bytes += int64(len(p))
 	h.stalled = h.stalled || h.faults.StallAfterBytes > 0 && h.bytes >= h.faults.StallAfterBytes
 	h.queue = append(h.queue, append([]byte(nil), p...))
-	h.queued += len(p)
+	h.queued += cost(p)
 	if cut {
 		for _, other := range h.p.halves {
 			if other != h {
