@@ -227,7 +227,7 @@ type Message struct {
 	ReplyTo    []Address `json:"replyTo,omitempty"`
 	MessageID  string    `json:"messageID,omitempty"` // with its angle brackets
 	References []string  `json:"references,omitempty"`
-	Text       string    `json:"text,omitempty"`   // the plain text, if it has any
+	Text       string    `json:"text,omitempty"`   // the plain text; of a message that is HTML alone, the words of it
 	HTML       string    `json:"html,omitempty"`   // safe HTML (client/sanitize), if it has any: the one HTML a frame may show
 	Remote     int       `json:"remote,omitempty"` // how many remote images and the like were left out of HTML
 	Parts      []Part    `json:"parts,omitempty"`

@@ -47,6 +47,9 @@ func (e *Engine) Message(_ context.Context, r api.MessageRef) (api.Message, erro
 		MessageID: s.MessageID, References: s.References,
 		Text: o.message.Text, HTML: o.html.HTML, Remote: o.html.Remote, Note: o.message.Note,
 	}
+	if out.Text == "" {
+		out.Text = mail.PlainText(o.message.HTML) // to quote in an answer, and to read where HTML cannot be shown
+	}
 	for i := range o.message.Parts {
 		if !o.shown[i] {
 			out.Parts = append(out.Parts, partOf(i, &o.message.Parts[i]))

@@ -659,13 +659,13 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes64)
+			vgn = element(vgparent, "", "a", attributes63)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "img", attributes66)
+				vgn = element(vgparent, "", "img", attributes65)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
@@ -699,11 +699,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "div", attributes65)
+			vgn = element(vgparent, "", "div", attributes64)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes67)
+				vgn = element(vgparent, "", "button", attributes66)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -712,7 +712,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes68)
+					vgn = element(vgparent, "", "span", attributes67)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
@@ -721,10 +721,10 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "div", attributes69)
+						vgn = element(vgparent, "", "div", attributes68)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes70)
+						vgn = element(vgparent, "", "div", attributes69)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -766,23 +766,25 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes71)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Compose() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes14)
+			if !c.App.Narrow() {
+				vgn = element(vgparent, "", "button", attributes70)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes72)
-				}
-				vgn = element(vgparent, "", "span", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = words(vgparent, "New message")
+					vgn = element(vgparent, "svg", "svg", attributes14)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "use", attributes71)
+					}
+					vgn = element(vgparent, "", "span", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = words(vgparent, "New message")
+					}
 				}
 			}
 			{
@@ -799,7 +801,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes73)
+				vgn = element(vgparent, "", "div", attributes72)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -872,87 +874,89 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes63)
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes74)
-			vgn.AddAttrInterface("aria-current", c.tab("inbox"))
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.home(event) })
+		if c.App.Narrow() {
+			vgn = element(vgparent, "", "nav", attributes73)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes14)
+				vgn = element(vgparent, "", "a", attributes74)
+				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.home(event) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes76)
+					vgn = element(vgparent, "svg", "svg", attributes14)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "use", attributes77)
+					}
+					vgn = element(vgparent, "", "span", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = words(vgparent, "Inbox")
+					}
 				}
-				vgn = element(vgparent, "", "span", nil)
+				vgn = element(vgparent, "", "button", attributes75)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.FocusSearch() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "Inbox")
+					vgn = element(vgparent, "svg", "svg", attributes14)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "use", attributes78)
+					}
+					vgn = element(vgparent, "", "span", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = words(vgparent, "Search")
+					}
 				}
-			}
-			vgn = element(vgparent, "", "button", attributes75)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.FocusSearch() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes14)
+				vgn = element(vgparent, "", "button", attributes76)
+				vgn.AddAttrInterface("aria-current", c.tab("composer"))
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes77)
+					vgn = element(vgparent, "svg", "svg", attributes14)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "use", attributes71)
+					}
+					vgn = element(vgparent, "", "span", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = words(vgparent, "Compose")
+					}
 				}
-				vgn = element(vgparent, "", "span", nil)
+				vgn = element(vgparent, "", "button", attributes75)
+				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "Search")
-				}
-			}
-			vgn = element(vgparent, "", "button", attributes75)
-			vgn.AddAttrInterface("aria-current", c.tab("composer"))
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Compose() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes14)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes72)
-				}
-				vgn = element(vgparent, "", "span", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = words(vgparent, "Compose")
-				}
-			}
-			vgn = element(vgparent, "", "button", attributes75)
-			vgn.AddAttrInterface("aria-current", c.tab("accounts"))
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.OpenAccounts() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes14)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes78)
-				}
-				vgn = element(vgparent, "", "span", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = words(vgparent, "Accounts")
+					vgn = element(vgparent, "svg", "svg", attributes14)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "use", attributes79)
+					}
+					vgn = element(vgparent, "", "span", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = words(vgparent, "Accounts")
+					}
 				}
 			}
 		}
@@ -971,11 +975,11 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if len(c.App.List.Selected) == 0 {
-			vgn = element(vgparent, "", "header", attributes80)
+			vgn = element(vgparent, "", "header", attributes81)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes81)
+				vgn = element(vgparent, "", "h1", attributes82)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -984,16 +988,16 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "small", attributes17)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes82)
+				vgn = element(vgparent, "", "span", attributes83)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes83)
+			vgn = element(vgparent, "", "header", attributes84)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes84)
+				vgn = element(vgparent, "", "button", attributes85)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
@@ -1006,24 +1010,11 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = element(vgparent, "svg", "use", attributes33)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes85)
+				vgn = element(vgparent, "", "h1", attributes86)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes86)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes89)
-					}
-				}
 				vgn = element(vgparent, "", "button", attributes87)
 				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1035,6 +1026,19 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes88)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes14)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "use", attributes91)
+					}
+				}
+				vgn = element(vgparent, "", "button", attributes89)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
@@ -1084,7 +1088,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes79)
+		vgn = element(vgparent, "", "div", attributes80)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -1093,7 +1097,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes91)
+			vgn = element(vgparent, "", "div", attributes92)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -1121,15 +1125,15 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes92)
+				vgn = element(vgparent, "", "div", attributes93)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes93)
+					vgn = element(vgparent, "", "span", attributes94)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes94)
+						vgn = element(vgparent, "svg", "svg", attributes95)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1191,78 +1195,78 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes95)
+		vgn = element(vgparent, "", "div", attributes96)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes97)
+			vgn = element(vgparent, "", "i", attributes98)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes98)
+			vgn = element(vgparent, "", "span", attributes99)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes99)
+				vgn = element(vgparent, "svg", "svg", attributes100)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes100)
+					vgn = element(vgparent, "svg", "use", attributes101)
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes96)
+		vgn = element(vgparent, "", "div", attributes97)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes101)
+			vgn = element(vgparent, "", "div", attributes102)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes102)
+				vgn = element(vgparent, "", "span", attributes103)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes103)
+				vgn = element(vgparent, "", "time", attributes104)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes101)
+			vgn = element(vgparent, "", "div", attributes102)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes104)
-				vgn.SetInnerHTML(c.subject())
 				vgn = element(vgparent, "", "span", attributes105)
+				vgn.SetInnerHTML(c.subject())
+				vgn = element(vgparent, "", "span", attributes106)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes106)
+						vgn = element(vgparent, "svg", "svg", attributes107)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes107)
+							vgn = element(vgparent, "svg", "use", attributes108)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes108)
+						vgn = element(vgparent, "svg", "svg", attributes109)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes109)
+							vgn = element(vgparent, "svg", "use", attributes110)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes110)
+						vgn = element(vgparent, "svg", "svg", attributes111)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes111)
+							vgn = element(vgparent, "svg", "use", attributes112)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes101)
+			vgn = element(vgparent, "", "div", attributes102)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1283,17 +1287,17 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes112)
+				vgn = element(vgparent, "", "span", attributes113)
 				vgn.SetInnerHTML(c.snippet())
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes113)
+			vgn = element(vgparent, "", "div", attributes114)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes115)
+					vgn = element(vgparent, "", "button", attributes116)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -1311,7 +1315,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes116)
+					vgn = element(vgparent, "", "button", attributes117)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -1321,11 +1325,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes117)
+							vgn = element(vgparent, "svg", "use", attributes118)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes114)
+				vgn = element(vgparent, "", "button", attributes115)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -1368,7 +1372,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes118)
+					vgn = element(vgparent, "", "div", attributes119)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1387,7 +1391,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes119)
+									vgn = element(vgparent, "", "a", attributes120)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1418,7 +1422,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes119)
+									vgn = element(vgparent, "", "a", attributes120)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1429,7 +1433,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes120)
+					vgn = element(vgparent, "", "details", attributes121)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1455,7 +1459,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes119)
+										vgn = element(vgparent, "", "a", attributes120)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -1487,19 +1491,19 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes92)
+			vgn = element(vgparent, "", "div", attributes93)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes93)
+				vgn = element(vgparent, "", "span", attributes94)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes94)
+					vgn = element(vgparent, "svg", "svg", attributes95)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes121)
+						vgn = element(vgparent, "svg", "use", attributes122)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -1543,11 +1547,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes122)
+				vgn = element(vgparent, "", "div", attributes123)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes124)
+					vgn = element(vgparent, "", "button", attributes125)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -1557,7 +1561,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes127)
+							vgn = element(vgparent, "svg", "use", attributes128)
 						}
 					}
 					if !c.outgoing() {
@@ -1566,7 +1570,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes128)
+							vgn = element(vgparent, "", "button", attributes129)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -1577,7 +1581,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", attributes107)
+									vgn = element(vgparent, "svg", "use", attributes108)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1586,7 +1590,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn = words(vgparent, "Reply")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes129)
+							vgn = element(vgparent, "", "button", attributes130)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -1597,7 +1601,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", attributes131)
+									vgn = element(vgparent, "svg", "use", attributes132)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1606,7 +1610,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn = words(vgparent, "Reply all")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes130)
+							vgn = element(vgparent, "", "button", attributes131)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -1617,7 +1621,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", attributes132)
+									vgn = element(vgparent, "svg", "use", attributes133)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1635,7 +1639,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes133)
+								vgn = element(vgparent, "", "button", attributes134)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.ID) })
 								{
@@ -1645,14 +1649,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "use", attributes134)
+										vgn = element(vgparent, "svg", "use", attributes135)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes135)
+								vgn = element(vgparent, "", "button", attributes136)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.ID) })
 								{
@@ -1662,7 +1666,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "use", attributes136)
+										vgn = element(vgparent, "svg", "use", attributes137)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -1676,7 +1680,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 					vgn = element(vgparent, "", "span", attributes52)
 					if c.inTrash() {
-						vgn = element(vgparent, "", "button", attributes137)
+						vgn = element(vgparent, "", "button", attributes138)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Restore(c.ids()) })
 						{
@@ -1686,12 +1690,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes138)
+								vgn = element(vgparent, "svg", "use", attributes139)
 							}
 						}
 					}
 					if c.App.HasFolder(view.Archive) && !c.outgoing() {
-						vgn = element(vgparent, "", "button", attributes139)
+						vgn = element(vgparent, "", "button", attributes140)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Archive(c.ids()) })
 						{
@@ -1701,11 +1705,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes117)
+								vgn = element(vgparent, "svg", "use", attributes118)
 							}
 						}
 					}
-					vgn = element(vgparent, "", "button", attributes125)
+					vgn = element(vgparent, "", "button", attributes126)
 					vgn.AddAttrInterface("aria-label", c.deleteText())
 					vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 					on(vgn, "click",
@@ -1721,7 +1725,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if !c.outgoing() {
-						vgn = element(vgparent, "", "button", attributes140)
+						vgn = element(vgparent, "", "button", attributes141)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.ToggleUnread(c.ids()) })
 						{
@@ -1731,12 +1735,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes89)
+								vgn = element(vgparent, "svg", "use", attributes90)
 							}
 						}
 					}
 					if !c.outgoing() {
-						vgn = element(vgparent, "", "button", attributes141)
+						vgn = element(vgparent, "", "button", attributes142)
 						vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 						vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 						on(vgn, "click",
@@ -1753,11 +1757,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 					}
-					vgn = element(vgparent, "", "div", attributes126)
+					vgn = element(vgparent, "", "div", attributes127)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "button", attributes142)
+						vgn = element(vgparent, "", "button", attributes143)
 						vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -1768,7 +1772,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes143)
+								vgn = element(vgparent, "svg", "use", attributes144)
 							}
 						}
 						if c.App.Menu.Open == view.MenuMessage {
@@ -1777,14 +1781,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "div", attributes69)
+								vgn = element(vgparent, "", "div", attributes68)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Close() })
-								vgn = element(vgparent, "", "div", attributes144)
+								vgn = element(vgparent, "", "div", attributes145)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes145)
+									vgn = element(vgparent, "", "button", attributes146)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 									{
@@ -1794,12 +1798,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes147)
+											vgn = element(vgparent, "svg", "use", attributes148)
 										}
 										vgn = element(vgparent, "", "span", attributes12)
 										vgn.SetInnerHTML(c.sourceText())
 									}
-									vgn = element(vgparent, "", "button", attributes146)
+									vgn = element(vgparent, "", "button", attributes147)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 									{
@@ -1809,7 +1813,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes148)
+											vgn = element(vgparent, "svg", "use", attributes149)
 										}
 										vgn = element(vgparent, "", "span", attributes12)
 										{
@@ -1823,29 +1827,29 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes123)
+				vgn = element(vgparent, "", "article", attributes124)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "header", attributes149)
+					vgn = element(vgparent, "", "header", attributes150)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "h2", attributes150)
+						vgn = element(vgparent, "", "h2", attributes151)
 						vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 						vgn.SetInnerHTML(c.subject())
-						vgn = element(vgparent, "", "div", attributes151)
+						vgn = element(vgparent, "", "div", attributes152)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", attributes152)
+							vgn = element(vgparent, "", "span", attributes153)
 							vgn.SetInnerHTML(c.initials())
-							vgn = element(vgparent, "", "div", attributes153)
+							vgn = element(vgparent, "", "div", attributes154)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "p", attributes155)
+								vgn = element(vgparent, "", "p", attributes156)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -1853,12 +1857,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(view.SenderName(c.row.From))
 									vgn = words(vgparent, " ")
 									if c.addr() != "" {
-										vgn = element(vgparent, "", "span", attributes157)
+										vgn = element(vgparent, "", "span", attributes158)
 										vgn.SetInnerHTML(c.addr())
 									}
 								}
 								if view.Disguised(c.row.From) {
-									vgn = element(vgparent, "", "p", attributes158)
+									vgn = element(vgparent, "", "p", attributes159)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -1866,17 +1870,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes159)
+											vgn = element(vgparent, "svg", "use", attributes160)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										vgn.SetInnerHTML(c.disguise())
 									}
 								}
-								vgn = element(vgparent, "", "p", attributes156)
+								vgn = element(vgparent, "", "p", attributes157)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes160)
+									vgn = element(vgparent, "", "button", attributes161)
 									vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -1889,18 +1893,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes161)
+											vgn = element(vgparent, "svg", "use", attributes162)
 										}
 									}
 								}
 							}
-							vgn = element(vgparent, "", "time", attributes154)
+							vgn = element(vgparent, "", "time", attributes155)
 							vgn.AddAttrInterface("datetime", c.stamp())
 							vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 							vgn.SetInnerHTML(c.date())
 						}
 						if c.App.Reader.Recipients && c.loaded() {
-							vgn = element(vgparent, "", "dl", attributes162)
+							vgn = element(vgparent, "", "dl", attributes163)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -1923,7 +1927,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes163)
+						vgn = element(vgparent, "", "div", attributes164)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -1962,7 +1966,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes164)
+						vgn = element(vgparent, "", "div", attributes165)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1970,14 +1974,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes165)
+								vgn = element(vgparent, "svg", "use", attributes166)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes166)
+						vgn = element(vgparent, "", "div", attributes167)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1985,14 +1989,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes167)
+								vgn = element(vgparent, "svg", "use", attributes168)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes168)
+						vgn = element(vgparent, "", "ul", attributes169)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2005,7 +2009,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes169)
+									vgn = element(vgparent, "", "button", attributes170)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2039,11 +2043,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes170)
+										vgn = element(vgparent, "svg", "svg", attributes171)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes148)
+											vgn = element(vgparent, "svg", "use", attributes149)
 										}
 									}
 								}
@@ -2059,7 +2063,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes159)
+								vgn = element(vgparent, "svg", "use", attributes160)
 							}
 							vgn = element(vgparent, "", "div", attributes22)
 							{
@@ -2094,7 +2098,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading {
-						vgn = element(vgparent, "", "div", attributes171)
+						vgn = element(vgparent, "", "div", attributes172)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2106,7 +2110,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes172)
+						vgn = element(vgparent, "", "pre", attributes173)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2153,7 +2157,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes173)
+								vgn = element(vgparent, "", "div", attributes174)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2167,7 +2171,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes107)
+											vgn = element(vgparent, "svg", "use", attributes108)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2187,7 +2191,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												vgn = element(vgparent, "svg", "use", attributes131)
+												vgn = element(vgparent, "svg", "use", attributes132)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -2207,7 +2211,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes132)
+											vgn = element(vgparent, "svg", "use", attributes133)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2298,9 +2302,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes174)
-		vgn.SetInnerHTML(c.App.Voice.Polite)
 		vgn = element(vgparent, "", "div", attributes175)
+		vgn.SetInnerHTML(c.App.Voice.Polite)
+		vgn = element(vgparent, "", "div", attributes176)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -2320,7 +2324,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes14)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes176)
+		vgn = element(vgparent, "", "input", attributes177)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -2329,7 +2333,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes177)
+			vgn = element(vgparent, "", "kbd", attributes178)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2337,7 +2341,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes178)
+			vgn = element(vgparent, "", "button", attributes179)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -2365,20 +2369,20 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes179)
+		vgn = element(vgparent, "", "div", attributes180)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes180)
+		vgn = element(vgparent, "", "section", attributes181)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes181)
+			vgn = element(vgparent, "", "header", attributes182)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes183)
+				vgn = element(vgparent, "", "h2", attributes184)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes184)
+				vgn = element(vgparent, "", "button", attributes185)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -2392,7 +2396,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes182)
+			vgn = element(vgparent, "", "div", attributes183)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2456,20 +2460,20 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes185)
+		vgn = element(vgparent, "", "form", attributes186)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes187)
+			vgn = element(vgparent, "", "img", attributes188)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes188)
+			vgn = element(vgparent, "", "h1", attributes189)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes189)
+			vgn = element(vgparent, "", "p", attributes190)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil {
-				vgn = element(vgparent, "", "div", attributes193)
+				vgn = element(vgparent, "", "div", attributes194)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2503,47 +2507,47 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "label", attributes190)
+			vgn = element(vgparent, "", "label", attributes191)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "span", nil)
 				markup(vgn, "E-mail address")
-				vgn = element(vgparent, "", "input", attributes194)
+				vgn = element(vgparent, "", "input", attributes195)
 				vgn.AddAttrInterface("aria-invalid", c.invalid())
 				vgn.AddAttrInterface("placeholder", c.placeholder())
 				property(vgn, "value", c.App.Session.Email)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Session.Email = event.PropString("target", "value") })
 			}
-			vgn = element(vgparent, "", "label", attributes190)
+			vgn = element(vgparent, "", "label", attributes191)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "span", nil)
 				markup(vgn, "Password")
-				vgn = element(vgparent, "", "input", attributes195)
+				vgn = element(vgparent, "", "input", attributes196)
 				vgn.AddAttrInterface("aria-invalid", c.invalid())
 				property(vgn, "value", c.App.Session.Password)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Session.Password = event.PropString("target", "value") })
 			}
-			vgn = element(vgparent, "", "label", attributes191)
+			vgn = element(vgparent, "", "label", attributes192)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "input", attributes196)
+				vgn = element(vgparent, "", "input", attributes197)
 				property(vgn, "checked", c.App.Session.Keep)
 				on(vgn, "change",
 					func(event vugu.DOMEvent) { c.App.Session.Keep = event.PropBool("target", "checked") })
 				vgn = element(vgparent, "", "span", nil)
 				markup(vgn, "Keep the password on this device, encrypted")
 			}
-			vgn = element(vgparent, "", "button", attributes192)
+			vgn = element(vgparent, "", "button", attributes193)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes197)
+				vgn = element(vgparent, "", "button", attributes198)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -2553,13 +2557,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes198)
+				vgn = element(vgparent, "", "div", attributes199)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes199)
+					vgn = element(vgparent, "", "div", attributes200)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2568,7 +2572,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes200)
+							vgn = element(vgparent, "", "button", attributes201)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -2578,7 +2582,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "span", attributes11)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes201)
+								vgn = element(vgparent, "", "span", attributes202)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2593,7 +2597,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes186)
+		vgn = element(vgparent, "", "footer", attributes187)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -2627,20 +2631,20 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes202)
+		vgn = element(vgparent, "", "div", attributes203)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes204)
+			vgn = element(vgparent, "", "span", attributes205)
 			vgn.SetInnerHTML(c.text())
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes205)
+				vgn = element(vgparent, "", "progress", attributes206)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes203)
+		vgn = element(vgparent, "", "button", attributes204)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -2651,7 +2655,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "use", attributes206)
+				vgn = element(vgparent, "svg", "use", attributes207)
 			}
 		}
 		{
@@ -2690,7 +2694,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes207)
+			vgn = element(vgparent, "", "div", attributes208)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -2700,10 +2704,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes159)
+						vgn = element(vgparent, "svg", "use", attributes160)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes208)
+				vgn = element(vgparent, "", "div", attributes209)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2726,12 +2730,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes210)
+					vgn = element(vgparent, "", "button", attributes211)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes209)
+				vgn = element(vgparent, "", "button", attributes210)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -2815,152 +2819,153 @@ var (
 	attributes60  = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
 	attributes61  = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
 	attributes62  = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes63  = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes64  = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes65  = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes66  = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes67  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes68  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes69  = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
-	attributes70  = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes71  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes72  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes73  = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes63  = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
+	attributes64  = []vugu.VGAttribute{{Key: "class", Val: "account"}}
+	attributes65  = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
+	attributes66  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
+	attributes67  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes68  = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
+	attributes69  = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
+	attributes70  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
+	attributes71  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
+	attributes72  = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes73  = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
 	attributes74  = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
 	attributes75  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes76  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes77  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes78  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes79  = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes80  = []vugu.VGAttribute{{Key: "class", Val: "list-head"}}
-	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes83  = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes84  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes85  = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes86  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes88  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes89  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes90  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes91  = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes93  = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
-	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes95  = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes96  = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes97  = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes99  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
-	attributes100 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
-	attributes101 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes105 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes106 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes107 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes108 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes109 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes110 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes111 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes113 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes114 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes115 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes116 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes117 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes118 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes119 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes120 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes121 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes122 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes124 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes125 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes126 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes127 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#back"}}
-	attributes128 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes130 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes131 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes132 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes133 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes134 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes135 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes136 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes137 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes138 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes139 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes140 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes141 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes142 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes143 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes144 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes145 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes147 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes148 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes150 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes156 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes158 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes159 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes160 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes161 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes163 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes164 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes165 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes167 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes168 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes170 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes172 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes175 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes177 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
-	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes183 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes184 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes188 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "field"}}
-	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "problem problem-bad"}, {Key: "data-testid", Val: "signin-error"}, {Key: "role", Val: "alert"}}
-	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "email"}, {Key: "data-testid", Val: "signin-email"}, {Key: "name", Val: "email"}, {Key: "autocomplete", Val: "username"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes195 = []vugu.VGAttribute{{Key: "type", Val: "password"}, {Key: "data-testid", Val: "signin-password"}, {Key: "name", Val: "password"}, {Key: "autocomplete", Val: "current-password"}}
-	attributes196 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "signin-keep"}}
-	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes206 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes207 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes209 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes210 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes76  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes77  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes78  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes79  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes80  = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "list-head"}}
+	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes83  = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes85  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes86  = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes88  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes90  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes91  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes93  = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
+	attributes95  = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
+	attributes96  = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes97  = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes99  = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
+	attributes101 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
+	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes105 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes106 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes107 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes108 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes109 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes110 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes112 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes113 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes114 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes115 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes116 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes117 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes118 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes119 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes120 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes121 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes122 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes125 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes126 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes128 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#back"}}
+	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes130 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes131 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes132 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes133 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes134 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes135 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes137 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes138 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes139 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes140 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes141 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes142 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes143 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes144 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes145 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes147 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes148 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes149 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes151 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes156 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes158 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes159 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes160 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes162 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes163 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes164 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes166 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes167 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes168 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes169 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes172 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes175 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes176 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes177 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes178 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes179 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
+	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes184 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes185 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes189 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "field"}}
+	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
+	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "problem problem-bad"}, {Key: "data-testid", Val: "signin-error"}, {Key: "role", Val: "alert"}}
+	attributes195 = []vugu.VGAttribute{{Key: "type", Val: "email"}, {Key: "data-testid", Val: "signin-email"}, {Key: "name", Val: "email"}, {Key: "autocomplete", Val: "username"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes196 = []vugu.VGAttribute{{Key: "type", Val: "password"}, {Key: "data-testid", Val: "signin-password"}, {Key: "name", Val: "password"}, {Key: "autocomplete", Val: "current-password"}}
+	attributes197 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "signin-keep"}}
+	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes204 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes207 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes208 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes210 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
 )

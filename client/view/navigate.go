@@ -151,6 +151,9 @@ const readerHeading = `[data-testid="message-subject"]`
 
 func rowSelector(id api.MessageID) string { return `[data-row="` + idText(id) + `"]` }
 
+// Narrow says that one pane is shown at a time, with the bar of tabs under it.
+func (a *App) Narrow() bool { return a.platform.Narrow() }
+
 // Pane is the pane shown where there is room for one.
 func (a *App) Pane() Page {
 	switch {
