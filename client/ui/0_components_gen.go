@@ -132,15 +132,15 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "use", attributes16)
+				element(vgparent, "svg", "use", attributes16)
 			}
 			vgn = element(vgparent, "", "span", attributes12)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "Notify me of new mail")
+				words(vgparent, "Notify me of new mail")
 			}
-			vgn = element(vgparent, "", "i", attributes15)
+			element(vgparent, "", "i", attributes15)
 		}
 		vgn = element(vgparent, "", "button", attributes3)
 		on(vgn, "click",
@@ -152,19 +152,19 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "use", attributes18)
+				element(vgparent, "svg", "use", attributes18)
 			}
 			vgn = element(vgparent, "", "span", attributes12)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "Keyboard shortcuts")
+				words(vgparent, "Keyboard shortcuts")
 			}
 			vgn = element(vgparent, "", "kbd", attributes17)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "?")
+				words(vgparent, "?")
 			}
 		}
 		vgn = element(vgparent, "", "hr", nil)
@@ -179,13 +179,13 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "use", attributes19)
+				element(vgparent, "svg", "use", attributes19)
 			}
 			vgn = element(vgparent, "", "span", attributes12)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "Add an account")
+				words(vgparent, "Add an account")
 			}
 		}
 		vgn = element(vgparent, "", "button", attributes5)
@@ -198,18 +198,18 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "use", attributes20)
+				element(vgparent, "svg", "use", attributes20)
 			}
 			vgn = element(vgparent, "", "span", attributes12)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "Sign out")
+				words(vgparent, "Sign out")
 				vgn = element(vgparent, "", "small", nil)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "The mail stays on this device")
+					words(vgparent, "The mail stays on this device")
 				}
 			}
 		}
@@ -223,18 +223,18 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "use", attributes21)
+				element(vgparent, "svg", "use", attributes21)
 			}
 			vgn = element(vgparent, "", "span", attributes12)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "Sign out and erase")
+				words(vgparent, "Sign out and erase")
 				vgn = element(vgparent, "", "small", nil)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "Takes the mail off this device; what is on the server stays")
+					words(vgparent, "Takes the mail off this device; what is on the server stays")
 				}
 			}
 		}
@@ -270,10 +270,10 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgparent
 				vgn = element(vgparent, "", "strong", nil)
 				vgn.SetInnerHTML(c.words().Title + ".")
-				vgn = words(vgparent, " ")
+				words(vgparent, " ")
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.words().Means)
-				vgn = words(vgparent, " ")
+				words(vgparent, " ")
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.words().Do)
 			}
@@ -296,7 +296,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "Sign in")
+				words(vgparent, "Sign in")
 			}
 		}
 		if !c.needsPassword() {
@@ -306,7 +306,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "Try again")
+				words(vgparent, "Try again")
 			}
 		}
 	}
@@ -367,7 +367,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes33)
 					}
 				}
 			}
@@ -511,7 +511,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", attributes33)
+									element(vgparent, "svg", "use", attributes33)
 								}
 							}
 						}
@@ -554,7 +554,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes21)
+						element(vgparent, "svg", "use", attributes21)
 					}
 				}
 			}
@@ -665,12 +665,12 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "img", attributes65)
+				element(vgparent, "", "img", attributes65)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "Postern")
+					words(vgparent, "Postern")
 				}
 			}
 			{
@@ -777,13 +777,13 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes71)
+						element(vgparent, "svg", "use", attributes71)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "New message")
+						words(vgparent, "New message")
 					}
 				}
 			}
@@ -890,13 +890,13 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes77)
+						element(vgparent, "svg", "use", attributes77)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "Inbox")
+						words(vgparent, "Inbox")
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes75)
@@ -909,13 +909,13 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes78)
+						element(vgparent, "svg", "use", attributes78)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "Search")
+						words(vgparent, "Search")
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes76)
@@ -929,13 +929,13 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes71)
+						element(vgparent, "svg", "use", attributes71)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "Compose")
+						words(vgparent, "Compose")
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes75)
@@ -949,13 +949,13 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes79)
+						element(vgparent, "svg", "use", attributes79)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "Accounts")
+						words(vgparent, "Accounts")
 					}
 				}
 			}
@@ -1007,7 +1007,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes33)
 					}
 				}
 				vgn = element(vgparent, "", "h1", attributes86)
@@ -1022,7 +1022,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes90)
+						element(vgparent, "svg", "use", attributes90)
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes88)
@@ -1035,7 +1035,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes91)
+						element(vgparent, "svg", "use", attributes91)
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes89)
@@ -1048,7 +1048,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes21)
+						element(vgparent, "svg", "use", attributes21)
 					}
 				}
 			}
@@ -1084,7 +1084,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "Try again")
+					words(vgparent, "Try again")
 				}
 			}
 		}
@@ -1211,7 +1211,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes101)
+					element(vgparent, "svg", "use", attributes101)
 				}
 			}
 		}
@@ -1245,7 +1245,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes108)
+							element(vgparent, "svg", "use", attributes108)
 						}
 					}
 					if c.row.Attachments > 0 {
@@ -1253,7 +1253,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes110)
+							element(vgparent, "svg", "use", attributes110)
 						}
 					}
 					if c.row.Flagged {
@@ -1261,7 +1261,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes112)
+							element(vgparent, "svg", "use", attributes112)
 						}
 					}
 				}
@@ -1325,7 +1325,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes118)
+							element(vgparent, "svg", "use", attributes118)
 						}
 					}
 				}
@@ -1339,7 +1339,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes21)
+						element(vgparent, "svg", "use", attributes21)
 					}
 				}
 			}
@@ -1503,41 +1503,41 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes122)
+						element(vgparent, "svg", "use", attributes122)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "No message open")
+					words(vgparent, "No message open")
 				}
 				vgn = element(vgparent, "", "p", nil)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "Choose one from the list. The keys ")
+					words(vgparent, "Choose one from the list. The keys ")
 					vgn = element(vgparent, "", "kbd", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "j")
+						words(vgparent, "j")
 					}
-					vgn = words(vgparent, " and ")
+					words(vgparent, " and ")
 					vgn = element(vgparent, "", "kbd", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "k")
+						words(vgparent, "k")
 					}
-					vgn = words(vgparent, " go through it, ")
+					words(vgparent, " go through it, ")
 					vgn = element(vgparent, "", "kbd", nil)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = words(vgparent, "?")
+						words(vgparent, "?")
 					}
-					vgn = words(vgparent, " lists the others.")
+					words(vgparent, " lists the others.")
 				}
 			}
 		}
@@ -1561,7 +1561,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes128)
+							element(vgparent, "svg", "use", attributes128)
 						}
 					}
 					if !c.outgoing() {
@@ -1581,13 +1581,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", attributes108)
+									element(vgparent, "svg", "use", attributes108)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = words(vgparent, "Reply")
+									words(vgparent, "Reply")
 								}
 							}
 							vgn = element(vgparent, "", "button", attributes130)
@@ -1601,13 +1601,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", attributes132)
+									element(vgparent, "svg", "use", attributes132)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = words(vgparent, "Reply all")
+									words(vgparent, "Reply all")
 								}
 							}
 							vgn = element(vgparent, "", "button", attributes131)
@@ -1621,13 +1621,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", attributes133)
+									element(vgparent, "svg", "use", attributes133)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = words(vgparent, "Forward")
+									words(vgparent, "Forward")
 								}
 							}
 						}
@@ -1649,7 +1649,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "use", attributes135)
+										element(vgparent, "svg", "use", attributes135)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
@@ -1666,19 +1666,19 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "use", attributes137)
+										element(vgparent, "svg", "use", attributes137)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = words(vgparent, "Edit")
+										words(vgparent, "Edit")
 									}
 								}
 							}
 						}
 					}
-					vgn = element(vgparent, "", "span", attributes52)
+					element(vgparent, "", "span", attributes52)
 					if c.inTrash() {
 						vgn = element(vgparent, "", "button", attributes138)
 						on(vgn, "click",
@@ -1690,7 +1690,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes139)
+								element(vgparent, "svg", "use", attributes139)
 							}
 						}
 					}
@@ -1705,7 +1705,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes118)
+								element(vgparent, "svg", "use", attributes118)
 							}
 						}
 					}
@@ -1721,7 +1721,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", attributes21)
+							element(vgparent, "svg", "use", attributes21)
 						}
 					}
 					if !c.outgoing() {
@@ -1735,7 +1735,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes90)
+								element(vgparent, "svg", "use", attributes90)
 							}
 						}
 					}
@@ -1772,7 +1772,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes144)
+								element(vgparent, "svg", "use", attributes144)
 							}
 						}
 						if c.App.Menu.Open == view.MenuMessage {
@@ -1798,7 +1798,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes148)
+											element(vgparent, "svg", "use", attributes148)
 										}
 										vgn = element(vgparent, "", "span", attributes12)
 										vgn.SetInnerHTML(c.sourceText())
@@ -1813,13 +1813,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes149)
+											element(vgparent, "svg", "use", attributes149)
 										}
 										vgn = element(vgparent, "", "span", attributes12)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = words(vgparent, "Save as a file (.eml)")
+											words(vgparent, "Save as a file (.eml)")
 										}
 									}
 								}
@@ -1855,7 +1855,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									_ = vgparent
 									vgn = element(vgparent, "", "strong", nil)
 									vgn.SetInnerHTML(view.SenderName(c.row.From))
-									vgn = words(vgparent, " ")
+									words(vgparent, " ")
 									if c.addr() != "" {
 										vgn = element(vgparent, "", "span", attributes158)
 										vgn.SetInnerHTML(c.addr())
@@ -1870,7 +1870,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes160)
+											element(vgparent, "svg", "use", attributes160)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										vgn.SetInnerHTML(c.disguise())
@@ -1893,7 +1893,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes162)
+											element(vgparent, "svg", "use", attributes162)
 										}
 									}
 								}
@@ -1956,7 +1956,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = words(vgparent, "Technical details")
+											words(vgparent, "Technical details")
 										}
 										vgn = element(vgparent, "", "code", nil)
 										vgn.SetInnerHTML(c.technical())
@@ -1974,7 +1974,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes166)
+								element(vgparent, "svg", "use", attributes166)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
@@ -1989,7 +1989,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes168)
+								element(vgparent, "svg", "use", attributes168)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
@@ -2047,7 +2047,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes149)
+											element(vgparent, "svg", "use", attributes149)
 										}
 									}
 								}
@@ -2063,7 +2063,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", attributes160)
+								element(vgparent, "svg", "use", attributes160)
 							}
 							vgn = element(vgparent, "", "div", attributes22)
 							{
@@ -2081,7 +2081,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = words(vgparent, "Technical details")
+										words(vgparent, "Technical details")
 									}
 									vgn = element(vgparent, "", "code", nil)
 									vgn.SetInnerHTML(view.WordsFor(c.App.Reader.Problem).Technical)
@@ -2093,7 +2093,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = words(vgparent, "Try again")
+								words(vgparent, "Try again")
 							}
 						}
 					}
@@ -2102,11 +2102,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "i", nil)
-							vgn = element(vgparent, "", "i", nil)
-							vgn = element(vgparent, "", "i", nil)
-							vgn = element(vgparent, "", "i", nil)
-							vgn = element(vgparent, "", "i", nil)
+							element(vgparent, "", "i", nil)
+							element(vgparent, "", "i", nil)
+							element(vgparent, "", "i", nil)
+							element(vgparent, "", "i", nil)
+							element(vgparent, "", "i", nil)
 						}
 					}
 					if c.App.Reader.SourceOpen {
@@ -2171,13 +2171,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes108)
+											element(vgparent, "svg", "use", attributes108)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = words(vgparent, "Reply")
+											words(vgparent, "Reply")
 										}
 									}
 									if c.App.CanReplyAll() {
@@ -2191,13 +2191,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												vgn = element(vgparent, "svg", "use", attributes132)
+												element(vgparent, "svg", "use", attributes132)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
 												vgparent := vgn
 												_ = vgparent
-												vgn = words(vgparent, "Reply all")
+												words(vgparent, "Reply all")
 											}
 										}
 									}
@@ -2211,13 +2211,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "use", attributes133)
+											element(vgparent, "svg", "use", attributes133)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = words(vgparent, "Forward")
+											words(vgparent, "Forward")
 										}
 									}
 								}
@@ -2337,7 +2337,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = words(vgparent, "/")
+				words(vgparent, "/")
 			}
 		}
 		if c.App.List.Search != "" {
@@ -2351,7 +2351,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", attributes33)
+					element(vgparent, "svg", "use", attributes33)
 				}
 			}
 		}
@@ -2392,7 +2392,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes33)
 					}
 				}
 			}
@@ -2553,7 +2553,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = words(vgparent, "Back to the mail")
+					words(vgparent, "Back to the mail")
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
@@ -2655,7 +2655,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "use", attributes207)
+				element(vgparent, "svg", "use", attributes207)
 			}
 		}
 		{
@@ -2704,7 +2704,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes160)
+						element(vgparent, "svg", "use", attributes160)
 					}
 				}
 				vgn = element(vgparent, "", "div", attributes209)
@@ -2745,7 +2745,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes33)
 					}
 				}
 			}

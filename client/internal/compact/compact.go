@@ -91,7 +91,47 @@ func (c *compactor) statements(list []ast.Stmt) []ast.Stmt {
 		}
 		out = append(out, s)
 	}
-	return out
+	return c.unused(out)
+}
+
+// unused drops the variable of nodes that nothing more is said of: vugugen sets everything of a node, children included,
+// before it makes the next one.
+func (c *compactor) unused(list []ast.Stmt) []ast.Stmt {
+	for i, s := range list {
+		a, ok := s.(*ast.AssignStmt)
+		if !ok || len(a.Lhs) != 1 || !isIdent(a.Lhs[0], "vgn") {
+			continue
+		}
+		if m, ok := a.Rhs[0].(*ast.CallExpr); ok && (isIdent(m.Fun, "words") || isIdent(m.Fun, "element") && !usesNode(list[i+1:])) {
+			list[i] = &ast.ExprStmt{X: m}
+		}
+	}
+	return list
+}
+
+// usesNode says that vgn is read before it is assigned anew. What stands in a block (of a vg-if, a vg-for) may be passed
+// over, so an assignment in there ends that block alone.
+func usesNode(list []ast.Stmt) bool {
+	for _, s := range list {
+		if a, ok := s.(*ast.AssignStmt); ok && len(a.Lhs) == 1 && isIdent(a.Lhs[0], "vgn") {
+			return false
+		}
+		used := false
+		ast.Inspect(s, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BlockStmt:
+				used = used || usesNode(n.List)
+				return false
+			case *ast.Ident:
+				used = used || n.Name == "vgn"
+			}
+			return !used
+		})
+		if used {
+			return true
+		}
+	}
+	return false
 }
 
 // nodeLiteral gives the fields of `vgn = &vugu.VGNode{…}`.

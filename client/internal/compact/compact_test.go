@@ -48,9 +48,9 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	for s, want := range map[string]int{
-		"vgn = element(vgparent, \"\", \"p\", attributes0)":                                               2,
+		"\telement(vgparent, \"\", \"p\", attributes0)":                                                   2,
 		"attributes0 = []vugu.VGAttribute{{Key: \"class\", Val: \"a {}\"}, {Key: \"hidden\", Val: \"\"}}": 1,
-		"vgn = element(vgparent, \"\", \"p\", []vugu.VGAttribute{{Key: \"class\", Val: c.Class}})":        1,
+		"\telement(vgparent, \"\", \"p\", []vugu.VGAttribute{{Key: \"class\", Val: c.Class}})":            1,
 	} {
 		if n := bytes.Count(got, []byte(s)); n != want {
 			t.Errorf("%d times %s; want %d:\n%s", n, s, want, got)
