@@ -38,8 +38,12 @@ func (p *Page) Copy(text string) {
 }
 
 // KeepStorage asks the browser not to evict the mail when the device runs short. Browsers decide by themselves, mostly
-// by how much the site is used; it is asked once there is something to keep.
+// by how much the site is used, some ask the user; it is asked once in a page's life, when there is something to keep.
 func (p *Page) KeepStorage() {
+	if p.kept {
+		return
+	}
+	p.kept = true
 	if s := p.window.Get("navigator").Get("storage"); s.Truthy() && s.Get("persist").Type() == js.TypeFunction {
 		p.ignore(s.Call("persist"))
 	}

@@ -12,7 +12,7 @@ func listen(target js.Value, event string, fn func(e js.Value)) (stop func()) {
 	f := js.FuncOf(func(_ js.Value, a []js.Value) any {
 		defer func() {
 			if v := recover(); v != nil {
-				js.Global().Get("console").Call("error", fmt.Sprintf("postern: %s: %v\n%s", event, v, debug.Stack()))
+				LogError(fmt.Sprintf("%s: %v", event, v), debug.Stack())
 			}
 		}()
 		fn(a[0])
@@ -23,4 +23,9 @@ func listen(target js.Value, event string, fn func(e js.Value)) (stop func()) {
 		target.Call("removeEventListener", event, f)
 		f.Release()
 	}
+}
+
+// LogError writes a fault of ours to the browser's console.
+func LogError(what string, stack []byte) {
+	js.Global().Get("console").Call("error", "postern: "+what+"\n"+string(stack))
 }

@@ -19,6 +19,7 @@ type Page struct {
 	window   js.Value
 	document js.Value
 	focus    string // a selector, to be focused after the next render
+	kept     bool   // the browser was asked to keep the storage
 
 	narrow js.Value // MediaQueryList
 }

@@ -20,9 +20,17 @@ import (
 func main() {
 	ctx := context.Background()
 	var page *platform.Page
-	screen := render.New("#app", &render.Options{OnRender: func(time.Duration) { page.Rendered() }})
+	var app *view.App
+	var screen *render.Renderer
+	screen = render.New("#app", &render.Options{
+		OnRender: func(time.Duration) { page.Rendered() },
+		OnPanic: func(e *render.PanicError) {
+			platform.LogError(e.Error(), e.Stack)
+			screen.Update(func() { app.Toasts.Trouble("Something went wrong in the page", fault(e)) })
+		},
+	})
 	page = platform.NewPage(screen)
-	app := view.New(nil, page, screen)
+	app = view.New(nil, page, screen)
 
 	page.OnNavigate(app.Navigated)
 	page.OnKey(func(k platform.Key) bool { return app.Key(view.Key(k)) })
@@ -31,7 +39,12 @@ func main() {
 	host := &platform.Host{
 		Worker: meta("postern-worker"), Engine: meta("postern-engine"),
 		Attach: func(ctx context.Context, conn api.Conn) {
-			engine := api.NewClient(conn, app.Receive)
+			engine := api.NewClient(conn, func(e api.Event) {
+				if e.Account != nil {
+					page.KeepStorage() // there is mail to keep from now on
+				}
+				app.Receive(e)
+			})
 			screen.Update(func() { app.Attach(engine) })
 			engine.Run(ctx)
 		},
@@ -47,6 +60,11 @@ func main() {
 	if err := screen.Run(ctx, env, &ui.Root{App: app, Frame: page.Frame()}); err != nil {
 		panic(err) // the shell says that the page has stopped
 	}
+}
+
+// fault is a panic as the page tells of it.
+func fault(e *render.PanicError) *api.Problem {
+	return &api.Problem{Code: api.CodeInternal, Technical: e.Error()}
 }
 
 // meta reads what the build wrote into the page: where the other files are.
