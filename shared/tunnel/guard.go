@@ -196,6 +196,7 @@ func (c *carrier) entryOf(conn *Conn) *entry {
 	defer c.mu.Unlock()
 	if c.alive() != nil {
 		conn.sessionEnded()
+		return new(entry)
 	}
 	e := c.streams[conn.id]
 	if e == nil {

@@ -311,6 +311,27 @@ func TestOpenWithoutAnAnswer(t *testing.T) {
 	}
 }
 
+// A gateway that takes no more streams, by yamux's own word for it, is left.
+func TestGoAway(t *testing.T) {
+	theirs, mine := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
+	go func() {
+		_, _ = mine.Read(context.Background())
+		go drain(mine)
+		_ = mine.Write(context.Background(), yamuxFrame(goAway, 0, 0, 0))
+		_ = mine.Write(context.Background(), packed(ack, 1, welcomeBytes()))
+	}()
+	s, err := tunnel.Client(t.Context(), theirs, hello, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Open(t.Context(), target); !errors.Is(err, tunnel.ErrSessionClosed) {
+		t.Errorf("%v", err)
+	}
+	<-s.Done()
+	_ = s.Close()
+	mine.Cut()
+}
+
 // Streams beyond the limit are refused, and the session lives.
 func TestStreamLimit(t *testing.T) {
 	a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})

@@ -42,7 +42,8 @@ func Serve(ctx context.Context, mc MessageConn, greet func(context.Context, wire
 func (s *ServerSession) greeted(ctx context.Context, greet func(context.Context, wire.Hello) (wire.Welcome, error)) error {
 	stream, err := s.mux.AcceptStreamWithContext(ctx)
 	if err != nil {
-		return err
+		<-s.car.closed // when ctx ends, so does the session
+		return s.car.sessionError()
 	}
 	s.control = newConn(stream, s.car, "control")
 	if s.hello, err = wire.ReadHello(s.control); err != nil {

@@ -51,13 +51,25 @@ func (s *session) bounded(ctx context.Context, handshake func(context.Context) e
 	stop := context.AfterFunc(ctx, func() { s.car.fail(context.Cause(ctx)) })
 	defer stop()
 	err := handshake(ctx)
-	if cause := s.car.err(); err != nil && cause != nil && !refused(err) {
-		err = cause // what ended the session, not how the handshake came to see it
+	if errors.Is(err, ErrSessionClosed) {
+		if cause := s.car.err(); cause != nil {
+			err = cause // what ended the session, not how the handshake came to see it
+		}
 	}
 	if ctx.Err() != nil && !refused(err) {
 		err = context.Cause(ctx)
 	}
 	return err
+}
+
+// over is for an error of yamux's when a stream is opened: the session is ending, or of no more use, since the gateway
+// says that it takes no more streams, or two thousand million have been opened.
+func (s *session) over(err error) error {
+	if err != yamux.ErrSessionShutdown {
+		s.car.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
+	}
+	<-s.car.closed
+	return s.car.sessionError()
 }
 
 var errHandshake = fmt.Errorf("%w: no handshake in time", ErrSilent)
@@ -196,7 +208,7 @@ func Client(ctx context.Context, mc MessageConn, hello wire.Hello, o *Options) (
 func (s *Session) greet(hello wire.Hello) error {
 	stream, err := s.mux.OpenStream()
 	if err != nil {
-		return err
+		return s.over(err)
 	}
 	s.control = newConn(stream, s.car, "control")
 	if err := wire.WriteHello(s.control, hello); err != nil {
@@ -285,10 +297,7 @@ func (s *Session) stream(remote string) (*Conn, error) {
 	s.opening--
 	s.mu.Unlock()
 	if err != nil {
-		if s.car.alive() != nil {
-			err = s.Err()
-		}
-		return nil, err
+		return nil, s.over(err)
 	}
 	return newConn(stream, s.car, remote), nil
 }
