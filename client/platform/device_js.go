@@ -62,8 +62,7 @@ func (p *Page) Notify(title, body string, open func()) {
 	if err != nil {
 		return // some mobile browsers let only a service worker notify
 	}
-	var stop func()
-	stop = listen(n, "click", func(js.Value) {
+	stop := listen(n, "click", func(js.Value) {
 		p.window.Call("focus")
 		n.Call("close")
 		p.sched.Listen("notification", open)

@@ -24,7 +24,6 @@ import (
 type engine struct {
 	api.Service // what the tests do not call is nil
 	name        string
-	started     time.Time
 
 	mu  sync.Mutex
 	fns map[int]func(api.Event)
