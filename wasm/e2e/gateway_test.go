@@ -67,7 +67,7 @@ func startGateway(t testing.TB) *gateway {
 func (g *gateway) URL() string             { return fmt.Sprintf("http://localhost:%d", g.ports["listen"]) }
 func (g *gateway) Addr(flag string) string { return fmt.Sprintf("127.0.0.1:%d", g.ports[flag]) }
 
-// Start runs the process and waits for /healthz.
+// Start runs the process and waits for /healthz, and for the words that a newcomer waits for.
 func (g *gateway) Start() {
 	g.t.Helper()
 	bin, err := binary()
@@ -92,7 +92,7 @@ func (g *gateway) Start() {
 		if resp, err := http.DefaultClient.Do(req); err == nil {
 			io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			if resp.StatusCode == http.StatusOK && strings.Contains(g.log.String(), "Postern is running") {
 				return
 			}
 		}
