@@ -67,7 +67,7 @@ func (p *Page) SetTitle(title string, unread int) {
 	}
 }
 
-// SetTheme puts "light", "dark" or "system" on the document element, and the matching colour around the page.
+// SetTheme puts "light", "dark" or "system" on the document element; the style sheet does the rest.
 func (p *Page) SetTheme(theme string) {
 	p.document.Get("documentElement").Call("setAttribute", "data-theme", theme)
 }
