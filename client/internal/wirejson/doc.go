@@ -3,5 +3,8 @@
 // floats and times. What it writes encoding/json reads, and the other way round; the tests say so for every type of the
 // api.
 //
-// It exists because encoding/json is a tenth of the page: 105 KB after compression, of 950 that it may have.
+// It exists because of the page's budget of 950 KB: with encoding/json in its place the page weighs 975 KB after
+// compression, with this 920 (Go 1.26). It reads as strictly as encoding/json (RFC 8259; RFC 3339 for times), which a fuzz
+// target holds it against. On purpose it differs in three ways: names are compared exactly, a name that comes twice is
+// read anew, and nesting ends at a hundred levels.
 package wirejson

@@ -212,8 +212,8 @@ func (r *reader) text(v reflect.Value) error {
 		v.SetString(s)
 		return nil
 	case v.Type() == timeType:
-		t, err := time.Parse(time.RFC3339, s) // takes fractions too
-		if err != nil {
+		var t time.Time
+		if err := t.UnmarshalText([]byte(s)); err != nil { // time.Parse takes more than RFC 3339 allows
 			r.at = start
 			return r.fail("no time of RFC 3339")
 		}

@@ -1,8 +1,10 @@
 package wirejson_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -145,28 +147,108 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// What encoding/json takes for a message this takes too, and as the same, but for names in another case.
+// FuzzUnmarshal holds hostile input against encoding/json: one takes what the other takes, as the same value, and what
+// was read can be written and is then the same. Three things are apart on purpose: encoding/json takes names in another
+// case, reads a name that comes twice into what the first one left, and nests a hundred times deeper.
 func FuzzUnmarshal(f *testing.F) {
 	for _, of := range spoken {
 		b, _ := json.Marshal(of)
 		f.Add(b)
 	}
 	f.Add([]byte(`{"id":1,"date":"2026-11-23T01:02:03.5+09:00","from":{"name":"\u3042","addr":"a@b"},"to":[{}],"parts":null}`))
+	f.Add([]byte(`{"date":"2026-11-23T1:02:03,5Z","text":"\ud83d\u0041\udc00"}`))
+	f.Add([]byte("{\"text\":\"\xff\xed\xa0\x80\",\"x\":[1e5,-0.0,{\"y\":null}]}"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var ours, theirs api.Message
 		err, jsonErr := wirejson.Unmarshal(in, &ours), json.Unmarshal(in, &theirs)
-		if err != nil || jsonErr != nil {
+		if json.Valid(in) && apart(in) {
 			return
 		}
-		back, err := wirejson.Marshal(&ours)
-		if err != nil {
-			return // a time beyond RFC 3339
+		if (err == nil) != (jsonErr == nil) {
+			t.Fatalf("%s: %v; encoding/json: %v", in, err, jsonErr)
 		}
-		var again api.Message
-		if err := json.Unmarshal(back, &again); err != nil {
-			t.Fatalf("%s: %v", back, err)
+		if err != nil {
+			return
+		}
+		if d := cmp.Diff(theirs, ours); d != "" {
+			t.Fatalf("%s: %s", in, d)
+		}
+		text, err := wirejson.Marshal(&ours)
+		if err != nil {
+			t.Fatalf("%s: what was read cannot be written: %v", in, err)
+		}
+		var again, back api.Message
+		if err := wirejson.Unmarshal(text, &again); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if d := cmp.Diff(again, back); d != "" {
+			t.Fatalf("%s: %s", text, d)
 		}
 	})
+}
+
+// names are those of a message's fields, and of what is in it.
+var names = func() map[string]bool {
+	all := map[string]bool{}
+	var visit func(reflect.Type)
+	visit = func(t reflect.Type) {
+		switch {
+		case t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice:
+			visit(t.Elem())
+		case t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]():
+			for i := range t.NumField() {
+				name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+				all[name] = true
+				visit(t.Field(i).Type)
+			}
+		}
+	}
+	visit(reflect.TypeFor[api.Message]())
+	return all
+}()
+
+// apart says that valid JSON has what FuzzUnmarshal excepts.
+func apart(in []byte) bool {
+	type level struct {
+		object, value bool // value: a name's value comes next
+		seen          map[string]bool
+	}
+	var open []level
+	for d := json.NewDecoder(bytes.NewReader(in)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return err != io.EOF
+		}
+		if len(open) > 90 {
+			return true
+		}
+		if token == json.Delim('}') || token == json.Delim(']') {
+			open = open[:len(open)-1]
+			continue
+		}
+		if n := len(open); n > 0 && open[n-1].object {
+			l := &open[n-1]
+			if name, ok := token.(string); ok && !l.value {
+				for known := range names {
+					if known != name && strings.EqualFold(known, name) {
+						return true
+					}
+				}
+				if l.seen[name] {
+					return true
+				}
+				l.seen[name], l.value = true, true
+				continue
+			}
+			l.value = false
+		}
+		if token == json.Delim('{') || token == json.Delim('[') {
+			open = append(open, level{object: token == json.Delim('{'), seen: map[string]bool{}})
+		}
+	}
 }
 
 func BenchmarkListPage(b *testing.B) {
