@@ -14,6 +14,8 @@ var banned = map[string]string{
 	"crypto/x509":                 "part of crypto/tls; certificates are the engine's",
 	"html/template":               "0.5 MB; components are compiled by vugugen",
 	"text/template":               "components are compiled by vugugen; text is written by code",
+	"encoding/json":               "55 KB; client/internal/wirejson speaks what page and engine say",
+	"net/url":                     "a route is parsed by hand, an address of the web by the browser",
 	"regexp":                      "0.1 MB, and slow in WebAssembly; the page parses by hand",
 	"github.com/coder/websocket":  "0.5 MB; the tunnel is the engine's",
 	"github.com/hashicorp/yamux":  "the tunnel is the engine's",
