@@ -43,8 +43,8 @@ type Options struct {
 	// Hashers is how many argon2id computations run at once: each holds 19 MiB.
 	// Default: one for each processor, at most 4.
 	Hashers int
-	// Wait is how long a login may queue for a hasher. Default: 10 seconds,
-	// which is shorter than any client's patience.
+	// Wait is how long a login may queue for its place's turn and for a hasher.
+	// Default: 10 seconds, which is shorter than any client's patience.
 	Wait time.Duration
 	// Delay comes after a failure and doubles with each further one from the
 	// same place, up to 8 times. Default: 500 ms. Negative: none.
@@ -61,8 +61,10 @@ type Options struct {
 
 // Gate checks names and passwords for every protocol of the server.
 //
-// An unknown name costs the same computation as a known one, failures are
-// answered late, and the memory of argon2id is bounded.
+// An unknown name costs the same computation as a known one, the memory of
+// argon2id is bounded, and one password at a time is checked for a place: a
+// failure is answered late and holds the place's turn until then. So guessing is
+// no faster over many connections, nor by hanging up before the answer.
 type Gate struct {
 	lookup Lookup
 	opts   Options
@@ -73,6 +75,14 @@ type Gate struct {
 	mu         sync.Mutex
 	remembered map[[sha256.Size]byte]time.Time
 	failures   map[string]failure
+	turns      map[string]*turn
+	introduced map[netip.AddrPort]netip.Addr
+}
+
+// turn is a place's, while there is somebody who has it or waits for it.
+type turn struct {
+	taken  chan struct{} // holds one
+	people int
 }
 
 type failure struct {
@@ -118,6 +128,8 @@ func NewGate(lookup Lookup, o *Options) (*Gate, error) {
 		key:        make([]byte, 32),
 		remembered: map[[sha256.Size]byte]time.Time{},
 		failures:   map[string]failure{},
+		turns:      map[string]*turn{},
+		introduced: map[netip.AddrPort]netip.Addr{},
 	}
 	rand.Read(g.key)
 	var err error
@@ -147,7 +159,15 @@ func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password
 		g.forgive(email)
 		return rec.Account, nil
 	}
-	right, err := g.verify(ctx, phc, password)
+	from := place(g.origin(remote), email)
+	queue, cancel := context.WithTimeoutCause(ctx, g.opts.Wait, ErrBusy)
+	defer cancel()
+	done, err := g.await(queue, from)
+	if err != nil {
+		return Account{}, err
+	}
+	defer done()
+	right, err := g.verify(queue, phc, password)
 	if err != nil {
 		return Account{}, err
 	}
@@ -156,20 +176,42 @@ func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password
 		g.forgive(email)
 		return rec.Account, nil
 	}
-	g.delay(ctx, remote, email)
+	g.delay(ctx, from)
 	return Account{}, ErrDenied
+}
+
+// await waits for the place's turn; done gives it to the next.
+func (g *Gate) await(ctx context.Context, place string) (done func(), err error) {
+	g.mu.Lock()
+	t := g.turns[place]
+	if t == nil {
+		t = &turn{taken: make(chan struct{}, 1)}
+		g.turns[place] = t
+	}
+	t.people++
+	g.mu.Unlock()
+	leave := func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if t.people--; t.people == 0 {
+			delete(g.turns, place)
+		}
+	}
+	select {
+	case t.taken <- struct{}{}:
+		return func() { <-t.taken; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, context.Cause(ctx)
+	}
 }
 
 // verify runs argon2id in one of the slots.
 func (g *Gate) verify(ctx context.Context, phc, password string) (bool, error) {
-	timer := time.NewTimer(g.opts.Wait)
-	defer timer.Stop()
 	select {
 	case g.slots <- struct{}{}:
-	case <-timer.C:
-		return false, ErrBusy
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return false, context.Cause(ctx)
 	}
 	defer func() { <-g.slots }()
 	return Verify(phc, password)
@@ -214,20 +256,55 @@ func (g *Gate) remember(mark [sha256.Size]byte) {
 	g.remembered[mark] = now.Add(g.opts.Remember)
 }
 
-// place is what failures are counted by. On loopback, where every user of the
-// gateway comes from, that is the account, or one user's typing errors would
+// Introduce says for whom a program on this machine connects from that address:
+// the gateway, for somebody far away. It holds until forget is called.
+func (g *Gate) Introduce(from net.Addr, client netip.Addr) (forget func()) {
+	at, ok := addrPort(from)
+	if !ok || !client.IsValid() {
+		return func() {}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.introduced[at] = client
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.introduced, at)
+	}
+}
+
+// origin is where a connection comes from in truth.
+func (g *Gate) origin(remote net.Addr) net.Addr {
+	at, ok := addrPort(remote)
+	if !ok {
+		return remote
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if client, ok := g.introduced[at]; ok {
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, at.Port()))
+	}
+	return remote
+}
+
+func addrPort(a net.Addr) (netip.AddrPort, bool) {
+	if a == nil {
+		return netip.AddrPort{}, false
+	}
+	at, err := netip.ParseAddrPort(a.String())
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), err == nil
+}
+
+// place is what failures are counted by. On loopback, where programs of this
+// machine come from, that is the account, or one user's typing errors would
 // slow down all; elsewhere it is the network address (an IPv6 /64 is one
 // customer's).
 func place(remote net.Addr, email string) string {
-	host := ""
-	if remote != nil {
-		host = remote.String()
-	}
-	ap, err := netip.ParseAddrPort(host)
-	if err != nil || ap.Addr().IsLoopback() {
+	at, ok := addrPort(remote)
+	if !ok || at.Addr().IsLoopback() {
 		return account(email)
 	}
-	ip := ap.Addr().Unmap().WithZone("")
+	ip := at.Addr().WithZone("")
 	if ip.Is6() {
 		if p, err := ip.Prefix(64); err == nil {
 			return p.String()
@@ -248,7 +325,7 @@ func (g *Gate) forgive(email string) {
 func account(email string) string { return "account " + email }
 
 // delay counts a failure and sleeps for it, outside of the slots.
-func (g *Gate) delay(ctx context.Context, remote net.Addr, email string) {
+func (g *Gate) delay(ctx context.Context, p string) {
 	if g.opts.Delay < 0 {
 		return
 	}
@@ -257,7 +334,6 @@ func (g *Gate) delay(ctx context.Context, remote net.Addr, email string) {
 	if len(g.failures) >= maxFailures {
 		clear(g.failures)
 	}
-	p := place(remote, email)
 	f := g.failures[p]
 	if now.Sub(f.last) > forgetAfter {
 		f.count = 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -136,6 +137,61 @@ func TestFailuresAreAnsweredLater(t *testing.T) {
 		g.Authenticate(t.Context(), far, "alice@postern.test", "x")
 		if got := time.Since(start); got != 500*time.Millisecond {
 			t.Errorf("after a quiet quarter of an hour a failure waited %v", got)
+		}
+	})
+}
+
+// Whoever guesses over many connections, or hangs up instead of waiting for the
+// answer, gets no more tries than over one.
+func TestGuessingIsNoFasterInParallel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, nil)
+		far := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+		var checked, busy atomic.Int32
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Go(func() {
+				switch _, err := g.Authenticate(t.Context(), far, "alice@postern.test", fmt.Sprint(i)); {
+				case errors.Is(err, ErrDenied):
+					checked.Add(1)
+				case errors.Is(err, ErrBusy):
+					busy.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		// 0.5 + 1 + 2 + 4 s, and 8 s for the one that got its turn before the tenth second
+		if took := time.Since(start); checked.Load() > 5 || checked.Load()+busy.Load() != 200 || took > 16*time.Second {
+			t.Errorf("%d guesses were checked in %v, %d put off", checked.Load(), took, busy.Load())
+		}
+		if len(g.turns) != 0 {
+			t.Errorf("%d turns are kept", len(g.turns))
+		}
+	})
+}
+
+// What the gateway carries comes from loopback. Introduced, it counts as its
+// client's: nobody locks another out of an account by guessing at it.
+func TestIntroducedClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, nil)
+		attack, owner := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1000}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1001}
+		forget := g.Introduce(attack, netip.MustParseAddr("192.0.2.1"))
+		defer g.Introduce(owner, netip.MustParseAddr("192.0.2.2"))()
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() { g.Authenticate(t.Context(), attack, "alice@postern.test", "x") })
+		}
+		synctest.Wait()
+		start := time.Now()
+		if _, err := g.Authenticate(t.Context(), owner, "alice@postern.test", "secret"); err != nil || time.Since(start) != 0 {
+			t.Errorf("the owner logs in after %v, %v", time.Since(start), err)
+		}
+		wg.Wait()
+		forget()
+		if len(g.introduced) != 1 {
+			t.Errorf("%d are known, want the owner alone", len(g.introduced))
 		}
 	})
 }
