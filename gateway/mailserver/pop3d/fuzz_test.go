@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postern-mail/postern/shared/mailtest"
 )
 
 // FuzzSession sends anything at all, in each state, and asserts that the server
@@ -26,7 +28,7 @@ func FuzzSession(f *testing.F) {
 		f.Add(byte(1), []byte(seed))
 		f.Add(byte(2), []byte(seed))
 	}
-	certificates := &tls.Config{Certificates: []tls.Certificate{certificate()}}
+	certificates := &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(f)}}
 	status := regexp.MustCompile(`^(\+OK|-ERR|\+)( [^\r\n]*)?\r\n$`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
 		d := drops(hello, "no end.", "\r\n", "")

@@ -13,11 +13,11 @@ func TestGuessingEndsTheConnection(t *testing.T) {
 	addr, _ := start(t, drops(), nil)
 	c := dial(t, addr)
 	for range 3 {
-		c.send("USER a\r\nPASS wrong\r\n")
+		c.Send("USER a\r\nPASS wrong\r\n")
 		c.expect("+OK")
 		c.expect("-ERR [AUTH]")
 	}
-	c.end()
+	c.End()
 }
 
 func TestNonsenseEndsTheConnection(t *testing.T) {
@@ -30,8 +30,8 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr, _ := start(t, drops(), nil)
 			c := dial(t, addr)
-			c.conn.Write([]byte(nonsense))
-			if _, err := io.Copy(io.Discard, c.in); err != nil && !strings.Contains(err.Error(), "reset") {
+			c.Conn.Write([]byte(nonsense))
+			if _, err := io.Copy(io.Discard, c.In); err != nil && !strings.Contains(err.Error(), "reset") {
 				t.Errorf("the server did not close: %v", err)
 			}
 		})
@@ -44,16 +44,16 @@ func TestDamagedMessage(t *testing.T) {
 	addr, _ := start(t, d, nil)
 	c := dial(t, addr)
 	c.login()
-	c.send("RETR 1\r\n")
+	c.Send("RETR 1\r\n")
 	c.expect("-ERR [SYS/TEMP]")
 	d.damaged = true
-	c.send("TOP 1 0\r\nRETR 3\r\n")
+	c.Send("TOP 1 0\r\nRETR 3\r\n")
 	c.expect("-ERR [SYS/PERM]")
 	c.expect("+OK")
 	c.body()
-	c.send("RETR 2\r\n")
+	c.Send("RETR 2\r\n")
 	c.expect("+OK")
-	if rest, _ := io.ReadAll(c.in); bytes.HasSuffix(rest, []byte(".\r\n")) {
+	if rest, _ := io.ReadAll(c.In); bytes.HasSuffix(rest, []byte(".\r\n")) {
 		t.Errorf("half a message was sent as whole: %q", rest)
 	}
 }
@@ -65,13 +65,13 @@ func TestPlainPolicy(t *testing.T) {
 	}{{Loopback, true}, {Never, false}, {Anywhere, true}} {
 		addr, _ := start(t, drops(), func(cfg *Config) { cfg.Plain = c.policy })
 		conn := dial(t, addr)
-		conn.send("CAPA\r\n")
+		conn.Send("CAPA\r\n")
 		conn.expect("+OK")
 		if got := conn.body(); strings.Contains(got, "USER") != c.allowed || strings.Contains(got, "SASL") != c.allowed {
 			t.Errorf("policy %v offers %q", c.policy, got)
 		}
 		if !c.allowed {
-			conn.send("USER a\r\nPASS b\r\nAUTH PLAIN AGEAYg==\r\n")
+			conn.Send("USER a\r\nPASS b\r\nAUTH PLAIN AGEAYg==\r\n")
 			for range 3 {
 				conn.expect("-ERR a password is taken only over TLS")
 			}
@@ -86,12 +86,12 @@ func TestAutoLogout(t *testing.T) {
 	d := drops("1\r\n")
 	addr, _ := start(t, d, func(c *Config) { c.Idle = 50 * time.Millisecond })
 	c := dial(t, addr)
-	c.send("USER a\r\nPASS secret word\r\nDELE 1\r\nNO")
+	c.Send("USER a\r\nPASS secret word\r\nDELE 1\r\nNO")
 	c.expect("+OK")
 	c.expect("+OK")
 	c.expect("+OK")
 	c.expect("-ERR auto-logout")
-	c.end()
+	c.End()
 	if d.count() != 1 || d.isLocked() {
 		t.Error("auto-logout deleted, or kept the lock")
 	}

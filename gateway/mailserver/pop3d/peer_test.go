@@ -1,25 +1,20 @@
 package pop3d
 
 import (
-	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/internal/linetest"
+	"github.com/postern-mail/postern/shared/mailtest"
 )
 
 // fakes: accounts and maildrops in memory.
@@ -151,93 +146,40 @@ func (f *fakeDrop) Await(ctx context.Context) error {
 	}
 }
 
-// certificate is self-signed, made once for the whole run.
-var certificate = sync.OnceValue(func() tls.Certificate {
-	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
-	der, _ := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-})
-
 func start(t testing.TB, d *fakeDrops, change func(*Config)) (addr string, srv *Server) {
 	t.Helper()
 	cfg := Config{Hostname: "mail.postern.test", Accounts: fakeAccounts{}, Maildrops: d,
-		TLS: &tls.Config{Certificates: []tls.Certificate{certificate()}}, Logger: slog.New(slog.DiscardHandler)}
+		TLS: &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(t)}}, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	srv = New(cfg)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := srv.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	return l.Addr().String(), srv
+	return linetest.Serve(t, srv), srv
 }
 
-// client is a line-by-line peer.
-type client struct {
-	t    testing.TB
-	conn net.Conn
-	in   *bufio.Reader
-}
+// client is a peer that knows the protocol's answers.
+type client struct{ *linetest.Peer }
 
 func dial(t testing.TB, addr string) *client {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	c := &client{t, conn, bufio.NewReader(conn)}
+	c := &client{linetest.Dial(t, addr)}
 	c.expect("+OK mail.postern.test Postern POP3 ready")
 	return c
 }
 
-func (c *client) send(s string) {
-	c.t.Helper()
-	if _, err := io.WriteString(c.conn, s); err != nil {
-		c.t.Fatalf("sending %.40q: %v", s, err)
-	}
-}
-
-func (c *client) line() string {
-	c.t.Helper()
-	line, err := c.in.ReadString('\n')
-	if err != nil {
-		c.t.Fatalf("reading after %q: %v", line, err)
-	}
-	if !strings.HasSuffix(line, "\r\n") {
-		c.t.Fatalf("line %q does not end in CRLF", line)
-	}
-	return strings.TrimSuffix(line, "\r\n")
-}
-
 func (c *client) expect(prefix string) {
-	c.t.Helper()
-	if got := c.line(); !strings.HasPrefix(got, prefix) {
-		c.t.Fatalf("got %q, want %q...", got, prefix)
+	c.T.Helper()
+	if got := c.Line(); !strings.HasPrefix(got, prefix) {
+		c.T.Fatalf("got %q, want %q...", got, prefix)
 	}
 }
 
 // body reads a multi-line response, stuffed as it came, without its end.
 func (c *client) body() string {
-	c.t.Helper()
+	c.T.Helper()
 	var b strings.Builder
 	for {
-		line := c.line()
+		line := c.Line()
 		if line == "." {
 			return b.String()
 		}
@@ -245,16 +187,9 @@ func (c *client) body() string {
 	}
 }
 
-func (c *client) end() {
-	c.t.Helper()
-	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
-		c.t.Fatalf("connection went on with %q, %v", rest, err)
-	}
-}
-
 func (c *client) login() {
-	c.t.Helper()
-	c.send("USER alice@postern.test\r\nPASS secret word\r\n")
+	c.T.Helper()
+	c.Send("USER alice@postern.test\r\nPASS secret word\r\n")
 	c.expect("+OK")
 	c.expect("+OK")
 }

@@ -1,7 +1,6 @@
 package pop3d
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-mail/postern/gateway/mailserver/internal/linetest"
 	"go.uber.org/goleak"
 )
 
@@ -79,7 +79,7 @@ func TestCommands(t *testing.T) {
 				}
 				want := c.expect
 				for _, l := range lines {
-					conn.send(l)
+					conn.Send(l)
 					for n := 0; len(want) > 0 && (pipelined || n == 0 || strings.HasPrefix(want[0], "|")); n++ {
 						if body, ok := strings.CutPrefix(want[0], "|"); ok {
 							if got := conn.body(); got != body {
@@ -91,9 +91,9 @@ func TestCommands(t *testing.T) {
 						want = want[1:]
 					}
 				}
-				conn.send("QUIT\r\n")
+				conn.Send("QUIT\r\n")
 				conn.expect("+OK bye")
-				conn.end()
+				conn.End()
 			}
 			if d.isLocked() {
 				t.Error("the maildrop is still locked")
@@ -119,10 +119,10 @@ func TestDeletionOnlyInUpdate(t *testing.T) {
 			addr, srv := start(t, d, nil)
 			conn := dial(t, addr)
 			conn.login()
-			conn.send(c.send)
+			conn.Send(c.send)
 			conn.expect("+OK message 1 will be")
-			conn.conn.(*net.TCPConn).CloseWrite()
-			io.Copy(io.Discard, conn.in) // until the server has closed, too
+			conn.Conn.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, conn.In) // until the server has closed, too
 			srv.Shutdown(context.Background())
 			if n := d.count(); n != c.left || d.isLocked() {
 				t.Errorf("%d messages left, want %d; locked %v", n, c.left, d.isLocked())
@@ -137,10 +137,10 @@ func TestUpdateThatFailsSaysSo(t *testing.T) {
 	addr, _ := start(t, d, nil)
 	c := dial(t, addr)
 	c.login()
-	c.send("DELE 1\r\nQUIT\r\n")
+	c.Send("DELE 1\r\nQUIT\r\n")
 	c.expect("+OK")
 	c.expect("-ERR [SYS/TEMP]")
-	c.end()
+	c.End()
 	if d.isLocked() {
 		t.Error("the maildrop is still locked")
 	}
@@ -150,10 +150,10 @@ func TestInUse(t *testing.T) {
 	addr, _ := start(t, drops("1\r\n"), nil)
 	first, second := dial(t, addr), dial(t, addr)
 	first.login()
-	second.send("USER alice@postern.test\r\nPASS secret word\r\n")
+	second.Send("USER alice@postern.test\r\nPASS secret word\r\n")
 	second.expect("+OK")
 	second.expect("-ERR [IN-USE]")
-	first.send("QUIT\r\n")
+	first.Send("QUIT\r\n")
 	first.expect("+OK")
 	second.login() // the same connection: the lock is free once the answer to QUIT is out
 }
@@ -164,11 +164,10 @@ func TestTLS(t *testing.T) {
 		addr, _ := start(t, drops("1\r\n"), func(c *Config) { c.Plain = Never })
 		c := dial(t, addr)
 		// What comes with STLS in the clear must be forgotten (command injection).
-		c.send("STLS\r\nCAPA\r\nUSER mallory\r\n")
+		c.Send("STLS\r\nCAPA\r\nUSER mallory\r\n")
 		c.expect("+OK begin TLS")
-		secure := tls.Client(c.conn, config)
-		c.conn, c.in = secure, bufio.NewReader(secure)
-		c.send("PASS secret word\r\nSTLS\r\nCAPA\r\n")
+		c.Secure()
+		c.Send("PASS secret word\r\nSTLS\r\nCAPA\r\n")
 		c.expect("-ERR USER comes before PASS")
 		c.expect("-ERR TLS is on already")
 		c.expect("+OK")
@@ -176,7 +175,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("capabilities after STLS: %q", caps)
 		}
 		c.login()
-		c.send("RETR 1\r\nQUIT\r\n")
+		c.Send("RETR 1\r\nQUIT\r\n")
 		c.expect("+OK")
 		c.body()
 		c.expect("+OK bye")
@@ -189,14 +188,14 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		c := &client{t, conn, bufio.NewReader(conn)}
+		c := &client{linetest.New(t, conn)}
 		c.expect("+OK mail")
 		c.login()
-		c.send("XWAIT 60\r\n")
+		c.Send("XWAIT 60\r\n")
 		c.expect("+OK waiting")
 		d.deliver(fakeMessage{"new", "x"})
 		c.expect("+OK new")
-		c.end()
+		c.End()
 	})
 	t.Run("plain text to the TLS port", func(t *testing.T) {
 		addr, _ := start(t, drops(), func(c *Config) { c.Implicit = true })
@@ -212,7 +211,7 @@ func TestTLS(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		addr, _ := start(t, drops(), func(c *Config) { c.TLS = nil })
 		c := dial(t, addr)
-		c.send("STLS\r\nCAPA\r\n")
+		c.Send("STLS\r\nCAPA\r\n")
 		c.expect("-ERR this server has no TLS")
 		c.expect("+OK")
 		if caps := c.body(); strings.Contains(caps, "STLS") {
@@ -227,7 +226,7 @@ func TestWait(t *testing.T) {
 	wait := func(seconds int) *client {
 		c := dial(t, addr)
 		c.login()
-		c.send(fmt.Sprintf("XWAIT %d\r\n", seconds))
+		c.Send(fmt.Sprintf("XWAIT %d\r\n", seconds))
 		c.expect("+OK waiting")
 		return c
 	}
@@ -237,34 +236,34 @@ func TestWait(t *testing.T) {
 	}
 	other := dial(t, addr)
 	other.login()
-	other.send("QUIT\r\n")
+	other.Send("QUIT\r\n")
 	other.expect("+OK")
 	d.deliver(fakeMessage{"uid2", "2\r\n"})
 	c.expect("+OK new")
-	c.end()
+	c.End()
 
 	c = dial(t, addr)
 	c.login()
 	d.deliver(fakeMessage{"uid3", "3\r\n"}) // after the login, before the wait
-	c.send("XWAIT 60\r\n")
+	c.Send("XWAIT 60\r\n")
 	c.expect("+OK waiting")
 	c.expect("+OK new")
 
 	c = wait(1)
 	c.expect("+OK none")
-	c.end()
+	c.End()
 
 	c = wait(60)
-	c.send("NOOP\r\n")
+	c.Send("NOOP\r\n")
 	c.expect("+OK none")
 
-	wait(60).conn.Close()
+	wait(60).Conn.Close()
 	c = wait(60)
 	if err := srv.Shutdown(t.Context()); err != nil { // returns: the session whose client has gone has ended
 		t.Error(err)
 	}
 	c.expect("-ERR [SYS/TEMP]")
-	c.end()
+	c.End()
 }
 
 func TestShutdown(t *testing.T) {
@@ -272,14 +271,14 @@ func TestShutdown(t *testing.T) {
 	addr, srv := start(t, d, nil)
 	idle, busy := dial(t, addr), dial(t, addr)
 	busy.login()
-	busy.send("DELE 1\r\nRSET\r\nRETR 1\r\nNOOP\r\n")
+	busy.Send("DELE 1\r\nRSET\r\nRETR 1\r\nNOOP\r\n")
 	busy.expect("+OK")
 	busy.expect("+OK")
 	busy.expect("+OK")
 	down := make(chan error)
 	go func() { down <- srv.Shutdown(context.Background()) }()
 	idle.expect("-ERR [SYS/TEMP] the server is shutting down")
-	idle.end()
+	idle.End()
 	if got := busy.body(); len(got) != 3<<20 {
 		t.Errorf("the download in progress was cut at %d octets", len(got))
 	}
@@ -296,7 +295,7 @@ func TestShutdownInTime(t *testing.T) {
 	addr, srv := start(t, d, nil)
 	c := dial(t, addr)
 	c.login()
-	c.send("RETR 1\r\n")
+	c.Send("RETR 1\r\n")
 	c.expect("+OK")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

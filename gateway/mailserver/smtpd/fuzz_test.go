@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -63,7 +64,7 @@ func FuzzSession(f *testing.F) {
 	}
 	answer := regexp.MustCompile(`^[2345][0-9][0-9][ -][^\r\n]*\r\n$`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
-		cfg := config(&fakePost{})
+		cfg := config(&fakePost{}, tls.Certificate{})
 		cfg.Idle, cfg.TLS, cfg.Logger = time.Second, nil, slog.New(panics{t: t})
 		srv := New(cfg)
 		l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}

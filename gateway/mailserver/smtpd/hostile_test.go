@@ -1,9 +1,7 @@
 package smtpd
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,14 +14,14 @@ import (
 func hello(t *testing.T, addr string) *client {
 	t.Helper()
 	c := dial(t, addr)
-	c.send("EHLO x\r\n")
+	c.Send("EHLO x\r\n")
 	c.expect("250")
 	return c
 }
 
 func (c *client) begin(data string) {
-	c.t.Helper()
-	c.send(envelope + data)
+	c.T.Helper()
+	c.Send(envelope + data)
 	c.expect("250")
 	c.expect("250")
 }
@@ -40,18 +38,18 @@ func TestSmuggling(t *testing.T) {
 			mail := envelope
 			if role != nil {
 				c.starttls()
-				c.send(aliceLogin)
+				c.Send(aliceLogin)
 				c.expect("235")
 				mail = strings.Replace(envelope, "carol@elsewhere", "alice@postern", 1)
 			} else {
-				c.send("EHLO x\r\n")
+				c.Send("EHLO x\r\n")
 				c.expect("250")
 			}
-			c.send(mail + "DATA\r\n")
+			c.Send(mail + "DATA\r\n")
 			c.expect("250")
 			c.expect("250")
 			c.expect("354")
-			c.send("a: b\r\n\r\nfirst" + end + smuggled + "NOOP\r\n")
+			c.Send("a: b\r\n\r\nfirst" + end + smuggled + "NOOP\r\n")
 			c.expect("554 5.6.0")
 			c.expect("250") // the NOOP: in step again
 			if got := p.all(); len(got) != 0 {
@@ -68,7 +66,7 @@ func TestEndAfterBareCR(t *testing.T) {
 	c := hello(t, addr)
 	c.begin("DATA\r\n")
 	c.expect("354")
-	c.send("a: b\r\n\r\nx\r\r\n.\r\nNOOP\r\n")
+	c.Send("a: b\r\n\r\nx\r\r\n.\r\nNOOP\r\n")
 	c.expect("554 5.6.0")
 	c.expect("250")
 }
@@ -102,8 +100,8 @@ func TestChunkCutShort(t *testing.T) {
 			c.starttls()
 		}
 		c.begin("BDAT 1000 LAST\r\na: b\r\n\r\nhalf")
-		c.conn.(interface{ CloseWrite() error }).CloseWrite()
-		io.Copy(io.Discard, c.in)
+		c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+		io.Copy(io.Discard, c.In)
 		srv.Shutdown(context.Background())
 		if got := p.all(); len(got) != 0 {
 			t.Errorf("secure %v: half a message was delivered: %v", secure, got)
@@ -118,9 +116,9 @@ func TestDataCutShort(t *testing.T) {
 		c := hello(t, addr)
 		c.begin("DATA\r\n")
 		c.expect("354")
-		c.send("a: b\r\n\r\nhalf" + tail)
-		c.conn.(*net.TCPConn).CloseWrite()
-		io.Copy(io.Discard, c.in)
+		c.Send("a: b\r\n\r\nhalf" + tail)
+		c.Conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, c.In)
 		srv.Shutdown(context.Background())
 		if got := p.all(); len(got) != 0 {
 			t.Errorf("half a message was delivered: %v", got)
@@ -147,7 +145,7 @@ func TestChunks(t *testing.T) {
 	for _, a := range []string{"250", "502", "502", "502", "250 2.0.0 OK"} {
 		c.expect(a)
 	}
-	c.send("BDAT 4\r\nNOOPNOOP\r\n") // without recipients: the chunk is passed over
+	c.Send("BDAT 4\r\nNOOPNOOP\r\n") // without recipients: the chunk is passed over
 	c.expect("502")
 	c.expect("250")
 	if got := p.all(); len(got) != 1 || !strings.HasSuffix(got[0].text, "a: b\r\n\r\nx\r\n") || got[0].Local[0] != "bob@postern.test" {
@@ -158,7 +156,7 @@ func TestChunks(t *testing.T) {
 		c := hello(t, addr)
 		c.begin(bad + "NOOP\r\n")
 		c.expect("501 5.5.4")
-		c.end()
+		c.End()
 	}
 }
 
@@ -173,13 +171,13 @@ func TestAbortedChunksDoNotAnswerForTheNext(t *testing.T) {
 		c.expect("250")
 		switch i % 3 {
 		case 0:
-			c.send("RSET\r\n")
+			c.Send("RSET\r\n")
 			c.expect("250 2.0.0 Session reset")
 		case 1:
-			c.send("EHLO x\r\n")
+			c.Send("EHLO x\r\n")
 			c.expect("250")
 		case 2: // more than the limit, in a chunk after the first
-			c.send("BDAT 1001\r\n" + strings.Repeat("x", 1001))
+			c.Send("BDAT 1001\r\n" + strings.Repeat("x", 1001))
 			c.expect("552 5.3.4")
 		}
 		c.begin("BDAT 8\r\na: b\r\n\r\nBDAT 3 LAST\r\nx\r\n")
@@ -195,12 +193,11 @@ func TestStartTLSForgetsWhatCameInTheClear(t *testing.T) {
 	p := &fakePost{}
 	addr, _ := start(t, p, nil)
 	c := hello(t, addr)
-	c.send("MAIL FROM:<evil@x.test>\r\nSTARTTLS\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+	c.Send("MAIL FROM:<evil@x.test>\r\nSTARTTLS\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
 	c.expect("250")
 	c.expect("220 2.0.0")
-	secure := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
-	c.conn, c.in = secure, bufio.NewReader(secure)
-	c.send("RCPT TO:<bob@postern.test>\r\nEHLO x\r\nRCPT TO:<bob@postern.test>\r\n")
+	c.Secure()
+	c.Send("RCPT TO:<bob@postern.test>\r\nEHLO x\r\nRCPT TO:<bob@postern.test>\r\n")
 	c.expect("503 5.5.1 EHLO")
 	c.expect("250")
 	c.expect("502 5.5.1 Missing MAIL")
@@ -209,7 +206,7 @@ func TestStartTLSForgetsWhatCameInTheClear(t *testing.T) {
 func TestNoTLS(t *testing.T) {
 	addr, _ := start(t, &fakePost{}, func(c *Config) { c.TLS = nil })
 	c := dial(t, addr)
-	c.send("EHLO x\r\nSTARTTLS\r\n")
+	c.Send("EHLO x\r\nSTARTTLS\r\n")
 	if caps := c.expect("250"); strings.Contains(caps, "STARTTLS") {
 		t.Errorf("STARTTLS offered without a certificate: %q", caps)
 	}
@@ -223,7 +220,7 @@ func TestTooLarge(t *testing.T) {
 	big := "a: b\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 20)
 	c.begin("DATA\r\n")
 	c.expect("354")
-	c.send(big + ".\r\nNOOP\r\n")
+	c.Send(big + ".\r\nNOOP\r\n")
 	c.expect("552 5.3.4")
 	c.expect("250")
 	c.begin(fmt.Sprintf("BDAT %d LAST\r\n%sNOOP\r\n", len(big), big))
@@ -239,8 +236,8 @@ func TestTooLarge(t *testing.T) {
 	// One that has no end at all is not read to its end.
 	c.begin("DATA\r\n")
 	c.expect("354")
-	go io.Copy(c.conn, endless{})
-	answer, _ := io.ReadAll(c.in)
+	go io.Copy(c.Conn, endless{})
+	answer, _ := io.ReadAll(c.In)
 	if len(answer) > 0 && !strings.HasPrefix(string(answer), "552 5.3.4") {
 		t.Errorf("answer %q", answer)
 	}
@@ -262,7 +259,7 @@ func TestHeaderTooLarge(t *testing.T) {
 	for _, head := range []string{strings.Repeat("a: b\r\n", maxHeader/6+1), "a: " + strings.Repeat("x", maxHeader) + "\r\n", "a: b\r\n" + strings.Repeat(" x\r\n", maxHeader/4)} {
 		c.begin("DATA\r\n")
 		c.expect("354")
-		c.send(head + "\r\n.\r\n")
+		c.Send(head + "\r\n.\r\n")
 		c.expect("552 5.3.4")
 	}
 	if len(p.all()) != 0 {
@@ -281,12 +278,12 @@ func TestTooManyRecipients(t *testing.T) {
 func TestDictionary(t *testing.T) {
 	addr, _ := start(t, &fakePost{}, nil)
 	c := hello(t, addr)
-	c.send("MAIL FROM:<a@b.test>\r\n" + strings.Repeat("RCPT TO:<guess@postern.test>\r\n", maxUnknown+5))
+	c.Send("MAIL FROM:<a@b.test>\r\n" + strings.Repeat("RCPT TO:<guess@postern.test>\r\n", maxUnknown+5))
 	c.expect("250")
 	for range maxUnknown + 1 {
 		c.expect("550 5.1.1")
 	}
-	io.Copy(io.Discard, c.in) // closed by the server
+	io.Copy(io.Discard, c.In) // closed by the server
 }
 
 func TestGuessing(t *testing.T) {
@@ -294,10 +291,10 @@ func TestGuessing(t *testing.T) {
 	c := dial(t, addr)
 	c.starttls()
 	for range 3 {
-		c.send("AUTH PLAIN AGEAYg==\r\n")
+		c.Send("AUTH PLAIN AGEAYg==\r\n")
 		c.expect("535 5.7.8")
 	}
-	c.end()
+	c.End()
 }
 
 func TestJunkEndsTheConnection(t *testing.T) {
@@ -308,8 +305,8 @@ func TestJunkEndsTheConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr, _ := start(t, &fakePost{}, nil)
 			c := hello(t, addr)
-			go io.WriteString(c.conn, strings.Repeat(junk, maxJunk+10))
-			if _, err := io.Copy(io.Discard, c.in); err != nil && !strings.Contains(err.Error(), "reset") {
+			go io.WriteString(c.Conn, strings.Repeat(junk, maxJunk+10))
+			if _, err := io.Copy(io.Discard, c.In); err != nil && !strings.Contains(err.Error(), "reset") {
 				t.Errorf("the server did not close: %v", err)
 			}
 		})
@@ -318,12 +315,12 @@ func TestJunkEndsTheConnection(t *testing.T) {
 	addr, _ := start(t, p, nil)
 	c := hello(t, addr)
 	for range 3 { // honest work makes up for it
-		c.send(strings.Repeat("NOOP\r\n", 60) + "MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+		c.Send(strings.Repeat("NOOP\r\n", 60) + "MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
 		for range 62 {
 			c.expect("250")
 		}
 		c.expect("354")
-		c.send(".\r\n")
+		c.Send(".\r\n")
 		c.expect("250")
 	}
 }
@@ -334,7 +331,7 @@ func TestStorageFails(t *testing.T) {
 		c := hello(t, addr)
 		c.begin("DATA\r\n")
 		c.expect("354")
-		c.send("a: b\r\n\r\n.\r\n")
+		c.Send("a: b\r\n\r\n.\r\n")
 		if got := c.expect(want); strings.Contains(got, "secret") {
 			t.Errorf("answer %q tells of the machine", got)
 		}
@@ -344,15 +341,15 @@ func TestStorageFails(t *testing.T) {
 func TestIdle(t *testing.T) {
 	addr, _ := start(t, &fakePost{}, func(c *Config) { c.Idle = 50 * time.Millisecond })
 	c := hello(t, addr)
-	c.send("NOO")
+	c.Send("NOO")
 	c.expect("421 4.4.2")
-	c.end()
+	c.End()
 	c = hello(t, addr)
 	c.begin("DATA\r\n")
 	c.expect("354")
-	c.send("half")
+	c.Send("half")
 	c.expect("421 4.4.2")
-	c.end()
+	c.End()
 }
 
 // A message that keeps coming, an octet at a time, ends when its time is over.
@@ -367,7 +364,7 @@ func TestSlowMessage(t *testing.T) {
 		for tick := time.NewTicker(5 * time.Millisecond); ; {
 			select {
 			case <-tick.C:
-				c.conn.Write([]byte("x"))
+				c.Conn.Write([]byte("x"))
 			case <-stop:
 				tick.Stop()
 				return
@@ -383,21 +380,21 @@ func TestShutdown(t *testing.T) {
 	idle, sending, stored := hello(t, addr), hello(t, addr), hello(t, addr)
 	sending.begin("DATA\r\n")
 	sending.expect("354")
-	sending.send("a: b\r\n\r\nhalf")
+	sending.Send("a: b\r\n\r\nhalf")
 	stored.begin("DATA\r\n")
 	stored.expect("354")
-	stored.send("a: b\r\n\r\n.\r\n")
+	stored.Send("a: b\r\n\r\n.\r\n")
 	<-p.entered
 
 	down := make(chan error)
 	go func() { down <- srv.Shutdown(context.Background()) }()
 	idle.expect("421 4.3.2")
-	idle.end()
+	idle.End()
 	p.release <- struct{}{}
 	stored.expect("250 2.0.0 OK")
 	stored.expect("421 4.3.2")
-	stored.end()
-	sending.send(" and the other half\r\n.\r\n")
+	stored.End()
+	sending.Send(" and the other half\r\n.\r\n")
 	<-p.entered
 	p.release <- struct{}{}
 	sending.expect("250 2.0.0 OK")

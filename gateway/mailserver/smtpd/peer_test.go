@@ -1,18 +1,11 @@
 package smtpd
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
@@ -20,6 +13,8 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/internal/linetest"
+	"github.com/postern-mail/postern/shared/mailtest"
 )
 
 type fakeAccounts struct{}
@@ -100,109 +95,62 @@ func (in *fakeIncoming) Discard() {
 	}
 }
 
-var certificate = sync.OnceValue(func() tls.Certificate {
-	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
-	der, _ := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-})
-
-func config(p *fakePost) Config {
+func config(p *fakePost, shown tls.Certificate) Config {
 	return Config{Hostname: "mail.postern.test", Postmaster: "postmaster@postern.test", Accounts: fakeAccounts{}, Post: p,
-		TLS: &tls.Config{Certificates: []tls.Certificate{certificate()}}, Logger: slog.New(slog.DiscardHandler),
+		TLS: &tls.Config{Certificates: []tls.Certificate{shown}}, Logger: slog.New(slog.DiscardHandler),
 		now: func() time.Time { return time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC) }}
 }
 
 func start(t testing.TB, p *fakePost, change func(*Config)) (addr string, srv *Server) {
 	t.Helper()
-	cfg := config(p)
+	cfg := config(p, mailtest.SelfSigned(t))
 	if change != nil {
 		change(&cfg)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	srv = New(cfg)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := srv.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	return l.Addr().String(), srv
+	return linetest.Serve(t, srv), srv
 }
 
 func submission(c *Config) { c.Submission = true }
 
-type client struct {
-	t    testing.TB
-	conn net.Conn
-	in   *bufio.Reader
-}
+// client is a peer that knows the protocol's answers.
+type client struct{ *linetest.Peer }
 
 func dial(t testing.TB, addr string) *client {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	c := &client{t, conn, bufio.NewReader(conn)}
+	c := &client{linetest.Dial(t, addr)}
 	c.expect("220 mail.postern.test ESMTP")
 	return c
 }
 
-func (c *client) send(s string) {
-	c.t.Helper()
-	if _, err := io.WriteString(c.conn, s); err != nil {
-		c.t.Fatalf("sending %.40q: %v", s, err)
-	}
-}
-
 // expect reads one answer, all lines of it.
 func (c *client) expect(prefix string) string {
-	c.t.Helper()
+	c.T.Helper()
 	var all strings.Builder
 	for {
-		line, err := c.in.ReadString('\n')
+		line, err := c.In.ReadString('\n')
 		if err != nil {
-			c.t.Fatalf("waiting for %q: %q, %v", prefix, all.String()+line, err)
+			c.T.Fatalf("waiting for %q: %q, %v", prefix, all.String()+line, err)
 		}
 		all.WriteString(line)
 		if len(line) < 4 || !strings.HasSuffix(line, "\r\n") {
-			c.t.Fatalf("malformed answer %q", line)
+			c.T.Fatalf("malformed answer %q", line)
 		}
 		if line[3] == ' ' {
 			if !strings.HasPrefix(line, prefix) {
-				c.t.Fatalf("got %q, want %q", all.String(), prefix)
+				c.T.Fatalf("got %q, want %q", all.String(), prefix)
 			}
 			return all.String()
 		}
 	}
 }
 
-func (c *client) end() {
-	c.t.Helper()
-	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
-		c.t.Fatalf("connection went on with %q, %v", rest, err)
-	}
-}
-
 func (c *client) starttls() {
-	c.t.Helper()
-	c.send("EHLO client.test\r\nSTARTTLS\r\n")
+	c.T.Helper()
+	c.Send("EHLO client.test\r\nSTARTTLS\r\n")
 	c.expect("250")
 	c.expect("220 2.0.0")
-	secure := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
-	c.conn, c.in = secure, bufio.NewReader(secure)
-	c.send("EHLO client.test\r\n")
+	c.Secure()
+	c.Send("EHLO client.test\r\n")
 	c.expect("250")
 }

@@ -1,12 +1,12 @@
 package smtpd
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/postern-mail/postern/gateway/mailserver/internal/linetest"
 	"go.uber.org/goleak"
 )
 
@@ -70,7 +70,7 @@ func TestCommands(t *testing.T) {
 					sends = strings.SplitAfter(c.send, "\n")
 				}
 				for i, s := range sends {
-					conn.send(s)
+					conn.Send(s)
 					if !pipelined && i < len(answers) {
 						conn.expect(answers[i])
 					}
@@ -80,9 +80,9 @@ func TestCommands(t *testing.T) {
 						conn.expect(a)
 					}
 				}
-				conn.send("QUIT\r\nNOOP\r\n") // what follows QUIT is not answered
+				conn.Send("QUIT\r\nNOOP\r\n") // what follows QUIT is not answered
 				conn.expect("221")
-				conn.end()
+				conn.End()
 			}
 		})
 	}
@@ -92,11 +92,11 @@ func TestMessage(t *testing.T) {
 	p := &fakePost{}
 	addr, _ := start(t, p, nil)
 	c := dial(t, addr)
-	c.send("EHLO client.test\r\nMAIL FROM:<Carol@Elsewhere.test> SIZE=100\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+	c.Send("EHLO client.test\r\nMAIL FROM:<Carol@Elsewhere.test> SIZE=100\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
 	for _, a := range []string{"250", "250", "250", "250", "354"} {
 		c.expect(a)
 	}
-	c.send("Return-Path: <forged@x.test>\r\nSubject: x\r\nBcc: kept, it was not submitted here\r\n\r\n..\r\n...two\r\n8 bit: \xff\x00\r\n.\r\nNOOP\r\n")
+	c.Send("Return-Path: <forged@x.test>\r\nSubject: x\r\nBcc: kept, it was not submitted here\r\n\r\n..\r\n...two\r\n8 bit: \xff\x00\r\n.\r\nNOOP\r\n")
 	c.expect("250 2.0.0 OK ")
 	c.expect("250")
 	got := p.all()
@@ -126,11 +126,11 @@ func TestReceivedProtocol(t *testing.T) {
 		p := &fakePost{}
 		addr, _ := start(t, p, nil)
 		conn := dial(t, addr)
-		conn.send(c.send + "RCPT TO:<bob@postern.test>\r\nRCPT TO:<alice@postern.test>\r\nDATA\r\n")
+		conn.Send(c.send + "RCPT TO:<bob@postern.test>\r\nRCPT TO:<alice@postern.test>\r\nDATA\r\n")
 		for _, a := range []string{"250", "250", "250", "250", "354"} {
 			conn.expect(a)
 		}
-		conn.send("x: y\r\n\r\n.\r\n")
+		conn.Send("x: y\r\n\r\n.\r\n")
 		conn.expect("250")
 		if got := p.all()[0].text; !strings.HasPrefix(got, "Received: "+c.want) || strings.Contains(got, " for <") {
 			t.Errorf("%q: %q", c.send, got)
@@ -149,15 +149,15 @@ func TestSubmission(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			c = &client{t, conn, bufio.NewReader(conn)}
+			c = &client{linetest.New(t, conn)}
 			c.expect("220")
-			c.send("EHLO client.test\r\n")
+			c.Send("EHLO client.test\r\n")
 			if caps := c.expect("250"); strings.Contains(caps, "STARTTLS") || !strings.Contains(caps, "AUTH PLAIN LOGIN") {
 				t.Errorf("capabilities over TLS: %q", caps)
 			}
 		} else {
 			c = dial(t, addr)
-			c.send("EHLO client.test\r\n")
+			c.Send("EHLO client.test\r\n")
 			caps := c.expect("250")
 			for _, want := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "SIZE 50000000", "STARTTLS", "LIMITS RCPTMAX=100"} {
 				if !strings.Contains(caps, want+"\r\n") {
@@ -169,11 +169,11 @@ func TestSubmission(t *testing.T) {
 			}
 			c.starttls()
 		}
-		c.send(aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<carol@elsewhere.test>\r\nDATA\r\n")
+		c.Send(aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<carol@elsewhere.test>\r\nDATA\r\n")
 		for _, a := range []string{"235", "250", "250", "250", "354"} {
 			c.expect(a)
 		}
-		c.send("From: alice@postern.test\r\nBcc: carol@elsewhere.test,\r\n dan@elsewhere.test\r\nTo: bob@postern.test\r\nResent-Bcc : x\r\n\r\nBcc: of the body\r\n.\r\n")
+		c.Send("From: alice@postern.test\r\nBcc: carol@elsewhere.test,\r\n dan@elsewhere.test\r\nTo: bob@postern.test\r\nResent-Bcc : x\r\n\r\nBcc: of the body\r\n.\r\n")
 		c.expect("250")
 		got := p.all()[0]
 		if len(got.Local) != 1 || len(got.Remote) != 1 || got.Remote[0] != "carol@elsewhere.test" {
@@ -203,17 +203,17 @@ func TestHeaderMending(t *testing.T) {
 		addr, _ := start(t, p, submission)
 		conn := dial(t, addr)
 		conn.starttls()
-		conn.send(aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\n")
+		conn.Send(aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\n")
 		for _, a := range []string{"235", "250", "250"} {
 			conn.expect(a)
 		}
-		conn.send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(c.send), c.send))
+		conn.Send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(c.send), c.send))
 		conn.expect("250")
-		conn.send("MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+		conn.Send("MAIL FROM:<alice@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
 		conn.expect("250")
 		conn.expect("250")
 		conn.expect("354")
-		conn.send(c.send + "\r\n.\r\n")
+		conn.Send(c.send + "\r\n.\r\n")
 		conn.expect("250")
 		for i, d := range p.all() {
 			want := c.want
@@ -231,11 +231,11 @@ func TestFoldedFirstLineIsNoPartOfTheTrace(t *testing.T) {
 	p := &fakePost{}
 	addr, _ := start(t, p, nil)
 	c := dial(t, addr)
-	c.send("EHLO x\r\n" + envelope + "DATA\r\n")
+	c.Send("EHLO x\r\n" + envelope + "DATA\r\n")
 	for _, a := range []string{"250", "250", "250", "354"} {
 		c.expect(a)
 	}
-	c.send(" forged: by a fold\r\n.\r\n")
+	c.Send(" forged: by a fold\r\n.\r\n")
 	c.expect("250")
 	if got := p.all()[0].text; !strings.Contains(got, "+0000\r\n\r\n forged") {
 		t.Errorf("the client's first line continues the trace header: %q", got)
@@ -247,11 +247,11 @@ func TestLoop(t *testing.T) {
 	addr, _ := start(t, p, nil)
 	c := dial(t, addr)
 	for hops, want := range map[int]string{100: "250", 101: "554 5.4.6"} {
-		c.send("EHLO x\r\n" + envelope + "DATA\r\n")
+		c.Send("EHLO x\r\n" + envelope + "DATA\r\n")
 		for _, a := range []string{"250", "250", "250", "354"} {
 			c.expect(a)
 		}
-		c.send(strings.Repeat("Received: x\r\n", hops) + "\r\n.\r\n")
+		c.Send(strings.Repeat("Received: x\r\n", hops) + "\r\n.\r\n")
 		c.expect(want)
 	}
 }

@@ -19,9 +19,9 @@ type Program struct {
 	Quick []string
 }
 
-// page and engine are the programs of a release. The page waits for people and for the browser: without any inlining
-// it is a tenth smaller on its way. In the engine that goes for everything but ciphers and hashes, text and bytes, the
-// tunnel, the store, and Go's own runtime, which saves 3 %.
+// page and engine are the programs of a release. The page waits for people and for the browser: without any inlining it
+// is 920 KB on its way instead of 1007 KB (Go 1.26; its budget is 950). In the engine that goes for everything but ciphers
+// and hashes, text and bytes, the tunnel, the store, and Go's own runtime, which saves 3 %.
 var (
 	page   = Program{Package: "./wasm/app"}
 	engine = Program{Package: "./wasm/engine", Quick: []string{
