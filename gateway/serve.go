@@ -153,6 +153,7 @@ func newBridge(c config.Config, mail *mailserver.Server, logger *slog.Logger) (*
 	}
 	if mail != nil {
 		b.Embedded = &wire.Embedded{Hostname: c.Hostname, Domains: c.Domains, Fingerprint: mail.Fingerprint()}
+		b.Introduce = mail.Introduce
 		b.Services = make(map[wire.ServiceName]string)
 		for _, name := range []wire.ServiceName{wire.POP3, wire.POP3S, wire.SMTP, wire.Submission, wire.Submissions} {
 			addr, ok := mail.Addr(string(name)).(*net.TCPAddr)

@@ -33,6 +33,10 @@ type Config struct {
 	Embedded *wire.Embedded
 	// Services gives for each of the embedded server's services the loopback address to dial.
 	Services map[wire.ServiceName]string
+	// Introduce, if set, is told for whom a connection to one of the Services is made, before anything goes through
+	// it: the server sees loopback alone, and has limits for each client. forget is called when the connection
+	// has ended.
+	Introduce func(from net.Addr, client netip.Addr) (forget func())
 	// Origins lists the origins (https://mail.example.com) whose pages may connect besides those of the gateway's own
 	// host.
 	Origins []string
@@ -51,10 +55,14 @@ type Limits struct {
 	// SessionsPerClient address (IPv4 address or IPv6 /64) at one time. Default 16: a household, a small office. Behind
 	// a proxy it needs TrustedProxies.
 	SessionsPerClient int
-	// Streams of one session at one time. Default 32: two for an account and some to spare. It also bounds what a
-	// hostile session can hold of the gateway's memory: Streams times the tunnel's window of 1 MiB, and that only if
-	// the targets take nothing.
+	// Streams of one session at one time. Default 32: two for an account and some to spare.
 	Streams int
+	// StreamsPerClient address, over all its sessions. Default 128: sixteen sessions with four accounts each. A stream
+	// holds a tunnel's window of 1 MiB of the gateway's memory if its target takes nothing, and a target takes nothing
+	// if the client does not read its answers: so this is the MiB that a hostile client can hold.
+	StreamsPerClient int
+	// StreamsInAll at one time. Default 4096: the sessions with four each, and 4 GiB were all of them hostile.
+	StreamsInAll int
 	// DialTimeout bounds the lookup and all attempts to connect for one Open. Default 20 s: below a client's 45.
 	DialTimeout time.Duration
 	// IdleTimeout ends a stream without a byte either way. Default 35 min: IMAP's IDLE is renewed after 29 (RFC 2177).
@@ -71,6 +79,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Sessions, 1000)
 	def(&l.SessionsPerClient, 16)
 	def(&l.Streams, 32)
+	def(&l.StreamsPerClient, 128)
+	def(&l.StreamsInAll, 4096)
 	def(&l.DialTimeout, 20*time.Second)
 	def(&l.IdleTimeout, 35*time.Minute)
 	def(&l.HalfClosedTimeout, 2*time.Minute)
@@ -93,7 +103,8 @@ type Bridge struct {
 	mu       sync.Mutex
 	draining bool
 	sessions map[*session]struct{}
-	clients  map[netip.Prefix]int // sessions of each
+	clients  map[netip.Prefix]*client
+	held     int // streams that are asked for or open
 	refused  map[wire.Reason]int64
 	running  sync.WaitGroup // a count for each session
 
@@ -102,12 +113,15 @@ type Bridge struct {
 	bytesUp, bytesDown          atomic.Int64
 }
 
+// client is what one client has at present.
+type client struct{ sessions, streams int }
+
 // New makes a bridge. An error names what is wrong in c.
 func New(c Config) (*Bridge, error) {
 	b := &Bridge{
 		c: c, log: c.Logger,
 		sessions: make(map[*session]struct{}),
-		clients:  make(map[netip.Prefix]int),
+		clients:  make(map[netip.Prefix]*client),
 		refused:  make(map[wire.Reason]int64),
 	}
 	b.c.Limits = c.Limits.withDefaults()
@@ -199,11 +213,14 @@ func offers(r *http.Request, protocol string) bool {
 
 // enter counts a session in. Over a client's limit there is some room left in which the session is told so in a frame,
 // for a page cannot read the status of a WebSocket's handshake.
-func (b *Bridge) enter(client netip.Prefix) (*session, int) {
+func (b *Bridge) enter(from netip.Prefix) (*session, int) {
 	l := b.c.Limits
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := b.clients[client]
+	c := b.clients[from]
+	if c == nil {
+		c = new(client)
+	}
 	switch {
 	case b.draining:
 		b.refused[wire.Draining]++
@@ -211,13 +228,14 @@ func (b *Bridge) enter(client netip.Prefix) (*session, int) {
 	case len(b.sessions) >= l.Sessions:
 		b.refused[wire.TooMany]++
 		return nil, http.StatusServiceUnavailable
-	case n >= l.SessionsPerClient+4:
+	case c.sessions >= l.SessionsPerClient+4:
 		b.refused[wire.TooMany]++
 		return nil, http.StatusTooManyRequests
 	}
-	s := newSession(b, client)
-	s.tooMany = n >= l.SessionsPerClient
-	b.clients[client]++
+	s := newSession(b, from)
+	s.tooMany = c.sessions >= l.SessionsPerClient
+	c.sessions++
+	b.clients[from] = c
 	b.sessions[s] = struct{}{}
 	b.running.Add(1)
 	b.sessionsTotal.Add(1)
@@ -229,10 +247,36 @@ func (b *Bridge) leave(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.sessions, s)
-	if b.clients[s.client]--; b.clients[s.client] == 0 {
+	c := b.clients[s.client]
+	if c.sessions--; c.sessions == 0 {
 		delete(b.clients, s.client)
 	}
 	b.running.Done()
+}
+
+// hold counts a stream in, before anything is done for it, and says no over a limit. The session counts it out, and
+// ends after its streams.
+func (b *Bridge) hold(s *session) *wire.RefusedError {
+	l := b.c.Limits
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.clients[s.client]
+	switch {
+	case c.streams >= l.StreamsPerClient:
+		return refuse(wire.TooMany, fmt.Sprintf("%d streams from your address are open", c.streams))
+	case b.held >= l.StreamsInAll:
+		return refuse(wire.TooMany, "the gateway has as many streams as it bears")
+	}
+	c.streams++
+	b.held++
+	return nil
+}
+
+func (b *Bridge) drop(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clients[s.client].streams--
+	b.held--
 }
 
 func (b *Bridge) countRefusal(reason wire.Reason) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -272,6 +273,82 @@ func TestTooManyStreams(t *testing.T) {
 			_ = c.Close()
 		}
 		return err == nil
+	})
+}
+
+// A client gets no more by more sessions, and all together no more than the gateway bears.
+func TestStreamsPerClientAndInAll(t *testing.T) {
+	for name, limits := range map[string]Limits{"per client": {StreamsPerClient: 3}, "in all": {StreamsInAll: 3}} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, Config{Services: pop3(serveTCP(t, echo)), Limits: limits})
+			a, b := g.session(t), g.session(t)
+			openStream(t, a)
+			openStream(t, a)
+			last := openStream(t, b)
+			if _, err := b.Open(t.Context(), embedded); reason(err) != wire.TooMany {
+				t.Errorf("the fourth: %v", err)
+			}
+			_ = last.Close()
+			eventually(t, "a closed stream's place is not free again", func() bool {
+				c, err := b.Open(t.Context(), embedded)
+				if err == nil {
+					_ = c.Close()
+				}
+				return err == nil
+			})
+			_, _ = a.Close(), b.Close()
+			eventually(t, "something stays counted", func() bool {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				return g.held == 0 && len(g.clients) == 0
+			})
+		})
+	}
+}
+
+// The embedded server learns whose connection it is before anything comes over it, and forgets with its end.
+func TestConnectionsAreIntroduced(t *testing.T) {
+	var mu sync.Mutex
+	known := make(map[string]netip.Addr)
+	g := start(t, Config{
+		Services: pop3(serveTCP(t, func(c *net.TCPConn) {
+			_, _ = io.ReadFull(c, make([]byte, 1))
+			mu.Lock()
+			client := known[c.RemoteAddr().String()]
+			mu.Unlock()
+			_, _ = io.WriteString(c, client.String())
+		})),
+		Introduce: func(from net.Addr, client netip.Addr) func() {
+			mu.Lock()
+			defer mu.Unlock()
+			known[from.String()] = client
+			return func() {
+				mu.Lock()
+				defer mu.Unlock()
+				delete(known, from.String())
+			}
+		},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	ws, _, err := g.webSocket(t, http.Header{"X-Forwarded-For": {"198.51.100.7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := tunnel.Client(t.Context(), wsconn.New(ws), wire.Hello{Version: wire.Version, Client: "test"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := openStream(t, s)
+	_, _ = c.Write([]byte("?"))
+	if got, err := io.ReadAll(c); string(got) != "198.51.100.7" || err != nil {
+		t.Errorf("the server took the client for %q, %v", got, err)
+	}
+	_ = c.Close()
+	eventually(t, "an ended connection is still known", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(known) == 0
 	})
 }
 

@@ -28,42 +28,43 @@ func (b *Bridge) checkOrigin(r *http.Request) error {
 	}
 	scheme, host, err := splitOrigin(given[0])
 	if err != nil {
-		return fmt.Errorf("%w: %w", errOrigin, err)
+		return fmt.Errorf("%w: %.200q is not an origin", errOrigin, given[0])
 	}
 	if slices.Contains(b.origins, scheme+"://"+host) {
 		return nil
 	}
 	if own, err := withPort(r.Host, scheme); err != nil || own != host {
-		return fmt.Errorf("%w: origin %q, host %q", errOrigin, given[0], r.Host)
+		return fmt.Errorf("%w: origin %.200q, host %.200q", errOrigin, given[0], r.Host)
 	}
-	if rebound(r) {
-		return fmt.Errorf("%w: host %q is not a name of this machine; if it is, allow its origin", errOrigin, r.Host)
+	if scheme == "http" && rebindable(r.Host) {
+		return fmt.Errorf("%w: host %.200q may be anybody's name for this machine; if it is yours, allow its origin", errOrigin, r.Host)
 	}
 	return nil
 }
 
-// rebound is true when a name that is not localhost's leads a browser straight to a loopback socket. An attacker's name
-// can be made to do that (DNS rebinding), and its page then has the gateway's own host for its origin. A proxy in front
-// of the gateway makes such a request too, but says that it is one.
-func rebound(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok || !loopback(local.String()) || loopback(r.Host) {
+// rebindable is true of a name that somebody else may point at this gateway (DNS rebinding): the page of such a name has
+// the gateway's own host for its origin. An address cannot be pointed elsewhere, localhost is this machine's, and under
+// https the gateway has shown a certificate for the name. Nobody misses plain http by name: browsers give a page there
+// neither storage nor cryptography.
+func rebindable(hostport string) bool {
+	if loopback(hostport) {
 		return false
 	}
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	return true
+	_, err := netip.ParseAddr(hostOf(hostport))
+	return err != nil
 }
 
-// loopback is true of localhost, the names below it (RFC 6761 section 6.3) and loopback addresses, with or without port.
-func loopback(hostport string) bool {
+func hostOf(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		host = strings.Trim(hostport, "[]")
 	}
+	return host
+}
+
+// loopback is true of localhost, the names below it (RFC 6761 section 6.3) and loopback addresses, with or without port.
+func loopback(hostport string) bool {
+	host := hostOf(hostport)
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().IsLoopback()
 	}

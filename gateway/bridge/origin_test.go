@@ -45,6 +45,9 @@ func TestOrigin(t *testing.T) {
 		{name: "loopback", origins: []string{"http://127.0.0.1:8080"}, host: "127.0.0.1:8080", local: local},
 		{name: "another port of localhost", origins: []string{"http://localhost:3000"}, host: "localhost:8080", local: local, refused: true},
 		{name: "a name rebound to loopback", origins: []string{"http://evil.example:8080"}, host: "evil.example:8080", local: local, refused: true},
+		{name: "a name rebound to a private address", origins: []string{"http://evil.example:8080"}, host: "evil.example:8080", local: "192.168.1.5:8080", refused: true},
+		{name: "a name rebound through a proxy", origins: []string{"http://evil.example"}, host: "evil.example", local: local, header: [2]string{"Via", "1.1 cache"}, refused: true},
+		{name: "a private address", origins: []string{"http://192.168.1.5:8080"}, host: "192.168.1.5:8080", local: "192.168.1.5:8080"},
 		{name: "a name that is localhost in part", origins: []string{"http://localhost.evil.example:8080"}, host: "localhost.evil.example:8080", local: local, refused: true},
 		{name: "a proxy on this machine", origins: []string{"https://mail.example"}, host: "mail.example", local: local, header: [2]string{"X-Forwarded-For", "198.51.100.7"}},
 	} {

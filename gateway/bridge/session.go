@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -132,7 +133,12 @@ func (s *session) stream(request *tunnel.Request) {
 		return
 	}
 	defer s.finish()
-	target, no := s.b.connect(s.ctx, request.Open)
+	no := s.b.hold(s)
+	var target net.Conn
+	if no == nil {
+		defer s.b.drop(s)
+		target, no = s.b.connect(s.ctx, request.Open)
+	}
 	if no != nil {
 		s.b.countRefusal(no.Reason)
 		log.Info("stream refused", "reason", no.Reason, "detail", no.Detail)
@@ -140,6 +146,9 @@ func (s *session) stream(request *tunnel.Request) {
 		return
 	}
 	defer target.Close()
+	if s.b.c.Introduce != nil && request.Open.Host == "" {
+		defer s.b.c.Introduce(target.LocalAddr(), s.client.Addr())()
+	}
 	conn, err := request.Accept()
 	if err != nil {
 		return

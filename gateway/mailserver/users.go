@@ -3,6 +3,8 @@ package mailserver
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
@@ -52,6 +54,13 @@ func (s *Server) EnsureUser(ctx context.Context, a Account) error {
 		return &UserError{a.Email, err.Error()}
 	}
 	return s.store.SetAccount(r)
+}
+
+// Introduce says for whom a program on this machine, the gateway, connects from
+// that address, so that wrong passwords count as that client's. It holds until
+// forget is called.
+func (s *Server) Introduce(from net.Addr, client netip.Addr) (forget func()) {
+	return s.gate.Introduce(from, client)
 }
 
 // record checks what is given of an account. A local-part is a dot-atom (RFC
