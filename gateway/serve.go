@@ -78,7 +78,7 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, out io.Wri
 			end(nil)
 		})
 	}
-	part(pageService, func() error { return page.Serve(listener) })
+	part(pageService, func() error { return page.Serve(web.Limit(listener, web.Limits{Proxies: c.TrustedProxies})) })
 	if mail != nil {
 		part("mail server", func() error { return mail.Serve(ctx) })
 	}

@@ -51,7 +51,7 @@ const (
 type Limits struct {
 	MessageSize      int64         // octets of one message; 50 MB, as large as any public provider takes
 	Recipients       int           // of one message; 100, the least that RFC 5321 §4.5.3.1.8 allows
-	Connections      int           // over all services; 1,000
+	Connections      int           // over all services; 1,000, and as many from loopback
 	ConnectionsPerIP int           // from one address that is not loopback; 50
 	SMTPIdle         time.Duration // between commands or blocks; 5 minutes (RFC 5321 §4.5.3.2.7)
 	POP3Idle         time.Duration // auto-logout; 10 minutes, the least that RFC 1939 §3 allows

@@ -22,21 +22,25 @@ func listen(ctx context.Context, service, address string) (net.Listener, error) 
 }
 
 // turnstile counts connections over all services, and those from one place.
+// What comes by loopback, which is the gateway with users of all places, has as
+// much room of its own: neither can shut the other out.
 type turnstile struct {
 	most, mostFrom int // -1: no limit
 
 	mu   sync.Mutex
-	all  int
+	far  int
+	near int // from loopback
 	from map[netip.Addr]int
 }
 
 func (t *turnstile) enter(from netip.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.most > 0 && t.all >= t.most || t.mostFrom > 0 && !from.IsLoopback() && t.from[from] >= t.mostFrom {
+	all := t.side(from)
+	if t.most > 0 && *all >= t.most || t.mostFrom > 0 && !from.IsLoopback() && t.from[from] >= t.mostFrom {
 		return false
 	}
-	t.all++
+	*all++
 	t.from[from]++
 	return true
 }
@@ -44,10 +48,17 @@ func (t *turnstile) enter(from netip.Addr) bool {
 func (t *turnstile) leave(from netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.all--
+	*t.side(from)--
 	if t.from[from]--; t.from[from] == 0 {
 		delete(t.from, from)
 	}
+}
+
+func (t *turnstile) side(from netip.Addr) *int {
+	if from.IsLoopback() {
+		return &t.near
+	}
+	return &t.far
 }
 
 // gatedListener lets in what the turnstile does, and tells others to come later.

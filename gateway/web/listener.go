@@ -1,0 +1,104 @@
+package web
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// Limits bound the connections of the page's port, tunnels among them. A connection costs a file descriptor, and when
+// those are used up the mail server cannot open its files either. Zero fields mean the defaults.
+type Limits struct {
+	// Connections at one time. Default 4096: the tunnels of a full bridge, and three more for each.
+	Connections int
+	// ConnectionsPerClient address (IPv4 address or IPv6 /64). Default 256: a browser opens six besides its tunnel, and an
+	// office may be behind one address. It does not bind loopback and Proxies.
+	ConnectionsPerClient int
+	// Proxies are those that bring many clients from one address.
+	Proxies []netip.Prefix
+}
+
+// Limit lets no more connections in than limits allow; those over them are closed at once.
+func Limit(l net.Listener, limits Limits) net.Listener {
+	if limits.Connections == 0 {
+		limits.Connections = 4096
+	}
+	if limits.ConnectionsPerClient == 0 {
+		limits.ConnectionsPerClient = 256
+	}
+	return &limited{Listener: l, limits: limits, from: make(map[netip.Prefix]int)}
+}
+
+type limited struct {
+	net.Listener
+	limits Limits
+
+	mu   sync.Mutex
+	all  int
+	from map[netip.Prefix]int
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		client := clientOf(conn.RemoteAddr())
+		if l.enter(client) {
+			return &limitedConn{Conn: conn, leave: sync.OnceFunc(func() { l.leave(client) })}, nil
+		}
+		conn.Close()
+	}
+}
+
+func (l *limited) enter(client netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all >= l.limits.Connections || l.from[client] >= l.limits.ConnectionsPerClient && !l.many(client.Addr()) {
+		return false
+	}
+	l.all++
+	l.from[client]++
+	return true
+}
+
+func (l *limited) leave(client netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all--
+	if l.from[client]--; l.from[client] == 0 {
+		delete(l.from, client)
+	}
+}
+
+// many is true of an address that many clients come from.
+func (l *limited) many(a netip.Addr) bool {
+	return a.IsLoopback() || slices.ContainsFunc(l.limits.Proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// clientOf is a client's IPv4 address, or its IPv6 network of 64 bits, all of which it has to itself.
+func clientOf(remote net.Addr) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	a := at.Addr().Unmap().WithZone("")
+	bits := a.BitLen()
+	if a.Is6() && !a.IsLoopback() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+type limitedConn struct {
+	net.Conn
+	leave func()
+}
+
+func (c *limitedConn) Close() error {
+	c.leave()
+	return c.Conn.Close()
+}
