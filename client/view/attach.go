@@ -7,6 +7,10 @@ import (
 	"github.com/postern-mail/postern/client/api"
 )
 
+// largestFile bounds an attachment before the engine is asked: what mail servers commonly take is 25 MB, a third of it
+// lost to base64.
+const largestFile = 25 << 20
+
 // Attach adds a file to the message being written; the engine keeps its bytes.
 func (c *Composer) Attach(name, mediaType string, data []byte) {
 	if !c.Open {

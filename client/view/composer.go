@@ -2,8 +2,6 @@ package view
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -44,20 +42,6 @@ type Attachment struct {
 	Problem   *api.Problem
 	serial    int
 }
-
-// Wrong says what keeps a message from being sent, field by field; empty strings are right.
-type Wrong struct{ To, Cc, Bcc, Attachments string }
-
-// None says whether nothing is wrong.
-func (w Wrong) None() bool { return w == Wrong{} }
-
-const (
-	// autosave is how long a pause in typing saves the draft: a crash loses at most these words.
-	autosave = 1500 * time.Millisecond
-	// largestFile bounds an attachment before the engine is asked: what mail servers commonly take is 25 MB, a third
-	// of it lost to base64.
-	largestFile = 25 << 20
-)
 
 // Compose starts a new message.
 func (a *App) Compose() {
@@ -176,107 +160,6 @@ func (c *Composer) Title() string {
 	return "New message"
 }
 
-// SavedWords says how the draft stands.
-func (c *Composer) SavedWords() string {
-	switch {
-	case c.Saving:
-		return "Saving…"
-	case !c.Saved.IsZero() && !c.changed:
-		return "Saved in Drafts at " + Clock(c.app.platform.Local(c.Saved))
-	}
-	return ""
-}
-
-func (c *Composer) touched() {
-	c.changed = true
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	serial, sched := c.Serial, c.app.sched // c itself is read with the lock held alone
-	c.timer = time.AfterFunc(autosave, func() {
-		sched.Update(func() {
-			if serial == c.Serial && c.Open {
-				c.save()
-			}
-		})
-	})
-}
-
-// print is all that a draft holds, in one string, to see whether it has changed.
-func (c *Composer) print() string {
-	var b strings.Builder
-	for _, s := range []string{c.To, c.Cc, c.Bcc, c.Subject, c.Text} {
-		b.WriteString(s)
-		b.WriteByte(0)
-	}
-	for _, x := range c.Attachments {
-		if !x.Uploading && x.Problem == nil {
-			b.WriteString(string(x.Blob) + x.Name)
-		}
-	}
-	return b.String()
-}
-
-func (c *Composer) empty() bool {
-	return strings.TrimSpace(c.To+c.Cc+c.Bcc+c.Subject+c.Text) == "" && len(c.Attachments) == 0
-}
-
-// collect is the draft as it stands; addresses that cannot be read are kept as they are typed, so that a draft saved in
-// the middle of an address has it when it is opened again.
-func (c *Composer) collect() api.Draft {
-	d := c.draft
-	d.To, d.Cc, d.Bcc = ReadList(c.To), ReadList(c.Cc), ReadList(c.Bcc)
-	d.Subject, d.Text = c.Subject, c.Text
-	d.Attachments = nil
-	for _, x := range c.Attachments {
-		if !x.Uploading && x.Problem == nil {
-			d.Attachments = append(d.Attachments, x.DraftAttachment)
-		}
-	}
-	return d
-}
-
-// save stores the draft if it has changed since.
-func (c *Composer) save() {
-	now := c.print()
-	if c.Saving || now == c.saved {
-		c.changed = c.changed && now != c.saved
-		return
-	}
-	c.Saving = true
-	serial, d := c.Serial, c.collect()
-	var kept api.Draft
-	c.app.ask(func(ctx context.Context, svc api.Service) (err error) {
-		kept, err = svc.SaveDraft(ctx, d)
-		return err
-	}, func(p *api.Problem) {
-		if serial != c.Serial {
-			return
-		}
-		c.Saving = false
-		if p != nil {
-			if p.Code != api.CodeCanceled {
-				c.Problem = p
-			}
-			return
-		}
-		c.draft.ID, c.saved, c.Saved, c.Problem = kept.ID, now, c.app.platform.Now(), nil
-		if c.print() == now {
-			c.changed = false
-		} else if c.Open {
-			c.touched()
-		}
-	})
-}
-
-// resave saves once more after the engine was replaced: its answer may have been lost with it.
-func (c *Composer) resave() {
-	c.Saving = false
-	if c.Open && c.changed {
-		c.save()
-	}
-}
-
 // Close puts the message away: what was written is in Drafts, and a note says so. An empty one leaves nothing.
 func (c *Composer) Close() {
 	if !c.Open {
@@ -382,76 +265,5 @@ func (c *Composer) goBack() {
 		a.platform.Focus(readerHeading)
 	} else {
 		a.List.focusCursor()
-	}
-}
-
-// Send sends the message. The sheet closes at once; should the engine not take it, it opens again as it was.
-func (c *Composer) Send() {
-	if !c.Open || c.Loading {
-		return
-	}
-	c.Wrong = c.check()
-	c.Problem = nil
-	if !c.Wrong.None() {
-		c.sayWrong()
-		return
-	}
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	d, app, was := c.collect(), c.app, *c
-	c.shut()
-	c.goBack()
-	words := "Sending…"
-	if app.Gateway.State != api.Online {
-		words = "In the Outbox: it leaves when you are online"
-	}
-	toast := app.Toasts.Say(words)
-	app.Voice.Say(words)
-	var id api.MessageID
-	app.ask(func(ctx context.Context, svc api.Service) (err error) {
-		id, err = svc.Send(ctx, d)
-		return err
-	}, func(p *api.Problem) {
-		if p != nil {
-			app.Toasts.Dismiss(toast)
-			app.Voice.Cry("The message was not sent. " + WordsFor(p).Title)
-			if app.Composer.Open {
-				app.Composer.Close()
-			}
-			serial := app.Composer.Serial
-			back := was
-			back.Serial, back.Problem, back.Saving, back.changed = serial+1, p, false, true
-			back.sent = app.Composer.sent
-			app.Composer = back
-			return
-		}
-		if app.Composer.sent == nil {
-			app.Composer.sent = map[api.MessageID]int{}
-		}
-		app.Composer.sent[id] = toast
-	})
-}
-
-// check says what is wrong with the message.
-func (c *Composer) check() Wrong {
-	w := Wrong{To: wrongIn(c.To), Cc: wrongIn(c.Cc), Bcc: wrongIn(c.Bcc)}
-	if w.None() && len(ReadList(c.To))+len(ReadList(c.Cc))+len(ReadList(c.Bcc)) == 0 {
-		w.To = "Add at least one recipient"
-	}
-	if slices.ContainsFunc(c.Attachments, func(x Attachment) bool { return x.Uploading }) {
-		w.Attachments = "A file is still being read; send again in a moment"
-	}
-	return w
-}
-
-func (c *Composer) sayWrong() {
-	w := c.Wrong
-	for _, x := range []struct{ words, field string }{{w.To, "to"}, {w.Cc, "cc"}, {w.Bcc, "bcc"}, {w.Attachments, "attach"}} {
-		if x.words != "" {
-			c.app.Voice.Cry(x.words)
-			c.app.platform.Focus(`[data-testid="compose-` + x.field + `"]`)
-			return
-		}
 	}
 }

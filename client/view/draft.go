@@ -1,0 +1,113 @@
+package view
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// autosave is how long a pause in typing saves the draft: a crash loses at most these words.
+const autosave = 1500 * time.Millisecond
+
+// SavedWords says how the draft stands.
+func (c *Composer) SavedWords() string {
+	switch {
+	case c.Saving:
+		return "Saving…"
+	case !c.Saved.IsZero() && !c.changed:
+		return "Saved in Drafts at " + Clock(c.app.platform.Local(c.Saved))
+	}
+	return ""
+}
+
+func (c *Composer) touched() {
+	c.changed = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	serial, sched := c.Serial, c.app.sched // c itself is read with the lock held alone
+	c.timer = time.AfterFunc(autosave, func() {
+		sched.Update(func() {
+			if serial == c.Serial && c.Open {
+				c.save()
+			}
+		})
+	})
+}
+
+// print is all that a draft holds, in one string, to see whether it has changed.
+func (c *Composer) print() string {
+	var b strings.Builder
+	for _, s := range []string{c.To, c.Cc, c.Bcc, c.Subject, c.Text} {
+		b.WriteString(s)
+		b.WriteByte(0)
+	}
+	for _, x := range c.Attachments {
+		if !x.Uploading && x.Problem == nil {
+			b.WriteString(string(x.Blob) + x.Name)
+		}
+	}
+	return b.String()
+}
+
+func (c *Composer) empty() bool {
+	return strings.TrimSpace(c.To+c.Cc+c.Bcc+c.Subject+c.Text) == "" && len(c.Attachments) == 0
+}
+
+// collect is the draft as it stands; addresses that cannot be read are kept as they are typed, so that a draft saved in
+// the middle of an address has it when it is opened again.
+func (c *Composer) collect() api.Draft {
+	d := c.draft
+	d.To, d.Cc, d.Bcc = ReadList(c.To), ReadList(c.Cc), ReadList(c.Bcc)
+	d.Subject, d.Text = c.Subject, c.Text
+	d.Attachments = nil
+	for _, x := range c.Attachments {
+		if !x.Uploading && x.Problem == nil {
+			d.Attachments = append(d.Attachments, x.DraftAttachment)
+		}
+	}
+	return d
+}
+
+// save stores the draft if it has changed since.
+func (c *Composer) save() {
+	now := c.print()
+	if c.Saving || now == c.saved {
+		c.changed = c.changed && now != c.saved
+		return
+	}
+	c.Saving = true
+	serial, d := c.Serial, c.collect()
+	var kept api.Draft
+	c.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+		kept, err = svc.SaveDraft(ctx, d)
+		return err
+	}, func(p *api.Problem) {
+		if serial != c.Serial {
+			return
+		}
+		c.Saving = false
+		if p != nil {
+			if p.Code != api.CodeCanceled {
+				c.Problem = p
+			}
+			return
+		}
+		c.draft.ID, c.saved, c.Saved, c.Problem = kept.ID, now, c.app.platform.Now(), nil
+		if c.print() == now {
+			c.changed = false
+		} else if c.Open {
+			c.touched()
+		}
+	})
+}
+
+// resave saves once more after the engine was replaced: its answer may have been lost with it.
+func (c *Composer) resave() {
+	c.Saving = false
+	if c.Open && c.changed {
+		c.save()
+	}
+}
