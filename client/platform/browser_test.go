@@ -3,6 +3,7 @@
 package platform_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,12 @@ const body = `
 <iframe src="/frame.html" sandbox="allow-same-origin allow-popups allow-popups-to-escape-sandbox"></iframe>`
 
 func serve(t *testing.T) *browsertest.Site {
+	frame, err := os.ReadFile("../../public/frame.html")
+	if err != nil {
+		t.Fatal(err)
+	}
 	return browsertest.Serve(t, "internal/tabs", body, map[string]string{
-		"/frame.html": `<!doctype html><html><head><base target="_blank"></head><body></body></html>`,
+		"/frame.html": string(frame),
 		// A worker whose program says why it ends.
 		"/failing.js": `importScripts("/wasm_exec.js"); (async () => {
 			const go = new Go();
@@ -257,6 +262,22 @@ func TestPage(t *testing.T) {
 		b.Eventually(`document.querySelector("iframe").offsetHeight >= 700`)
 		is(`typeof hacked`, "undefined")
 		is(`(() => { const a = document.querySelector("iframe").contentDocument.querySelector("#out"); a.addEventListener("click", e => e.preventDefault()); a.click(); return a.target + a.rel })()`, "_blanknoopener noreferrer")
+
+		// The frame is as high as the mail. A mail that is as high as the frame, and a bit, would grow without end.
+		for _, grows := range []string{
+			`html, body { height: 100% !important }`, `html { height: 110% } body { height: 120% !important; padding: 50px }`,
+			`body { min-height: 100% !important } html { min-height: 100%; height: 101% }`, `:root:not(#a#b) { height: 110% !important; min-height: 110% !important }`,
+			`html, body { aspect-ratio: 1; width: 100%; border: 9px solid !important }`, `html { height: 100% } body { max-height: 10px; overflow-y: scroll; height: 150% }`,
+		} {
+			b.Call("fill", "<style>"+grows+"</style><p>mail</p>")
+			b.JS(`new Promise(done => setTimeout(() => done(true), 300))`, nil)
+			var before, after float64
+			b.JS(`document.querySelector("iframe").offsetHeight`, &before)
+			b.JS(`new Promise(done => setTimeout(() => done(document.querySelector("iframe").offsetHeight), 300))`, &after)
+			if after > before {
+				t.Errorf("%s: the frame grows from %v to %v", grows, before, after)
+			}
+		}
 		b.JS(`(() => { const d = document.querySelector("iframe").contentDocument; d.body.dispatchEvent(new KeyboardEvent("keydown", {key: "j", bubbles: true, cancelable: true})) })()`, nil)
 		b.Eventually(`call("log", "").then(s => s.includes('"Name":"j"'))`)
 	})
