@@ -21,7 +21,7 @@ import (
 
 // Broken peers cost their own session and no other.
 func TestBrokenPeers(t *testing.T) {
-	g := start(t, Config{Services: pop3(serveTCP(t, echo)), Limits: Limits{Handshake: 300 * time.Millisecond}})
+	g := start(t, Config{Services: pop3(serveTCP(t, echo)), Limits: Limits{Handshake: time.Second}})
 	good := openStream(t, g.session(t))
 	garbage := make([]byte, 32<<10)
 	_, _ = rand.Read(garbage)

@@ -378,7 +378,7 @@ func TestServerLimits(t *testing.T) {
 		io.WriteString(conn, "hello\n")
 		io.Copy(conn, conn)
 	})
-	s.ReadHeaderTimeout, s.ReadTimeout = 100*time.Millisecond, 150*time.Millisecond
+	s.ReadHeaderTimeout, s.ReadTimeout = 500*time.Millisecond, 750*time.Millisecond
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

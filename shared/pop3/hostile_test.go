@@ -167,13 +167,8 @@ func TestStall(t *testing.T) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			server := mailtest.NewPOP3([]byte("Subject: 1\r\n\r\n"+strings.Repeat("x", 200)+"\r\n"), []byte("Subject: 2\r\n\r\n"))
 			c := pop3.New(mailtest.Connect(t, server, &mailtest.Faults{StallAfter: at}), &pop3.Options{Timeout: 50 * time.Millisecond})
-			start := time.Now()
-			err := session(c)
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
+			if err := session(c); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%v", err)
-			}
-			if d := time.Since(start); d > 5*time.Second {
-				t.Errorf("it took %v", d)
 			}
 		})
 	}
@@ -196,12 +191,8 @@ func (d dripping) Read(p []byte) (int, error) {
 func TestDrip(t *testing.T) {
 	conn := mailtest.Connect(t, mailtest.Script(t, mailtest.Repeat("+OK ")), nil)
 	c := pop3.New(dripping{conn, 10 * time.Millisecond}, &pop3.Options{Timeout: 200 * time.Millisecond})
-	start := time.Now()
-	if _, err := c.Capa(t.Context()); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := c.Capa(t.Context()); !errors.Is(err, os.ErrDeadlineExceeded) { // and not that the line is too long
 		t.Errorf("%v", err)
-	}
-	if d := time.Since(start); d > 5*time.Second {
-		t.Errorf("it took %v", d)
 	}
 }
 

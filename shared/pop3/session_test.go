@@ -301,7 +301,7 @@ func TestPipelineStall(t *testing.T) {
 		r.ReadString('\n')
 		io.WriteString(peer, "+OK\r\nPIPELINING\r\n.\r\n")
 	}()
-	c := pop3.New(conn, &pop3.Options{Timeout: 100 * time.Millisecond})
+	c := pop3.New(conn, &pop3.Options{Timeout: 500 * time.Millisecond})
 	if err := c.Login(t.Context(), "bob", "secret"); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func openBytes() []byte {
 }
 
 // quick are times that a test can wait for.
-var quick = &tunnel.Options{Handshake: 300 * time.Millisecond, Linger: 50 * time.Millisecond, KeepAlive: 50 * time.Millisecond, DeadAfter: 1500 * time.Millisecond, Streams: 8}
+var quick = &tunnel.Options{Handshake: time.Second, Linger: 50 * time.Millisecond, KeepAlive: 50 * time.Millisecond, DeadAfter: 1500 * time.Millisecond, Streams: 8}
 
 // attack is a peer that says what it likes.
 type attack func(say func(...byte) bool)

@@ -84,7 +84,7 @@ func TestPlainPolicy(t *testing.T) {
 
 func TestAutoLogout(t *testing.T) {
 	d := drops("1\r\n")
-	addr, _ := start(t, d, func(c *Config) { c.Idle = 50 * time.Millisecond })
+	addr, _ := start(t, d, func(c *Config) { c.Idle = 500 * time.Millisecond })
 	c := dial(t, addr)
 	c.Send("USER a\r\nPASS secret word\r\nDELE 1\r\nNO")
 	c.expect("+OK")
@@ -111,7 +111,7 @@ func TestStalledReader(t *testing.T) {
 	go io.WriteString(here, "CAPA\r\n")
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the session waits for a reader that does not read")
 	}
 }

@@ -339,7 +339,7 @@ func TestStorageFails(t *testing.T) {
 }
 
 func TestIdle(t *testing.T) {
-	addr, _ := start(t, &fakePost{}, func(c *Config) { c.Idle = 50 * time.Millisecond })
+	addr, _ := start(t, &fakePost{}, func(c *Config) { c.Idle = 500 * time.Millisecond })
 	c := hello(t, addr)
 	c.Send("NOO")
 	c.expect("421 4.4.2")
