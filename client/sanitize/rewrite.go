@@ -19,8 +19,9 @@ type rewriter struct {
 	inline int // octets of the images
 
 	open    map[string]int // elements begun and not ended, by name
-	dropped map[string]int // of those, the ones that would have lain too deep
+	dropped map[string]int // of those, the ones that would have lain too deep, or were too many
 	depth   int
+	begun   int  // elements written
 	wrapped bool // a div stands for the body element
 }
 
@@ -119,6 +120,12 @@ func (w *rewriter) start(name string, attrs []html.Attribute) {
 		w.remote++
 	}
 	if !allowed[name] {
+		return
+	}
+	if w.begun++; w.begun > maxElements {
+		if !void[name] {
+			w.dropped[name]++
+		}
 		return
 	}
 	if !void[name] {

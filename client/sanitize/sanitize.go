@@ -21,6 +21,9 @@ const (
 	maxAttr = 16 << 10
 	// maxDepth bounds how deep elements lie in each other; browsers stop at about 500, each level costs them stack.
 	maxDepth = 400
+	// maxElements bounds how many there are; the text beyond is kept. Newsletters have some thousands, and with a million
+	// a browser stands still for a minute, with the page about the frame.
+	maxElements = 100_000
 )
 
 // Options of HTML; the zero value is fine.

@@ -317,6 +317,13 @@ func TestBounds(t *testing.T) {
 	if r := HTML(strings.Repeat("<div>", 2*maxDepth), Options{}); strings.Count(r.HTML, "<div>") != maxDepth {
 		t.Errorf("%d levels are left", strings.Count(r.HTML, "<div>"))
 	}
+	for _, in := range []string{"<b>x</b>", "x<br>", "<p>x", "<table><tr><td>x</table>"} {
+		r := HTML(strings.Repeat(in, 2*maxElements), Options{})
+		if n := strings.Count(r.HTML, "<") - strings.Count(r.HTML, "</"); n != maxElements || strings.Count(r.HTML, "x") != 2*maxElements {
+			t.Errorf("%s: %d elements are left, and %d of the text", in, n, strings.Count(r.HTML, "x"))
+		}
+		again(t, r.HTML)
+	}
 	if r := HTML("abcdé", Options{MaxBytes: 5}); r.HTML != "abcd" || !r.Cut {
 		t.Errorf("%+v", r)
 	}
