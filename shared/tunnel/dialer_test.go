@@ -110,7 +110,7 @@ func expect(t *testing.T, states <-chan tunnel.State, want tunnel.Phase) tunnel.
 			t.Fatalf("%v, want %v (%v)", s.Phase, want, s.Err)
 		}
 		return s
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatalf("no state, want %v", want)
 	}
 	panic("unreachable")
@@ -175,8 +175,8 @@ func TestDialerReconnects(t *testing.T) {
 		}
 	}
 	g.SetDown(false)
-	d.Kick() // tries now
-	<-c.waits
+	<-c.waits // before the kick, which ends the wait
+	d.Kick()  // tries now
 	expect(t, states, tunnel.Connecting)
 	expect(t, states, tunnel.Online)
 	echoes(t, d)
