@@ -35,6 +35,7 @@ type Drop struct {
 	store    *Store
 	account  int64
 	messages []Message
+	last     int64 // the newest row of them
 	unlock   sync.Once
 }
 
@@ -96,6 +97,7 @@ func (d *Drop) list(ctx context.Context) error {
 		}
 		m.Size += int64(len(m.trace))
 		d.messages = append(d.messages, m)
+		d.last = m.row
 	}
 	return rows.Err()
 }
@@ -172,9 +174,11 @@ func forget(ctx context.Context, tx *sql.Tx, content int64) (gone bool, err erro
 	return n > 0, err
 }
 
-// Unlock gives the maildrop up. It may be called more than once.
+// Unlock gives the maildrop up, and the snapshot with it: many sessions may be
+// waiting for mail (Await), and it can be large. It may be called more than once.
 func (d *Drop) Unlock() {
 	d.unlock.Do(func() {
+		d.messages = nil
 		d.store.mu.Lock()
 		defer d.store.mu.Unlock()
 		close(d.store.locked[d.account])
@@ -185,15 +189,11 @@ func (d *Drop) Unlock() {
 // Await returns when the maildrop holds a message that the snapshot does not,
 // or with the error of ctx. The lock is not needed for it.
 func (d *Drop) Await(ctx context.Context) error {
-	var last int64
-	if n := len(d.messages); n > 0 {
-		last = d.messages[n-1].row
-	}
 	for {
 		arrived := d.store.arrival(d.account) // before the look, or one could come in between
 		var there bool
 		if err := d.store.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages m JOIN contents c ON c.id = m.content
-			WHERE m.account = ? AND m.id > ? AND c.missing = 0)`, d.account, last).Scan(&there); err != nil {
+			WHERE m.account = ? AND m.id > ? AND c.missing = 0)`, d.account, d.last).Scan(&there); err != nil {
 			return err
 		}
 		if there {

@@ -67,12 +67,12 @@ func TestMissingFileIsMarkedAndComesBack(t *testing.T) {
 		must(t, deliver(s, c, Envelope{Local: []string{alice}}))
 	}
 	d := lock(t, s, alice)
-	d.Unlock()
 	path := filepath.Join(dir, "content/0000/000000000001.eml")
 	must(t, os.Rename(path, path+".away"))
 	if _, err := d.Open(d.Messages()[0]); !errors.Is(err, ErrDamaged) {
 		t.Errorf("opening a missing file: %v", err)
 	}
+	d.Unlock()
 	must(t, s.Close())
 	s = open(t, dir, nil)
 	if got := contents(t, s, alice); len(got) != 1 {

@@ -303,6 +303,9 @@ func TestAwait(t *testing.T) {
 	must(t, deliver(s, "1", Envelope{Local: []string{alice}}))
 	d := lock(t, s, alice)
 	d.Unlock()
+	if d.messages != nil {
+		t.Error("who waits for mail keeps the scan listing")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := d.Await(ctx); !errors.Is(err, context.Canceled) {

@@ -18,6 +18,7 @@ func (s *session) xwait(arg string) error {
 		return s.bad("XWAIT takes 1 to %d seconds", maxWait)
 	}
 	s.drop.Unlock()
+	s.messages, s.deleted = nil, nil // there may be many, and many who wait
 	s.ok("waiting")
 	if err := s.flush(); err != nil {
 		return err
