@@ -206,13 +206,14 @@ func TestPage(t *testing.T) {
 		b.JS(`(() => {
 			const d = new DataTransfer();
 			d.items.add(new File(["hello"], "a.txt", {type: "text/plain"}));
+			d.items.add(new File(["x".repeat(1001)], "large.bin"));
 			d.items.add(new File([], "b.bin"));
 			const e = new DragEvent("drop", {dataTransfer: d, bubbles: true, cancelable: true});
 			document.body.dispatchEvent(e);
 			return e.defaultPrevented;
 		})()`, nil)
 		b.Eventually(`(async () => { globalThis.heard = (globalThis.heard ?? "") + await call("log", ""); return heard.includes("b.bin") })()`)
-		is("heard.replaceAll(';', '')", `a.txt text/plain "hello"b.bin  ""`)
+		is("heard.replaceAll(';', '')", `a.txt text/plain "hello"large.bin 1001 unreadb.bin  ""`)
 
 		b.JS(`(() => { const make = URL.createObjectURL; URL.createObjectURL = (blob) => { globalThis.saved = blob; return make(blob) };
 			HTMLAnchorElement.prototype.click = function () { globalThis.clicked = this.download } })()`, nil)

@@ -30,15 +30,17 @@ func (p *Page) SaveFile(name, mediaType string, data []byte) {
 	p.window.Call("setTimeout", p.window.Get("URL").Get("revokeObjectURL").Call("bind", p.window.Get("URL"), url), urlLife)
 }
 
-// File is a file that the user chose or dropped, read.
+// File is a file that the user chose or dropped, read unless it is too large.
 type File struct {
 	Name, Type string
-	Data       []byte
+	Size       int64
+	Data       []byte // nil if Size is over the largest that is wanted
 }
 
-// OnDrop calls fn for each file that is dropped on the page while wanted says so, and keeps the browser from leaving
+// OnDrop calls fn for each file that is dropped on the page while wanted says so, without reading those over largest
+// octets, and keeps the browser from leaving
 // the page for a dropped file.
-func (p *Page) OnDrop(wanted func() bool, fn func(File)) {
+func (p *Page) OnDrop(wanted func() bool, largest int64, fn func(File)) {
 	files := func(e js.Value) bool {
 		t := e.Get("dataTransfer")
 		return t.Truthy() && t.Get("types").Call("includes", "Files").Bool()
@@ -60,26 +62,31 @@ func (p *Page) OnDrop(wanted func() bool, fn func(File)) {
 		handled := e.Get("defaultPrevented").Bool()
 		e.Call("preventDefault")
 		if wanted() && !handled {
-			p.ReadFiles(e.Get("dataTransfer").Get("files"), fn)
+			p.ReadFiles(e.Get("dataTransfer").Get("files"), largest, fn)
 		}
 	})
 }
 
 // ReadFiles reads a FileList and calls fn with each file, in order, inside an Update. What cannot be read is left out:
-// a folder, or a file that went away.
-func (p *Page) ReadFiles(list js.Value, fn func(File)) {
+// a folder, or a file that went away. One over largest octets comes without its octets.
+func (p *Page) ReadFiles(list js.Value, largest int64, fn func(File)) {
 	files := make([]js.Value, list.Length())
 	for i := range files {
 		files[i] = list.Index(i)
 	}
 	go func() {
 		for _, f := range files {
+			file := File{Name: f.Get("name").String(), Type: f.Get("type").String(), Size: int64(f.Get("size").Float())}
+			if file.Size > largest {
+				p.sched.Update(func() { fn(file) })
+				continue
+			}
 			buffer, err := promise.Await(background, f.Call("arrayBuffer"))
 			if err != nil {
 				continue
 			}
 			view := p.window.Get("Uint8Array").New(buffer)
-			file := File{Name: f.Get("name").String(), Type: f.Get("type").String(), Data: make([]byte, view.Length())}
+			file.Data = make([]byte, view.Length())
 			js.CopyBytesToGo(file.Data, view)
 			p.sched.Update(func() { fn(file) })
 		}

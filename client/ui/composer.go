@@ -58,6 +58,8 @@ func (c *Composer) attach(e vugu.DOMEvent) {
 func (c *Composer) take(files js.Value) {
 	filesOf(files, func(name, mediaType string, data []byte) {
 		c.App.Do(func() { c.App.Composer.Attach(name, mediaType, data) })
+	}, func(name, mediaType string, size int64) {
+		c.App.Do(func() { c.App.Composer.TooLarge(name, mediaType, size) })
 	})
 }
 

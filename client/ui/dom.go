@@ -5,6 +5,8 @@ import (
 
 	"github.com/vugu/vugu"
 	"github.com/vugu/vugu/js"
+
+	"github.com/postern-mail/postern/client/view"
 )
 
 // plainClick says that a click on a link means to go there in this page, and not in a new tab.
@@ -13,13 +15,17 @@ func plainClick(e vugu.DOMEvent) bool {
 }
 
 // filesOf reads files one after another; each is given to use when its bytes are there.
-func filesOf(list js.Value, use func(name, mediaType string, data []byte)) {
+func filesOf(list js.Value, use func(name, mediaType string, data []byte), tooLarge func(name, mediaType string, size int64)) {
 	if !list.Truthy() {
 		return
 	}
 	for i := range list.Get("length").Int() {
 		file := list.Index(i)
 		name, mediaType := file.Get("name").String(), file.Get("type").String()
+		if size := file.Get("size").Float(); size > view.LargestFile {
+			tooLarge(name, mediaType, int64(size))
+			continue
+		}
 		var done js.Func
 		done = js.FuncOf(func(_ js.Value, args []js.Value) any {
 			done.Release()

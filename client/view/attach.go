@@ -7,9 +7,9 @@ import (
 	"github.com/postern-mail/postern/client/api"
 )
 
-// largestFile bounds an attachment before the engine is asked: what mail servers commonly take is 25 MB, a third of it
+// LargestFile bounds an attachment before the engine is asked: what mail servers commonly take is 25 MB, a third of it
 // lost to base64.
-const largestFile = 25 << 20
+const LargestFile = 25 << 20
 
 // Attach adds a file to the message being written; the engine keeps its bytes.
 func (c *Composer) Attach(name, mediaType string, data []byte) {
@@ -19,15 +19,12 @@ func (c *Composer) Attach(name, mediaType string, data []byte) {
 	if mediaType == "" {
 		mediaType = "application/octet-stream"
 	}
-	c.serials++
-	x := Attachment{DraftAttachment: api.DraftAttachment{Name: name, Type: mediaType, Size: int64(len(data))}, serial: c.serials, Uploading: true}
-	if len(data) > largestFile {
-		x.Uploading = false
-		x.Problem = &api.Problem{Code: api.CodeTooLarge, Detail: Size(largestFile)}
-		c.Attachments = append(c.Attachments, x)
-		c.app.Voice.Cry(name + " is too large")
+	if len(data) > LargestFile {
+		c.TooLarge(name, mediaType, int64(len(data)))
 		return
 	}
+	c.serials++
+	x := Attachment{DraftAttachment: api.DraftAttachment{Name: name, Type: mediaType, Size: int64(len(data))}, serial: c.serials, Uploading: true}
 	c.Attachments = append(c.Attachments, x)
 	c.Wrong.Attachments = ""
 	serial, message := x.serial, c.Serial
@@ -49,6 +46,20 @@ func (c *Composer) Attach(name, mediaType string, data []byte) {
 		c.Attachments = list
 		c.touched()
 	})
+}
+
+// TooLarge says of a file that it cannot be attached. Files over LargestFile are not even read: there may be no memory
+// for them.
+func (c *Composer) TooLarge(name, mediaType string, size int64) {
+	if !c.Open {
+		return
+	}
+	c.serials++
+	c.Attachments = append(c.Attachments, Attachment{
+		DraftAttachment: api.DraftAttachment{Name: name, Type: mediaType, Size: size}, serial: c.serials,
+		Problem: &api.Problem{Code: api.CodeTooLarge, Detail: Size(LargestFile)},
+	})
+	c.app.Voice.Cry(name + " is too large")
 }
 
 // Unattach takes a file away again.

@@ -17,7 +17,9 @@ type Span struct {
 
 const (
 	longQuote  = 12      // lines of quotation at the end that start folded
-	longText   = 2 << 20 // octets drawn at most: a page with more elements would stall
+	longText   = 2 << 20 // octets drawn at most
+	mostWork   = 100_000 // what is told apart at most, in lines: a page with more elements would stall
+	pieceWork  = 10      // what a block or a link costs of it
 	longLine   = 4000    // octets of a line in which links are looked for
 	deepQuotes = 6       // levels told apart
 )
@@ -30,13 +32,31 @@ func Blocks(text string) []Block {
 		text, cut = strings.ToValidUTF8(text[:longText], ""), true
 	}
 	var out []Block
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\n "), "\n") {
+	work := 0
+	for text = strings.TrimRight(text, "\n "); ; {
+		if work >= mostWork { // the rest as it is: nobody wrote this by hand
+			out = append(out, Block{Lines: [][]Span{{{Text: text}}}})
+			break
+		}
+		line, more, ok := strings.Cut(text, "\n")
+		text = more
 		level, rest := quoteLevel(line)
 		if n := len(out); n == 0 || out[n-1].Level != level {
 			out = append(out, Block{Level: level})
+			work += pieceWork
 		}
 		b := &out[len(out)-1]
-		b.Lines = append(b.Lines, links(rest))
+		spans := links(rest)
+		b.Lines = append(b.Lines, spans)
+		work++
+		for _, s := range spans {
+			if s.Href != "" {
+				work += pieceWork
+			}
+		}
+		if !ok {
+			break
+		}
 	}
 	out = trimBlocks(out)
 	if n := len(out); n > 1 && out[n-1].Level > 0 && len(out[n-1].Lines) >= longQuote {

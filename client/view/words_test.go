@@ -172,6 +172,36 @@ func TestText(t *testing.T) {
 	equal(t, "a long quotation at the end is folded", long[1].Folded, true)
 }
 
+// A mail of 2 MB may have a million links, blocks or lines. All of its text is shown, and no more elements than a page
+// can bear.
+func TestHostileTextIsDrawnInFewPieces(t *testing.T) {
+	for name, s := range map[string]string{
+		"links":  strings.Repeat("x@y.zz ", 250_000),
+		"short":  strings.Repeat("x@y.zz\n", 250_000),
+		"blocks": strings.Repeat(">a\nb\n", 300_000),
+		"lines":  strings.Repeat("a\n", 900_000),
+	} {
+		blocks, lines, found, octets := view.Blocks(s), 0, 0, 0
+		for _, b := range blocks {
+			lines += len(b.Lines)
+			for _, l := range b.Lines {
+				for _, sp := range l {
+					octets += len(sp.Text)
+					if sp.Href != "" {
+						found++
+					}
+				}
+			}
+		}
+		if len(blocks) > 10_002 || found > 10_000 || lines > 110_000 {
+			t.Errorf("%s: %d blocks, %d links, %d lines", name, len(blocks), found, lines)
+		}
+		if octets < len(s)/4 { // what is left out are marks and line ends
+			t.Errorf("%s: %d octets of %d are shown", name, octets, len(s))
+		}
+	}
+}
+
 func FuzzBlocks(f *testing.F) {
 	f.Add("> see https://x.org/(a) and <bob@x.org>\n\nwww.x.org。")
 	f.Fuzz(func(t *testing.T, s string) {

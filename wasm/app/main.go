@@ -34,7 +34,13 @@ func main() {
 
 	page.OnNavigate(app.Navigated)
 	page.OnKey(func(k platform.Key) bool { return app.Key(view.Key(k)) })
-	page.OnDrop(func() bool { return app.Composer.Open }, func(f platform.File) { app.Composer.Attach(f.Name, f.Type, f.Data) })
+	page.OnDrop(func() bool { return app.Composer.Open }, view.LargestFile, func(f platform.File) {
+		if f.Data == nil {
+			app.Composer.TooLarge(f.Name, f.Type, f.Size)
+			return
+		}
+		app.Composer.Attach(f.Name, f.Type, f.Data)
+	})
 
 	host := &platform.Host{
 		Worker: meta("postern-worker"), Engine: meta("postern-engine"),

@@ -188,7 +188,11 @@ func main() {
 				log = append(log, string(b))
 				return k.Name == "j"
 			})
-			window.OnDrop(func() bool { return true }, func(f platform.File) {
+			window.OnDrop(func() bool { return true }, 1000, func(f platform.File) {
+				if f.Data == nil {
+					log = append(log, fmt.Sprintf("%s %d unread", f.Name, f.Size))
+					return
+				}
 				log = append(log, fmt.Sprintf("%s %s %q", f.Name, f.Type, f.Data))
 			})
 			return "", nil
