@@ -17,8 +17,12 @@ import (
 	"time"
 )
 
-// binary is the gateway as a user gets it: one file with the page inside. It is built once for all tests.
+// binary is the gateway as a user gets it: one file with the page inside. It is built once for all tests, unless
+// POSTERN_BINARY names one that has been built already.
 var binary = sync.OnceValues(func() (string, error) {
+	if built := os.Getenv("POSTERN_BINARY"); built != "" {
+		return built, nil
+	}
 	dir, err := os.MkdirTemp("", "postern-e2e-")
 	if err != nil {
 		return "", err
