@@ -3,6 +3,7 @@
 //
 //	go run ./wasm/pack                     a release, as small as can be
 //	go run ./wasm/pack -quality 5          the same, sooner
+//	go run ./wasm/pack -shares             a release, and what each part of the two programs weighs
 //	go run ./wasm/pack -watch [-- flags]   for development: builds and runs the gateway with these flags, and again on every change
 package main
 
@@ -35,6 +36,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&o.Out, "out", "", "`folder` to write to (default public/dist)")
 	flag.IntVar(&o.Quality, "quality", 11, "brotli's quality, 1 to 11")
 	flag.BoolVar(&o.Dev, "dev", false, "leave out compression, and let open pages reload by themselves")
+	shares := flag.Bool("shares", false, "say what each part of the programs weighs")
 	watching := flag.Bool("watch", false, "build and run the gateway, and again on every change")
 	flag.Parse()
 	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
@@ -50,5 +52,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.Table(os.Stdout)
+	if err := r.Table(os.Stdout); err != nil || !*shares {
+		return err
+	}
+	return bundle.WriteAllShares(ctx, os.Stdout, o.Root, r)
 }

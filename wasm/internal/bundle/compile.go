@@ -34,6 +34,17 @@ var (
 	}}
 )
 
+func (p Program) name() string { return path.Base(p.Package) }
+
+// flags are the compiler's, see Quick.
+func (p Program) flags() []string {
+	flags := []string{"-gcflags", "all=-l"}
+	for _, pattern := range p.Quick {
+		flags = append(flags, "-gcflags", pattern+"=") // the last pattern that matches counts
+	}
+	return flags
+}
+
 // Compile builds programs of the module at root into dir, where Go finds them again when nothing has changed. It answers
 // them as NAME.wasm, and wasm_exec.js, the support code of the Go that built them.
 func Compile(ctx context.Context, root, dir string, list ...Program) (map[string][]byte, error) {
@@ -46,13 +57,10 @@ func Compile(ctx context.Context, root, dir string, list ...Program) (map[string
 	}
 	programs := make(map[string][]byte)
 	for _, p := range list {
-		name := path.Base(p.Package)
+		name := p.name()
 		file := filepath.Join(dir, name)
 		// -s -w leave out tables that a browser has no use for, -trimpath makes the same bytes on every machine.
-		args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, "-gcflags", "all=-l"}
-		for _, pattern := range p.Quick {
-			args = append(args, "-gcflags", pattern+"=") // the last pattern that matches counts
-		}
+		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file}, p.flags()...)
 		if _, err := run(ctx, root, append(args, p.Package)...); err != nil {
 			return nil, err
 		}
