@@ -1947,6 +1947,10 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.SetInnerHTML(c.words().Short)
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.words().Means)
+								if c.words().Do != "" {
+									vgn = element(vgparent, "", "p", nil)
+									vgn.SetInnerHTML(c.words().Do)
+								}
 								if c.row.Problem != nil {
 									vgn = element(vgparent, "", "details", nil)
 									{
@@ -2836,7 +2840,7 @@ var (
 	attributes77  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
 	attributes78  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
 	attributes79  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes80  = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes80  = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
 	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "list-head"}}
 	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
 	attributes83  = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}

@@ -149,6 +149,7 @@ func (l *List) takeOut(ids []api.MessageID, to api.FolderID) *removal {
 	unread := 0
 	next := l.cursor
 	for _, id := range ids {
+		l.app.Toasts.forget(id)
 		l.hidden[id] = r
 		delete(l.Selected, id)
 		i := l.Find(id)

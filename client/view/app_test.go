@@ -131,6 +131,13 @@ func TestSignIn(t *testing.T) {
 			equal(t, "the form is kept", p.Session.Email, alice)
 			equal(t, "busy", p.Session.Busy, false)
 
+			svc.Fail("SignIn", &api.Problem{Code: api.CodeGatewayOffline})
+			p.act(func() { p.Session.Password = "secret"; p.Session.Submit() })
+			if w := p.Session.ErrorWords(); !strings.Contains(w.Means, "signing in needs it") || strings.Contains(w.Means, "Your mail is here") {
+				t.Errorf("offline: %q", w.Means)
+			}
+			svc.Fail("SignIn", nil)
+
 			release := svc.Hold("SignIn")
 			p.act(func() { p.Session.Password = "secret"; p.Session.Submit() })
 			equal(t, "busy at once", p.Session.Busy, true)
@@ -138,6 +145,7 @@ func TestSignIn(t *testing.T) {
 			release()
 			synctest.Wait()
 			equal(t, "phase", p.Session.Phase, view.SignedIn)
+			equal(t, "the keys are at the list, empty as it is", p.Browser.Focused, `[data-testid="message-list"]`)
 			equal(t, "password in memory", p.Session.Password, "")
 			equal(t, "place", p.Browser.Location(), "/inbox")
 			equal(t, "ready", p.Ready(), true)

@@ -85,16 +85,51 @@ func TestFailedAfterwards(t *testing.T) {
 		})
 		synctest.Wait()
 		equal(t, "said", p.toasts(), "“Hi” was not sent.")
+		again := func() {
+			p.act(func() { p.RetrySend(1) })
+			p.svc.Outgoing(alice, 1, func(r *api.Row) {
+				r.State, r.Problem = api.StateFailed, &api.Problem{Code: api.CodeRecipientRefused, Detail: "gone@postern.test"}
+			})
+			synctest.Wait()
+		}
+		again()
+		equal(t, "said once, though it failed twice", p.toasts(), "“Hi” was not sent.")
 		p.act(func() { p.Toasts.Act(p.Toasts.Shown[0].ID) })
 		equal(t, "place", p.Browser.Location(), "/outbox/1")
 		r, _ := p.Reader.Row()
 		equal(t, "words", p.StateWordsFor(r).Short, "Failed")
+		equal(t, "what to do", p.StateWordsFor(r).Do, "Check the address, then send again.")
+		again()
+		equal(t, "the open message says it itself", p.toasts(), "")
 		p.act(func() { p.EditAgain(1) })
 		equal(t, "back in the composer", p.Composer.To, "gone@postern.test")
 		equal(t, "place", p.Browser.Location(), "/drafts/1")
 		p.act(func() { p.Composer.SetTo("bob@postern.test"); p.Composer.Send() })
 		m, _ := p.svc.Stored(1)
 		equal(t, "sent from there", m.Folder, api.Outbox)
+	})
+}
+
+// The address names the draft once it is saved, so that a reload opens it again; closing a message that was begun after
+// another leads to the mail and not to the other.
+func TestComposerOutlivesReload(t *testing.T) {
+	in(t, "/inbox", 1, func(t *testing.T, p *page) {
+		p.act(p.Compose)
+		p.act(func() { p.Composer.SetText("One") })
+		p.pass(2 * time.Second)
+		equal(t, "place", p.Browser.Location(), "/compose/2")
+		p.act(p.Compose)
+		equal(t, "another message", p.Browser.Location(), "/compose")
+		equal(t, "empty", p.Composer.Text, "")
+		p.act(p.Composer.Leave)
+		equal(t, "back at the mail", p.Browser.Location(), "/inbox")
+		equal(t, "closed", p.Composer.Open, false)
+
+		run(t, p.svc, "/compose/2", func(t *testing.T, p *page) {
+			equal(t, "open", p.Composer.Open, true)
+			equal(t, "text", p.Composer.Text, "One")
+			equal(t, "pane", p.Pane(), view.PageComposer)
+		})
 	})
 }
 

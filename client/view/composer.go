@@ -51,7 +51,7 @@ func (a *App) Compose() {
 	}
 	a.Composer.Close()
 	a.Composer.blank()
-	a.Go(Route{Page: PageComposer, Folder: a.Route.Folder, ID: a.Route.ID, Query: a.Route.Query, Search: a.Route.Search})
+	a.write()
 }
 
 // ComposeTo starts a new message to addresses.
@@ -60,7 +60,7 @@ func (a *App) ComposeTo(to string) {
 	a.Composer.blank()
 	a.Composer.To = to
 	a.Composer.saved = a.Composer.print()
-	a.Go(Route{Page: PageComposer})
+	a.write()
 	a.platform.Focus(`[data-testid="compose-subject"]`)
 }
 

@@ -96,12 +96,22 @@ func (c *Composer) save() {
 			return
 		}
 		c.draft.ID, c.saved, c.Saved, c.Problem = kept.ID, now, c.app.platform.Now(), nil
+		c.locate()
 		if c.print() == now {
 			c.changed = false
 		} else if c.Open {
 			c.touched()
 		}
 	})
+}
+
+// locate names the draft in the address, so that a reload opens it again.
+func (c *Composer) locate() {
+	a := c.app
+	if a.Route.Page == PageComposer && a.Route.Draft != c.draft.ID {
+		a.Route.Draft = c.draft.ID
+		a.platform.Replace(a.Route.String())
+	}
 }
 
 // resave saves once more after the engine was replaced: its answer may have been lost with it.

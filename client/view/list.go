@@ -29,8 +29,9 @@ type List struct {
 	place   Route
 	account api.AccountID
 	rows    map[int]api.Row
-	cursor  int // index of Cursor when it was last seen
-	anchor  int // the other end of a range being selected
+	cursor  int  // index of Cursor when it was last seen
+	anchor  int  // the other end of a range being selected
+	eager   bool // the focus was sent here before the first rows came
 
 	gen      int          // counts refreshes: answers to older questions are dropped
 	asked    map[int]bool // offsets asked in this generation and not answered
@@ -253,6 +254,9 @@ func (l *List) replace(page api.ListPage) {
 		}
 	}
 	l.followCursor()
+	if l.eager {
+		l.focusCursor()
+	}
 }
 
 // followCursor finds the cursor's row after the rows have changed; if it is gone, the one in its place takes over.

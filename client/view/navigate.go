@@ -5,6 +5,15 @@ import "github.com/postern-mail/postern/client/api"
 // Go goes to a place, with an entry in the history.
 func (a *App) Go(r Route) { a.travel(r, a.platform.Push, 1) }
 
+// write goes to the composer; a message after a message is no place of its own, so that closing it leads back to the mail.
+func (a *App) write() {
+	if a.Route.Page == PageComposer {
+		a.swap(Route{Page: PageComposer})
+		return
+	}
+	a.Go(Route{Page: PageComposer})
+}
+
 // swap goes to a place in the stead of the present one.
 func (a *App) swap(r Route) { a.travel(r, a.platform.Replace, 0) }
 
@@ -66,7 +75,10 @@ func (a *App) arrive(r Route) {
 		}
 		a.Route = r
 		a.List.show(r.place())
-		if !a.Composer.Open {
+		switch {
+		case r.Draft != 0:
+			a.Composer.edit(r.Draft)
+		case !a.Composer.Open:
 			a.Composer.blank()
 		}
 	case PageAccounts:

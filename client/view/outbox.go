@@ -11,37 +11,38 @@ import (
 type StateWords struct {
 	Short, Means, Icon string
 	Tone               string // "plain", "good", "waits", "bad"
+	Do                 string // what the person can do about it, if anything
 }
 
 // StateWordsFor puts a row's state into words.
 func (a *App) StateWordsFor(r api.Row) StateWords {
-	why := ""
+	why, do := "", ""
 	if r.Problem != nil {
 		w := WordsFor(r.Problem)
-		why = w.Title
+		why, do = w.Title, w.Do
 		if w.Means != "" {
 			why += ". " + w.Means
 		}
 	}
 	switch r.State {
 	case api.StateDraft:
-		return StateWords{"Draft", "Not sent yet.", "draft", "plain"}
+		return StateWords{Short: "Draft", Means: "Not sent yet.", Icon: "draft", Tone: "plain"}
 	case api.StateQueued:
-		w := StateWords{"Queued", "It leaves in a moment.", "clock", "waits"}
+		w := StateWords{Short: "Queued", Means: "It leaves in a moment.", Icon: "clock", Tone: "waits"}
 		if a.Gateway.State != api.Online {
 			w.Means = "It leaves as soon as you are online again."
 		}
 		return w
 	case api.StateSending:
-		w := StateWords{"Sending", "It is on the wire.", "send", "plain"}
+		w := StateWords{Short: "Sending", Means: "It is on the wire.", Icon: "send", Tone: "plain"}
 		if r.Progress > 0 {
 			w.Short += " " + strconv.Itoa(int(r.Progress*100)) + " %"
 		}
 		return w
 	case api.StateSent:
-		return StateWords{"Sent", "The mail server has it.", "check", "good"}
+		return StateWords{Short: "Sent", Means: "The mail server has it.", Icon: "check", Tone: "good"}
 	case api.StateDeferred:
-		w := StateWords{"Deferred", why, "clock", "waits"}
+		w := StateWords{Short: "Deferred", Means: why, Icon: "clock", Tone: "waits"}
 		if !r.RetryAt.IsZero() {
 			at, now := a.platform.Local(r.RetryAt), a.platform.Now()
 			if sameDay(at, now) {
@@ -52,9 +53,9 @@ func (a *App) StateWordsFor(r api.Row) StateWords {
 		}
 		return w
 	case api.StateFailed:
-		return StateWords{"Failed", why, "alert", "bad"}
+		return StateWords{Short: "Failed", Means: why, Icon: "alert", Tone: "bad", Do: do}
 	case api.StateUnknown:
-		return StateWords{"Maybe sent", "The connection was cut just when the server should have said that it has it. It may have arrived; it is not sent again unless you say so.", "question", "waits"}
+		return StateWords{Short: "Maybe sent", Means: "The connection was cut just when the server should have said that it has it. It may have arrived; it is not sent again unless you say so.", Icon: "question", Tone: "waits"}
 	}
 	return StateWords{}
 }
@@ -98,7 +99,11 @@ func (a *App) outboxChanged(e api.OutboxEvent) {
 		}
 		a.Voice.Cry(what)
 		id := e.Row.ID
-		a.Toasts.Show(Toast{Text: what + ".", Problem: p, Action: "Open", Do: func() { a.Go(Route{Folder: api.Outbox, ID: id}) }})
+		a.Toasts.forget(id)
+		if a.Reader.ID == id {
+			return // it is said there
+		}
+		a.Toasts.Show(Toast{Text: what + ".", Problem: p, about: id, Action: "Open", Do: func() { a.Go(Route{Folder: api.Outbox, ID: id}) }})
 	case api.StateDeferred:
 		if sent != 0 {
 			delete(a.Composer.sent, e.Row.ID)
@@ -110,6 +115,7 @@ func (a *App) outboxChanged(e api.OutboxEvent) {
 
 // RetrySend sends a deferred, failed or unknown message again.
 func (a *App) RetrySend(id api.MessageID) {
+	a.Toasts.forget(id)
 	before, _ := a.rowOf(id)
 	set := func(r *api.Row) { r.State, r.Problem, r.Progress = api.StateQueued, nil, 0 }
 	a.editEverywhere(id, set)
@@ -124,6 +130,7 @@ func (a *App) RetrySend(id api.MessageID) {
 
 // EditAgain takes a message out of the outbox, back into the composer.
 func (a *App) EditAgain(id api.MessageID) {
+	a.Toasts.forget(id)
 	ref := api.MessageRef{Account: a.Account, ID: id}
 	a.ask(func(ctx context.Context, svc api.Service) error { return svc.Unsend(ctx, ref) }, func(p *api.Problem) {
 		if p != nil {

@@ -33,6 +33,7 @@ func (r *Reader) close() {
 // open shows a message. What the list knows of it is shown at once.
 func (r *Reader) open(id api.MessageID) {
 	r.app.List.SetCursor(id)
+	r.app.Toasts.forget(id)
 	if r.ID == id && (r.Message != nil || r.Loading) {
 		return
 	}

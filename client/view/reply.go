@@ -28,7 +28,7 @@ func (a *App) answer(all bool) {
 		d.Text = "\n\n" + a.attribution(m) + "\n"
 	}
 	c.fill(d)
-	a.Go(Route{Page: PageComposer})
+	a.write()
 	a.platform.Focus(`[data-testid="compose-body"]`)
 }
 
@@ -46,7 +46,7 @@ func (a *App) Forward() {
 		}
 		c.takeAttachments(api.MessageRef{Account: a.Account, ID: m.ID})
 	}
-	a.Go(Route{Page: PageComposer})
+	a.write()
 	a.platform.Focus(`[data-testid="compose-to"]`)
 }
 

@@ -13,7 +13,7 @@ import (
 //	/inbox/12               a message in it, with the list beside it
 //	/drafts/12              a draft, in the composer
 //	/search?q=tea&in=sent   a search in a folder (the inbox without in), and /search/12?q=tea a message found
-//	/compose                a new message
+//	/compose                a new message, and /compose/12 once it is draft 12
 //	/accounts               folders, accounts and state, where one pane is shown at a time
 //
 // With ?account=ID the place is another account's than the first.
@@ -21,6 +21,7 @@ type Route struct {
 	Account api.AccountID
 	Folder  api.FolderID
 	ID      api.MessageID // 0: none is open
+	Draft   api.MessageID // in the composer: the draft that it saves to
 	Query   string
 	Search  bool // the search's own address, also while Query is empty
 	Page    Page
@@ -63,6 +64,7 @@ func ParseRoute(location string) Route {
 	switch {
 	case head == "compose":
 		r.Page, r.Query = PageComposer, ""
+		r.Draft, _ = parseID(tail)
 		return r
 	case head == "accounts":
 		r.Page, r.Query = PageAccounts, ""
@@ -75,10 +77,18 @@ func ParseRoute(location string) Route {
 		r.Query = ""
 		return r
 	}
-	if id, err := strconv.ParseUint(tail, 10, 53); err == nil && id > 0 {
-		r.ID, r.Page = api.MessageID(id), PageReader
+	if id, ok := parseID(tail); ok {
+		r.ID, r.Page = id, PageReader
 	}
 	return r
+}
+
+func parseID(s string) (api.MessageID, bool) {
+	id, err := strconv.ParseUint(s, 10, 53)
+	if err != nil || id == 0 {
+		return 0, false
+	}
+	return api.MessageID(id), true
 }
 
 // String is the address of the place.
@@ -100,8 +110,11 @@ func (r Route) String() string {
 	default:
 		b.WriteString("/" + string(r.Folder))
 	}
-	if r.ID != 0 && r.Page != PageComposer && r.Page != PageAccounts {
-		b.WriteString("/" + strconv.FormatUint(uint64(r.ID), 10))
+	switch {
+	case r.Page == PageComposer && r.Draft != 0:
+		b.WriteString("/" + idText(r.Draft))
+	case r.ID != 0 && r.Page != PageComposer && r.Page != PageAccounts:
+		b.WriteString("/" + idText(r.ID))
 	}
 	if r.Search && r.Page != PageComposer && r.Page != PageAccounts {
 		arg("q", r.Query)

@@ -84,8 +84,11 @@ func (l *List) focusCursor() {
 			l.Cursor, l.cursor = r.ID, l.First
 		}
 	}
+	l.eager = !l.Loaded
 	if l.Cursor != 0 {
 		l.app.platform.Focus(rowSelector(l.Cursor))
+	} else { // in an empty list the keys work all the same
+		l.app.platform.Focus(`[data-testid="message-list"]`)
 	}
 }
 

@@ -108,7 +108,12 @@ func (s *Session) ErrorWords() Words {
 	if s.Problem.Code == badForm {
 		return Words{Title: s.Problem.Detail + "."}
 	}
-	return WordsFor(s.Problem)
+	w := WordsFor(s.Problem)
+	if s.Problem.Code == api.CodeGatewayOffline { // there is no mail here yet that one could read meanwhile
+		w.Means = "Postern's gateway cannot be reached, and signing in needs it."
+		w.Do = "It is tried again by itself: sign in when the word below says Online."
+	}
+	return w
 }
 
 // Add shows the form for one more account; AddPassword for the present one's password.

@@ -22,6 +22,7 @@ type Toast struct {
 	Do      func() // what the button does; the toast goes
 	Gone    func() // what happens when the time is over, or it was dismissed, and Do was not called
 	Problem *api.Problem
+	about   api.MessageID // the message on its way that it tells of, if it tells of one
 	timer   *time.Timer
 }
 
@@ -72,6 +73,15 @@ func (t *Toasts) Act(id int) {
 func (t *Toasts) Dismiss(id int) {
 	if n, ok := t.take(id); ok && n.Gone != nil {
 		n.Gone()
+	}
+}
+
+// forget takes away what was said about a message on its way: the person is at it now, or it has changed since.
+func (t *Toasts) forget(about api.MessageID) {
+	for _, n := range slices.Clone(t.Shown) {
+		if about != 0 && n.about == about {
+			t.Dismiss(n.ID)
+		}
 	}
 }
 

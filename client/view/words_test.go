@@ -29,6 +29,7 @@ func TestRoutes(t *testing.T) {
 		{"/search/7?q=お茶", "/search/7?q=%E3%81%8A%E8%8C%B6", view.Route{Folder: api.Inbox, Search: true, Query: "お茶", ID: 7, Page: view.PageReader}},
 		{"/search?q=%zz%e3", "/search?q=%25zz%EF%BF%BD", view.Route{Folder: api.Inbox, Search: true, Query: "%zz\uFFFD", Page: view.PageList}},
 		{"/compose", "", view.Route{Folder: api.Inbox, Page: view.PageComposer}},
+		{"/compose/12", "", view.Route{Folder: api.Inbox, Page: view.PageComposer, Draft: 12}},
 		{"/accounts?account=bob@x.org", "", view.Route{Folder: api.Inbox, Account: "bob@x.org", Page: view.PageAccounts}},
 		{"/inbox#part", "/inbox", view.Route{Folder: api.Inbox, Page: view.PageList}},
 	} {
