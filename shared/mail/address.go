@@ -149,10 +149,15 @@ func visible(r rune) bool { return unicode.IsPrint(r) && !unicode.IsSpace(r) && 
 // parseAddresses reads the value of an address field, leniently.
 func parseAddresses(b []byte, hint string) []Address {
 	var l []Address
+	octets := 0
 	for len(b) > 0 && len(l) < maxAddresses {
 		var one []byte
 		one, b = cutMailbox(b)
 		if a, ok := parseMailbox(one, hint); ok {
+			a.Name, a.Addr = clip(a.Name, maxLine), clip(a.Addr, maxLine)
+			if octets += len(a.Name) + len(a.Addr); octets > maxList {
+				break
+			}
 			l = append(l, a)
 		}
 	}

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -158,6 +159,41 @@ func TestBounded(t *testing.T) {
 }
 
 // TestRealMail reads what other projects collected, where it is at hand.
+// What a list shows of a message is kept in memory for every message there is, and drawn. Nobody who writes a mail may
+// make that large.
+func TestSummariesAreSmall(t *testing.T) {
+	long := strings.Repeat("é", 2<<20)
+	many := func(one string) string { return strings.Repeat(one, 1<<20/len(one)*4) }
+	var references strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&references, " <%d%s@x>", i, strings.Repeat("r", 800))
+	}
+	for _, field := range []string{
+		"Subject: " + long, "From: " + long + " <a@b.example>", "From: " + long + "@b.example", "To: " + many(strings.Repeat("n", 1000)+" <a@b.example>, "),
+		"Message-ID: <" + long + "@x>", "References:" + references.String(), many("To: a <b@c.example>\r\n") + "X: ",
+	} {
+		s := Summarize([]byte(field + "\r\n\r\nbody"))
+		octets := len(s.Subject) + len(s.MessageID) + len(s.InReplyTo) + len(s.Snippet)
+		for _, l := range [][]Address{s.From, s.Sender, s.ReplyTo, s.To, s.Cc, s.Bcc} {
+			for _, a := range l {
+				octets += len(a.Name) + len(a.Addr)
+				if len(a.Addr) >= maxLine-1 && a.Valid() {
+					t.Errorf("%.20s…: the address that is left can be written to, and is another", field)
+				}
+			}
+		}
+		for _, r := range s.References {
+			octets += len(r)
+		}
+		if octets > maxList+2*maxLine || !utf8.ValidString(s.Subject) {
+			t.Errorf("%.20s…: a summary of %d octets", field, octets)
+		}
+		if n := len(s.References); n > 0 && (n < 15 || s.References[0][:2] != "<0" || s.References[n-1][:5] != "<4999") {
+			t.Errorf("%d references are left: not the first and the last", n)
+		}
+	}
+}
+
 func TestRealMail(t *testing.T) {
 	dir := os.Getenv("POSTERN_CORPORA")
 	if dir == "" {

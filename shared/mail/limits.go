@@ -19,8 +19,15 @@ const (
 	maxParts = 1_000
 	// maxAddresses bounds the addresses of one field. Lists with more are made by list servers, not by people.
 	maxAddresses = 2_000
+	// maxLine bounds a subject, a name and an address, in octets of UTF-8, for they are kept in memory and drawn in lists.
+	// RFC 5322 section 2.1.1 has lines of 998; an address that is cut is longer than any that could be written to.
+	maxLine = 2_000
+	// maxList bounds the octets of the addresses of one field, with their names: 2,000 of 64 each.
+	maxList = 128 << 10
 	// maxReferences bounds how many ancestors are kept: the first one and the last ones, which is what threading needs.
-	maxReferences = 100
+	// maxReferenceList bounds their octets: a hundred of 160 each, where 80 are common.
+	maxReferences    = 100
+	maxReferenceList = 16 << 10
 	// maxParams bounds the parameters of one Content-Type or Content-Disposition.
 	maxParams = 200
 	// maxName bounds a file name, in octets of UTF-8: what file systems take.

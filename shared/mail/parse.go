@@ -232,7 +232,7 @@ func (o *opened) summary() Summary {
 		To:         o.addresses("to"),
 		Cc:         o.addresses("cc"),
 		Bcc:        o.addresses("bcc"),
-		Subject:    decodeLine(h.get("subject"), hint),
+		Subject:    clip(decodeLine(h.get("subject"), hint), maxLine),
 		Date:       parseDate(h.get("date")),
 	}
 	if s.Date.IsZero() { // the last server knew when it was
@@ -258,9 +258,16 @@ func (o *opened) summary() Summary {
 
 // addresses reads all fields of that name: To and Cc may be there once only, RFC 5322 section 3.6, and are there twice.
 func (o *opened) addresses(name string) (l []Address) {
+	octets := 0
 	for _, f := range o.root.header {
-		if f.name == name && len(l) < maxAddresses {
-			l = append(l, parseAddresses(f.value, o.hint)...)
+		if f.name != name {
+			continue
+		}
+		for _, a := range parseAddresses(f.value, o.hint) {
+			if octets += len(a.Name) + len(a.Addr); octets > maxList || len(l) == maxAddresses {
+				return l
+			}
+			l = append(l, a)
 		}
 	}
 	return l
@@ -356,6 +363,12 @@ func messageIDs(b []byte) []string {
 	}
 	if n := len(l); n > maxReferences {
 		l = append(l[:1:1], l[n-maxReferences+1:]...)
+	}
+	octets := 0
+	for i := len(l) - 1; i > 0; i-- {
+		if octets += len(l[i]); octets > maxReferenceList {
+			return append(l[:1:1], l[i+1:]...)
+		}
 	}
 	return l
 }

@@ -153,5 +153,16 @@ func cleanLine(s string) string {
 	return strings.TrimSpace(s)
 }
 
+// clip answers the first n octets of s at most, whole characters.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
 // isBidi says whether r overrides or embeds a direction; the plain marks of right-to-left text are not among them.
 func isBidi(r rune) bool { return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' }
