@@ -44,7 +44,7 @@ func settings(c *Config) []setting {
 		{"origin", "`origin` besides the gateway's own whose page may open a tunnel, such as https://mail.example.org; may be repeated", (*origins)(&c.Origins)},
 		{"allow", "`host:port` of a mail server that the tunnel may reach; may be repeated", (*targets)(&c.Allow)},
 		{"allow-network", "`network` of private addresses that names given to --allow may lead to, such as 192.168.1.0/24; may be repeated", (*networks)(&c.AllowNetworks)},
-		{"trusted-proxy", "`network` of a proxy in front, whose Forwarded-For header names the client; may be repeated", (*networks)(&c.TrustedProxies)},
+		{"trusted-proxy", "`network` of a proxy in front, whose X-Forwarded-For header names the client; may be repeated", (*networks)(&c.TrustedProxies)},
 		{"token", "`secret` that a browser must present to open a tunnel", (*text)(&c.Token)},
 		{"mail", "run the embedded mail server", (*toggle)(&c.Mail)},
 		{"hostname", "`name` of the embedded mail server", (*text)(&c.Hostname)},
