@@ -50,12 +50,24 @@ func (e *Engine) Message(_ context.Context, r api.MessageRef) (api.Message, erro
 	if out.Text == "" {
 		out.Text = mail.PlainText(o.message.HTML) // to quote in an answer, and to read where HTML cannot be shown
 	}
+	out.Text = clip(out.Text)
 	for i := range o.message.Parts {
 		if !o.shown[i] {
 			out.Parts = append(out.Parts, partOf(i, &o.message.Parts[i]))
 		}
 	}
 	return out, nil
+}
+
+// shownText bounds the text that goes to a page, which draws half of it at most and quotes less. A text of 50 MB would
+// be there several times over, on its way and in the page.
+const shownText = 4 << 20
+
+func clip(text string) string {
+	if len(text) <= shownText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:shownText], "") + "\n\n[… The rest is in the source of the message.]\n"
 }
 
 // draftMessage is a draft as if it were a message, for who only looks at it.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -69,6 +70,17 @@ func TestMessageThatIsNoMessageIsStoredAndShown(t *testing.T) {
 		source, err := w.Source(t.Context(), api.MessageRef{Account: a.ID, ID: m.ID})
 		if err != nil || string(source) != nonsense+"\r\n" {
 			t.Errorf("source %q, %v", source, err)
+		}
+	})
+}
+
+func TestAnEndlessTextIsCutForThePage(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.pop.Maildrop[alice].Deliver([]byte("Subject: long\r\n\r\n" + strings.Repeat("0123456789 é\r\n", 1<<20)))
+		a := w.signIn(alice)
+		m, err := w.Message(t.Context(), api.MessageRef{Account: a.ID, ID: w.only(a.ID, api.Inbox).ID})
+		if err != nil || len(m.Text) > shownText+100 || !strings.HasSuffix(m.Text, "the message.]\n") || !utf8.ValidString(m.Text) {
+			t.Errorf("%d octets, which end in %q, %v", len(m.Text), m.Text[max(0, len(m.Text)-60):], err)
 		}
 	})
 }

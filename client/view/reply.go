@@ -123,9 +123,16 @@ func ForwardSubject(s string) string {
 	return strings.TrimSpace("Fwd: " + s)
 }
 
+// longQuotation is how many octets are quoted at most: a field to write in that holds megabytes takes seconds for a key.
+const longQuotation = 256 << 10
+
 // Quote is a text with "> " before each line, below the attribution; lines quoted already get no space between their
-// marks, and the signature (RFC 3676 section 4.3) is left out.
+// marks, and the signature (RFC 3676 section 4.3) is left out. Of a text that nobody would quote whole, the beginning is
+// quoted.
 func Quote(text, attribution string) string {
+	if len(text) > longQuotation {
+		text = strings.ToValidUTF8(text[:longQuotation], "") + "\n[…]"
+	}
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	if i := strings.LastIndex("\n"+text, "\n-- \n"); i > 0 {
 		text = text[:i-1]

@@ -203,6 +203,13 @@ func TestHostileTextIsDrawnInFewPieces(t *testing.T) {
 	}
 }
 
+func TestNobodyQuotesMegabytes(t *testing.T) {
+	q := view.Quote(strings.Repeat("é\n", 2<<20), "Bob wrote:")
+	if len(q) > 1<<20 || !utf8.ValidString(q) || !strings.HasPrefix(q, "Bob wrote:\n> é\n") || !strings.HasSuffix(q, "> […]\n") {
+		t.Errorf("%d octets, which end in %q", len(q), q[len(q)-30:])
+	}
+}
+
 func FuzzBlocks(f *testing.F) {
 	f.Add("> see https://x.org/(a) and <bob@x.org>\n\nwww.x.org。")
 	f.Fuzz(func(t *testing.T, s string) {
