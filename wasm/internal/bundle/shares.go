@@ -115,11 +115,7 @@ func part(importPath string, module []string) string {
 	case dirs[0] == "runtime", dirs[0] == "internal":
 		return "Go: runtime"
 	}
-	switch dirs[0] {
-	case "encoding", "net", "fmt", "reflect", "time", "strconv", "html", "unicode":
-		return "Go: " + dirs[0]
-	}
-	return "Go: all else"
+	return "Go: " + dirs[0]
 }
 
 // symbolPrefix is how the names of a package's functions begin in the program: Go's linker escapes dots after the last
