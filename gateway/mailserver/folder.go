@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 )
 
 // ErrDataInUse says that another process has the data folder open.
@@ -18,7 +20,7 @@ func lockFolder(dir string) (*os.File, error) {
 	if dir == "" {
 		return nil, errors.New("mail server: no data folder was given")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := maildrop.MakeFolder(dir); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)

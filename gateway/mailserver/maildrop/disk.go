@@ -73,6 +73,33 @@ func (osDisk) SyncDir(dir string) error {
 
 func (osDisk) Commit(index func() error) error { return index() }
 
+// MakeFolder makes a folder, and those above it that are missing, durably: mail
+// in a folder whose own entry was not flushed is gone with it.
+func MakeFolder(dir string) error { return makeFolder(osDisk{}.SyncDir, dir) }
+
+func makeFolder(syncDir func(string) error, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	var parents []string // of those that are missing
+	for d := dir; filepath.Dir(d) != d; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		parents = append(parents, filepath.Dir(d))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range parents {
+		if err := syncDir(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Contents are spread over folders of 4,096, which every file system lists and
 // searches quickly; neighbours in time share one, and so its flush.
 const shardBits = 12

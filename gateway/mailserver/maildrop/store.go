@@ -103,7 +103,7 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := MakeFolder(s.dir); err != nil {
 		return err
 	}
 	for _, name := range []string{"tmp", "content"} {

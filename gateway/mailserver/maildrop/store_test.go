@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -295,6 +296,22 @@ func TestConcurrentDeliveriesAndOnesThatFail(t *testing.T) {
 	}
 	if len(got) != 12*20 {
 		t.Errorf("%d of 240 messages arrived", len(got))
+	}
+}
+
+func TestFoldersAreMadeDurably(t *testing.T) {
+	root := t.TempDir()
+	var synced []string
+	note := func(dir string) error { synced = append(synced, dir); return nil }
+	for range 2 { // the second time there is nothing to do
+		must(t, makeFolder(note, filepath.Join(root, "a/b/c")))
+	}
+	if want := []string{filepath.Join(root, "a/b"), filepath.Join(root, "a"), root}; !slices.Equal(synced, want) {
+		t.Errorf("flushed %q, want %q", synced, want)
+	}
+	must(t, MakeFolder(filepath.Join(root, "d/e")))
+	if err := MakeFolder(filepath.Join(root, "d/e")); err != nil {
+		t.Error(err)
 	}
 }
 
