@@ -37,8 +37,27 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail *mailserver.Server
 	if a, ok := page.(*net.TCPAddr); ok && !a.IP.IsLoopback() && len(c.Origins) == 0 {
 		b.WriteString("\n  Browsers on other machines need https and --origin with the page's address there.\n")
 	}
+	if c.Demo && exposed(page, mail) {
+		b.WriteString("\n  Other machines can reach this one, and the demo passwords are no secrets: whoever comes can sign in. Leave --demo out.\n")
+	}
 	b.WriteString("\n  Ctrl+C stops it.\n\n")
 	io.WriteString(w, b.String())
+}
+
+// exposed says whether anything listens beyond the loopback interface.
+func exposed(page net.Addr, mail *mailserver.Server) bool {
+	listeners := []net.Addr{page}
+	if mail != nil {
+		for _, name := range []string{mailserver.SMTP, mailserver.Submission, mailserver.Submissions, mailserver.POP3, mailserver.POP3S} {
+			listeners = append(listeners, mail.Addr(name))
+		}
+	}
+	for _, l := range listeners {
+		if a, ok := l.(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+			return true
+		}
+	}
+	return false
 }
 
 // pageURL is the page's address as a person types it on this machine. A browser counts localhost as secure.
