@@ -53,7 +53,8 @@ type Limits struct {
 	// Sessions at one time. Default 1000: at rest one costs about 100 KiB.
 	Sessions int
 	// SessionsPerClient address (IPv4 address or IPv6 /64) at one time. Default 16: a household, a small office. Behind
-	// a proxy it needs TrustedProxies.
+	// a proxy it needs TrustedProxies. Of this and of StreamsPerClient a site (IPv6 /48), which may have as many /64 as it
+	// likes, gets four times as much.
 	SessionsPerClient int
 	// Streams of one session at one time. Default 32: two for an account and some to spare.
 	Streams int
@@ -103,8 +104,8 @@ type Bridge struct {
 	mu       sync.Mutex
 	draining bool
 	sessions map[*session]struct{}
-	clients  map[netip.Prefix]*client
-	held     int // streams that are asked for or open
+	clients  map[netip.Prefix]*client // and their sites
+	held     int                      // streams that are asked for or open
 	refused  map[wire.Reason]int64
 	running  sync.WaitGroup // a count for each session
 
@@ -113,8 +114,43 @@ type Bridge struct {
 	bytesUp, bytesDown          atomic.Int64
 }
 
-// client is what one client has at present.
+// client is what one client, or a site, has at present.
 type client struct{ sessions, streams int }
+
+// clientsOfSite is how many clients' worth a site gets.
+const clientsOfSite = 4
+
+// siteOf is the IPv6 /48 that a client is in (RFC 6177), or the IPv4 client itself.
+func siteOf(from netip.Prefix) netip.Prefix {
+	if from.Bits() != 64 {
+		return from
+	}
+	p, _ := from.Addr().Prefix(48)
+	return p
+}
+
+// holders are the client and its site, if that is another; b.mu is held.
+func (b *Bridge) holders(from netip.Prefix) (own, site *client) {
+	for _, p := range []netip.Prefix{from, siteOf(from)} {
+		if b.clients[p] == nil {
+			b.clients[p] = new(client)
+		}
+	}
+	own, site = b.clients[from], b.clients[siteOf(from)]
+	if own == site {
+		site = new(client) // counts for nothing
+	}
+	return own, site
+}
+
+// forget drops what has no session any more; b.mu is held.
+func (b *Bridge) forget(from netip.Prefix) {
+	for _, p := range []netip.Prefix{from, siteOf(from)} {
+		if c := b.clients[p]; c != nil && c.sessions == 0 {
+			delete(b.clients, p)
+		}
+	}
+}
 
 // New makes a bridge. An error names what is wrong in c.
 func New(c Config) (*Bridge, error) {
@@ -217,10 +253,8 @@ func (b *Bridge) enter(from netip.Prefix) (*session, int) {
 	l := b.c.Limits
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.clients[from]
-	if c == nil {
-		c = new(client)
-	}
+	c, site := b.holders(from)
+	defer b.forget(from)
 	switch {
 	case b.draining:
 		b.refused[wire.Draining]++
@@ -228,14 +262,14 @@ func (b *Bridge) enter(from netip.Prefix) (*session, int) {
 	case len(b.sessions) >= l.Sessions:
 		b.refused[wire.TooMany]++
 		return nil, http.StatusServiceUnavailable
-	case c.sessions >= l.SessionsPerClient+4:
+	case c.sessions >= l.SessionsPerClient+4, site.sessions >= clientsOfSite*(l.SessionsPerClient+4):
 		b.refused[wire.TooMany]++
 		return nil, http.StatusTooManyRequests
 	}
 	s := newSession(b, from)
-	s.tooMany = c.sessions >= l.SessionsPerClient
+	s.tooMany = c.sessions >= l.SessionsPerClient || site.sessions >= clientsOfSite*l.SessionsPerClient
 	c.sessions++
-	b.clients[from] = c
+	site.sessions++
 	b.sessions[s] = struct{}{}
 	b.running.Add(1)
 	b.sessionsTotal.Add(1)
@@ -247,10 +281,10 @@ func (b *Bridge) leave(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.sessions, s)
-	c := b.clients[s.client]
-	if c.sessions--; c.sessions == 0 {
-		delete(b.clients, s.client)
-	}
+	c, site := b.holders(s.client)
+	c.sessions--
+	site.sessions--
+	b.forget(s.client)
 	b.running.Done()
 }
 
@@ -260,14 +294,15 @@ func (b *Bridge) hold(s *session) *wire.RefusedError {
 	l := b.c.Limits
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.clients[s.client]
+	c, site := b.holders(s.client)
 	switch {
-	case c.streams >= l.StreamsPerClient:
-		return refuse(wire.TooMany, fmt.Sprintf("%d streams from your address are open", c.streams))
+	case c.streams >= l.StreamsPerClient, site.streams >= clientsOfSite*l.StreamsPerClient:
+		return refuse(wire.TooMany, fmt.Sprintf("%d streams from your address are open", max(c.streams, site.streams)))
 	case b.held >= l.StreamsInAll:
 		return refuse(wire.TooMany, "the gateway has as many streams as it bears")
 	}
 	c.streams++
+	site.streams++
 	b.held++
 	return nil
 }
@@ -275,7 +310,9 @@ func (b *Bridge) hold(s *session) *wire.RefusedError {
 func (b *Bridge) drop(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.clients[s.client].streams--
+	c, site := b.holders(s.client)
+	c.streams--
+	site.streams--
 	b.held--
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -235,6 +236,43 @@ func TestSessionsPerClient(t *testing.T) {
 	_, _ = a, b.Close()
 	eventually(t, "the second does not end", func() bool { return g.Stats().Sessions == 1 })
 	g.session(t)
+}
+
+// A site that comes from one /64 after the other gets no further than four of them.
+func TestSessionsPerSite(t *testing.T) {
+	b, err := New(Config{Limits: Limits{SessionsPerClient: 2, StreamsPerClient: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := func(i int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("2001:db8:0:%x::/64", i)) }
+	var in []*session
+	welcome, streams := 0, 0
+	for i := range 100 {
+		s, _ := b.enter(prefix(i))
+		if s == nil {
+			continue
+		}
+		in = append(in, s)
+		if !s.tooMany {
+			welcome++
+		}
+		if b.hold(s) == nil {
+			defer b.drop(s)
+			streams++
+		}
+	}
+	if welcome != 8 || len(in) != 24 || streams != 4 {
+		t.Errorf("a site has %d sessions, %d more are told so, and %d streams; want 8, 16 and 4", welcome, len(in)-welcome, streams)
+	}
+	other, _ := b.enter(netip.MustParsePrefix("2001:db8:1::/64"))
+	if other == nil || other.tooMany || b.hold(other) != nil {
+		t.Error("the neighbour is shut out")
+	}
+	b.drop(other)
+	b.leave(other)
+	if n := len(b.clients); n != 24+1 {
+		t.Errorf("%d clients and sites are remembered, want those that are there: 25", n)
+	}
 }
 
 // Connections that say nothing are let in beyond the limit only a little, and not for long.

@@ -13,7 +13,8 @@ type Limits struct {
 	// Connections at one time. Default 4096: the tunnels of a full bridge, and three more for each.
 	Connections int
 	// ConnectionsPerClient address (IPv4 address or IPv6 /64). Default 256: a browser opens six besides its tunnel, and an
-	// office may be behind one address. It does not bind loopback and Proxies.
+	// office may be behind one address. It does not bind loopback and Proxies. A site (IPv6 /48), which may have as many
+	// /64 as it likes, gets four times as many.
 	ConnectionsPerClient int
 	// Proxies are those that bring many clients from one address.
 	Proxies []netip.Prefix
@@ -56,11 +57,16 @@ func (l *limited) Accept() (net.Conn, error) {
 func (l *limited) enter(client netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.all >= l.limits.Connections || l.from[client] >= l.limits.ConnectionsPerClient && !l.many(client.Addr()) {
+	site := siteOf(client)
+	over := l.from[client] >= l.limits.ConnectionsPerClient || l.from[site] >= clientsOfSite*l.limits.ConnectionsPerClient
+	if l.all >= l.limits.Connections || over && !l.many(client.Addr()) {
 		return false
 	}
 	l.all++
 	l.from[client]++
+	if site != client {
+		l.from[site]++
+	}
 	return true
 }
 
@@ -68,9 +74,23 @@ func (l *limited) leave(client netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all--
-	if l.from[client]--; l.from[client] == 0 {
-		delete(l.from, client)
+	for _, p := range slices.Compact([]netip.Prefix{client, siteOf(client)}) {
+		if l.from[p]--; l.from[p] == 0 {
+			delete(l.from, p)
+		}
 	}
+}
+
+// clientsOfSite is how many clients' worth a site gets.
+const clientsOfSite = 4
+
+// siteOf is the IPv6 /48 that a client is in (RFC 6177), or the IPv4 client itself.
+func siteOf(client netip.Prefix) netip.Prefix {
+	if client.Bits() != 64 {
+		return client
+	}
+	p, _ := client.Addr().Prefix(48)
+	return p
 }
 
 // many is true of an address that many clients come from.

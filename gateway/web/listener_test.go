@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -69,5 +70,27 @@ func TestLimit(t *testing.T) {
 	}
 	if n := len(l.(*limited).from); n != 1 {
 		t.Errorf("%d clients are remembered, one is there", n)
+	}
+}
+
+// A site that comes from one /64 after the other gets no further than four of them.
+func TestLimitOfASite(t *testing.T) {
+	visitors := &crowd{}
+	for i := range 20 {
+		visitors.remotes = append(visitors.remotes, fmt.Sprintf("[2001:db8:0:%x::1]:1", i))
+	}
+	visitors.remotes = append(visitors.remotes, "[2001:db8:1::1]:1")
+	l := Limit(visitors, Limits{ConnectionsPerClient: 2})
+	n := 0
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			break
+		}
+		defer conn.Close()
+		n++
+	}
+	if n != 8+1 {
+		t.Errorf("%d of a site and its neighbour were let in, want 8 and 1", n)
 	}
 }
