@@ -21,13 +21,14 @@ func (s *site) reload(w http.ResponseWriter, r *http.Request) {
 	_ = c.SetWriteDeadline(time.Time{})
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	last := s.stamp() // before anybody is told that changes are watched for
 	if _, err := io.WriteString(w, ": waiting\n\n"); err != nil {
 		return
 	}
 	_ = c.Flush()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	for last := s.stamp(); ; {
+	for {
 		select {
 		case <-r.Context().Done():
 			return
