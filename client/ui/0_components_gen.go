@@ -900,6 +900,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes75)
+				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.FocusSearch() })
 				{

@@ -45,7 +45,8 @@ func (c *Mail) composing() []int {
 
 func (c *Mail) tab(name string) any {
 	pane := c.App.Pane()
-	here := name == string(pane) || name == "inbox" && pane == view.PageList && c.App.Route.Folder == api.Inbox
+	r := &c.App.Route
+	here := name == string(pane) || pane == view.PageList && (name == "search" && r.Search || name == "inbox" && !r.Search && r.Folder == api.Inbox)
 	if here {
 		return "page"
 	}

@@ -83,6 +83,9 @@ func (c *MessageList) title() string {
 // sync is how fetching stands, beneath the title where the bar has no room for it.
 func (c *MessageList) sync() string {
 	s, _ := c.App.SyncWords()
+	if c.App.Gateway.State != api.Online { // nor has the bar room for these words
+		return c.App.ConnectionWords() + " · " + s
+	}
 	return s
 }
 

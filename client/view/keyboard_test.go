@@ -163,6 +163,17 @@ func TestReader(t *testing.T) {
 	})
 }
 
+// The last of many messages is reached when its row has come.
+func TestEndOfALongList(t *testing.T) {
+	in(t, "/inbox", 5000, func(t *testing.T, p *page) {
+		p.press("End")
+		p.pass(time.Second)
+		equal(t, "cursor", p.List.Cursor, api.MessageID(1))
+		equal(t, "focus", p.Browser.Focused, `[data-row="1"]`)
+		equal(t, "open", p.Browser.Location(), "/inbox/1")
+	})
+}
+
 func TestStatusWords(t *testing.T) {
 	in(t, "/inbox", 0, func(t *testing.T, p *page) {
 		set := func(s api.Sync) string {
@@ -179,6 +190,14 @@ func TestStatusWords(t *testing.T) {
 		equal(t, "banner", p.Banner().Code, api.CodeMaildropLocked)
 		set(api.Sync{State: api.SyncError, Problem: &api.Problem{Code: api.CodeGatewayOffline}})
 		equal(t, "offline is no banner", p.Banner() == nil, true)
+		p.svc.Change(func(st *api.Status) { st.Gateway.State = api.Offline })
+		for _, s := range []api.Sync{
+			{State: api.SyncIdle, Last: now},
+			{State: api.SyncError, Last: now, Problem: &api.Problem{Code: api.CodeGatewayOffline}},
+		} {
+			equal(t, "offline it is as old as it is", set(s), "Checked at "+view.Clock(now))
+		}
+		p.svc.Change(func(st *api.Status) { st.Gateway.State = api.Online })
 		set(api.Sync{State: api.SyncIdle, Last: now.Add(-time.Hour)})
 		p.act(p.SyncNow)
 		w, _ := p.SyncWords()

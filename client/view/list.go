@@ -200,6 +200,7 @@ func (l *List) question(offset, limit int, refresh bool) {
 			l.replace(page)
 		default:
 			l.add(page)
+			l.reach()
 			if page.Revision != l.revision {
 				l.Refresh()
 			}

@@ -45,12 +45,23 @@ func (l *List) moveTo(i int) {
 		l.viewport.Reveal(i)
 	}
 	r, ok := l.rows[i]
-	if !ok { // not there yet: it will be the cursor when it comes
+	if !ok { // not there yet: it is reached when it comes
 		l.Cursor = 0
 		l.First = i
 		l.fetch()
 		return
 	}
+	l.landOn(r)
+}
+
+// reach takes the cursor to the row that it was sent to before the row was there.
+func (l *List) reach() {
+	if r, ok := l.rows[l.cursor]; ok && l.Cursor == 0 {
+		l.landOn(r)
+	}
+}
+
+func (l *List) landOn(r api.Row) {
 	l.Cursor = r.ID
 	l.app.platform.Focus(rowSelector(r.ID))
 	if l.app.platform.Narrow() || l.place.Folder == api.Drafts || len(l.Selected) > 0 {

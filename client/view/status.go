@@ -38,21 +38,22 @@ func (a *App) ConnectionDetail() string {
 func (a *App) SyncWords() (text string, progress float64) {
 	acc := a.Current()
 	s := acc.Sync
+	offline := a.Gateway.State == api.Offline // the chip says that: here is how old the mail is
 	switch {
 	case s.State == api.Syncing && s.Total > 0:
 		return "Fetching " + Number(s.Done) + " of " + Number(s.Total), float64(s.Done) / float64(s.Total)
 	case s.State == api.Syncing:
 		return "Checking for mail…", -1
-	case s.State == api.SyncError && s.Problem != nil:
+	case s.State == api.SyncError && s.Problem != nil && (!offline || s.Problem.Code != api.CodeGatewayOffline):
 		return WordsFor(s.Problem).Title, -1
-	case s.State == api.SyncError:
+	case s.State == api.SyncError && !offline:
 		return "Mail could not be fetched", -1
 	case s.Last.IsZero():
 		return "Not checked yet", -1
 	}
 	last, now := a.platform.Local(s.Last), a.platform.Now()
 	switch d := now.Sub(last); {
-	case d.Seconds() < 60:
+	case d.Seconds() < 60 && !offline:
 		return "Up to date", -1
 	case sameDay(last, now):
 		return "Checked at " + Clock(last), -1
