@@ -134,6 +134,7 @@ func (s *pop3Session) command(verb, args string) bool {
 	switch {
 	case verb == "QUIT":
 		s.update()
+		s.unlock() // before the answer: who has it may come back at once
 		s.reply("+OK")
 		return false
 	case verb == "CAPA" && !s.NoCapa:
@@ -199,6 +200,7 @@ func (s *pop3Session) unlock() {
 		s.drop.mu.Lock()
 		s.drop.locked = false
 		s.drop.mu.Unlock()
+		s.drop = nil // by now it may be another session's
 	}
 }
 
