@@ -47,7 +47,7 @@ func (a *account) credentials(ctx context.Context, d door) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.looked = true
-	if a.password == "" { // no sign-in came first
+	if a.password == "" && a.rec.Kept { // no sign-in and no sign-out came first
 		a.password = string(secret)
 	}
 	if a.password == "" {

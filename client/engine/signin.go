@@ -102,8 +102,12 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 		return err
 	}
 	rec := a.registered()
+	wasKept := rec.Kept
 	rec.Kept = r.Keep && e.keepPassword(ctx, rec.ID, r.Password)
 	if err := e.registry.put(rec); err != nil {
+		if rec.Kept && !wasKept { // nobody would know of it, nor ever remove it
+			e.forgetPassword(ctx, rec.ID)
+		}
 		closeSession(session)
 		a.resumeFetching(nil)
 		return storing(err)
@@ -192,10 +196,10 @@ func (e *Engine) SignOut(ctx context.Context, r api.SignOut) error {
 	}
 	rec := a.registered()
 	rec.Kept = false
+	e.forgetPassword(ctx, a.id) // first: a cut must not leave a password that nobody knows of
 	if err := e.registry.put(rec); err != nil {
 		return problemOf(storing(err))
 	}
-	e.forgetPassword(ctx, a.id)
 	a.setPassword(rec, "")
 	a.pauseFetching()
 	a.resumeFetching(nil)
@@ -203,9 +207,10 @@ func (e *Engine) SignOut(ctx context.Context, r api.SignOut) error {
 	return nil
 }
 
-// erase removes an account. The registry comes first: what a cut leaves behind then is a folder that nothing names,
-// and New removes it.
+// erase removes an account. The password goes first, for a cut must not leave one that nobody knows of. Then the
+// registry: what a cut leaves behind is a folder that nothing names, and New removes it.
 func (e *Engine) erase(ctx context.Context, a *account) error {
+	e.forgetPassword(ctx, a.id)
 	if err := e.registry.remove(a.id); err != nil {
 		return storing(err)
 	}
@@ -213,7 +218,6 @@ func (e *Engine) erase(ctx context.Context, a *account) error {
 	e.accounts = slices.DeleteFunc(slices.Clone(e.accounts), func(o *account) bool { return o == a })
 	e.mu.Unlock()
 	a.close()
-	e.forgetPassword(ctx, a.id)
 	err := e.FS.RemoveAll(accountFolder(a.id))
 	e.events.emit(func() api.Event { return api.Event{Removed: a.id} })
 	return storing(err)

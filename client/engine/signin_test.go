@@ -194,6 +194,63 @@ func TestWrongPasswordLeavesASignedInAccountAsItWas(t *testing.T) {
 	})
 }
 
+// Whatever goes wrong or comes in between, after a sign-out, and without the user's wish, no password is kept.
+func TestNoPasswordStaysBehind(t *testing.T) {
+	t.Run("a sign-out that cannot be written", func(t *testing.T) {
+		for _, erase := range []bool{false, true} {
+			inWorld(t, func(t *testing.T, w *world) {
+				a := w.signIn(alice)
+				w.fs.SetRoom(0)
+				if err := w.SignOut(t.Context(), api.SignOut{Account: a.ID, Erase: erase}); err == nil {
+					t.Fatal("it was written")
+				}
+				if len(w.vault.secrets) != 0 {
+					t.Error("the password is still in the vault")
+				}
+			})
+		}
+	})
+	t.Run("a sign-in that cannot be written", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			if _, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW}); err != nil {
+				t.Fatal(err)
+			}
+			w.fs.SetRoom(0)
+			if _, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW, Keep: true}); err == nil {
+				t.Fatal("it was written")
+			}
+			if len(w.vault.secrets) != 0 {
+				t.Error("the vault has a password that no account knows of")
+			}
+		})
+	})
+	t.Run("a sign-out while the vault answers", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			id := w.signIn(alice).ID
+			a, err := w.account(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.setPassword(a.registered(), "") // as after a start
+			a.mu.Lock()
+			a.looked = false
+			a.mu.Unlock()
+			out := false
+			w.vault.got = func() {
+				if !out {
+					out = true
+					rec := a.registered()
+					rec.Kept = false
+					a.setPassword(rec, "")
+				}
+			}
+			if password, err := a.credentials(t.Context(), maildropDoor); password != "" || code(err) != api.CodePasswordNeeded {
+				t.Errorf("the password came back: %q, %v", password, err)
+			}
+		})
+	})
+}
+
 func TestSignOut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.Maildrop[alice].Deliver(letter("x", "y"))

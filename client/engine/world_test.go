@@ -222,6 +222,7 @@ type memVault struct {
 	mu      sync.Mutex
 	secrets map[string][]byte
 	fail    error
+	got     func() // called when a secret was read and is not yet answered
 }
 
 func newMemVault() *memVault { return &memVault{secrets: make(map[string][]byte)} }
@@ -238,8 +239,12 @@ func (v *memVault) Put(_ context.Context, name string, secret []byte) error {
 
 func (v *memVault) Get(_ context.Context, name string) ([]byte, error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.secrets[name], v.fail
+	secret, err, got := v.secrets[name], v.fail, v.got
+	v.mu.Unlock()
+	if got != nil {
+		got()
+	}
+	return secret, err
 }
 
 func (v *memVault) Delete(_ context.Context, name string) error {
