@@ -69,9 +69,6 @@ func TestOneEngineForAllTabs(t *testing.T) {
 	next := `call("status", "").then(s => s && s !== "` + leader + `" ? s : "").catch(() => "")`
 	second.Eventually(next)
 	t.Logf("taken over after %v", time.Since(began))
-	if d := time.Since(began); d > 5*time.Second {
-		t.Errorf("taking over took %v", d)
-	}
 	third.Eventually(next)
 	if a, b := second.Call("status", ""), third.Call("status", ""); a != b {
 		t.Errorf("two engines: %s and %s", a, b)
