@@ -1562,16 +1562,16 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes128)
+							element(vgparent, "svg", "use", attributes126)
 						}
 					}
-					if !c.outgoing() {
+					if !c.lost() && !c.outgoing() {
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
 						vgparent.AppendChild(vgn)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes129)
+							vgn = element(vgparent, "", "button", attributes127)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -1591,7 +1591,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									words(vgparent, "Reply")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes130)
+							vgn = element(vgparent, "", "button", attributes128)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -1602,7 +1602,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes132)
+									element(vgparent, "svg", "use", attributes130)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1611,7 +1611,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									words(vgparent, "Reply all")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes131)
+							vgn = element(vgparent, "", "button", attributes129)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -1622,7 +1622,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes133)
+									element(vgparent, "svg", "use", attributes131)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1640,7 +1640,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes134)
+								vgn = element(vgparent, "", "button", attributes132)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.ID) })
 								{
@@ -1650,14 +1650,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes135)
+										element(vgparent, "svg", "use", attributes133)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes136)
+								vgn = element(vgparent, "", "button", attributes134)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.ID) })
 								{
@@ -1667,7 +1667,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes137)
+										element(vgparent, "svg", "use", attributes135)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -1680,147 +1680,155 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					element(vgparent, "", "span", attributes52)
-					if c.inTrash() {
-						vgn = element(vgparent, "", "button", attributes138)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Restore(c.ids()) })
+					if !c.lost() {
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+						vgparent.AppendChild(vgn)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes139)
-							}
-						}
-					}
-					if c.App.HasFolder(view.Archive) && !c.outgoing() {
-						vgn = element(vgparent, "", "button", attributes140)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Archive(c.ids()) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes118)
-							}
-						}
-					}
-					vgn = element(vgparent, "", "button", attributes126)
-					vgn.AddAttrInterface("aria-label", c.deleteText())
-					vgn.AddAttrInterface("title", c.deleteText()+" (#)")
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Delete(c.ids()) })
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes14)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes21)
-						}
-					}
-					if !c.outgoing() {
-						vgn = element(vgparent, "", "button", attributes141)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.ToggleUnread(c.ids()) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes90)
-							}
-						}
-					}
-					if !c.outgoing() {
-						vgn = element(vgparent, "", "button", attributes142)
-						vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
-						vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.ToggleFlag(c.ids()) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
-								vgn.AddAttrInterface("href", icon(c.flagIcon()))
-							}
-						}
-					}
-					vgn = element(vgparent, "", "div", attributes127)
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "", "button", attributes143)
-						vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes144)
-							}
-						}
-						if c.App.Menu.Open == view.MenuMessage {
-							vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-							vgparent.AppendChild(vgn)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "div", attributes68)
+							if c.inTrash() {
+								vgn = element(vgparent, "", "button", attributes138)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Menu.Close() })
-								vgn = element(vgparent, "", "div", attributes145)
+									func(event vugu.DOMEvent) { c.App.Restore(c.ids()) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes146)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
+									vgn = element(vgparent, "svg", "svg", attributes14)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes14)
-										{
-											vgparent := vgn
-											_ = vgparent
-											element(vgparent, "svg", "use", attributes148)
-										}
-										vgn = element(vgparent, "", "span", attributes12)
-										vgn.SetInnerHTML(c.sourceText())
+										element(vgparent, "svg", "use", attributes139)
 									}
-									vgn = element(vgparent, "", "button", attributes147)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
+								}
+							}
+							if c.App.HasFolder(view.Archive) && !c.outgoing() {
+								vgn = element(vgparent, "", "button", attributes140)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Archive(c.ids()) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes14)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes14)
+										element(vgparent, "svg", "use", attributes118)
+									}
+								}
+							}
+							vgn = element(vgparent, "", "button", attributes136)
+							vgn.AddAttrInterface("aria-label", c.deleteText())
+							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.Delete(c.ids()) })
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "svg", attributes14)
+								{
+									vgparent := vgn
+									_ = vgparent
+									element(vgparent, "svg", "use", attributes21)
+								}
+							}
+							if !c.outgoing() {
+								vgn = element(vgparent, "", "button", attributes141)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.ids()) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes14)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes90)
+									}
+								}
+							}
+							if !c.outgoing() {
+								vgn = element(vgparent, "", "button", attributes142)
+								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
+								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.ToggleFlag(c.ids()) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes14)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "svg", "use", nil)
+										vgn.AddAttrInterface("href", icon(c.flagIcon()))
+									}
+								}
+							}
+							vgn = element(vgparent, "", "div", attributes137)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "button", attributes143)
+								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes14)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes144)
+									}
+								}
+								if c.App.Menu.Open == view.MenuMessage {
+									vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+									vgparent.AppendChild(vgn)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "", "div", attributes68)
+										on(vgn, "click",
+											func(event vugu.DOMEvent) { c.App.Menu.Close() })
+										vgn = element(vgparent, "", "div", attributes145)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes149)
-										}
-										vgn = element(vgparent, "", "span", attributes12)
-										{
-											vgparent := vgn
-											_ = vgparent
-											words(vgparent, "Save as a file (.eml)")
+											vgn = element(vgparent, "", "button", attributes146)
+											on(vgn, "click",
+												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
+											{
+												vgparent := vgn
+												_ = vgparent
+												vgn = element(vgparent, "svg", "svg", attributes14)
+												{
+													vgparent := vgn
+													_ = vgparent
+													element(vgparent, "svg", "use", attributes148)
+												}
+												vgn = element(vgparent, "", "span", attributes12)
+												vgn.SetInnerHTML(c.sourceText())
+											}
+											vgn = element(vgparent, "", "button", attributes147)
+											on(vgn, "click",
+												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
+											{
+												vgparent := vgn
+												_ = vgparent
+												vgn = element(vgparent, "svg", "svg", attributes14)
+												{
+													vgparent := vgn
+													_ = vgparent
+													element(vgparent, "svg", "use", attributes149)
+												}
+												vgn = element(vgparent, "", "span", attributes12)
+												{
+													vgparent := vgn
+													_ = vgparent
+													words(vgparent, "Save as a file (.eml)")
+												}
+											}
 										}
 									}
 								}
@@ -1833,95 +1841,97 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "header", attributes150)
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "", "h2", attributes151)
-						vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
-						vgn.SetInnerHTML(c.subject())
-						vgn = element(vgparent, "", "div", attributes152)
+					if !c.lost() {
+						vgn = element(vgparent, "", "header", attributes150)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", attributes153)
-							vgn.SetInnerHTML(c.initials())
-							vgn = element(vgparent, "", "div", attributes154)
+							vgn = element(vgparent, "", "h2", attributes151)
+							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
+							vgn.SetInnerHTML(c.subject())
+							vgn = element(vgparent, "", "div", attributes152)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "p", attributes156)
+								vgn = element(vgparent, "", "span", attributes153)
+								vgn.SetInnerHTML(c.initials())
+								vgn = element(vgparent, "", "div", attributes154)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "strong", nil)
-									vgn.SetInnerHTML(view.SenderName(c.row.From))
-									words(vgparent, " ")
-									if c.addr() != "" {
-										vgn = element(vgparent, "", "span", attributes158)
-										vgn.SetInnerHTML(c.addr())
-									}
-								}
-								if view.Disguised(c.row.From) {
-									vgn = element(vgparent, "", "p", attributes159)
+									vgn = element(vgparent, "", "p", attributes156)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes9)
+										vgn = element(vgparent, "", "strong", nil)
+										vgn.SetInnerHTML(view.SenderName(c.row.From))
+										words(vgparent, " ")
+										if c.addr() != "" {
+											vgn = element(vgparent, "", "span", attributes158)
+											vgn.SetInnerHTML(c.addr())
+										}
+									}
+									if view.Disguised(c.row.From) {
+										vgn = element(vgparent, "", "p", attributes159)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes160)
+											vgn = element(vgparent, "svg", "svg", attributes9)
+											{
+												vgparent := vgn
+												_ = vgparent
+												element(vgparent, "svg", "use", attributes160)
+											}
+											vgn = element(vgparent, "", "span", nil)
+											vgn.SetInnerHTML(c.disguise())
 										}
-										vgn = element(vgparent, "", "span", nil)
-										vgn.SetInnerHTML(c.disguise())
 									}
-								}
-								vgn = element(vgparent, "", "p", attributes157)
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes161)
-									vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
+									vgn = element(vgparent, "", "p", attributes157)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "span", nil)
-										vgn.SetInnerHTML(c.toLine())
-										vgn = element(vgparent, "svg", "svg", attributes9)
+										vgn = element(vgparent, "", "button", attributes161)
+										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
+										on(vgn, "click",
+											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes162)
+											vgn = element(vgparent, "", "span", nil)
+											vgn.SetInnerHTML(c.toLine())
+											vgn = element(vgparent, "svg", "svg", attributes9)
+											{
+												vgparent := vgn
+												_ = vgparent
+												element(vgparent, "svg", "use", attributes162)
+											}
 										}
 									}
 								}
+								vgn = element(vgparent, "", "time", attributes155)
+								vgn.AddAttrInterface("datetime", c.stamp())
+								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
+								vgn.SetInnerHTML(c.date())
 							}
-							vgn = element(vgparent, "", "time", attributes155)
-							vgn.AddAttrInterface("datetime", c.stamp())
-							vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
-							vgn.SetInnerHTML(c.date())
-						}
-						if c.App.Reader.Recipients && c.loaded() {
-							vgn = element(vgparent, "", "dl", attributes163)
-							{
-								vgparent := vgn
-								_ = vgparent
-								for _, h := range c.recipients() {
-									var vgiterkey interface{} = h.name
-									_ = vgiterkey
-									h := h
-									_ = h
-									vgn = element(vgparent, "", "div", nil)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "", "dt", nil)
-										vgn.SetInnerHTML(h.name)
-										vgn = element(vgparent, "", "dd", nil)
-										vgn.SetInnerHTML(h.value)
+							if c.App.Reader.Recipients && c.loaded() {
+								vgn = element(vgparent, "", "dl", attributes163)
+								{
+									vgparent := vgn
+									_ = vgparent
+									for _, h := range c.recipients() {
+										var vgiterkey interface{} = h.name
+										_ = vgiterkey
+										h := h
+										_ = h
+										vgn = element(vgparent, "", "div", nil)
+										{
+											vgparent := vgn
+											_ = vgparent
+											vgn = element(vgparent, "", "dt", nil)
+											vgn.SetInnerHTML(h.name)
+											vgn = element(vgparent, "", "dd", nil)
+											vgn.SetInnerHTML(h.value)
+										}
 									}
 								}
 							}
@@ -2092,13 +2102,25 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(view.WordsFor(c.App.Reader.Problem).Technical)
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes23)
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Reader.Retry() })
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "Try again")
+							if !c.lost() {
+								vgn = element(vgparent, "", "button", attributes23)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Reader.Retry() })
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "Try again")
+								}
+							}
+							if c.lost() {
+								vgn = element(vgparent, "", "button", attributes23)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.CloseMessage() })
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "Back to the list")
+								}
 							}
 						}
 					}
@@ -2196,7 +2218,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes132)
+												element(vgparent, "svg", "use", attributes130)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -2216,7 +2238,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes133)
+											element(vgparent, "svg", "use", attributes131)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2887,18 +2909,18 @@ var (
 	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
 	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
 	attributes125 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes126 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes128 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#back"}}
-	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes130 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes131 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes132 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes133 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes134 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes135 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes137 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes126 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#back"}}
+	attributes127 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes128 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes130 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes131 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes132 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes133 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes134 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes135 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
 	attributes138 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
 	attributes139 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
 	attributes140 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}

@@ -98,8 +98,8 @@ func (c *MessageList) count() string {
 		return view.Count(l.Total, "message")
 	case l.Total == 0:
 		return ""
-	case l.Unread > 0 && l.Place().Folder == api.Inbox:
-		return view.Number(l.Unread) + " unread of " + view.Number(l.Total)
+	case l.Unread() > 0 && l.Place().Folder == api.Inbox:
+		return view.Number(l.Unread()) + " unread of " + view.Number(l.Total)
 	}
 	return view.Count(l.Total, "message")
 }

@@ -25,6 +25,12 @@ func (c *Reader) shown() bool { return c.App.Reader.ID != 0 }
 
 func (c *Reader) loaded() bool { return c.App.Reader.Message != nil }
 
+// lost says that nothing is known of the message but that it is not here.
+func (c *Reader) lost() bool {
+	p := c.App.Reader.Problem
+	return p != nil && p.Code == api.CodeNoSuchMessage && c.row.ID == 0
+}
+
 func (c *Reader) hook() any {
 	if !c.shown() {
 		return nil

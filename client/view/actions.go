@@ -211,11 +211,12 @@ func (l *List) restore(r *removal) {
 	}
 }
 
-// confirm notes that the engine has done the removal: answers to questions asked from now on know of it.
+// confirm notes that the engine has done the removal: answers to questions asked from now on know of it. The counts are
+// asked too: those that an event told meanwhile may have had the removal in them already, or not.
 func (l *List) confirm(r *removal) {
 	r.confirmed = true
 	r.gen = l.gen
-	l.Refresh()
+	l.app.loadStatus()
 }
 
 // recount changes the counts of the folders that a removal touches, or with sign -1 takes that back.

@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -105,6 +106,16 @@ func (a *App) Current() api.Account {
 	return api.Account{}
 }
 
+// folder is a folder of the account shown, the zero Folder when it has none such.
+func (a *App) folder(id api.FolderID) api.Folder {
+	for _, f := range a.Current().Folders {
+		if f.ID == id {
+			return f
+		}
+	}
+	return api.Folder{}
+}
+
 // ask runs call in a goroutine with the engine of now and then done, locked, with its problem or nil. An answer of an
 // engine that was replaced meanwhile comes as CodeCanceled.
 func (a *App) ask(call func(ctx context.Context, svc api.Service) error, done func(p *api.Problem)) {
@@ -143,11 +154,11 @@ func (a *App) loadStatus() {
 			return
 		}
 		if a.Current().ID == "" {
-			a.Account = a.rememberedAccount()
+			a.Account = a.startAccount()
 		}
 		if a.Session.Phase != SignedIn {
 			a.Session.Phase = SignedIn
-			a.arrive(a.Route)
+			a.swap(a.Route) // an address that means nothing, or no place yet, becomes the one that it leads to
 			return
 		}
 		a.List.Refresh()
@@ -155,7 +166,14 @@ func (a *App) loadStatus() {
 	})
 }
 
-func (a *App) rememberedAccount() api.AccountID {
+// startAccount is the account that an address without an account means: of a place the first one, as Route.String has it,
+// and of no place in particular the one shown last. A message of an account that is gone is no other account's.
+func (a *App) startAccount() api.AccountID {
+	if a.Route.Account != "" {
+		a.Route = Route{Folder: a.Route.Folder, Page: PageList}
+	} else if path, _, _ := strings.Cut(a.platform.Location(), "?"); path != "/" {
+		return a.Accounts[0].ID
+	}
 	kept := api.AccountID(a.platform.Preference("account"))
 	if slices.ContainsFunc(a.Accounts, func(x api.Account) bool { return x.ID == kept }) {
 		return kept
@@ -248,12 +266,6 @@ func (a *App) newMail(n api.NewMail) {
 
 func (a *App) title() {
 	acc := a.Current()
-	unread := 0
-	for _, f := range acc.Folders {
-		if f.ID == api.Inbox {
-			unread = f.Unread
-		}
-	}
 	t := FolderName(a.Route.Folder)
 	if a.Route.Query != "" {
 		t = "Search: " + a.Route.Query
@@ -263,7 +275,7 @@ func (a *App) title() {
 	} else {
 		t = "Sign in"
 	}
-	a.platform.SetTitle(t+" – Postern", unread)
+	a.platform.SetTitle(t+" – Postern", a.folder(api.Inbox).Unread)
 }
 
 // Now is the present in the user's zone.

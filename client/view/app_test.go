@@ -243,3 +243,32 @@ func TestSettings(t *testing.T) {
 		equal(t, "says so", p.toasts(), "The browser does not allow notifications for this page")
 	})
 }
+
+// An address names an account: that of a place always the same one, and "/" the one shown last.
+func TestAccountOfAnAddress(t *testing.T) {
+	const carol = "carol@postern.test"
+	for _, c := range []struct{ at, account, place string }{
+		{"/", carol, "/inbox?account=" + carol},
+		{"/inbox/1", alice, "/inbox/1"},
+		{"/nonsense", alice, "/inbox"},
+		{"/inbox?account=" + carol, carol, "/inbox?account=" + carol},
+		{"/sent/1?account=gone@postern.test", carol, "/sent?account=" + carol},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			svc := viewtest.NewService(nil)
+			svc.SignedIn(alice, "Alice")
+			svc.SignedIn(carol, "Carol")
+			svc.Add(inbox(1)...)
+			p := &page{viewtest.NewPage(t, svc, c.at), svc}
+			p.Browser.Kept["account"] = carol
+			svc.OnEvent(p.Receive)
+			ctx, cancel := context.WithCancel(t.Context())
+			p.Start(ctx)
+			synctest.Wait()
+			equal(t, c.at, string(p.Account), c.account)
+			equal(t, c.at, p.Browser.Location(), c.place)
+			cancel()
+			p.pass(time.Minute)
+		})
+	}
+}

@@ -13,7 +13,6 @@ type List struct {
 	Loaded  bool // the first answer has come
 	Slow    bool // it has not come for 100 ms
 	Total   int
-	Unread  int
 	Problem *api.Problem // why the last question was not answered
 
 	// First and Shown are the rows on the screen, told by the component that scrolls.
@@ -77,6 +76,9 @@ func (l *List) Row(i int) (api.Row, bool) {
 	return r, ok
 }
 
+// Unread is how many unread messages the folder has, what was done here and is not confirmed yet included.
+func (l *List) Unread() int { return l.app.folder(l.place.Folder).Unread }
+
 // Find is the index of a message among the rows that are there, or -1.
 func (l *List) Find(id api.MessageID) int {
 	if r, ok := l.rows[l.cursor]; ok && r.ID == id {
@@ -110,17 +112,15 @@ func (l *List) show(place Route) {
 	}
 	l.place, l.account = place, l.app.Account
 	l.rows = map[int]api.Row{}
-	l.Loaded, l.Slow, l.Total, l.Unread, l.Problem = false, false, 0, 0, nil
+	l.Loaded, l.Slow, l.Total, l.Problem = false, false, 0, nil
 	l.Cursor, l.cursor, l.anchor, l.Selected = 0, 0, -1, nil
 	l.First = 0
 	l.Search = place.Query
 	if l.viewport != nil {
 		l.viewport.Top()
 	}
-	for _, f := range l.app.Current().Folders { // the count is known before the rows are
-		if f.ID == place.Folder && !place.Search {
-			l.Total, l.Unread = f.Total, f.Unread
-		}
+	if !place.Search { // the count is known before the rows are
+		l.Total = l.app.folder(place.Folder).Total
 	}
 	l.Refresh()
 	gen := l.gen
@@ -290,7 +290,7 @@ func (l *List) add(page api.ListPage) {
 		r.Date = l.app.platform.Local(r.Date)
 		l.rows[page.Offset+i-out] = r
 	}
-	l.Total, l.Unread = max(page.Total-out, 0), page.Unread
+	l.Total = max(page.Total-out, 0)
 	for i := range l.rows {
 		if i < l.First-keepRows || i > l.First+l.Shown+keepRows || i >= l.Total {
 			delete(l.rows, i)

@@ -196,6 +196,24 @@ func TestDeleteAndUndo(t *testing.T) {
 	})
 }
 
+// The count of unread mail is right before the engine has said so.
+func TestUnreadIsCountedAtOnce(t *testing.T) {
+	in(t, "/inbox", 3, func(t *testing.T, p *page) {
+		before := p.List.Unread()
+		r, _ := p.List.Row(0)
+		release := p.svc.Hold("Move")
+		p.act(func() { p.Delete([]api.MessageID{r.ID}) })
+		want := before
+		if r.Unread {
+			want--
+		}
+		equal(t, "unread", p.List.Unread(), want)
+		release()
+		synctest.Wait()
+		equal(t, "afterwards", p.List.Unread(), want)
+	})
+}
+
 func TestDeleteRefused(t *testing.T) {
 	in(t, "/inbox", 3, func(t *testing.T, p *page) {
 		p.svc.Fail("Move", &api.Problem{Code: api.CodeStorageFull})
