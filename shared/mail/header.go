@@ -23,6 +23,19 @@ func (h header) get(name string) []byte {
 	return nil
 }
 
+// traceOnly says that nobody wrote a header: all there is, if anything, is what servers put on top of any octets (RFC
+// 5321 section 4.4).
+func (h header) traceOnly() bool {
+	for _, f := range h {
+		switch f.name {
+		case "return-path", "received", "delivered-to", "envelope-to":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // readHeader takes the header off the front of b and answers where the body begins. Lines of any end are taken. A line
 // that is no field and no continuation is passed over if fields follow it, and begins the body if none do: both come
 // from software that forgot something, a fold or the empty line. A line at which stop is true begins the body too.

@@ -49,7 +49,7 @@ func openAt(raw []byte, depth int) *opened {
 	o := &opened{}
 	o.b = trimEnvelope(raw)
 	o.root, _ = o.read(0, nil)
-	if len(o.root.header) == 0 {
+	if o.root.header.traceOnly() {
 		o.source = true
 		o.text = normalizeLines(guessText(raw))
 		return o

@@ -372,3 +372,15 @@ func TestSnippet(t *testing.T) {
 		t.Errorf("%q", s.Snippet)
 	}
 }
+
+// What is no mail has a header all the same once a server has taken it: the server's own. It is shown as its source.
+func TestTraceAloneIsNoHeader(t *testing.T) {
+	const trace = "Return-Path: <x@x.example>\r\nReceived: from x by y with ESMTP;\r\n\tMon, 23 Nov 2026 02:45:00 +0000\r\n"
+	m := Parse([]byte(trace + "this is not a message at all\r\n"))
+	if !strings.Contains(m.Note, "source") || !strings.Contains(m.Text, "Return-Path:") || !strings.Contains(m.Text, "not a message at all") {
+		t.Errorf("note %q, text %q", m.Note, m.Text)
+	}
+	if m := Parse([]byte(trace + "From: <x@x.example>\r\n\r\nwords\r\n")); m.Note != "" || m.Text != "words\n" {
+		t.Errorf("with a sender: note %q, text %q", m.Note, m.Text)
+	}
+}
