@@ -1095,6 +1095,8 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
 		vgn.AddAttrInterface("data-total", c.App.List.Total)
 		vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
+		on(vgn, "blur",
+			func(event vugu.DOMEvent) { c.App.List.Left() })
 		{
 			vgparent := vgn
 			_ = vgparent

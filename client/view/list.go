@@ -30,7 +30,7 @@ type List struct {
 	rows    map[int]api.Row
 	cursor  int  // index of Cursor when it was last seen
 	anchor  int  // the other end of a range being selected
-	eager   bool // the focus was sent here before the first rows came
+	eager   bool // the focus was sent here before there was a row, and waits for one
 
 	gen      int          // counts refreshes: answers to older questions are dropped
 	asked    map[int]bool // offsets asked in this generation and not answered
@@ -255,7 +255,7 @@ func (l *List) replace(page api.ListPage) {
 		}
 	}
 	l.followCursor()
-	if l.eager {
+	if l.eager && len(page.Rows) > 0 {
 		l.focusCursor()
 	}
 }

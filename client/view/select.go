@@ -88,6 +88,9 @@ func (l *List) openSoon(id api.MessageID) {
 	})
 }
 
+// Left says that the focus went from the empty list to somewhere else: the first row that comes does not take it.
+func (l *List) Left() { l.eager = false }
+
 // focusCursor gives the keyboard to the cursor's row.
 func (l *List) focusCursor() {
 	if l.Cursor == 0 {
@@ -95,7 +98,7 @@ func (l *List) focusCursor() {
 			l.Cursor, l.cursor = r.ID, l.First
 		}
 	}
-	l.eager = !l.Loaded
+	l.eager = !l.Loaded || l.Cursor == 0
 	if l.Cursor != 0 {
 		l.app.platform.Focus(rowSelector(l.Cursor))
 	} else { // in an empty list the keys work all the same

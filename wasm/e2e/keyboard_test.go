@@ -36,6 +36,7 @@ func TestKeyboardAlone(t *testing.T) {
 	b.shot("keyboard-row")
 	b.Key("o")
 	focused("the message", `e.dataset.testid === "message-subject"`)
+	b.Until("it has been read", `document.querySelector('.row-open')?.dataset.unread === "false"`)
 	b.Key("u")
 	b.Until("it is unread again", `document.querySelector('.row-open')?.dataset.unread === "true"`)
 
