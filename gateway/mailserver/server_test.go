@@ -314,6 +314,10 @@ func TestUsers(t *testing.T) {
 	if ok, err := account.Verify(hash(), "another"); !ok || err != nil {
 		t.Error("EnsureUser did not set the password")
 	}
+	must(t, s.EnsureUser(t.Context(), Account{Email: alice, Password: "a third"}))
+	if r, _, err := s.store.Account(t.Context(), alice); err != nil || r.Name != "Alice" {
+		t.Errorf("a new password alone left the name %q (%v)", r.Name, err)
+	}
 }
 
 func TestPostmaster(t *testing.T) {

@@ -35,7 +35,7 @@ func (s *Server) AddUser(ctx context.Context, a Account) error {
 }
 
 // EnsureUser makes the account if it is missing, and else sees that it has this
-// name and password.
+// name (an empty one leaves the name as it is) and password.
 func (s *Server) EnsureUser(ctx context.Context, a Account) error {
 	r, err := s.record(a)
 	if err != nil {
@@ -44,6 +44,9 @@ func (s *Server) EnsureUser(ctx context.Context, a Account) error {
 	old, ok, err := s.store.Account(ctx, r.Email)
 	if err != nil {
 		return err
+	}
+	if ok && r.Name == "" {
+		r.Name = old.Name
 	}
 	if ok && old.Name == r.Name {
 		if same, err := account.Verify(old.Hash, a.Password); same && err == nil {
