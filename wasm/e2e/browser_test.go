@@ -72,6 +72,7 @@ func (b *browser) start() {
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-extensions", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
+		chromedp.Env("LC_ALL=C.UTF-8"), // a bare machine has no locale, and a browser without one cannot name every file
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
 			// In a process group of its own, so that Kill reaches the children of this browser and of no other.
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
