@@ -19,6 +19,7 @@ type Page struct {
 	window   js.Value
 	document js.Value
 	focus    string // a selector, to be focused after the next render
+	ready    bool   // the document's element says that the page has rendered from the store
 	kept     bool   // the browser was asked to keep the storage
 
 	narrow js.Value // MediaQueryList
@@ -77,6 +78,11 @@ func (p *Page) Focus(selector string) { p.focus = selector }
 
 // Rendered is to be called after each render.
 func (p *Page) Rendered() {
+	if !p.ready && p.document.Call("querySelector", `.page[data-ready="true"]`).Truthy() {
+		// Said by the document's own element too: who waits for the page from outside need not know how it is built.
+		p.document.Get("documentElement").Call("setAttribute", "data-ready", "true")
+		p.ready = true
+	}
 	if p.focus == "" {
 		return
 	}

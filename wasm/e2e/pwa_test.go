@@ -43,7 +43,8 @@ func TestShellPaintsBeforeWasm(t *testing.T) {
 	b.Dark(true)
 	b.shot("shell-phone-dark")
 	let()
-	b.Until("the page follows", `document.querySelector('[data-ready="true"]') !== null`)
+	b.Until("the page follows", `document.querySelector('#app [data-ready="true"]') !== null`)
+	b.Until("and the root element says so", `document.documentElement.dataset.ready === "true"`)
 }
 
 // Chromium finds nothing that forbids to install the page.
