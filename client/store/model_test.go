@@ -165,7 +165,7 @@ func (m *model) differs(mb *Mailbox) error {
 			return fmt.Errorf("%w: message %d (-want +got)\n%s", errMix, id, d)
 		}
 		if p, err := mb.Content(id); err != nil || string(p) != m.content[id] {
-			return fmt.Errorf("%w: content of %d: %q, %v", errMix, id, p, err)
+			return fmt.Errorf("%w: content of %d: %q, %w", errMix, id, p, err)
 		}
 		folders[want.Folder] = append(folders[want.Folder], want)
 	}
@@ -203,7 +203,7 @@ func (m *model) differs(mb *Mailbox) error {
 	}
 	for sha, data := range m.blobs {
 		if p, err := mb.Blob(sha); err != nil || !bytes.Equal(p, []byte(data)) {
-			return fmt.Errorf("%w: blob %s: %v", errMix, sha, err)
+			return fmt.Errorf("%w: blob %s: %w", errMix, sha, err)
 		}
 	}
 	for k, v := range m.meta {
