@@ -170,6 +170,46 @@ func (c *Client) SignOut(ctx context.Context, r SignOut) error {
 	return err
 }
 
+func (c *Client) Discover(ctx context.Context, email string) (d Discovery, err error) {
+	_, err = c.call(ctx, "Discover", email, nil, &d)
+	return d, err
+}
+
+func (c *Client) Settings(ctx context.Context, account AccountID) (s Settings, err error) {
+	_, err = c.call(ctx, "Settings", account, nil, &s)
+	return s, err
+}
+
+func (c *Client) Configure(ctx context.Context, s Settings) (saved Settings, err error) {
+	_, err = c.call(ctx, "Configure", s, nil, &saved)
+	return saved, err
+}
+
+func (c *Client) Trust(ctx context.Context, r Trust) error {
+	_, err := c.call(ctx, "Trust", r, nil, nil)
+	return err
+}
+
+func (c *Client) Unlock(ctx context.Context, passphrase string) error {
+	_, err := c.call(ctx, "Unlock", passphrase, nil, nil)
+	return err
+}
+
+func (c *Client) SetPassphrase(ctx context.Context, r Passphrase) error {
+	_, err := c.call(ctx, "SetPassphrase", r, nil, nil)
+	return err
+}
+
+func (c *Client) Wire(ctx context.Context, q WireQuery) (p WirePage, err error) {
+	_, err = c.call(ctx, "Wire", q, nil, &p)
+	return p, err
+}
+
+func (c *Client) FetchRest(ctx context.Context, r MessageRef) error {
+	_, err := c.call(ctx, "FetchRest", r, nil, nil)
+	return err
+}
+
 func (c *Client) List(ctx context.Context, r ListQuery) (p ListPage, err error) {
 	_, err = c.call(ctx, "List", r, nil, &p)
 	return p, err

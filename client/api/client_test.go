@@ -53,7 +53,7 @@ func TestErrorsCrossAsProblems(t *testing.T) {
 		err  error
 		want Problem
 	}{
-		{"a problem is itself", &Problem{Code: CodeWrongPassword, Detail: "no", Technical: "-ERR no"}, Problem{CodeWrongPassword, "no", "-ERR no"}},
+		{"a problem is itself", &Problem{Code: CodeWrongPassword, Detail: "no", Technical: "-ERR no"}, Problem{Code: CodeWrongPassword, Detail: "no", Technical: "-ERR no"}},
 		{"a wrapped problem too", fmt.Errorf("signing in: %w", &Problem{Code: CodeCertificate}), Problem{Code: CodeCertificate}},
 		{"any other is internal", errors.New("oh"), Problem{Code: CodeInternal, Technical: "oh"}},
 		{"a context's end is a cancel", context.DeadlineExceeded, Problem{Code: CodeCanceled, Technical: "context deadline exceeded"}},

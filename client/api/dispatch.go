@@ -15,10 +15,26 @@ func dispatch(ctx context.Context, svc Service, f Frame) (out any, blob []byte, 
 		out, err = ask(ctx, f, svc.SignIn)
 	case "SignOut":
 		err = tell(ctx, f, svc.SignOut)
+	case "Discover":
+		out, err = ask(ctx, f, svc.Discover)
+	case "Settings":
+		out, err = ask(ctx, f, svc.Settings)
+	case "Configure":
+		out, err = ask(ctx, f, svc.Configure)
+	case "Trust":
+		err = tell(ctx, f, svc.Trust)
+	case "Unlock":
+		err = tell(ctx, f, svc.Unlock)
+	case "SetPassphrase":
+		err = tell(ctx, f, svc.SetPassphrase)
+	case "Wire":
+		out, err = ask(ctx, f, svc.Wire)
 	case "List":
 		out, err = ask(ctx, f, svc.List)
 	case "Message":
 		out, err = ask(ctx, f, svc.Message)
+	case "FetchRest":
+		err = tell(ctx, f, svc.FetchRest)
 	case "Source":
 		blob, err = ask(ctx, f, svc.Source)
 	case "Attachment":

@@ -10,9 +10,25 @@ type Service interface {
 	SignIn(ctx context.Context, r SignIn) (Account, error)
 	SignOut(ctx context.Context, r SignOut) error
 
+	// Discover finds the settings of an address: by the gateway's look-ups, the list of providers, and guesses that are
+	// probed. Neither the address nor a password leaves this device for it, the domain does.
+	Discover(ctx context.Context, email string) (Discovery, error)
+	Settings(ctx context.Context, account AccountID) (Settings, error)
+	// Configure changes an account's settings and answers them as they are then. Other servers than before are
+	// signed in at first, with the password there is.
+	Configure(ctx context.Context, s Settings) (Settings, error)
+	Trust(ctx context.Context, r Trust) error
+	// Unlock gives the passphrase under which the passwords are kept.
+	Unlock(ctx context.Context, passphrase string) error
+	SetPassphrase(ctx context.Context, r Passphrase) error
+	// Wire answers what was said on the wire.
+	Wire(ctx context.Context, q WireQuery) (WirePage, error)
+
 	List(ctx context.Context, r ListQuery) (ListPage, error)
 	// Message opens a message. It does not mark it read: Mark does.
 	Message(ctx context.Context, r MessageRef) (Message, error)
+	// FetchRest fetches the whole of a message of which only the beginning is here, and answers when it is stored.
+	FetchRest(ctx context.Context, r MessageRef) error
 	// Source answers the message as it came, octet for octet.
 	Source(ctx context.Context, r MessageRef) ([]byte, error)
 	// Attachment answers the decoded octets of one part.

@@ -66,6 +66,12 @@ const (
 	CodeStorageFull       Code = "storage-full"       // this device has no room left
 	CodeNoSuchMessage     Code = "no-such-message"    // the message is not in the store (any more)
 	CodeBadRequest        Code = "bad-request"        // the call itself makes no sense: an empty recipient list, say
+	CodeSettingsNeeded    Code = "settings-needed"    // nobody has said which servers serve this address
+	CodeNoTLS             Code = "no-tls"             // the account says TLS, and the server (or somebody on the way) offers none
+	CodeNoMechanism       Code = "no-mechanism"       // server and account have no way to log in in common
+	CodeLocked            Code = "locked"             // the passwords are under a passphrase that has not been given
+	CodeWrongPassphrase   Code = "wrong-passphrase"   // that is not the passphrase
+	CodeUnconfirmed       Code = "unconfirmed"        // the UPDATE of a POP3 session was not confirmed: what was to be deleted may still be on the server
 	CodeCanceled          Code = "canceled"           // the caller went away
 	CodeInternal          Code = "internal"           // a fault of ours
 )
@@ -76,6 +82,10 @@ type Problem struct {
 	Code      Code   `json:"code"`
 	Detail    string `json:"detail,omitempty"`    // the server's own words, a host, an address: for the sentence
 	Technical string `json:"technical,omitempty"` // for the person who will mend it
+
+	Means       string       `json:"means,omitempty"`       // what the server's status code says, in a sentence (RFC 3463, RFC 2449)
+	Certificate *Certificate `json:"certificate,omitempty"` // of CodeCertificate
+	Session     uint64       `json:"session,omitempty"`     // the WireSession in which it happened; 0: none
 }
 
 func (p *Problem) Error() string {
@@ -134,13 +144,16 @@ type Sync struct {
 
 // Account is one mail account of this browser.
 type Account struct {
-	ID          AccountID `json:"id"`
-	Email       string    `json:"email"`
-	Name        string    `json:"name,omitempty"`
-	HasPassword bool      `json:"hasPassword"` // false after a restart when the password was not kept: mail is readable, fetching waits
-	Sealed      bool      `json:"sealed"`      // TLS ends in this browser: the gateway sees ciphertext alone
-	Folders     []Folder  `json:"folders"`
-	Sync        Sync      `json:"sync"`
+	ID          AccountID  `json:"id"`
+	Email       string     `json:"email"`
+	Name        string     `json:"name,omitempty"`
+	HasPassword bool       `json:"hasPassword"` // false after a restart when the password was not kept: mail is readable, fetching waits
+	Sealed      bool       `json:"sealed"`      // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
+	Label       string     `json:"label,omitempty"`
+	Servers     Servers    `json:"servers"`
+	Identities  []Identity `json:"identities"` // at least one
+	Folders     []Folder   `json:"folders"`
+	Sync        Sync       `json:"sync"`
 }
 
 // Folder is one folder with its counts. Revision grows with every change of what List would answer.
@@ -153,16 +166,21 @@ type Folder struct {
 
 // Status is everything a page needs to paint its first frame but the rows themselves.
 type Status struct {
-	Version  string    `json:"version"`
-	Gateway  Gateway   `json:"gateway"`
-	Accounts []Account `json:"accounts"` // in the order of sign-in; empty: show the sign-in form
+	Version  string     `json:"version"`
+	Gateway  Gateway    `json:"gateway"`
+	Accounts []Account  `json:"accounts"` // in the order of sign-in; empty: show the sign-in form
+	Vault    VaultState `json:"vault,omitempty"`
 }
 
 // SignIn adds an account, or gives an existing one its password. It answers after the server accepted the password.
 type SignIn struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
-	Keep     bool   `json:"keep"` // keep the password on this device, encrypted
+	Keep     bool   `json:"keep"`           // keep the password on this device, encrypted
+	Name     string `json:"name,omitempty"` // of the person, for a new account's first identity
+	// Servers are where to sign in. Without them: the account's own if it is there already, else the gateway's own server
+	// if it is home to the domain, else CodeSettingsNeeded (ask Discover).
+	Servers *Servers `json:"servers,omitempty"`
 }
 
 // SignOut forgets the password; with Erase the mail kept here too.
@@ -172,7 +190,8 @@ type SignOut struct {
 }
 
 // ListQuery asks for a window of a folder, newest first. Query filters by words (all must occur, case-folded) in
-// sender, recipients, subject and text; an empty Query lists all.
+// sender, recipients, subject and text; an empty Query lists all. An empty Account asks for that folder of all accounts
+// together (the unified inbox).
 type ListQuery struct {
 	Account AccountID `json:"account"`
 	Folder  FolderID  `json:"folder"`
@@ -195,6 +214,7 @@ type ListPage struct {
 
 // Row is a message as a list shows it.
 type Row struct {
+	Account     AccountID   `json:"account"`
 	ID          MessageID   `json:"id"`
 	Folder      FolderID    `json:"folder"`
 	From        Address     `json:"from"`
@@ -211,6 +231,8 @@ type Row struct {
 	Progress    float64     `json:"progress,omitempty"` // 0..1 while sending
 	RetryAt     time.Time   `json:"retryAt,omitzero"`   // while deferred
 	Problem     *Problem    `json:"problem,omitempty"`  // why deferred, failed or unknown
+	Partial     bool        `json:"partial,omitempty"`  // only the beginning is here (Settings.SizeCap); Size is of the whole. See FetchRest
+	Session     uint64      `json:"session,omitempty"`  // of an outgoing message: the WireSession of its last attempt
 }
 
 // MessageRef names one message.
@@ -222,16 +244,17 @@ type MessageRef struct {
 // Message is a message opened for reading.
 type Message struct {
 	Row
-	Cc         []Address `json:"cc,omitempty"`
-	Bcc        []Address `json:"bcc,omitempty"`
-	ReplyTo    []Address `json:"replyTo,omitempty"`
-	MessageID  string    `json:"messageID,omitempty"` // with its angle brackets
-	References []string  `json:"references,omitempty"`
-	Text       string    `json:"text,omitempty"`   // the plain text; of a message that is HTML alone, the words of it
-	HTML       string    `json:"html,omitempty"`   // safe HTML (client/sanitize), if it has any: the one HTML a frame may show
-	Remote     int       `json:"remote,omitempty"` // how many remote images and the like were left out of HTML
-	Parts      []Part    `json:"parts,omitempty"`
-	Note       string    `json:"note,omitempty"` // what is odd about the message; when it could not be parsed, Text is its source
+	Cc         []Address   `json:"cc,omitempty"`
+	Bcc        []Address   `json:"bcc,omitempty"`
+	ReplyTo    []Address   `json:"replyTo,omitempty"`
+	MessageID  string      `json:"messageID,omitempty"` // with its angle brackets
+	References []string    `json:"references,omitempty"`
+	Text       string      `json:"text,omitempty"`   // the plain text; of a message that is HTML alone, the words of it
+	HTML       string      `json:"html,omitempty"`   // safe HTML (client/sanitize), if it has any: the one HTML a frame may show
+	Remote     int         `json:"remote,omitempty"` // how many remote images and the like were left out of HTML
+	Parts      []Part      `json:"parts,omitempty"`
+	Recipients []Recipient `json:"recipients,omitempty"` // of an outgoing message
+	Note       string      `json:"note,omitempty"`       // what is odd about the message; when it could not be parsed, Text is its source
 }
 
 // Part is an attachment of a message being read.
@@ -281,6 +304,8 @@ type Draft struct {
 	Attachments []DraftAttachment `json:"attachments,omitempty"`
 	InReplyTo   string            `json:"inReplyTo,omitempty"`  // Message-ID of the message answered
 	References  []string          `json:"references,omitempty"` // of the message answered, its own Message-ID last
+	Identity    string            `json:"identity,omitempty"`   // the address of the identity that it is from; empty: the account's first
+	Receipt     bool              `json:"receipt,omitempty"`    // ask the servers on the way to tell of delivery (RFC 3461)
 	Answers     MessageID         `json:"answers,omitempty"`    // the message answered, in this account: it is marked answered when the answer is sent
 }
 
@@ -310,6 +335,7 @@ type Event struct {
 	Removed AccountID    `json:"removed,omitempty"` // an account is gone
 	NewMail *NewMail     `json:"newMail,omitempty"`
 	Outbox  *OutboxEvent `json:"outbox,omitempty"`
+	Vault   *VaultState  `json:"vault,omitempty"`
 }
 
 // NewMail says that messages arrived in the inbox: for the live region and the notification.

@@ -31,6 +31,9 @@ type frame struct {
 	Open    *Open         `json:"open,omitempty"`
 	Opened  *opened       `json:"opened,omitempty"`
 	Notice  *Notice       `json:"notice,omitempty"`
+
+	Discover   *Discover   `json:"discover,omitempty"`
+	Discovered *Discovered `json:"discovered,omitempty"`
 }
 
 type opened struct{}
@@ -204,6 +207,7 @@ func read(r io.Reader) (frame, error) {
 func (f frame) members() (n int) {
 	for _, present := range []bool{
 		f.Hello != nil, f.Welcome != nil, f.Refused != nil, f.Open != nil, f.Opened != nil, f.Notice != nil,
+		f.Discover != nil, f.Discovered != nil,
 	} {
 		if present {
 			n++

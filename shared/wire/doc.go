@@ -77,6 +77,21 @@
 //	draining      the gateway is ending; connect anew
 //	internal      a fault in the gateway
 //
+// # Discovery
+//
+// A gateway whose welcome has the capability "discover" looks up for the client what a browser cannot: the SRV records
+// (RFC 6186) of a mail domain and its autoconfig file over HTTPS. The client opens a stream to the service "discover",
+// without a host, sends after the opened
+//
+//	{"discover":{"domain":"example.com"}}
+//
+// and gets one of
+//
+//	{"discovered":{"provider":"…","services":[{"service":"pop3s","host":"pop.example.com","port":995,"source":"srv"}]}}
+//	{"refused":{"reason":"denied","detail":"…"}}
+//
+// after which the stream is over. The question has the domain alone, not whose mailbox it is.
+//
 // # Ends
 //
 // FIN ends one direction: the other goes on (half-close). RST ends both, and is no proper end: a relay sends it when what

@@ -1,0 +1,29 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+var errUnbuilt = &api.Problem{Code: api.CodeInternal, Technical: "not built yet"}
+
+func (e *Engine) Discover(context.Context, string) (api.Discovery, error) {
+	return api.Discovery{}, errUnbuilt
+}
+
+func (e *Engine) Settings(context.Context, api.AccountID) (api.Settings, error) {
+	return api.Settings{}, errUnbuilt
+}
+
+func (e *Engine) Configure(context.Context, api.Settings) (api.Settings, error) {
+	return api.Settings{}, errUnbuilt
+}
+
+func (e *Engine) Trust(context.Context, api.Trust) error              { return errUnbuilt }
+func (e *Engine) Unlock(context.Context, string) error                { return errUnbuilt }
+func (e *Engine) SetPassphrase(context.Context, api.Passphrase) error { return errUnbuilt }
+func (e *Engine) FetchRest(context.Context, api.MessageRef) error     { return errUnbuilt }
+func (e *Engine) Wire(context.Context, api.WireQuery) (api.WirePage, error) {
+	return api.WirePage{}, errUnbuilt
+}
