@@ -41,6 +41,12 @@ var words = map[api.Code]struct {
 	api.CodeStorageFull:       {"This device is full", "There is no room for more mail here.", "There is no room for more mail here. Everything stored is kept.", "Free some space on this device, then try again.", false},
 	api.CodeNoSuchMessage:     {"The message is not here any more", "", "It was moved or deleted, maybe in another tab.", "Go back to the list.", false},
 	api.CodeBadRequest:        {"That did not work", "%s.", "The request made no sense to the mail engine.", "Try it another way.", false},
+	api.CodeSettingsNeeded:    {"The mail servers are not known yet", "Nobody has said which servers serve %s.", "Nobody has said which servers serve this address.", "Set them up by hand: your provider's help pages name them.", false},
+	api.CodeNoTLS:             {"The server offers no encryption", "The account asks for it, and %s does not offer it, or somebody on the way took the offer out. Nothing was sent.", "The account asks for it, and the server does not offer it, or somebody on the way took the offer out. Nothing was sent.", "Try another network. If it is the same there, try TLS on another port in the account's settings.", false},
+	api.CodeNoMechanism:       {"There is no way to log in that both sides know", "The server offers %s.", "The server offers none that this account may use.", "Check the security in the account's settings, and whether a way to log in was chosen there by hand.", false},
+	api.CodeLocked:            {"The passwords are locked", "They are under a passphrase on this device. Your mail is here to read.", "They are under a passphrase on this device. Your mail is here to read.", "Enter the passphrase to fetch and send.", true},
+	api.CodeWrongPassphrase:   {"That is not the passphrase", "", "The passwords on this device stay locked.", "Try again. If it is lost, sign in to each account again with its password.", false},
+	api.CodeUnconfirmed:       {"The server did not confirm the deletion", "%s may still have what was to be deleted there. Nothing is missing here.", "What was to be deleted there may still be there. Nothing is missing here.", "Nothing: it is tried again with the next fetch.", true},
 	api.CodeCanceled:          {"It was canceled", "", "It ended before it was done.", "Try again.", true},
 	api.CodeInternal:          {"Something broke", "", "This is a fault of Postern, not yours. Your mail is safe.", "Reload the page. If it comes back, report it with the details below.", false},
 }
