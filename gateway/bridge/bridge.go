@@ -7,6 +7,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,9 +44,11 @@ type Config struct {
 	// TrustedProxies lists the proxies whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Limits         Limits
-	Resolver       Resolver      // nil: net.DefaultResolver
-	Dialer         ContextDialer // nil: a net.Dialer
-	Logger         *slog.Logger  // nil: no log. What is logged never holds payload, nor the token
+	Resolver       Resolver       // nil: net.DefaultResolver
+	SRVResolver    SRVResolver    // nil: net.DefaultResolver
+	WebRoots       *x509.CertPool // authorities of the web servers that Discover asks; nil: the system's
+	Dialer         ContextDialer  // nil: a net.Dialer
+	Logger         *slog.Logger   // nil: no log. What is logged never holds payload, nor the token
 }
 
 // Limits bound what clients may cost. Zero fields mean the defaults.
@@ -100,6 +103,8 @@ type Bridge struct {
 	c       Config
 	origins []string // of c.Origins, in one form
 	log     *slog.Logger
+
+	discovery *discovery // nil: nothing can be reached beyond the embedded server
 
 	mu       sync.Mutex
 	draining bool
@@ -167,8 +172,14 @@ func New(c Config) (*Bridge, error) {
 	if b.c.Resolver == nil {
 		b.c.Resolver = net.DefaultResolver
 	}
+	if b.c.SRVResolver == nil {
+		b.c.SRVResolver = net.DefaultResolver
+	}
 	if b.c.Dialer == nil {
 		b.c.Dialer = new(net.Dialer)
+	}
+	if len(c.Policy.Allow) > 0 { // else there is nothing that one could discover and then reach
+		b.discovery = newDiscovery(b)
 	}
 	for _, o := range c.Origins {
 		scheme, host, err := splitOrigin(o)
@@ -193,8 +204,12 @@ func New(c Config) (*Bridge, error) {
 }
 
 func (b *Bridge) welcome(session string) wire.Welcome {
+	var capabilities []string
+	if b.discovery != nil {
+		capabilities = []string{wire.CapDiscover}
+	}
 	return wire.Welcome{
-		Version: wire.Version, Server: b.c.Server, Session: session, Embedded: b.c.Embedded,
+		Version: wire.Version, Server: b.c.Server, Session: session, Embedded: b.c.Embedded, Capabilities: capabilities,
 		Limits: wire.Limits{
 			Streams:     b.c.Limits.Streams,
 			IdleSeconds: int(b.c.Limits.IdleTimeout / time.Second),

@@ -60,7 +60,12 @@ func (b *Bridge) addresses(ctx context.Context, open wire.Open) ([]netip.Addr, *
 	if !b.c.Policy.allowsName(open.Host, open.Port) {
 		return nil, denied
 	}
-	found, err := b.c.Resolver.LookupNetIP(ctx, "ip", open.Host)
+	return b.lookUp(ctx, open.Host)
+}
+
+// lookUp answers the addresses of a name to which the policy lets names lead.
+func (b *Bridge) lookUp(ctx context.Context, name string) ([]netip.Addr, *wire.RefusedError) {
+	found, err := b.c.Resolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
 		return nil, lookupRefusal(err)
 	}
@@ -74,7 +79,7 @@ func (b *Bridge) addresses(ctx context.Context, open wire.Open) ([]netip.Addr, *
 		}
 	}
 	if len(allowed) == 0 {
-		return nil, denied
+		return nil, refuse(wire.Denied, "the gateway's policy does not allow the addresses of "+name)
 	}
 	return allowed, nil
 }

@@ -137,6 +137,10 @@ func (s *session) stream(request *tunnel.Request) {
 	var target net.Conn
 	if no == nil {
 		defer s.b.drop(s)
+		if s.b.discovery != nil && request.Open == (wire.Open{Service: wire.Discovery}) {
+			s.b.discovery.serve(s, request)
+			return
+		}
 		target, no = s.b.connect(s.ctx, request.Open)
 	}
 	if no != nil {
