@@ -15,6 +15,9 @@ type account struct {
 	id    api.AccountID
 	email string
 
+	wire  *wireLog
+	talks talks
+
 	box     *store.Mailbox // nil when it could not be opened: broken says why
 	broken  *api.Problem
 	texts   *texts
@@ -42,15 +45,22 @@ type account struct {
 	unsettled map[store.ID]settlement
 }
 
-// openAccount opens the mailbox of a registered account and takes up what the last run left.
-func openAccount(e *Engine, rec record) *account {
+// newAccount makes an account without a mailbox: it can speak to servers.
+func newAccount(e *Engine, rec record) *account {
 	a := &account{
-		e: e, id: rec.ID, email: rec.Email, rec: rec,
+		e: e, id: rec.ID, email: rec.Email, rec: rec, talks: talks{last: make(map[api.Protocol]*wireRecorder)},
 		toFetch: make(chan struct{}, 1), toSend: make(chan struct{}, 1), toWarm: make(chan struct{}, 1),
 		sync: api.Sync{State: api.SyncIdle}, texts: newTexts(e.Limits.Texts), opened: newOpenedCache(),
 		progress: make(map[store.ID]float64), unsettled: make(map[store.ID]settlement),
 	}
-	fs, err := e.FS.Sub(accountFolder(rec.ID))
+	a.wire = newWireLog(a)
+	return a
+}
+
+// openBox opens the mailbox and takes up what the last run left. If that fails, the account says so.
+func (a *account) openBox() {
+	e := a.e
+	fs, err := e.FS.Sub(accountFolder(a.id))
 	if err == nil {
 		a.box, err = store.Open(fs, &store.Options{Now: e.Clock.Now})
 	}
@@ -61,13 +71,12 @@ func openAccount(e *Engine, rec record) *account {
 		}
 	}
 	if err != nil {
-		e.Logf("account %s: its mailbox cannot be opened: %v", rec.ID, err)
+		e.Logf("account %s: its mailbox cannot be opened: %v", a.id, err)
 		a.broken = problemOf(storing(err))
 		a.sync = api.Sync{State: api.SyncError, Problem: a.broken}
-		return a
+		return
 	}
 	a.sync.Last = a.lastFetch()
-	return a
 }
 
 // start begins fetching and sending, under ctx, with a session that is in TRANSACTION already if first is not nil.
@@ -125,7 +134,11 @@ func (a *account) close() {
 // snapshot is the account as a page sees it.
 func (a *account) snapshot() api.Account {
 	a.mu.Lock()
-	s := api.Account{ID: a.id, Email: a.email, Name: a.rec.Name, HasPassword: a.hasPassword(), Sealed: true, Sync: a.sync}
+	settings := a.rec.settings()
+	s := api.Account{
+		ID: a.id, Email: a.email, Name: a.rec.Name, HasPassword: a.hasPassword(), Sealed: sealed(settings.Servers), Sync: a.sync,
+		Label: settings.Label, Servers: settings.Servers, Identities: settings.Identities,
+	}
 	a.mu.Unlock()
 	for _, f := range api.Folders {
 		folder := api.Folder{ID: f}

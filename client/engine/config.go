@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"time"
 
@@ -16,6 +17,8 @@ type Config struct {
 	Gateway Gateway
 	Vault   Vault // nil: passwords are kept in memory alone
 	Clock   Clock // nil: the real one
+	// Roots are the authorities that are believed; nil for Mozilla's.
+	Roots *x509.CertPool
 
 	Version string // of the program, for Status
 	Poll    time.Duration

@@ -3,23 +3,161 @@ package engine
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"sync"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/smtp"
 )
 
-// connect opens a stream to an endpoint, with TLS about it if that comes first.
-func (e *Engine) connect(ctx context.Context, to endpoint) (net.Conn, error) {
+// login is what it takes to get into the servers of one account. Each attempt is a conversation in the account's
+// transcript.
+type login struct {
+	e        *Engine
+	account  *account // which may not be one of the engine's yet
+	email    string
+	password string
+	servers  api.Servers
+}
+
+// talks are the last conversations of an account with its servers.
+type talks struct {
+	mu   sync.Mutex
+	last map[api.Protocol]*wireRecorder
+}
+
+// latest is the last conversation in that protocol.
+func (t *talks) latest(p api.Protocol) *wireRecorder {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last[p]
+}
+
+func (l *login) begin(p api.Protocol, to endpoint) *wireRecorder {
+	rec := l.account.wire.begin(p, to.address)
+	rec.conceal(l.password)
+	l.account.talks.mu.Lock()
+	defer l.account.talks.mu.Unlock()
+	l.account.talks.last[p] = rec
+	return rec
+}
+
+// openMaildrop connects and logs in: a session in TRANSACTION, which the caller closes.
+func (a *account) openMaildrop(ctx context.Context) (*pop3.Client, error) {
+	password, err := a.credentials(ctx, maildropDoor)
+	if err != nil {
+		return nil, err
+	}
+	return a.login(password).openMaildrop(ctx)
+}
+
+// openSubmission connects and authenticates: a session that takes messages, which the caller closes.
+func (a *account) openSubmission(ctx context.Context, o *smtp.Options) (*smtp.Client, error) {
+	password, err := a.credentials(ctx, submissionDoor)
+	if err != nil {
+		return nil, err
+	}
+	return a.login(password).openSubmission(ctx, o)
+}
+
+func (a *account) login(password string) *login {
+	return &login{e: a.e, account: a, email: a.email, password: password, servers: a.settings().Servers}
+}
+
+// atServer adds to an error of a conversation what the person has to know: which server, or which address. The gateway is
+// blamed for a connection that went with its session. What err is otherwise, smtp.ErrUnknown above all, it stays.
+func (a *account) atServer(p api.Protocol, err error) error {
+	return a.login("").failed(p, a.talks.latest(p), err)
+}
+
+// openMaildrop tries a maildrop in use again for a moment, as it may be held by our own last session, whose end has not
+// reached the server.
+func (l *login) openMaildrop(ctx context.Context) (*pop3.Client, error) {
+	for try := 0; ; try++ {
+		c, err := l.logInMaildrop(ctx)
+		if err == nil || try == len(inUsePauses) || problemOf(err).Code != api.CodeMaildropLocked {
+			return c, err
+		}
+		select {
+		case <-l.e.Clock.After(inUsePauses[try]):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (l *login) logInMaildrop(ctx context.Context) (*pop3.Client, error) {
+	to, err := l.endpoint(api.POP3)
+	if err != nil {
+		return nil, err
+	}
+	rec := l.begin(api.POP3, to)
+	conn, err := l.e.connect(ctx, to, rec)
+	if err != nil {
+		return nil, l.failed(api.POP3, rec, err)
+	}
+	o := &pop3.Options{Timeout: l.e.Limits.Answer, MaxMessage: l.e.Limits.Message}
+	if rec != nil {
+		o.Trace = rec.pop3
+	}
+	c := pop3.New(conn, o)
+	if to.security == api.STARTTLS {
+		err = secured(c.STLS(ctx, to.tls), c.TLS, rec)
+	}
+	if err == nil {
+		err = c.Login(ctx, to.user, l.password)
+	}
+	if err != nil {
+		c.Close()
+		return nil, l.failed(api.POP3, rec, err)
+	}
+	return c, nil
+}
+
+func (l *login) openSubmission(ctx context.Context, o *smtp.Options) (*smtp.Client, error) {
+	to, err := l.endpoint(api.SMTP)
+	if err != nil {
+		return nil, err
+	}
+	rec := l.begin(api.SMTP, to)
+	conn, err := l.e.connect(ctx, to, rec)
+	if err != nil {
+		return nil, l.failed(api.SMTP, rec, err)
+	}
+	options := *o
+	options.AllowPlaintextAuth = to.security == api.Plain
+	if rec != nil {
+		options.Trace = rec.smtp
+	}
+	c := smtp.New(conn, &options)
+	if to.security == api.STARTTLS {
+		err = secured(c.StartTLS(ctx, to.tls), c.TLS, rec)
+	}
+	if err == nil {
+		err = c.Auth(ctx, to.user, l.password)
+	}
+	if err != nil {
+		c.Close()
+		return nil, l.failed(api.SMTP, rec, err)
+	}
+	return c, nil
+}
+
+// connect opens a stream to an endpoint, with TLS about it if that comes first. The transcript ends with the stream.
+func (e *Engine) connect(ctx context.Context, to endpoint, rec *wireRecorder) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.Limits.Dial)
 	defer cancel()
-	conn, err := e.Gateway.Open(ctx, to.open)
+	rec.note("connecting")
+	stream, err := e.Gateway.Open(ctx, to.open)
 	if err != nil {
 		return nil, fmt.Errorf("opening %v: %w", to.open, err)
 	}
-	if !to.implicit {
+	rec.note("connected")
+	conn := net.Conn(&recorded{Conn: stream, rec: rec})
+	if to.security != api.TLS {
 		return conn, nil
 	}
 	sealed := tls.Client(conn, to.tls)
@@ -27,91 +165,76 @@ func (e *Engine) connect(ctx context.Context, to endpoint) (net.Conn, error) {
 		conn.Close()
 		return nil, fmt.Errorf("TLS with %v: %w", to.open, err)
 	}
+	rec.tls(sealed.ConnectionState())
 	return sealed, nil
 }
 
-// openMaildrop connects and logs in: a session in TRANSACTION, which the caller closes. A maildrop in use is tried
-// again for a moment, as it may be our own last session whose end has not reached the server.
-func (e *Engine) openMaildrop(ctx context.Context, email, password string) (*pop3.Client, error) {
-	for try := 0; ; try++ {
-		c, err := e.logInMaildrop(ctx, email, password)
-		if err == nil || try == len(inUsePauses) || problemOf(err).Code != api.CodeMaildropLocked {
-			return c, err
-		}
-		select {
-		case <-e.Clock.After(inUsePauses[try]):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
+// recorded is a stream whose end is the end of its transcript.
+type recorded struct {
+	net.Conn
+	rec *wireRecorder
 }
 
-func (e *Engine) logInMaildrop(ctx context.Context, email, password string) (*pop3.Client, error) {
-	to, err := e.maildropEndpoint(email)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := e.connect(ctx, to)
-	if err != nil {
-		return nil, e.atServer(email, err)
-	}
-	c := pop3.New(conn, &pop3.Options{Timeout: e.Limits.Answer, MaxMessage: e.Limits.Message})
-	if !to.implicit {
-		err = c.STLS(ctx, to.tls)
-	}
-	if err == nil {
-		err = c.Login(ctx, email, password)
-	}
-	if err != nil {
-		c.Close()
-		return nil, e.atServer(email, err)
-	}
-	return c, nil
+func (c *recorded) Close() error {
+	c.rec.end(nil)
+	return c.Conn.Close()
 }
 
-// openSubmission connects and authenticates: a session that takes messages, which the caller closes.
-func (e *Engine) openSubmission(ctx context.Context, email, password string, o *smtp.Options) (*smtp.Client, error) {
-	to, err := e.submissionEndpoint(email)
-	if err != nil {
-		return nil, err
+// secured reads the outcome of STLS or STARTTLS. A server that does not offer it, or refuses it, has no TLS, or somebody on
+// the way hides it: either way nothing more is said to it (RFC 3207 section 6, RFC 2595 section 2.1).
+func secured(err error, state func() (tls.ConnectionState, bool), rec *wireRecorder) error {
+	var pop *pop3.Error
+	var submission *smtp.Error
+	switch {
+	case err == nil:
+		s, _ := state()
+		rec.tls(s)
+		return nil
+	case errors.Is(err, pop3.ErrUnsupported), errors.Is(err, smtp.ErrUnsupported),
+		errors.As(err, &pop) && pop.Command == "STLS", errors.As(err, &submission) && submission.Command == "STARTTLS":
+		return fmt.Errorf("%w: %w", errNoTLS, err)
 	}
-	conn, err := e.connect(ctx, to)
-	if err != nil {
-		return nil, e.atServer(email, err)
-	}
-	c := smtp.New(conn, o)
-	if !to.implicit {
-		err = c.StartTLS(ctx, to.tls)
-	}
-	if err == nil {
-		err = c.Auth(ctx, email, password)
-	}
-	if err != nil {
-		c.Close()
-		return nil, e.atServer(email, err)
-	}
-	return c, nil
+	return err
 }
 
-// atServer adds to an error of a conversation what the person has to know: which server, or which address. The gateway is
-// blamed for a connection that went with its session. What err is otherwise, smtp.ErrUnknown above all, it stays.
-func (e *Engine) atServer(email string, err error) error {
-	p := *problemOf(err)
-	switch p.Code {
+// errNoTLS says that the account wants TLS and the server offers none.
+var errNoTLS = errors.New("the server offers no encryption, or somebody on the way hides it")
+
+// failed tells what an error of a conversation is, and ends its transcript with it.
+func (l *login) failed(p api.Protocol, rec *wireRecorder, err error) error {
+	problem := l.problem(p, err)
+	problem.Session = rec.id()
+	rec.end(&problem)
+	return fmt.Errorf("%w: %w", &problem, err)
+}
+
+func (l *login) problem(p api.Protocol, err error) api.Problem {
+	problem := *problemOf(err)
+	host := l.host(p)
+	switch problem.Code {
 	case api.CodeServerClosed, api.CodeServerTimeout:
-		if !e.online() {
-			p = api.Problem{Code: api.CodeGatewayOffline, Technical: p.Technical}
-			break
+		if !l.e.online() {
+			return api.Problem{Code: api.CodeGatewayOffline, Technical: problem.Technical}
 		}
 		fallthrough
-	case api.CodeServerUnreachable, api.CodeServerProtocol, api.CodeCertificate:
-		if w := e.Gateway.State().Welcome; p.Detail == "" && w != nil && w.Embedded != nil {
-			p.Detail = w.Embedded.Hostname
+	case api.CodeServerUnreachable, api.CodeServerProtocol, api.CodeNoTLS:
+		if problem.Detail == "" {
+			problem.Detail = host
 		}
+	case api.CodeCertificate:
+		problem.Detail = host
+		problem.Certificate = certificateOf(p, host, err)
+		problem.Means = explainCertificate(problem.Certificate)
+	case api.CodeTargetRefused:
+		if l.server(p).Host == "" {
+			break
+		}
+		if problem.Detail != "" {
+			problem.Detail = " (" + problem.Detail + ")"
+		}
+		problem.Detail = l.address(p) + problem.Detail
 	case api.CodeWrongPassword, api.CodePasswordNeeded:
-		p.Detail = email
-	default:
-		return err
+		problem.Detail = l.email
 	}
-	return fmt.Errorf("%w: %w", &p, err)
+	return problem
 }

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"crypto/tls"
+	"net"
+	"strconv"
 	"strings"
 
 	"github.com/postern-mail/postern/client/api"
@@ -9,53 +11,100 @@ import (
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// endpoint is a server's service and how to trust it.
+// endpoint is a server's service, how to trust it and how to log in to it.
 type endpoint struct {
 	open     wire.Open
-	implicit bool // TLS from the first octet (RFC 8314 section 3); else by STLS or STARTTLS
+	address  string // host:port, for people
+	security api.Security
 	tls      *tls.Config
+	user     string
+	auth     string // the mechanism chosen; empty: the safest
 }
 
-// maildropEndpoint chooses where an address' mail is fetched.
-func (e *Engine) maildropEndpoint(email string) (endpoint, error) {
-	return e.endpoint(email, wire.POP3S, wire.POP3)
+// services are the names of a protocol's services, inside TLS and otherwise.
+var services = map[api.Protocol][2]wire.ServiceName{
+	api.POP3: {wire.POP3S, wire.POP3},
+	api.SMTP: {wire.Submissions, wire.Submission},
 }
 
-// submissionEndpoint chooses where an address' mail is submitted.
-func (e *Engine) submissionEndpoint(email string) (endpoint, error) {
-	return e.endpoint(email, wire.Submissions, wire.Submission)
+func (l *login) server(p api.Protocol) api.Server {
+	if p == api.SMTP {
+		return l.servers.SMTP
+	}
+	return l.servers.POP3
 }
 
-// endpoint is the one place that knows which server serves an address: the gateway's own, if the address is of its
-// domains. TLS is never left out, and from the first octet where the server can. The server is believed by the
-// certificate that the gateway named.
-func (e *Engine) endpoint(email string, implicit, upgraded wire.ServiceName) (endpoint, error) {
-	w := e.Gateway.State().Welcome
+// endpoint says where and how the account is served: where its settings say, or by the gateway's own server.
+func (l *login) endpoint(p api.Protocol) (endpoint, error) {
+	s := l.server(p)
+	if s.Host == "" {
+		return l.ownEndpoint(p)
+	}
+	name := services[p][1]
+	if s.Security == api.TLS {
+		name = services[p][0]
+	}
+	to := endpoint{open: wire.Open{Service: name, Host: s.Host, Port: s.Port}, address: l.address(p), security: s.Security, user: s.User, auth: s.Auth}
+	if to.user == "" {
+		to.user = l.email
+	}
+	if s.Security != api.Plain {
+		o := trust.Options{ServerName: s.Host, Roots: l.e.Roots}
+		if s.Pin != "" {
+			o.Pins = []string{s.Pin}
+		}
+		to.tls = trust.Config(o)
+	}
+	return to, nil
+}
+
+// ownEndpoint is the gateway's own server, if it is home to the address. TLS is never left out, and from the first octet
+// where the server can. The server is believed by the certificate that the gateway named.
+func (l *login) ownEndpoint(p api.Protocol) (endpoint, error) {
+	w := l.e.Gateway.State().Welcome
 	if w == nil {
 		return endpoint{}, &api.Problem{Code: api.CodeGatewayOffline}
 	}
-	domain := domainOf(email)
-	if w.Embedded == nil || !hasDomain(w.Embedded.Domains, domain) {
-		detail := "the mail server of " + domain
-		if w.Embedded != nil && len(w.Embedded.Domains) > 0 {
-			detail += ", only to its own, for addresses at " + strings.Join(w.Embedded.Domains, ", ")
-		}
-		return endpoint{}, &api.Problem{Code: api.CodeTargetRefused, Detail: detail,
-			Technical: "only the gateway's own mail server can be used for now"}
+	if !isHome(w, l.email) {
+		return endpoint{}, &api.Problem{Code: api.CodeSettingsNeeded, Detail: l.email, Technical: "the gateway's own mail server is not home to " + domainOf(l.email)}
 	}
-	options := trust.Options{ServerName: w.Embedded.Hostname}
+	o := trust.Options{ServerName: w.Embedded.Hostname, Roots: l.e.Roots}
 	if w.Embedded.Fingerprint != "" {
-		options.Pins = []string{w.Embedded.Fingerprint}
+		o.Pins = []string{w.Embedded.Fingerprint}
 	}
-	for _, name := range []wire.ServiceName{implicit, upgraded} {
+	security := [2]api.Security{api.TLS, api.STARTTLS}
+	for i, name := range services[p] {
 		for _, s := range w.Embedded.Services {
 			if s.Name == name {
-				return endpoint{open: wire.Open{Service: name}, implicit: name == implicit, tls: trust.Config(options)}, nil
+				return endpoint{open: wire.Open{Service: name}, address: net.JoinHostPort(w.Embedded.Hostname, strconv.Itoa(s.Port)),
+					security: security[i], tls: trust.Config(o), user: l.email}, nil
 			}
 		}
 	}
 	return endpoint{}, &api.Problem{Code: api.CodeTargetRefused, Detail: w.Embedded.Hostname,
-		Technical: "the gateway's mail server has neither " + string(implicit) + " nor " + string(upgraded)}
+		Technical: "the gateway's mail server has neither " + string(services[p][0]) + " nor " + string(services[p][1])}
+}
+
+// host is the server's name, for people.
+func (l *login) host(p api.Protocol) string {
+	if s := l.server(p); s.Host != "" {
+		return s.Host
+	}
+	if w := l.e.Gateway.State().Welcome; w != nil && w.Embedded != nil {
+		return w.Embedded.Hostname
+	}
+	return ""
+}
+
+// address is the host and port that the settings name.
+func (l *login) address(p api.Protocol) string {
+	s := l.server(p)
+	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
+}
+
+// isHome says whether the gateway's own server is home to an address.
+func isHome(w *wire.Welcome, email string) bool {
+	return w.Embedded != nil && hasDomain(w.Embedded.Domains, domainOf(email))
 }
 
 func domainOf(email string) string {

@@ -49,7 +49,9 @@ func New(c Config) (*Engine, error) {
 		e.Logf("removing what no account names: %v", err)
 	}
 	for _, rec := range e.registry.records() {
-		e.accounts = append(e.accounts, openAccount(e, rec))
+		a := newAccount(e, rec)
+		a.openBox()
+		e.accounts = append(e.accounts, a)
 	}
 	return e, nil
 }
@@ -119,7 +121,7 @@ func (e *Engine) account(id api.AccountID) (*account, error) {
 		return nil, errClosed
 	}
 	for _, a := range e.accounts {
-		if a.rec.ID == id {
+		if a.id == id {
 			return a, nil
 		}
 	}

@@ -70,6 +70,13 @@ func (a *account) registered() record {
 	return a.rec
 }
 
+// settings are what the user chose for the account.
+func (a *account) settings() api.Settings {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rec.settings()
+}
+
 // errRefusedBefore is answered instead of asking the server once more: servers lock accounts that guess.
 var errRefusedBefore = &api.Problem{Code: api.CodeWrongPassword}
 

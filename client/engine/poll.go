@@ -77,12 +77,12 @@ func (p *poller) round(ctx context.Context) time.Duration {
 			a.cutOff()
 			return untilAsked
 		}
-		password, err := a.credentials(ctx, maildropDoor)
-		if err != nil {
+		if _, err := a.credentials(ctx, maildropDoor); err != nil {
 			return p.failed(ctx, err)
 		}
 		a.setSync(func(s *api.Sync) { *s = api.Sync{State: api.Syncing, Last: s.Last} })
-		if p.session, err = a.e.openMaildrop(ctx, a.email, password); err != nil {
+		var err error
+		if p.session, err = a.openMaildrop(ctx); err != nil {
 			return p.failed(ctx, err)
 		}
 	}
@@ -90,7 +90,7 @@ func (p *poller) round(ctx context.Context) time.Duration {
 	err := f.run(ctx)
 	p.last = f.last
 	if err != nil {
-		return p.failed(ctx, a.e.atServer(a.email, err))
+		return p.failed(ctx, a.atServer(api.POP3, err))
 	}
 	p.failures = 0
 	a.fetched(f)

@@ -48,6 +48,8 @@ func classify(err error) (code api.Code, detail string) {
 	switch {
 	case errors.As(err, &refused):
 		return classifyGateway(refused)
+	case errors.Is(err, errNoTLS):
+		return api.CodeNoTLS, ""
 	case errors.As(err, &certificate):
 		return api.CodeCertificate, ""
 	case errors.As(err, &pop):

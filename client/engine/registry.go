@@ -17,12 +17,32 @@ import (
 
 // record is what the registry keeps of an account. There is no password in it.
 type record struct {
-	ID    api.AccountID `json:"id"`
-	Email string        `json:"email"`
-	Name  string        `json:"name,omitempty"`
-	Kept  bool          `json:"kept,omitempty"` // the password is in the vault
-	Added time.Time     `json:"added"`
+	Version  int           `json:"version,omitempty"` // recordVersion, or 0: without settings
+	ID       api.AccountID `json:"id"`
+	Email    string        `json:"email"`
+	Name     string        `json:"name,omitempty"`
+	Kept     bool          `json:"kept,omitempty"` // the password is in the vault
+	Added    time.Time     `json:"added"`
+	Settings api.Settings  `json:"settings,omitzero"`
 }
+
+// recordVersion is that of the records that are written. One with a higher version is not opened: to write it again
+// would lose what it means.
+const recordVersion = 1
+
+// settings are the account's. One from before there were any is served by the gateway's own server and is from itself.
+func (r *record) settings() api.Settings {
+	s := r.Settings
+	s.Account = r.ID
+	if len(s.Identities) == 0 {
+		s.Identities = []api.Identity{{Name: r.Name, Addr: r.Email}}
+	}
+	s.Identities = slices.Clone(s.Identities)
+	return s
+}
+
+// sealed says whether nobody on the way to the servers can read along.
+func sealed(s api.Servers) bool { return s.POP3.Security != api.Plain && s.SMTP.Security != api.Plain }
 
 // registry is the list of accounts, in a mailbox without messages, for the durability of a mailbox's updates.
 type registry struct {
@@ -64,6 +84,12 @@ func openRegistry(fs store.FS) (*registry, error) {
 			box.Close()
 			return nil, fmt.Errorf("the list of accounts cannot be read: %w", err)
 		}
+		for _, rec := range r.list {
+			if rec.Version > recordVersion {
+				box.Close()
+				return nil, fmt.Errorf("the list of accounts is of version %d, made by a newer program", rec.Version)
+			}
+		}
 	}
 	return r, nil
 }
@@ -76,6 +102,7 @@ func (r *registry) records() []record {
 
 // put adds rec, or replaces the one with its ID, durably.
 func (r *registry) put(rec record) error {
+	rec.Version, rec.Settings = recordVersion, rec.settings()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := slices.Clone(r.list)

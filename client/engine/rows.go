@@ -21,7 +21,7 @@ const (
 func (a *account) row(e *store.Entry) api.Row {
 	s := &e.Summary
 	r := api.Row{
-		ID: api.MessageID(e.ID), Folder: api.FolderID(e.Folder),
+		Account: a.id, ID: api.MessageID(e.ID), Folder: api.FolderID(e.Folder),
 		To: toAddresses(s.To), Subject: s.Subject, Snippet: s.Snippet, Date: s.Date, Size: e.Size,
 		Unread: e.Flags.Unread, Flagged: e.Flags.Flagged, Answered: e.Flags.Answered, Attachments: s.Attachments,
 	}

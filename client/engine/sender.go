@@ -99,13 +99,9 @@ func (a *account) due() (due []store.Entry, next time.Duration) {
 	return due, next
 }
 
-func (s *sender) open(ctx context.Context) error {
+func (s *sender) open(ctx context.Context) (err error) {
 	a := s.account
-	password, err := a.credentials(ctx, submissionDoor)
-	if err != nil {
-		return err
-	}
-	s.session, err = a.e.openSubmission(ctx, a.email, password, &smtp.Options{Timeout: a.e.Limits.Answer, Progress: s.progress})
+	s.session, err = a.openSubmission(ctx, &smtp.Options{Timeout: a.e.Limits.Answer, Progress: s.progress})
 	return err
 }
 
@@ -194,7 +190,7 @@ func (s *sender) submit(ctx context.Context, e store.Entry) time.Duration {
 		s.current = 0
 	}
 	if err != nil {
-		err = a.e.atServer(a.email, err)
+		err = a.atServer(api.SMTP, err)
 		a.e.Logf("account %s: sending message %d: %v", a.id, e.ID, err)
 		s.closeSession()
 	}

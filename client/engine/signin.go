@@ -60,8 +60,8 @@ func (e *Engine) oneAtATime(ctx context.Context) error {
 
 // prove logs in. The session is nil when the maildrop is in use: RFC 2449 section 8.1.2 says that the password was
 // right then.
-func (e *Engine) prove(ctx context.Context, r api.SignIn) (*pop3.Client, error) {
-	session, err := e.openMaildrop(ctx, r.Email, r.Password)
+func (l *login) prove(ctx context.Context) (*pop3.Client, error) {
+	session, err := l.openMaildrop(ctx)
 	if err != nil && problemOf(err).Code != api.CodeMaildropLocked {
 		return nil, err
 	}
@@ -70,14 +70,14 @@ func (e *Engine) prove(ctx context.Context, r api.SignIn) (*pop3.Client, error) 
 
 // signInFirst adds an account.
 func (e *Engine) signInFirst(ctx context.Context, name string, r api.SignIn) (*account, error) {
-	session, err := e.prove(ctx, r)
+	rec := record{ID: accountID(r.Email), Email: r.Email, Name: name, Added: e.Clock.Now()}
+	a := newAccount(e, rec)
+	session, err := a.login(r.Password).prove(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rec := record{ID: accountID(r.Email), Email: r.Email, Name: name, Added: e.Clock.Now()}
 	rec.Kept = r.Keep && e.keepPassword(ctx, rec.ID, r.Password)
-	a, err := e.addAccount(rec)
-	if err != nil {
+	if err := e.addAccount(a, rec); err != nil {
 		closeSession(session)
 		if rec.Kept {
 			e.forgetPassword(ctx, rec.ID)
@@ -96,7 +96,7 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 		return a.broken
 	}
 	a.pauseFetching() // two sessions would lock each other out of the maildrop
-	session, err := e.prove(ctx, r)
+	session, err := a.login(r.Password).prove(ctx)
 	if err != nil {
 		a.resumeFetching(nil)
 		return err
@@ -123,16 +123,16 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 }
 
 // addAccount makes the mailbox, then the entry in the registry: a folder without an entry is removed at the next start.
-func (e *Engine) addAccount(rec record) (*account, error) {
-	a := openAccount(e, rec)
+func (e *Engine) addAccount(a *account, rec record) error {
+	a.openBox()
 	if a.box == nil {
-		return nil, a.broken
+		return a.broken
 	}
 	if err := e.registry.put(rec); err != nil {
 		a.close()
-		return nil, storing(err)
+		return storing(err)
 	}
-	return a, nil
+	return nil
 }
 
 // join makes a new account one of the engine's, and starts it with its first session.
