@@ -36,7 +36,8 @@ var arrows = map[string][]string{
 	// What both sides are built from knows neither side.
 	"shared":          {"shared"},
 	"shared/wire":     {},
-	"shared/mail":     {},
+	"shared/mail":     {"shared/idn"},
+	"shared/idn":      {},
 	"shared/trust":    {},
 	"shared/tunnel":   {"shared/wire", "shared/tunnel"},
 	"shared/mailtest": {"shared"},

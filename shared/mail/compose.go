@@ -7,10 +7,13 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/postern-mail/postern/shared/idn"
 )
 
-// Compose writes a draft as a message of RFC 5322 and MIME: 7-bit, lines of at most 998 octets that end in CRLF. Its text
-// gets a line end if it has none. Bcc is not written. A draft without a Date or a MessageID gets both; one without
+// Compose writes a draft as a message of RFC 5322 and MIME: 7-bit, lines of at most 998 octets that end in CRLF. An address
+// with a local part beyond ASCII is the one thing that is written in UTF-8 (RFC 6532), and the message then needs servers
+// with SMTPUTF8. Its text gets a line end if it has none. Bcc is not written. A draft without a Date or a MessageID gets both; one without
 // recipients is written too, for it may be a draft that is saved.
 //
 // An address that cannot be written to is an *AddressError. Message-ids that are none, and control characters wherever
@@ -87,7 +90,11 @@ func NewMessageID(domain string) string {
 	if _, err := a.wire(); err != nil || strings.HasPrefix(domain, "[") {
 		domain = "message-id.invalid"
 	}
-	return "<" + strings.ToLower(rand.Text()) + "@" + asciiDomain(domain) + ">"
+	ascii, ok := idn.ToASCII(domain)
+	if !ok {
+		ascii = "message-id.invalid"
+	}
+	return "<" + strings.ToLower(rand.Text()) + "@" + ascii + ">"
 }
 
 func domainOf(addr string) string { return addr[strings.LastIndexByte(addr, '@')+1:] }

@@ -4,6 +4,8 @@ import (
 	"mime"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/postern-mail/postern/shared/idn"
 )
 
 // writer builds a message. All that it is given has passed cleanLine or is its own.
@@ -149,19 +151,20 @@ func isAtext(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
-// wire answers the address in ASCII as it goes into a field or an envelope. A local part beyond ASCII needs SMTPUTF8 (RFC
-// 6531) on the whole way and cannot be written here.
+// wire answers the address as it goes into a field. A domain beyond ASCII is written as DNS has it, for every server takes
+// that. A local part beyond ASCII has no other form: it goes as it is, and its domain with it (RFC 6532 section 3.2).
 func (a Address) wire() (string, error) {
 	if err := a.check(); err != nil {
 		return "", err
 	}
 	i := strings.LastIndexByte(a.Addr, '@')
 	local, domain := a.Addr[:i], a.Addr[i+1:]
-	if !asciiOnly([]byte(local)) {
-		return "", &AddressError{a.Addr, "has characters before the @ that most servers do not take"}
+	ascii, ok := idn.ToASCII(domain)
+	switch {
+	case !ok:
+		return "", &AddressError{a.Addr, "has no valid domain"}
+	case !idn.IsASCII(local):
+		return a.Addr, nil
 	}
-	if ascii := asciiDomain(domain); asciiOnly([]byte(ascii)) {
-		return local + "@" + ascii, nil
-	}
-	return "", &AddressError{a.Addr, "has no valid domain"}
+	return local + "@" + ascii, nil
 }

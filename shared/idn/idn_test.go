@@ -1,4 +1,4 @@
-package mail
+package idn
 
 import (
 	"strings"
@@ -8,14 +8,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestASCIIDomain(t *testing.T) {
+func TestToASCII(t *testing.T) {
 	for in, want := range map[string]string{
 		"example.org": "example.org", "exämple.org": "xn--exmple-cua.org", "BÜCHER.example": "xn--bcher-kva.example", "例え.テスト": "xn--r8jz45g.xn--zckzah",
 		"mail。例え。jp": "mail.xn--r8jz45g.jp", "пример.рф": "xn--e1afmkfd.xn--p1ai", "ü": "xn--tda", "e\u0301.example": "e\u0301.example",
 		strings.Repeat("ü", 100) + ".example": strings.Repeat("ü", 100) + ".example",
 	} {
-		if got := asciiDomain(in); got != want {
-			t.Errorf("%q is %q, want %q", in, got, want)
+		if got, ok := ToASCII(in); got != want || ok != IsASCII(want) {
+			t.Errorf("%q is %q, %v, want %q", in, got, ok, want)
 		}
 	}
 }
@@ -28,7 +28,7 @@ func TestPunycodeAgainstAnother(t *testing.T) {
 		if err != nil || len(want) > 63 {
 			return
 		}
-		if got := asciiDomain(label); got != want {
+		if got, _ := ToASCII(label); got != want {
 			t.Fatalf("%q is %q, want %q", label, got, want)
 		}
 	})

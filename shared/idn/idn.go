@@ -1,26 +1,39 @@
-package mail
+// Package idn writes domain names beyond ASCII as DNS and most mail servers have them. See RFC 5890 and RFC 3492.
+package idn
 
 import "strings"
 
-// asciiDomain answers a domain as DNS has it, RFC 5890: labels beyond ASCII in lower case as Punycode. One that has no
-// such form is answered as it is. (The full mapping of UTS 46 would cost the engine 100 KB; what people type is in
-// composed form already, and combining marks, by which it could be otherwise, are refused.)
-func asciiDomain(domain string) string {
-	if asciiOnly([]byte(domain)) {
-		return domain
+// ToASCII answers a domain as DNS has it: labels beyond ASCII in lower case as Punycode, with their prefix (A-labels). ok is
+// false for one that has no such form, which is answered as it is. What is ASCII stays as it is.
+//
+// The full mapping of UTS 46 would cost the engine 100 KB. What people type is in composed form already (Unicode's NFC), and
+// combining marks, by which it could be otherwise, have no form here.
+func ToASCII(domain string) (ascii string, ok bool) {
+	if IsASCII(domain) {
+		return domain, true
 	}
 	labels := strings.FieldsFunc(strings.ToLower(domain), func(r rune) bool { return r == '.' || r == '\u3002' || r == '\uff0e' })
 	for i, l := range labels {
-		if asciiOnly([]byte(l)) {
+		if IsASCII(l) {
 			continue
 		}
 		p, ok := punycode([]rune(l))
 		if !ok || len(p) > 59 {
-			return domain
+			return domain, false
 		}
 		labels[i] = "xn--" + p
 	}
-	return strings.Join(labels, ".")
+	return strings.Join(labels, "."), true
+}
+
+// IsASCII says whether there is nothing beyond ASCII in s.
+func IsASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // punycode encodes a label, RFC 3492 section 6.3, with the parameters of section 5.
