@@ -22,6 +22,10 @@ func script() [][]step {
 	f, g := e, e
 	f.UID, f.Summary.Subject = "u2", "two"
 	g.UID, g.Folder, g.Delivery = "", "outbox", &Delivery{State: "queued", To: []string{"x@y"}}
+	h, i, j := e, e, e
+	h.UID, h.Whole = "u3", 4711
+	i.UID = "u4"
+	j.UID, j.Whole = "u5", 4711
 	return [][]step{
 		{addStep{e, "first message"}},
 		{addStep{f, "second message"}, addStep{g, ""}, metaStep{"k", "v"}},
@@ -30,6 +34,8 @@ func script() [][]step {
 		{replaceStep{3, "again", "third message"}, blobStep{"a blob"}},
 		{removeStep{1}, metaStep{"k", ""}, deliveryStep{3, nil}},
 		{folderStep{2, "inbox"}, folderStep{3, "sent"}},
+		{onceStep{h, "begin"}, onceStep{i, "first message"}, onceStep{j, "begin"}},
+		{completeStep{4, "beginning and end"}},
 	}
 }
 
@@ -158,7 +164,7 @@ func drawUpdate(t *rapid.T, m *model, uid *int) []step {
 		flags := Flags{Unread: rapid.Bool().Draw(t, "unread"), Flagged: rapid.Bool().Draw(t, "flagged")}
 		text := rapid.StringN(0, 40, 80)
 		ids := now.ids()
-		kind := rapid.IntRange(0, 8).Draw(t, "kind")
+		kind := rapid.IntRange(-1, 9).Draw(t, "kind")
 		if len(ids) == 0 && kind > 2 {
 			kind = 0
 		}
@@ -167,6 +173,13 @@ func drawUpdate(t *rapid.T, m *model, uid *int) []step {
 			id = rapid.SampledFrom(ids).Draw(t, "id")
 		}
 		switch kind {
+		case -1:
+			*uid++
+			s = onceStep{Entry{
+				Folder: "inbox", UID: fmt.Sprint("u", *uid), Stored: day(1), Whole: rapid.Int64Range(0, 1).Draw(t, "whole"),
+			}, rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "content")}
+		case 9:
+			s = completeStep{id, rapid.SampledFrom([]string{"a", "b", "whole", text.Draw(t, "content")}).Draw(t, "which")}
 		case 0:
 			*uid++
 			s = addStep{Entry{

@@ -28,6 +28,12 @@
 // a frame is not taken for one. The payload in content.log is the octets themselves; in journal.log it is one update
 // (journal.go).
 //
+// # What is never forgotten
+//
+// A message that was fetched has a unique-id, and may get more of them when a server names it anew. All of them and the
+// SHA-256 of its content stay known when the message is erased: some 150 octets of memory each, against the day on which
+// the server names its messages anew, or comes back from a backup, and all that was erased would be there again.
+//
 // # Durability
 //
 // Update is all or nothing. It writes the new octets, syncs content.log, writes one journal frame, syncs journal.log, and

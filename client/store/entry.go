@@ -39,9 +39,20 @@ type Entry struct {
 	Flags    Flags
 	Summary  mail.Summary
 	Size     int64    // octets of the content
+	Whole    int64    // if only the message's beginning is here: the octets of all of it, as the server counts them; else 0
 	SHA256   [32]byte // of the content
 	Stored   time.Time
 	Delivery *Delivery // nil but for drafts and outgoing mail
+}
+
+// Partial says that only the message's beginning is here.
+func (e *Entry) Partial() bool { return e.Whole > 0 }
+
+// Erased is what is remembered of a fetched message that was removed: enough to know its copies again.
+type Erased struct {
+	SHA256 [32]byte // of the content that was here
+	Stored time.Time
+	Whole  int64 // as in Entry
 }
 
 // Window is a part of a folder's list, newest first. Total and Unread count everything that matched.

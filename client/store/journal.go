@@ -27,6 +27,7 @@ const (
 	opRemove   opKind = 5 // ID
 	opBlob     opKind = 6 // location
 	opMeta     opKind = 7 // key, 1 and value; or key, 0
+	opName     opKind = 8 // ID, a further unique-id of that message
 )
 
 // location is where octets lie in content.log.
@@ -147,6 +148,9 @@ func (e *encoder) record(r *record) {
 	e.location(r.location())
 	e.time(r.Stored)
 	e.delivery(r.Delivery)
+	if r.Whole != 0 { // most records are of whole messages
+		e.uint(uint64(r.Whole))
+	}
 }
 
 // op appends one op. Its body is built behind it and moved into place, for the length comes first.
@@ -174,6 +178,9 @@ func (e *encoder) op(o *op) {
 		if o.present {
 			body.octets(o.value)
 		}
+	case opName:
+		body.uint(uint64(o.id))
+		body.string(o.key)
 	}
 	e.b = append(e.b, byte(o.kind))
 	e.octets(body.b)
@@ -330,6 +337,10 @@ func (d *decoder) record() *record {
 	r.off, r.Size, r.SHA256 = l.off, l.size, l.sum
 	r.Stored = d.time()
 	r.Delivery = d.delivery()
+	if d.s != "" {
+		r.Whole = int64(d.uint())
+		d.bad = d.bad || r.Whole <= 0
+	}
 	return r
 }
 
@@ -360,6 +371,8 @@ func decodeUpdate(payload []byte) (seq uint64, next ID, ops []op, err error) {
 			if o.present = b.bool(); o.present {
 				o.value = b.octets()
 			}
+		case opName:
+			o.id, o.key = ID(b.uint()), b.string()
 		default:
 			return 0, 0, nil, errUpdate
 		}

@@ -188,6 +188,29 @@ func (m *Mailbox) HasUID(uid string) bool {
 	return ok
 }
 
+// Named answers the message that this unique-id names, or named: it may have been removed since.
+func (m *Mailbox) Named(uid string) (ID, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	id, ok := m.s.uids[uid]
+	return id, ok
+}
+
+// Erased answers what is remembered of a fetched message that was removed.
+func (m *Mailbox) Erased(id ID) (Erased, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	e, ok := m.s.erased[id]
+	return e, ok
+}
+
+// Erasures counts the fetched messages that were removed.
+func (m *Mailbox) Erasures() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.s.erased)
+}
+
 // UIDs counts the unique-ids that HasUID knows.
 func (m *Mailbox) UIDs() int {
 	m.mu.RLock()

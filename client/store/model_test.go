@@ -19,17 +19,19 @@ type model struct {
 	next    ID
 	entries map[ID]Entry
 	content map[ID]string
-	uids    map[string]bool
+	uids    map[string]ID
+	erased  map[ID]Erased
+	sums    map[content]ID
 	blobs   map[string]string
 	meta    map[string]string
 }
 
 func newModel() *model {
-	return &model{1, map[ID]Entry{}, map[ID]string{}, map[string]bool{}, map[string]string{}, map[string]string{}}
+	return &model{1, map[ID]Entry{}, map[ID]string{}, map[string]ID{}, map[ID]Erased{}, map[content]ID{}, map[string]string{}, map[string]string{}}
 }
 
 func (m *model) clone() *model {
-	return &model{m.next, maps.Clone(m.entries), maps.Clone(m.content), maps.Clone(m.uids), maps.Clone(m.blobs), maps.Clone(m.meta)}
+	return &model{m.next, maps.Clone(m.entries), maps.Clone(m.content), maps.Clone(m.uids), maps.Clone(m.erased), maps.Clone(m.sums), maps.Clone(m.blobs), maps.Clone(m.meta)}
 }
 
 // step is one change: it happens to a Tx and to the model.
@@ -49,9 +51,49 @@ func (s addStep) model(m *model) {
 	e.ID, e.Size, e.SHA256 = m.next, int64(len(s.content)), sha256.Sum256([]byte(s.content))
 	m.next++
 	m.entries[e.ID], m.content[e.ID] = e, s.content
-	if e.UID != "" {
-		m.uids[e.UID] = true
+	m.remember(e)
+}
+
+func (m *model) remember(e Entry) {
+	if e.UID == "" {
+		return
 	}
+	m.uids[e.UID] = e.ID
+	if c := (content{e.SHA256, e.Whole}); m.sums[c] == 0 {
+		m.sums[c] = e.ID
+	}
+}
+
+type onceStep struct {
+	e       Entry
+	content string
+}
+
+func (s onceStep) real(tx *Tx) error { _, _, err := tx.AddOnce(s.e, []byte(s.content)); return err }
+func (s onceStep) model(m *model) {
+	known := m.sums[content{sha256.Sum256([]byte(s.content)), s.e.Whole}]
+	if known == 0 {
+		addStep(s).model(m)
+		return
+	}
+	m.uids[s.e.UID] = known
+}
+
+type completeStep struct {
+	id      ID
+	content string
+}
+
+func (s completeStep) summary() mail.Summary {
+	return mail.Summary{Subject: "whole", Date: day(len(s.content) % 5)}
+}
+func (s completeStep) real(tx *Tx) error { return tx.Complete(s.id, s.summary(), []byte(s.content)) }
+func (s completeStep) model(m *model) {
+	e := m.entries[s.id]
+	e.Summary, e.Whole = s.summary(), 0
+	e.Size, e.SHA256 = int64(len(s.content)), sha256.Sum256([]byte(s.content))
+	m.entries[s.id], m.content[s.id] = e, s.content
+	m.remember(e)
 }
 
 type flagsStep struct {
@@ -98,12 +140,19 @@ func (s replaceStep) model(m *model) {
 	e.Summary, e.Stored = s.summary(), epoch
 	e.Size, e.SHA256 = int64(len(s.content)), sha256.Sum256([]byte(s.content))
 	m.entries[s.id], m.content[s.id] = e, s.content
+	m.remember(e)
 }
 
 type removeStep struct{ id ID }
 
 func (s removeStep) real(tx *Tx) error { return tx.Remove(s.id) }
-func (s removeStep) model(m *model)    { delete(m.entries, s.id); delete(m.content, s.id) }
+func (s removeStep) model(m *model) {
+	if e := m.entries[s.id]; e.UID != "" {
+		m.erased[s.id] = Erased{SHA256: e.SHA256, Stored: e.Stored, Whole: e.Whole}
+	}
+	delete(m.entries, s.id)
+	delete(m.content, s.id)
+}
 
 type blobStep struct{ data string }
 
@@ -196,9 +245,14 @@ func (m *model) differs(mb *Mailbox) error {
 			return fmt.Errorf("%w: counts of %s: %+v", errMix, f, c)
 		}
 	}
-	for uid := range m.uids {
-		if !mb.HasUID(uid) {
-			return fmt.Errorf("%w: unique-id %s is not known", errMix, uid)
+	for uid, id := range m.uids {
+		if got, ok := mb.Named(uid); !ok || got != id || !mb.HasUID(uid) {
+			return fmt.Errorf("%w: unique-id %s names %d, want %d", errMix, uid, got, id)
+		}
+	}
+	for id, want := range m.erased {
+		if got, ok := mb.Erased(id); !ok || got != want || mb.Erasures() != len(m.erased) {
+			return fmt.Errorf("%w: erased %d: %+v", errMix, id, got)
 		}
 	}
 	for sha, data := range m.blobs {

@@ -9,12 +9,22 @@ type state struct {
 	next    ID     // the next message's
 	entries map[ID]*record
 	folders map[Folder]*folder
-	uids    map[string]struct{} // every unique-id ever stored
+	uids    map[string]ID  // every unique-id ever stored, and whose it is, also of messages removed since
+	sums    map[content]ID // every content that a fetched message ever had, and whose it was first
+	erased  map[ID]Erased  // the fetched messages that were removed
 	blobs   map[[32]byte]location
 	meta    map[string][]byte
 	bulk    bool
 	strays  int // changes to messages that are not there: their arrival was in a lost update
 }
+
+// content is what a fetched message is known again by, whatever its unique-id.
+type content struct {
+	sum   [32]byte
+	whole int64 // Entry.Whole: the beginning of a message is not the message that ends there
+}
+
+func (r *record) contents() content { return content{r.SHA256, r.Whole} }
 
 type folder struct {
 	order    order
@@ -27,7 +37,9 @@ func newState() *state {
 		next:    1,
 		entries: map[ID]*record{},
 		folders: map[Folder]*folder{},
-		uids:    map[string]struct{}{},
+		uids:    map[string]ID{},
+		sums:    map[content]ID{},
+		erased:  map[ID]Erased{},
 		blobs:   map[[32]byte]location{},
 		meta:    map[string][]byte{},
 		bulk:    true,
@@ -59,17 +71,37 @@ func (s *state) change(o *op) {
 	old := s.entries[o.id]
 	if o.kind == opPut {
 		s.next = max(s.next, o.id+1)
-		if o.rec.UID != "" {
-			s.uids[o.rec.UID] = struct{}{}
-		}
+		s.remember(o.rec)
 		s.swap(old, o.rec)
+		return
+	}
+	if o.kind == opName {
+		if _, removed := s.erased[o.id]; old == nil && !removed {
+			s.strays++ // and the server's message is fetched again
+			return
+		}
+		s.uids[o.key] = o.id
 		return
 	}
 	if old == nil {
 		s.strays++
 		return
 	}
+	if o.kind == opRemove && old.UID != "" {
+		s.erased[old.ID] = Erased{SHA256: old.SHA256, Stored: old.Stored, Whole: old.Whole}
+	}
 	s.swap(old, old.with(o))
+}
+
+// remember takes note of what a fetched message is known again by.
+func (s *state) remember(r *record) {
+	if r.UID == "" {
+		return
+	}
+	s.uids[r.UID] = r.ID
+	if _, taken := s.sums[r.contents()]; !taken {
+		s.sums[r.contents()] = r.ID
+	}
 }
 
 // with answers the record as o changes it: nil when it removes it.

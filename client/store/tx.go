@@ -21,7 +21,8 @@ type Tx struct {
 	payloads [][]byte
 	end      int64 // of content.log, once payloads are written
 	entries  map[ID]*record
-	uids     map[string]struct{}
+	uids     map[string]ID
+	sums     map[content]ID
 	blobs    map[[32]byte]struct{}
 }
 
@@ -33,7 +34,7 @@ func (m *Mailbox) Update(fn func(tx *Tx) error) error {
 	if m.closed {
 		return ErrClosed
 	}
-	tx := &Tx{m: m, next: m.s.next, end: m.content.end, entries: map[ID]*record{}, uids: map[string]struct{}{}, blobs: map[[32]byte]struct{}{}}
+	tx := &Tx{m: m, next: m.s.next, end: m.content.end, entries: map[ID]*record{}, uids: map[string]ID{}, sums: map[content]ID{}, blobs: map[[32]byte]struct{}{}}
 	defer func() { tx.done = true }()
 	if err := fn(tx); err != nil {
 		return err
@@ -94,22 +95,65 @@ func (tx *Tx) record(id ID) *record {
 	return tx.m.s.entries[id]
 }
 
-// Add stores a new message. The ID, Size and SHA256 of e are set here, and Stored if it is zero. Content must stay as it
-// is until Update returns. A UID that was stored before is ErrKnownUID: no message is kept twice.
-func (tx *Tx) Add(e Entry, content []byte) (ID, error) {
-	if tx.done {
-		return 0, ErrTxDone
+// Add stores a new message. The ID, Size and SHA256 of e are set here, and Stored if it is zero. The octets must stay as
+// they are until Update returns. A UID that was stored before is ErrKnownUID: no message is kept twice.
+func (tx *Tx) Add(e Entry, octets []byte) (ID, error) {
+	if err := tx.unknown(e.UID); err != nil {
+		return 0, err
 	}
-	if e.UID != "" {
-		_, known := tx.uids[e.UID]
-		if _, before := tx.m.s.uids[e.UID]; known || before {
-			return 0, fmt.Errorf("%w: %q", ErrKnownUID, e.UID)
-		}
-	}
-	loc, err := tx.put(content)
+	loc, err := tx.locate(octets)
 	if err != nil {
 		return 0, err
 	}
+	return tx.insert(e, octets, loc), nil
+}
+
+// AddOnce is Add for a message that was fetched, unless one with the same octets was fetched before, under another
+// unique-id: then e.UID becomes a further name of that one, which is answered, and added is false. The one may have been
+// removed since. The beginning of a message is the same only as the beginning of one as large.
+func (tx *Tx) AddOnce(e Entry, octets []byte) (id ID, added bool, err error) {
+	if err := tx.unknown(e.UID); err != nil {
+		return 0, false, err
+	}
+	loc, err := tx.locate(octets)
+	if err != nil {
+		return 0, false, err
+	}
+	if id, known := tx.fetched(content{loc.sum, e.Whole}); known && e.UID != "" {
+		tx.uids[e.UID] = id
+		tx.ops = append(tx.ops, op{kind: opName, id: id, key: e.UID})
+		return id, false, nil
+	}
+	return tx.insert(e, octets, loc), true, nil
+}
+
+// fetched answers the message that had this content first, of those that were fetched.
+func (tx *Tx) fetched(c content) (ID, bool) {
+	id, known := tx.m.s.sums[c]
+	if !known {
+		id, known = tx.sums[c]
+	}
+	return id, known
+}
+
+// unknown refuses a unique-id that was stored before.
+func (tx *Tx) unknown(uid string) error {
+	if tx.done {
+		return ErrTxDone
+	}
+	if uid == "" {
+		return nil
+	}
+	_, known := tx.uids[uid]
+	if _, before := tx.m.s.uids[uid]; known || before {
+		return fmt.Errorf("%w: %q", ErrKnownUID, uid)
+	}
+	return nil
+}
+
+// insert queues a new message whose octets were located.
+func (tx *Tx) insert(e Entry, octets []byte, loc location) ID {
+	tx.write(octets)
 	e.ID = tx.next
 	if e.Stored.IsZero() {
 		e.Stored = tx.m.now()
@@ -119,12 +163,9 @@ func (tx *Tx) Add(e Entry, content []byte) (ID, error) {
 	e.Delivery = cloneDelivery(e.Delivery)
 	e.Size, e.SHA256 = loc.size, loc.sum
 	tx.next++
-	if e.UID != "" {
-		tx.uids[e.UID] = struct{}{}
-	}
 	r := &record{Entry: e, off: loc.off}
 	tx.add(op{kind: opPut, id: r.ID, rec: r}, r)
-	return r.ID, nil
+	return r.ID
 }
 
 // Replace gives a message new content under its old number: a draft that is saved again. Stored becomes the present.
@@ -142,6 +183,25 @@ func (tx *Tx) Replace(id ID, s mail.Summary, content []byte) error {
 	r.Summary.Date = utc(s.Date)
 	r.Stored = utc(tx.m.now())
 	r.Size, r.SHA256, r.off = loc.size, loc.sum, loc.off
+	tx.add(op{kind: opPut, id: id, rec: &r}, &r)
+	return nil
+}
+
+// Complete puts the whole of a message in the place of its beginning, or sound octets in the place of damaged ones.
+// Everything but the content and what is said of it stays, Stored too.
+func (tx *Tx) Complete(id ID, s mail.Summary, octets []byte) error {
+	old, err := tx.known(id)
+	if err != nil {
+		return err
+	}
+	loc, err := tx.put(octets)
+	if err != nil {
+		return err
+	}
+	r := *old
+	r.Summary = cloneSummary(s)
+	r.Summary.Date = utc(s.Date)
+	r.Size, r.SHA256, r.off, r.Whole = loc.size, loc.sum, loc.off, 0
 	tx.add(op{kind: opPut, id: id, rec: &r}, &r)
 	return nil
 }
@@ -199,15 +259,27 @@ func (tx *Tx) SetMeta(key string, value []byte) error {
 
 // put queues octets for content.log and says where they will be.
 func (tx *Tx) put(p []byte) (location, error) {
+	loc, err := tx.locate(p)
+	if err == nil {
+		tx.write(p)
+	}
+	return loc, err
+}
+
+// locate says where octets would be if they were written next.
+func (tx *Tx) locate(p []byte) (location, error) {
 	if int64(len(p)) > tx.m.maxContent {
 		return location{}, fmt.Errorf("%w: content of %d octets, at most %d", ErrTooLarge, len(p), tx.m.maxContent)
 	}
-	loc := location{off: tx.end, size: int64(len(p)), sum: sha256.Sum256(p)}
+	return location{off: tx.end, size: int64(len(p)), sum: sha256.Sum256(p)}, nil
+}
+
+// write queues octets for content.log.
+func (tx *Tx) write(p []byte) {
 	if len(p) > 0 { // a frame has at least one octet; nothing is written for nothing
 		tx.payloads = append(tx.payloads, p)
-		tx.end += frameHeader + loc.size
+		tx.end += frameHeader + int64(len(p))
 	}
-	return loc, nil
 }
 
 func (tx *Tx) known(id ID) (*record, error) {
@@ -232,6 +304,13 @@ func (tx *Tx) change(o op) error {
 func (tx *Tx) add(o op, r *record) {
 	tx.ops = append(tx.ops, o)
 	tx.entries[o.id] = r
+	if o.kind != opPut || r.UID == "" {
+		return
+	}
+	tx.uids[r.UID] = r.ID
+	if _, known := tx.fetched(r.contents()); !known {
+		tx.sums[r.contents()] = r.ID
+	}
 }
 
 func utc(t time.Time) time.Time {
