@@ -123,6 +123,7 @@ func (a *account) close() {
 	a.fetching.stop()
 	a.sending.stop()
 	a.warming.stop()
+	a.wire.close()
 	if a.box == nil {
 		return
 	}

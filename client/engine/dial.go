@@ -150,12 +150,11 @@ func (l *login) openSubmission(ctx context.Context, o *smtp.Options) (*smtp.Clie
 func (e *Engine) connect(ctx context.Context, to endpoint, rec *wireRecorder) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.Limits.Dial)
 	defer cancel()
-	rec.note("connecting")
 	stream, err := e.Gateway.Open(ctx, to.open)
 	if err != nil {
 		return nil, fmt.Errorf("opening %v: %w", to.open, err)
 	}
-	rec.note("connected")
+	rec.note("Connected")
 	conn := net.Conn(&recorded{Conn: stream, rec: rec})
 	if to.security != api.TLS {
 		return conn, nil

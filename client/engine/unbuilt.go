@@ -24,6 +24,3 @@ func (e *Engine) Trust(context.Context, api.Trust) error              { return e
 func (e *Engine) Unlock(context.Context, string) error                { return errUnbuilt }
 func (e *Engine) SetPassphrase(context.Context, api.Passphrase) error { return errUnbuilt }
 func (e *Engine) FetchRest(context.Context, api.MessageRef) error     { return errUnbuilt }
-func (e *Engine) Wire(context.Context, api.WireQuery) (api.WirePage, error) {
-	return api.WirePage{}, errUnbuilt
-}
