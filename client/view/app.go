@@ -26,6 +26,10 @@ type App struct {
 	Settings Settings
 	Voice    Voice
 
+	Vault       Vault
+	Trust       Trust
+	AccountForm AccountForm
+
 	Version string // the engine's
 
 	svc      api.Service
@@ -42,6 +46,7 @@ func New(svc api.Service, p Platform, s Scheduler) *App {
 	a := &App{svc: svc, platform: p, sched: s, ctx: context.Background()}
 	a.Session.app, a.List.app, a.Reader.app, a.Composer.app = a, a, a, a
 	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app = a, a, a, a
+	a.Vault.app, a.Trust.app, a.AccountForm.app = a, a, a
 	a.Gateway.State = api.Connecting
 	a.Session.Keep = true
 	return a
@@ -145,6 +150,7 @@ func (a *App) loadStatus() {
 			return
 		}
 		a.Version, a.Gateway = st.Version, st.Gateway
+		a.Vault.set(st.Vault)
 		a.Accounts = slices.DeleteFunc(slices.Clone(st.Accounts), a.Session.away)
 		for i := range a.Accounts {
 			a.recountPending(a.Accounts[i].ID)
@@ -197,6 +203,8 @@ func (a *App) handle(e api.Event) {
 		a.newMail(*e.NewMail)
 	case e.Outbox != nil:
 		a.outboxChanged(*e.Outbox)
+	case e.Vault != nil:
+		a.Vault.set(*e.Vault)
 	}
 }
 

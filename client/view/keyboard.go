@@ -27,6 +27,12 @@ var Shortcuts = []struct {
 
 // Key does what a key means here, and says whether it meant anything.
 func (a *App) Key(k Key) bool {
+	if a.Trust.Certificate != nil {
+		if k.Name == "Escape" {
+			a.Trust.Cancel()
+		}
+		return k.Name == "Escape"
+	}
 	if a.Session.Phase != SignedIn || a.Session.Adding {
 		if k.Name == "Escape" && a.Session.Adding {
 			a.Session.Cancel()
@@ -55,7 +61,7 @@ func (a *App) Key(k Key) bool {
 		a.Menu.Toggle(MenuShortcuts)
 		return true
 	}
-	if a.Menu.Open != MenuNone {
+	if a.Menu.Open != MenuNone || a.Route.Page == PageSettings {
 		return false
 	}
 	return a.letter(k) || a.listKey(k)
@@ -187,6 +193,8 @@ func (a *App) escape(k Key) bool {
 		a.Menu.Close()
 	case a.Composer.Open && (k.Typing || a.Route.Page == PageComposer):
 		a.Composer.Leave()
+	case a.Route.Page == PageSettings:
+		a.AccountForm.Leave()
 	case len(a.List.Selected) > 0:
 		a.List.ClearSelection()
 		a.List.focusCursor()

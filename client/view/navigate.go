@@ -89,6 +89,14 @@ func (a *App) arrive(r Route) {
 		a.Route = r
 		a.List.show(r.place())
 		a.platform.Focus(`[data-testid="folder-` + string(r.Folder) + `"]`)
+	case PageSettings:
+		r.Folder, r.Query, r.Search = a.List.place.Folder, a.List.place.Query, a.List.place.Search
+		if r.Folder == "" {
+			r.Folder = api.Inbox
+		}
+		a.Route = r
+		a.List.show(r.place())
+		a.AccountForm.open(a.Account)
 	default:
 		a.Route = r
 		a.List.show(r.place())
@@ -144,6 +152,9 @@ func (a *App) leave(to Route) {
 	a.swap(to)
 }
 
+// OpenSettings shows the settings of the present account.
+func (a *App) OpenSettings() { a.Go(Route{Page: PageSettings}) }
+
 // OpenAccounts shows folders, accounts and state as a page of its own, where one pane is shown at a time.
 func (a *App) OpenAccounts() { a.Go(Route{Page: PageAccounts}) }
 
@@ -173,8 +184,8 @@ func (a *App) Pane() Page {
 		return PageComposer
 	case a.Route.Page == PageReader && a.Reader.ID != 0:
 		return PageReader
-	case a.Route.Page == PageAccounts:
-		return PageAccounts
+	case a.Route.Page == PageAccounts, a.Route.Page == PageSettings:
+		return a.Route.Page
 	}
 	return PageList
 }

@@ -15,6 +15,7 @@ import (
 //	/search?q=tea&in=sent   a search in a folder (the inbox without in), and /search/12?q=tea a message found
 //	/compose                a new message, and /compose/12 once it is draft 12
 //	/accounts               folders, accounts and state, where one pane is shown at a time
+//	/settings               the settings of an account
 //
 // With ?account=ID the place is another account's than the first.
 type Route struct {
@@ -36,6 +37,7 @@ const (
 	PageReader   Page = "reader"
 	PageComposer Page = "composer"
 	PageAccounts Page = "accounts"
+	PageSettings Page = "settings"
 )
 
 // ParseRoute reads an address; one that means nothing is the inbox.
@@ -68,6 +70,9 @@ func ParseRoute(location string) Route {
 		return r
 	case head == "accounts":
 		r.Page, r.Query = PageAccounts, ""
+		return r
+	case head == "settings":
+		r.Page, r.Query = PageSettings, ""
 		return r
 	case head == "search":
 		r.Search, r.Folder = true, in
@@ -105,6 +110,8 @@ func (r Route) String() string {
 		b.WriteString("/compose")
 	case r.Page == PageAccounts:
 		b.WriteString("/accounts")
+	case r.Page == PageSettings:
+		b.WriteString("/settings")
 	case r.Search:
 		b.WriteString("/search")
 	default:
@@ -113,10 +120,10 @@ func (r Route) String() string {
 	switch {
 	case r.Page == PageComposer && r.Draft != 0:
 		b.WriteString("/" + idText(r.Draft))
-	case r.ID != 0 && r.Page != PageComposer && r.Page != PageAccounts:
+	case r.ID != 0 && r.ofMail():
 		b.WriteString("/" + idText(r.ID))
 	}
-	if r.Search && r.Page != PageComposer && r.Page != PageAccounts {
+	if r.Search && r.ofMail() {
 		arg("q", r.Query)
 		if r.Folder != api.Inbox {
 			arg("in", string(r.Folder))
@@ -126,6 +133,11 @@ func (r Route) String() string {
 		arg("account", string(r.Account))
 	}
 	return b.String()
+}
+
+// ofMail says that the place is a folder, a search or a message.
+func (r Route) ofMail() bool {
+	return r.Page != PageComposer && r.Page != PageAccounts && r.Page != PageSettings
 }
 
 // place is what the list shows at the route: two routes of one place differ in the open message alone.

@@ -27,6 +27,7 @@ type Session struct {
 	Busy            bool // the server is being asked
 	Problem         *api.Problem
 	Adding          bool // the form is shown for one more account, or for a password that is missing
+	Setup
 
 	app     *App
 	attempt int
@@ -51,11 +52,32 @@ func (s *Session) Submit() {
 		s.refuse(`[data-testid="signin-password"]`, "Enter the password")
 		return
 	}
-	s.Busy, s.Problem = true, nil
+	before := s.Problem
+	s.Busy, s.Problem, s.wrong = true, nil, wrongField{}
 	s.attempt++
+	switch {
+	case s.Manual && s.CanSetUp():
+		servers, wrong := s.servers.read()
+		if wrong.why != "" {
+			s.Busy, s.wrong = false, wrong
+			s.refuse(`[data-testid="`+wrong.id+`"]`, wrong.why)
+			return
+		}
+		s.doing("Signing in at " + servers.POP3.Host + "…")
+		s.signIn(&servers)
+	case s.Found != nil && s.email == s.Email && (before == nil || !tryAnother(s.Found, before)): // what was found answered
+		s.tryFound()
+	default:
+		s.Found, s.Manual, s.Confirm, s.Doing = nil, false, false, ""
+		s.signIn(nil)
+	}
+}
+
+// signIn asks the servers, or those that the engine knows for the address.
+func (s *Session) signIn(servers *api.Servers) {
 	turn := s.attempt
 	var acc api.Account
-	r := api.SignIn{Email: s.Email, Password: s.Password, Keep: s.Keep}
+	r := api.SignIn{Email: s.Email, Password: s.Password, Keep: s.Keep, Name: strings.TrimSpace(s.Name), Servers: servers}
 	s.app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		acc, err = svc.SignIn(ctx, r)
 		return err
@@ -63,13 +85,8 @@ func (s *Session) Submit() {
 		if turn != s.attempt {
 			return
 		}
-		s.Busy = false
 		if p != nil {
-			s.Problem = p
-			s.app.Voice.Cry(WordsFor(p).Title)
-			if p.Code == api.CodeWrongPassword {
-				s.app.platform.Focus(`[data-testid="signin-password"]`)
-			}
+			s.failed(servers, p)
 			return
 		}
 		s.Password = ""
@@ -79,6 +96,15 @@ func (s *Session) Submit() {
 		s.app.platform.SetPreference("account", string(acc.ID))
 		s.arrived()
 	})
+}
+
+// say ends an attempt with what was wrong.
+func (s *Session) say(p *api.Problem) {
+	s.Busy, s.Doing, s.Problem = false, "", p
+	s.app.Voice.Cry(s.ErrorWords().Title)
+	if p.Code == api.CodeWrongPassword {
+		s.app.platform.Focus(`[data-testid="signin-password"]`)
+	}
 }
 
 // Demo signs in as one of the demo accounts.
@@ -100,13 +126,35 @@ func (s *Session) refuse(field, why string) {
 // badForm is a problem of the form that the engine was not asked about.
 const badForm api.Code = "form"
 
+// Fields are the form.
+func (s *Session) Fields() []Section {
+	wrong := s.Problem != nil && s.Problem.Code == api.CodeWrongPassword
+	example := "you@example.org"
+	if d := s.app.Gateway.Domains; len(d) > 0 {
+		example = "you@" + d[0]
+	}
+	list := []Section{{ID: "who", Fields: []Field{
+		{ID: "signin-email", Label: "E-mail address", Kind: EmailField, Auto: "username", Value: &s.Email, Example: example, Wrong: wrong},
+		{ID: "signin-password", Label: "Password", Kind: PasswordField, Auto: "current-password", Value: &s.Password, Wrong: wrong},
+		{ID: "signin-keep", Label: "Keep the password on this device, encrypted", Kind: ToggleField, On: &s.Keep},
+	}}}
+	if s.Manual && s.CanSetUp() {
+		list[0].Fields = append(list[0].Fields, Field{ID: "setup-name", Label: "Your name", Kind: TextField, Auto: "name", Value: &s.Name, Hint: "As those you write to see it"})
+		list = append(list, s.servers.sections()...)
+	}
+	return s.wrong.marked(list)
+}
+
 // ErrorWords is what the form says about the last attempt.
 func (s *Session) ErrorWords() Words {
 	if s.Problem == nil {
 		return Words{}
 	}
-	if s.Problem.Code == badForm {
+	switch s.Problem.Code {
+	case badForm:
 		return Words{Title: s.Problem.Detail + "."}
+	case notFound:
+		return Words{Title: s.Problem.Detail, Do: "Say below which servers it uses: your provider’s help pages name them.", Technical: s.Problem.Technical, Waits: true}
 	}
 	w := WordsFor(s.Problem)
 	if s.Problem.Code == api.CodeGatewayOffline { // there is no mail here yet that one could read meanwhile
@@ -124,7 +172,7 @@ func (s *Session) AddPassword() { s.form(s.app.Current().Email) }
 
 func (s *Session) form(email string) {
 	s.app.Menu.Close()
-	s.Adding, s.Problem, s.Password, s.Email = true, nil, "", email
+	s.Adding, s.Problem, s.Password, s.Email, s.Setup = true, nil, "", email, Setup{}
 	if email != "" {
 		s.app.platform.Focus(`[data-testid="signin-password"]`)
 	} else {
@@ -135,7 +183,7 @@ func (s *Session) form(email string) {
 // Cancel leaves the form for the mail.
 func (s *Session) Cancel() {
 	s.attempt++
-	s.Adding, s.Busy, s.Problem, s.Password = false, false, nil, ""
+	s.Adding, s.Busy, s.Problem, s.Password, s.Setup = false, false, nil, "", Setup{}
 	s.app.List.focusCursor()
 }
 
@@ -183,7 +231,7 @@ func (s *Session) remember(id api.AccountID, out bool) {
 
 func (s *Session) arrived() {
 	a := s.app
-	s.Phase, s.Adding, s.Busy, s.Problem = SignedIn, false, false, nil
+	s.Phase, s.Adding, s.Busy, s.Problem, s.Setup = SignedIn, false, false, nil, Setup{}
 	r := a.Route
 	if r.Page == "" || r.Page == PageAccounts {
 		r = Route{Folder: api.Inbox, Page: PageList}
@@ -195,7 +243,7 @@ func (s *Session) arrived() {
 }
 
 func (s *Session) signedOut() {
-	s.Phase, s.Busy, s.Adding = SignedOut, false, false
+	s.Phase, s.Busy, s.Adding, s.Setup = SignedOut, false, false, Setup{}
 	s.app.Reader.close()
 	s.app.List.place, s.app.List.rows, s.app.List.Loaded = Route{}, nil, false
 	s.app.title()
