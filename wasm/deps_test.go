@@ -27,21 +27,32 @@ var banned = map[string]string{
 	module + "shared/tunnel":      "the tunnel is the engine's",
 }
 
-func TestPageDependencies(t *testing.T) {
-	cmd := exec.Command("go", "list", "-deps", "./wasm/app")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	linked := strings.Fields(string(out))
-	if len(linked) < 20 {
-		t.Fatalf("go list names %d packages only", len(linked))
-	}
-	for _, pkg := range linked {
-		if reason, ok := banned[pkg]; ok {
-			t.Errorf("the page links %s: %s", pkg, reason)
+// bannedEngine are packages that the engine must not link, and why.
+var bannedEngine = map[string]string{
+	"net/http":                   "0.1 MB without its client, 1.3 MB with it; the browser's own WebSocket is in client/platform",
+	"github.com/coder/websocket": "net/http comes with it",
+	"html/template":              "0.5 MB",
+	"text/template":              "nothing here is written by a template",
+	"encoding/xml":               "the gateway reads XML for the engine",
+}
+
+func TestDependencies(t *testing.T) {
+	for program, banned := range map[string]map[string]string{"app": banned, "engine": bannedEngine} {
+		cmd := exec.Command("go", "list", "-deps", "./wasm/"+program)
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		linked := strings.Fields(string(out))
+		if len(linked) < 20 {
+			t.Fatalf("go list names %d packages only", len(linked))
+		}
+		for _, pkg := range linked {
+			if reason, ok := banned[pkg]; ok {
+				t.Errorf("%s links %s: %s", program, pkg, reason)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package platform_test
 
 import (
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/coder/websocket"
 	"github.com/postern-mail/postern/client/internal/browsertest"
 )
 
@@ -153,6 +155,63 @@ func TestVault(t *testing.T) {
 	}
 	if s := b.Call("vault-both", "fresh-vault"); s != "of one, of two" {
 		t.Errorf("two at once: %s", s)
+	}
+}
+
+func TestSocket(t *testing.T) {
+	site := serve(t)
+	ended := make(chan error, 10)
+	site.Handle("/echo", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"test"}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		c.SetReadLimit(1 << 20)
+		err = c.Write(r.Context(), websocket.MessageBinary, []byte("hello"))
+		for err == nil {
+			var kind websocket.MessageType
+			var m []byte
+			if kind, m, err = c.Read(r.Context()); err != nil {
+				break
+			}
+			if len(m) == 7 {
+				kind = websocket.MessageText
+			}
+			err = c.Write(r.Context(), kind, m)
+		}
+		ended <- err
+	}))
+	b := browsertest.Open(t, site)
+	for _, test := range []struct {
+		name, sizes, answer string
+		code                websocket.StatusCode
+	}{
+		{"messages", "0 1 1000 65535 65536 3", "websocket: closed here", websocket.StatusNormalClosure},
+		{"too long", "5 65537", "websocket: a message of 65537 octets", 3000 + websocket.StatusMessageTooBig},
+		{"text", "6 7", "websocket: a text message", 3000 + websocket.StatusUnsupportedData},
+	} {
+		if answer := b.Call("echo", test.sizes); answer != test.answer {
+			t.Errorf("%s: %q", test.name, answer)
+		}
+		if err := <-ended; websocket.CloseStatus(err) != test.code {
+			t.Errorf("%s: the server saw %v", test.name, err)
+		}
+	}
+	site.Handle("/echo", http.NotFoundHandler())
+	b.Eventually(`call("echo", "1").catch(e => /closed with 1006/.test(e.message))`)
+}
+
+func TestDecodeText(t *testing.T) {
+	site := serve(t)
+	b := browsertest.Open(t, site)
+	for label, want := range map[string]string{
+		"windows-1251": "Привет true", "koi8-r": "оПХБЕР true", "no-such-charset": " false", "replacement": " false", "": " false",
+	} {
+		if got := b.Call("text", label); got != want {
+			t.Errorf("%s: %q, want %q", label, got, want)
+		}
 	}
 }
 

@@ -14,6 +14,6 @@
 //   - it gives yamux whole frames only, and no conn waits inside yamux when a session ends, for yamux holds locks in the
 //     one case and spins in the other.
 //
-// There is no dialing here, and no syscall/js: package wsconn makes a MessageConn of a WebSocket, and package tunneltest
-// one in memory.
+// There is no dialing here, and no syscall/js: package wsconn makes a MessageConn of a native WebSocket, package tunneltest
+// one in memory; the browser's is client/platform's Socket.
 package tunnel

@@ -10,13 +10,11 @@ import (
 	"fmt"
 	"syscall/js"
 
-	"github.com/coder/websocket"
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/engine"
 	"github.com/postern-mail/postern/client/platform"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/tunnel"
-	"github.com/postern-mail/postern/shared/tunnel/wsconn"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -44,11 +42,11 @@ func run(ctx context.Context) error {
 	}
 	dialer := &tunnel.Dialer{
 		Connect: func(ctx context.Context) (tunnel.MessageConn, error) {
-			c, _, err := websocket.Dial(ctx, platform.GatewayURL(wire.Path), &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+			s, err := platform.DialSocket(ctx, platform.GatewayURL(wire.Path), wire.Subprotocol, wire.MaxMessage)
 			if err != nil {
-				return nil, err
+				return nil, err // not s: a nil *Socket is no nil MessageConn
 			}
-			return wsconn.New(c), nil
+			return s, nil
 		},
 		Hello: wire.Hello{Version: wire.Version, Client: "postern/" + version},
 	}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,6 +69,25 @@ if (typeof document === "undefined") {
 type Site struct {
 	URL    string
 	server *httptest.Server
+
+	mu       sync.Mutex
+	handlers map[string]http.Handler
+}
+
+// Handle answers a path of the site by h, for what a program asks a server for.
+func (s *Site) Handle(path string, h http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handlers == nil {
+		s.handlers = map[string]http.Handler{}
+	}
+	s.handlers[path] = h
+}
+
+func (s *Site) handler(path string) http.Handler {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.handlers[path]
 }
 
 // Serve builds the main package in dir (relative to the test's folder) and serves it on loopback, at any path.
@@ -91,6 +111,10 @@ func Serve(t testing.TB, dir, html string, files map[string]string) *Site {
 	support := filepath.Join(strings.TrimSpace(string(goroot)), "lib", "wasm", "wasm_exec.js")
 	s := &Site{}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := s.handler(r.URL.Path); h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Content-Security-Policy", policy)
 		switch {
 		case r.URL.Path == "/program.wasm":

@@ -1,5 +1,5 @@
-// Package wsconn makes a tunnel.MessageConn of a WebSocket (RFC 6455) by github.com/coder/websocket, in a native program
-// and in a browser. It does no dialing and no accepting.
+// Package wsconn makes a tunnel.MessageConn of a WebSocket (RFC 6455) by github.com/coder/websocket, in a native program:
+// in a browser there is one already. It does no dialing and no accepting.
 package wsconn
 
 import (
@@ -34,7 +34,7 @@ func (c *conn) Read(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	if kind != websocket.MessageBinary {
-		_ = c.closeWith(websocket.StatusUnsupportedData, "binary messages only")
+		_ = c.c.Close(websocket.StatusUnsupportedData, "binary messages only")
 		return nil, fmt.Errorf("%w: a text message", tunnel.ErrProtocol)
 	}
 	if c.buf == nil {
@@ -48,7 +48,7 @@ func (c *conn) Read(ctx context.Context) ([]byte, error) {
 	}
 	switch {
 	case n > wire.MaxMessage:
-		_ = c.closeWith(websocket.StatusMessageTooBig, "message too long")
+		_ = c.c.Close(websocket.StatusMessageTooBig, "message too long")
 		return nil, fmt.Errorf("%w: a message over %d bytes", tunnel.ErrProtocol, wire.MaxMessage)
 	case err != io.EOF:
 		return nil, err
@@ -56,13 +56,12 @@ func (c *conn) Read(ctx context.Context) ([]byte, error) {
 	return c.buf[:n], nil
 }
 
-// Write implements tunnel.MessageConn. In a browser it never waits: what the network has not taken, the browser holds.
-// The tunnel's windows bound that.
+// Write implements tunnel.MessageConn.
 func (c *conn) Write(ctx context.Context, p []byte) error {
 	return c.c.Write(ctx, websocket.MessageBinary, p)
 }
 
-// Close implements tunnel.MessageConn.
+// Close implements tunnel.MessageConn. It waits for the peer's close frame, 5 s at most.
 func (c *conn) Close(reason string) error {
-	return c.closeWith(websocket.StatusNormalClosure, reason)
+	return c.c.Close(websocket.StatusNormalClosure, reason)
 }

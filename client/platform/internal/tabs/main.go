@@ -4,10 +4,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall/js"
@@ -181,6 +183,15 @@ func main() {
 			return fmt.Sprint(err != nil), nil
 		},
 
+		// echo sends messages of these sizes and compares what comes back; it answers how the connection ended.
+		"echo": func(ctx context.Context, sizes string) (string, error) {
+			return echo(ctx, strings.Fields(sizes))
+		},
+		"text": func(_ context.Context, label string) (string, error) {
+			t, ok := platform.DecodeText(label, []byte{0xcf, 0xf0, 0xe8, 0xe2, 0xe5, 0xf2})
+			return fmt.Sprint(t, " ", ok), nil
+		},
+
 		"listen": func(context.Context, string) (string, error) {
 			window.OnNavigate(func(at string) { log = append(log, "at "+at) })
 			window.OnKey(func(k platform.Key) bool {
@@ -226,4 +237,47 @@ func main() {
 			return "", nil
 		},
 	})
+}
+
+// echo says hello to a server that sends everything back. The first message is the server's.
+func echo(ctx context.Context, sizes []string) (string, error) {
+	at := js.Global().Get("location")
+	s, err := platform.DialSocket(ctx, "ws://"+at.Get("host").String()+"/echo", "test", 64<<10)
+	if err != nil {
+		return "", err
+	}
+	if m, err := s.Read(ctx); err != nil || string(m) != "hello" {
+		return "", fmt.Errorf("the first message: %q, %w", m, err)
+	}
+	for i, size := range sizes {
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			return "", err
+		}
+		sent := bytes.Repeat([]byte{byte(i + 1)}, n)
+		if err := s.Write(ctx, sent); err != nil {
+			return "", err
+		}
+		got, err := s.Read(ctx)
+		if err != nil {
+			return err.Error(), nil
+		}
+		if !bytes.Equal(got, sent) {
+			return "", fmt.Errorf("%d octets came back as %d", n, len(got))
+		}
+	}
+	waits, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	if _, err := s.Read(waits); !errors.Is(err, context.DeadlineExceeded) {
+		return "", fmt.Errorf("a read that nobody answers: %w", err)
+	}
+	read := make(chan error)
+	go func() { _, err := s.Read(ctx); read <- err }()
+	if err := s.Close("goodbye"); err != nil {
+		return "", err
+	}
+	if err := <-read; err == nil {
+		return "", errors.New("a closed socket reads")
+	}
+	return s.Write(ctx, nil).Error(), nil
 }
