@@ -9,6 +9,110 @@ import (
 	js "github.com/vugu/vugu/js"
 )
 
+func (c *AccountForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "main", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "settings"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "settings-title"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "form", attributes0)
+		on(vgn, "submit",
+			func(event vugu.DOMEvent) { c.submit(event) })
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "header", attributes1)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "button", attributes4)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.AccountForm.Leave() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes7)
+					}
+				}
+				vgn = element(vgparent, "", "h1", attributes5)
+				vgn.SetInnerHTML(c.title())
+			}
+			vgn = element(vgparent, "", "div", attributes2)
+			{
+				vgparent := vgn
+				_ = vgparent
+				if c.App.AccountForm.Ready() {
+					{
+						vgcompKey := vugu.MakeCompKey(0xEB6BC9EA976DC7B1^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
+						if vgcomp == nil {
+							vgcomp = new(Sections)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.List = c.App.AccountForm.Sections()
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
+				}
+			}
+			vgn = element(vgparent, "", "footer", attributes3)
+			{
+				vgparent := vgn
+				_ = vgparent
+				if c.App.AccountForm.Problem != nil {
+					{
+						vgcompKey := vugu.MakeCompKey(0x6681B2CEB0C18844^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+						if vgcomp == nil {
+							vgcomp = new(Trouble)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Hook = "settings-error"
+						vgcomp.Look = bad
+						vgcomp.Words = view.WordsFor(c.App.AccountForm.Problem)
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
+				}
+				if c.App.AccountForm.Ready() {
+					vgn = element(vgparent, "", "button", attributes9)
+					vgn.AddAttrInterface("aria-busy", boolText(c.App.AccountForm.Busy))
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Save")
+					}
+				}
+				if c.App.AccountForm.Leaving {
+					vgn = element(vgparent, "", "button", attributes10)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.AccountForm.Discard() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Leave without saving")
+					}
+				}
+				vgn = element(vgparent, "", "span", attributes8)
+				vgn.SetInnerHTML(c.App.AccountForm.State())
+			}
+		}
+	}
+	return vgout
+}
+
 func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout = &vugu.BuildOut{}
 	var vgiterkey interface{}
@@ -19,13 +123,13 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes0)
+		vgn = element(vgparent, "", "div", attributes11)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes7)
+			vgn = element(vgparent, "", "span", attributes19)
 			vgn.SetInnerHTML(initialsOf(c.App.Current()))
-			vgn = element(vgparent, "", "div", attributes8)
+			vgn = element(vgparent, "", "div", attributes20)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -36,26 +140,27 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(c.App.Current().Email)
 				}
 				if c.App.Current().ID != "" {
-					vgn = element(vgparent, "", "span", nil)
-					vgn.AddAttrInterface("class", classes("seal", when(!c.App.Current().Sealed, "seal-open")))
+					vgn = element(vgparent, "", "span", attributes21)
+					vgn.AddAttrInterface("class", sealClass(c.App.Current()))
+					vgn.AddAttrInterface("title", view.SealOf(c.App.Current()).Title)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes9)
+						vgn = element(vgparent, "svg", "svg", attributes22)
 						{
 							vgparent := vgn
 							_ = vgparent
 							vgn = element(vgparent, "svg", "use", nil)
-							vgn.AddAttrInterface("href", icon(c.sealIcon()))
+							vgn.AddAttrInterface("href", icon(view.SealOf(c.App.Current()).Icon))
 						}
 						vgn = element(vgparent, "", "span", nil)
-						vgn.SetInnerHTML(c.seal())
+						vgn.SetInnerHTML(view.SealOf(c.App.Current()).Text)
 					}
 				}
 			}
 		}
 		if len(c.App.Accounts) > 1 {
-			vgn = element(vgparent, "", "ul", attributes10)
+			vgn = element(vgparent, "", "ul", attributes23)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -68,15 +173,15 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "button", attributes4)
+						vgn = element(vgparent, "", "button", attributes24)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.SwitchAccount(a.ID) })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", attributes11)
+							vgn = element(vgparent, "", "span", attributes25)
 							vgn.SetInnerHTML(initialsOf(a))
-							vgn = element(vgparent, "", "span", attributes12)
+							vgn = element(vgparent, "", "span", attributes26)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -85,12 +190,27 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "small", nil)
 								vgn.SetInnerHTML(a.Email)
 							}
+							vgn = element(vgparent, "", "span", nil)
+							vgn.AddAttrInterface("class", sealClass(a))
+							vgn.AddAttrInterface("title", view.SealOf(a).Title)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "svg", attributes27)
+								vgn.AddAttrInterface("aria-label", view.SealOf(a).Text)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "use", nil)
+									vgn.AddAttrInterface("href", icon(view.SealOf(a).Icon))
+								}
+							}
 						}
 					}
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes1)
+		vgn = element(vgparent, "", "div", attributes12)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -101,7 +221,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = i
 				t := t
 				_ = t
-				vgn = element(vgparent, "", "button", attributes13)
+				vgn = element(vgparent, "", "button", attributes28)
 				vgn.AddAttrInterface("aria-checked", boolText(c.App.Settings.Theme == t))
 				vgn.AddAttrInterface("data-first", c.first(i))
 				on(vgn, "click",
@@ -109,7 +229,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -121,46 +241,46 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes2)
+		vgn = element(vgparent, "", "button", attributes13)
 		vgn.AddAttrInterface("aria-checked", boolText(c.App.Settings.Notify))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Settings.ToggleNotify() })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes14)
+			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes16)
+				element(vgparent, "svg", "use", attributes30)
 			}
-			vgn = element(vgparent, "", "span", attributes12)
+			vgn = element(vgparent, "", "span", attributes26)
 			{
 				vgparent := vgn
 				_ = vgparent
 				words(vgparent, "Notify me of new mail")
 			}
-			element(vgparent, "", "i", attributes15)
+			element(vgparent, "", "i", attributes29)
 		}
-		vgn = element(vgparent, "", "button", attributes3)
+		vgn = element(vgparent, "", "button", attributes14)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuShortcuts) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes14)
+			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes18)
+				element(vgparent, "svg", "use", attributes32)
 			}
-			vgn = element(vgparent, "", "span", attributes12)
+			vgn = element(vgparent, "", "span", attributes26)
 			{
 				vgparent := vgn
 				_ = vgparent
 				words(vgparent, "Keyboard shortcuts")
 			}
-			vgn = element(vgparent, "", "kbd", attributes17)
+			vgn = element(vgparent, "", "kbd", attributes31)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -169,38 +289,57 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		}
 		vgn = element(vgparent, "", "hr", nil)
 		markup(vgn, "")
-		vgn = element(vgparent, "", "button", attributes4)
+		vgn = element(vgparent, "", "button", attributes15)
+		on(vgn, "click",
+			func(event vugu.DOMEvent) { c.App.OpenSettings() })
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "svg", "svg", attributes6)
+			{
+				vgparent := vgn
+				_ = vgparent
+				element(vgparent, "svg", "use", attributes33)
+			}
+			vgn = element(vgparent, "", "span", attributes26)
+			{
+				vgparent := vgn
+				_ = vgparent
+				words(vgparent, "Settings of this account")
+			}
+		}
+		vgn = element(vgparent, "", "button", attributes16)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Session.Add() })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes14)
+			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes19)
+				element(vgparent, "svg", "use", attributes34)
 			}
-			vgn = element(vgparent, "", "span", attributes12)
+			vgn = element(vgparent, "", "span", attributes26)
 			{
 				vgparent := vgn
 				_ = vgparent
 				words(vgparent, "Add an account")
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes5)
+		vgn = element(vgparent, "", "button", attributes17)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Session.SignOut(false) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes14)
+			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes20)
+				element(vgparent, "svg", "use", attributes35)
 			}
-			vgn = element(vgparent, "", "span", attributes12)
+			vgn = element(vgparent, "", "span", attributes26)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -213,19 +352,19 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes6)
+		vgn = element(vgparent, "", "button", attributes18)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Session.SignOut(true) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes14)
+			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes21)
+				element(vgparent, "svg", "use", attributes36)
 			}
-			vgn = element(vgparent, "", "span", attributes12)
+			vgn = element(vgparent, "", "span", attributes26)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -253,14 +392,14 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "svg", "svg", attributes14)
+		vgn = element(vgparent, "svg", "svg", attributes6)
 		{
 			vgparent := vgn
 			_ = vgparent
 			vgn = element(vgparent, "svg", "use", nil)
 			vgn.AddAttrInterface("href", icon(c.picture()))
 		}
-		vgn = element(vgparent, "", "div", attributes22)
+		vgn = element(vgparent, "", "div", attributes37)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -290,7 +429,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes23)
+			vgn = element(vgparent, "", "button", attributes38)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Session.AddPassword() })
 			{
@@ -299,14 +438,125 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				words(vgparent, "Sign in")
 			}
 		}
+		if c.Problem.Certificate != nil {
+			vgn = element(vgparent, "", "button", attributes39)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Account, c.Problem.Certificate) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				words(vgparent, "Look at it")
+			}
+		}
+		if c.ofSettings() {
+			vgn = element(vgparent, "", "button", attributes38)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.OpenSettings() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				words(vgparent, "Settings")
+			}
+		}
 		if !c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes23)
+			vgn = element(vgparent, "", "button", attributes38)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.SyncNow() })
 			{
 				vgparent := vgn
 				_ = vgparent
 				words(vgparent, "Try again")
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "div", attributes40)
+		on(vgn, "click",
+			func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
+		vgn = element(vgparent, "", "section", attributes41)
+		vgn.AddAttrInterface("class", classes("sheet", "certificate", when(c.App.Trust.Changed(), "certificate-changed")))
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "h2", attributes42)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				markup(vgn, "\x3Cuse href=\"/icons.svg#alert\"\x3E\x3C/use\x3E")
+				vgn = element(vgparent, "", "span", nil)
+				vgn.SetInnerHTML(c.words().Title)
+			}
+			vgn = element(vgparent, "", "p", attributes43)
+			vgn.SetInnerHTML(c.words().Means)
+			vgn = element(vgparent, "", "p", nil)
+			vgn.SetInnerHTML(c.words().Do)
+			vgn = element(vgparent, "", "dl", attributes44)
+			{
+				vgparent := vgn
+				_ = vgparent
+				for _, f := range c.App.Trust.Facts() {
+					var vgiterkey interface{} = f.Name
+					_ = vgiterkey
+					f := f
+					_ = f
+					vgn = element(vgparent, "", "div", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "dt", nil)
+						vgn.SetInnerHTML(f.Name)
+						vgn = element(vgparent, "", "dd", nil)
+						vgn.SetInnerHTML(f.Value)
+					}
+				}
+			}
+			if c.App.Trust.Changed() {
+				vgn = element(vgparent, "", "label", attributes46)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "input", attributes47)
+					property(vgn, "checked", c.App.Trust.Sure)
+					on(vgn, "change",
+						func(event vugu.DOMEvent) { c.App.Trust.Sure = event.PropBool("target", "checked") })
+					vgn = element(vgparent, "", "span", nil)
+					markup(vgn, "I have compared the new fingerprint with the one that I was given")
+				}
+			}
+			vgn = element(vgparent, "", "footer", attributes45)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "button", attributes48)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Cancel")
+				}
+				vgn = element(vgparent, "", "button", attributes49)
+				vgn.AddAttrInterface("disabled", c.App.Trust.Changed() && !c.App.Trust.Sure)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Trust.Believe() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Trust this certificate for this account")
+				}
 			}
 		}
 	}
@@ -326,21 +576,21 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes24)
+		vgn = element(vgparent, "", "form", attributes50)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes25)
+			vgn = element(vgparent, "", "header", attributes51)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "h2", nil)
 				vgn.SetInnerHTML(c.App.Composer.Title())
-				vgn = element(vgparent, "", "span", attributes30)
+				vgn = element(vgparent, "", "span", attributes56)
 				vgn.SetInnerHTML(c.App.Composer.SavedWords())
-				vgn = element(vgparent, "", "button", attributes31)
+				vgn = element(vgparent, "", "button", attributes57)
 				vgn.AddAttrInterface("aria-label", c.growText())
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Full))
 				vgn.AddAttrInterface("title", c.growText())
@@ -349,7 +599,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -357,28 +607,28 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.AddAttrInterface("href", icon(c.growIcon()))
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes32)
+				vgn = element(vgparent, "", "button", attributes58)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Leave() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes59)
 					}
 				}
 			}
 			if c.App.Composer.Problem != nil {
-				vgn = element(vgparent, "", "div", attributes34)
+				vgn = element(vgparent, "", "div", attributes60)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					markup(vgn, "\x3Cuse href=\"/icons.svg#alert\"\x3E\x3C/use\x3E")
-					vgn = element(vgparent, "", "div", attributes22)
+					vgn = element(vgparent, "", "div", attributes37)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -398,13 +648,13 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes26)
+			vgn = element(vgparent, "", "div", attributes52)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes35)
+				vgn = element(vgparent, "", "label", attributes61)
 				markup(vgn, "To")
-				vgn = element(vgparent, "", "input", attributes36)
+				vgn = element(vgparent, "", "input", attributes62)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.To != ""))
 				property(vgn, "value", c.App.Composer.To)
 				on(vgn, "input",
@@ -413,25 +663,25 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.App.Composer.Wrong.To != "" {
-				vgn = element(vgparent, "", "p", attributes37)
+				vgn = element(vgparent, "", "p", attributes63)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.To)
 			}
-			vgn = element(vgparent, "", "div", attributes27)
+			vgn = element(vgparent, "", "div", attributes53)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes38)
+				vgn = element(vgparent, "", "label", attributes64)
 				markup(vgn, "Cc")
-				vgn = element(vgparent, "", "input", attributes39)
+				vgn = element(vgparent, "", "input", attributes65)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Cc != ""))
 				property(vgn, "value", c.App.Composer.Cc)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetCc(event.PropString("target", "value")) })
 				on(vgn, "change",
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
-				vgn = element(vgparent, "", "label", attributes40)
+				vgn = element(vgparent, "", "label", attributes66)
 				markup(vgn, "Bcc")
-				vgn = element(vgparent, "", "input", attributes41)
+				vgn = element(vgparent, "", "input", attributes67)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Bcc != ""))
 				property(vgn, "value", c.App.Composer.Bcc)
 				on(vgn, "input",
@@ -440,27 +690,27 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.wrongCc() != "" {
-				vgn = element(vgparent, "", "p", attributes42)
+				vgn = element(vgparent, "", "p", attributes68)
 				vgn.SetInnerHTML(c.wrongCc())
 			}
-			vgn = element(vgparent, "", "div", attributes26)
+			vgn = element(vgparent, "", "div", attributes52)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes43)
+				vgn = element(vgparent, "", "label", attributes69)
 				markup(vgn, "Subject")
-				vgn = element(vgparent, "", "input", attributes44)
+				vgn = element(vgparent, "", "input", attributes70)
 				property(vgn, "value", c.App.Composer.Subject)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetSubject(event.PropString("target", "value")) })
 			}
-			vgn = element(vgparent, "", "textarea", attributes28)
+			vgn = element(vgparent, "", "textarea", attributes54)
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.caret(value) })
 			property(vgn, "value", c.App.Composer.Text)
 			on(vgn, "input",
 				func(event vugu.DOMEvent) { c.App.Composer.SetText(event.PropString("target", "value")) })
 			if len(c.App.Composer.Attachments) > 0 {
-				vgn = element(vgparent, "", "ul", attributes45)
+				vgn = element(vgparent, "", "ul", attributes71)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -477,18 +727,18 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes46)
+							vgn = element(vgparent, "svg", "svg", attributes72)
 							{
 								vgparent := vgn
 								_ = vgparent
 								vgn = element(vgparent, "svg", "use", nil)
 								vgn.AddAttrInterface("href", icon(fileIcon(a.Type)))
 							}
-							vgn = element(vgparent, "", "span", attributes47)
+							vgn = element(vgparent, "", "span", attributes73)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes49)
+								vgn = element(vgparent, "", "span", attributes75)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -500,18 +750,18 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "small", nil)
 								vgn.SetInnerHTML(fileNote(a))
 							}
-							vgn = element(vgparent, "", "button", attributes48)
+							vgn = element(vgparent, "", "button", attributes74)
 							vgn.AddAttrInterface("aria-label", "Take "+a.Name+" away")
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Composer.Unattach(i) })
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes14)
+								vgn = element(vgparent, "svg", "svg", attributes6)
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes33)
+									element(vgparent, "svg", "use", attributes59)
 								}
 							}
 						}
@@ -519,42 +769,42 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Composer.Wrong.Attachments != "" {
-				vgn = element(vgparent, "", "p", attributes42)
+				vgn = element(vgparent, "", "p", attributes68)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.Attachments)
 			}
-			vgn = element(vgparent, "", "footer", attributes29)
+			vgn = element(vgparent, "", "footer", attributes55)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes50)
+				vgn = element(vgparent, "", "button", attributes76)
 				markup(vgn, "\x3Csvg class=\"icon\" aria-hidden=\"true\"\x3E\x3Cuse href=\"/icons.svg#send\"\x3E\x3C/use\x3E\x3C/svg\x3E\x3Cspan\x3ESend\x3C/span\x3E")
-				vgn = element(vgparent, "", "label", attributes51)
+				vgn = element(vgparent, "", "label", attributes77)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes54)
+					vgn = element(vgparent, "", "input", attributes80)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.attach(event) })
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					markup(vgn, "\x3Cuse href=\"/icons.svg#attach\"\x3E\x3C/use\x3E")
 				}
 				if len(c.App.Composer.Attachments) > 1 {
-					vgn = element(vgparent, "", "span", attributes55)
+					vgn = element(vgparent, "", "span", attributes81)
 					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
 				}
-				vgn = element(vgparent, "", "span", attributes52)
+				vgn = element(vgparent, "", "span", attributes78)
 				markup(vgn, "")
-				vgn = element(vgparent, "", "button", attributes53)
+				vgn = element(vgparent, "", "button", attributes79)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Discard() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes21)
+						element(vgparent, "svg", "use", attributes36)
 					}
 				}
 			}
@@ -576,7 +826,7 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "button", attributes56)
+		vgn = element(vgparent, "", "button", attributes82)
 		vgn.AddAttrInterface("aria-label", c.App.ConnectionWords()+". Try the gateway now")
 		vgn.AddAttrInterface("disabled", c.App.Gateway.State != "offline")
 		on(vgn, "click",
@@ -584,10 +834,99 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes57)
+			vgn = element(vgparent, "", "i", attributes83)
 			markup(vgn, "")
 			vgn = element(vgparent, "", "span", nil)
 			vgn.SetInnerHTML(c.App.ConnectionWords())
+		}
+	}
+	return vgout
+}
+
+func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "fields"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		for _, f := range c.List {
+			var vgiterkey interface{} = f.ID
+			_ = vgiterkey
+			f := f
+			_ = f
+			vgn = element(vgparent, "", "div", nil)
+			vgn.AddAttrInterface("class", "field-"+string(f.Kind))
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "label", attributes84)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "span", nil)
+					vgn.SetInnerHTML(f.Label)
+					if f.Kind == view.ChoiceField {
+						vgn = element(vgparent, "", "select", nil)
+						vgn.AddAttrInterface("aria-describedby", hintID(f))
+						vgn.AddAttrInterface("data-testid", f.ID)
+						on(vgn, "change",
+							func(event vugu.DOMEvent) { f.Set(event.PropString("target", "value")) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							for _, o := range f.Options {
+								var vgiterkey interface{} = o.Value
+								_ = vgiterkey
+								o := o
+								_ = o
+								vgn = element(vgparent, "", "option", nil)
+								vgn.AddAttrInterface("value", o.Value)
+								property(vgn, "selected", o.Value == *f.Value)
+								vgn.SetInnerHTML(o.Label)
+							}
+						}
+					}
+					if f.Kind == view.AreaField {
+						vgn = element(vgparent, "", "textarea", attributes85)
+						vgn.AddAttrInterface("aria-describedby", hintID(f))
+						vgn.AddAttrInterface("data-testid", f.ID)
+						property(vgn, "value", *f.Value)
+						on(vgn, "input",
+							func(event vugu.DOMEvent) { f.Set(event.PropString("target", "value")) })
+					}
+					if f.Kind == view.ToggleField {
+						vgn = element(vgparent, "", "input", attributes86)
+						vgn.AddAttrInterface("data-testid", f.ID)
+						property(vgn, "checked", *f.On)
+						on(vgn, "change",
+							func(event vugu.DOMEvent) { f.Switch(event.PropBool("target", "checked")) })
+					}
+					if f.Value != nil && inputType(f) != "" {
+						vgn = element(vgparent, "", "input", attributes87)
+						vgn.AddAttrInterface("aria-describedby", hintID(f))
+						vgn.AddAttrInterface("aria-invalid", boolText(f.Wrong))
+						vgn.AddAttrInterface("autocomplete", autocomplete(f))
+						vgn.AddAttrInterface("data-testid", f.ID)
+						vgn.AddAttrInterface("inputmode", inputMode(f))
+						vgn.AddAttrInterface("name", f.ID)
+						vgn.AddAttrInterface("placeholder", f.Example)
+						vgn.AddAttrInterface("type", inputType(f))
+						property(vgn, "value", *f.Value)
+						on(vgn, "input",
+							func(event vugu.DOMEvent) { f.Set(event.PropString("target", "value")) })
+					}
+				}
+				if f.Hint != "" {
+					vgn = element(vgparent, "", "p", nil)
+					vgn.AddAttrInterface("class", classes("hint", when(f.Loud, "hint-loud")))
+					vgn.AddAttrInterface("id", hintID(f))
+					vgn.SetInnerHTML(f.Hint)
+				}
+			}
 		}
 	}
 	return vgout
@@ -612,7 +951,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes58)
+				vgn = element(vgparent, "", "a", attributes88)
 				vgn.AddAttrInterface("aria-current", c.current(f))
 				vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
 				vgn.AddAttrInterface("data-testid", "folder-"+string(f.ID))
@@ -623,14 +962,14 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
 						vgn = element(vgparent, "svg", "use", nil)
 						vgn.AddAttrInterface("href", icon(string(f.ID)))
 					}
-					vgn = element(vgparent, "", "span", attributes59)
+					vgn = element(vgparent, "", "span", attributes89)
 					vgn.SetInnerHTML(view.FolderName(f.ID))
 					if view.FolderCount(f) > 0 {
 						vgn = element(vgparent, "", "span", nil)
@@ -651,21 +990,22 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgn *vugu.VGNode
 	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "mail"}}}
 	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("inert", inert(c.App))
 	property(vgn, "style", c.sizes())
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes60)
+		vgn = element(vgparent, "", "header", attributes90)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes63)
+			vgn = element(vgparent, "", "a", attributes93)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "", "img", attributes65)
+				element(vgparent, "", "img", attributes95)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
@@ -699,11 +1039,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "div", attributes64)
+			vgn = element(vgparent, "", "div", attributes94)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes66)
+				vgn = element(vgparent, "", "button", attributes96)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -712,7 +1052,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes67)
+					vgn = element(vgparent, "", "span", attributes97)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
@@ -721,10 +1061,10 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "div", attributes68)
+						vgn = element(vgparent, "", "div", attributes98)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes69)
+						vgn = element(vgparent, "", "div", attributes99)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -746,7 +1086,22 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		if c.App.Banner() != nil {
+		if c.App.Vault.Locked() {
+			{
+				vgcompKey := vugu.MakeCompKey(0xBB8168BBB38FC62E^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Unlock)
+				if vgcomp == nil {
+					vgcomp = new(Unlock)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
+		if !c.App.Vault.Locked() && c.App.Banner() != nil {
 			{
 				vgcompKey := vugu.MakeCompKey(0xCF2AE05C60D878EC^vgin.CurrentPositionHash(), vgiterkey)
 				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Banner)
@@ -762,22 +1117,22 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes61)
+		vgn = element(vgparent, "", "nav", attributes91)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, "", "button", attributes70)
+				vgn = element(vgparent, "", "button", attributes100)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes71)
+						element(vgparent, "svg", "use", attributes101)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -801,7 +1156,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes72)
+				vgn = element(vgparent, "", "div", attributes102)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -821,6 +1176,21 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
+		if c.App.Route.Page == view.PageSettings {
+			{
+				vgcompKey := vugu.MakeCompKey(0x7FCE749DB775F31D^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*AccountForm)
+				if vgcomp == nil {
+					vgcomp = new(AccountForm)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		{
 			vgcompKey := vugu.MakeCompKey(0xF4A3316959CE08D4^vgin.CurrentPositionHash(), vgiterkey)
 			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageList)
@@ -834,7 +1204,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes62)
+		vgn = element(vgparent, "", "div", attributes92)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -875,22 +1245,22 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes73)
+			vgn = element(vgparent, "", "nav", attributes103)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes74)
+				vgn = element(vgparent, "", "a", attributes104)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.home(event) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes77)
+						element(vgparent, "svg", "use", attributes107)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -899,18 +1269,18 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Inbox")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes75)
+				vgn = element(vgparent, "", "button", attributes105)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.FocusSearch() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes78)
+						element(vgparent, "svg", "use", attributes108)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -919,18 +1289,18 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Search")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes76)
+				vgn = element(vgparent, "", "button", attributes106)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes71)
+						element(vgparent, "svg", "use", attributes101)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -939,18 +1309,18 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Compose")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes75)
+				vgn = element(vgparent, "", "button", attributes105)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes79)
+						element(vgparent, "svg", "use", attributes109)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -976,92 +1346,92 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if len(c.App.List.Selected) == 0 {
-			vgn = element(vgparent, "", "header", attributes81)
+			vgn = element(vgparent, "", "header", attributes1)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes82)
+				vgn = element(vgparent, "", "h1", attributes111)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "span", nil)
 					vgn.SetInnerHTML(c.title())
-					vgn = element(vgparent, "", "small", attributes17)
+					vgn = element(vgparent, "", "small", attributes31)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes83)
+				vgn = element(vgparent, "", "span", attributes112)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes84)
+			vgn = element(vgparent, "", "header", attributes113)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes85)
+				vgn = element(vgparent, "", "button", attributes114)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes59)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes86)
+				vgn = element(vgparent, "", "h1", attributes115)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes87)
+				vgn = element(vgparent, "", "button", attributes116)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes90)
+						element(vgparent, "svg", "use", attributes119)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes88)
+				vgn = element(vgparent, "", "button", attributes117)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes91)
+						element(vgparent, "svg", "use", attributes120)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes89)
+				vgn = element(vgparent, "", "button", attributes118)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes21)
+						element(vgparent, "svg", "use", attributes36)
 					}
 				}
 			}
 		}
 		if c.App.List.Problem != nil {
-			vgn = element(vgparent, "", "div", attributes34)
+			vgn = element(vgparent, "", "div", attributes60)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes14)
+				vgn = element(vgparent, "svg", "svg", attributes6)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#alert\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "div", attributes22)
+				vgn = element(vgparent, "", "div", attributes37)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1079,7 +1449,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(view.WordsFor(c.App.List.Problem).Technical)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes23)
+				vgn = element(vgparent, "", "button", attributes38)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.Refresh() })
 				{
@@ -1089,7 +1459,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes80)
+		vgn = element(vgparent, "", "div", attributes110)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -1100,7 +1470,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes92)
+			vgn = element(vgparent, "", "div", attributes121)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -1128,15 +1498,15 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes93)
+				vgn = element(vgparent, "", "div", attributes122)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes94)
+					vgn = element(vgparent, "", "span", attributes123)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes95)
+						vgn = element(vgparent, "svg", "svg", attributes124)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1149,7 +1519,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "p", nil)
 					vgn.SetInnerHTML(c.emptyWords().text)
 					if c.emptyWords().action != "" {
-						vgn = element(vgparent, "", "button", attributes23)
+						vgn = element(vgparent, "", "button", attributes38)
 						vgn.SetInnerHTML(c.emptyWords().action)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.emptyAct() })
@@ -1198,78 +1568,78 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes96)
+		vgn = element(vgparent, "", "div", attributes125)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes98)
+			vgn = element(vgparent, "", "i", attributes127)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes99)
+			vgn = element(vgparent, "", "span", attributes128)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes100)
+				vgn = element(vgparent, "svg", "svg", attributes129)
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes101)
+					element(vgparent, "svg", "use", attributes130)
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes97)
+		vgn = element(vgparent, "", "div", attributes126)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes102)
+			vgn = element(vgparent, "", "div", attributes131)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes103)
+				vgn = element(vgparent, "", "span", attributes132)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes104)
+				vgn = element(vgparent, "", "time", attributes133)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes102)
+			vgn = element(vgparent, "", "div", attributes131)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes105)
+				vgn = element(vgparent, "", "span", attributes134)
 				vgn.SetInnerHTML(c.subject())
-				vgn = element(vgparent, "", "span", attributes106)
+				vgn = element(vgparent, "", "span", attributes135)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes107)
+						vgn = element(vgparent, "svg", "svg", attributes136)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes108)
+							element(vgparent, "svg", "use", attributes137)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes109)
+						vgn = element(vgparent, "svg", "svg", attributes138)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes110)
+							element(vgparent, "svg", "use", attributes139)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes111)
+						vgn = element(vgparent, "svg", "svg", attributes140)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes112)
+							element(vgparent, "svg", "use", attributes141)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes102)
+			vgn = element(vgparent, "", "div", attributes131)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1279,7 +1649,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes9)
+						vgn = element(vgparent, "svg", "svg", attributes22)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1290,17 +1660,17 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes113)
+				vgn = element(vgparent, "", "span", attributes142)
 				vgn.SetInnerHTML(c.snippet())
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes114)
+			vgn = element(vgparent, "", "div", attributes143)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes116)
+					vgn = element(vgparent, "", "button", attributes145)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -1308,7 +1678,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes14)
+						vgn = element(vgparent, "svg", "svg", attributes6)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1318,31 +1688,31 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes117)
+					vgn = element(vgparent, "", "button", attributes146)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes14)
+						vgn = element(vgparent, "svg", "svg", attributes6)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes118)
+							element(vgparent, "svg", "use", attributes147)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes115)
+				vgn = element(vgparent, "", "button", attributes144)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes21)
+						element(vgparent, "svg", "use", attributes36)
 					}
 				}
 			}
@@ -1375,7 +1745,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes119)
+					vgn = element(vgparent, "", "div", attributes148)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1394,7 +1764,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes120)
+									vgn = element(vgparent, "", "a", attributes149)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1425,7 +1795,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes120)
+									vgn = element(vgparent, "", "a", attributes149)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1436,7 +1806,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes121)
+					vgn = element(vgparent, "", "details", attributes150)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1462,7 +1832,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes120)
+										vgn = element(vgparent, "", "a", attributes149)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -1494,19 +1864,19 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes93)
+			vgn = element(vgparent, "", "div", attributes122)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes94)
+				vgn = element(vgparent, "", "span", attributes123)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes95)
+					vgn = element(vgparent, "svg", "svg", attributes124)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes122)
+						element(vgparent, "svg", "use", attributes151)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -1550,21 +1920,21 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes123)
+				vgn = element(vgparent, "", "div", attributes152)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes125)
+					vgn = element(vgparent, "", "button", attributes154)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes14)
+						vgn = element(vgparent, "svg", "svg", attributes6)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes126)
+							element(vgparent, "svg", "use", attributes7)
 						}
 					}
 					if !c.lost() && !c.outgoing() {
@@ -1573,18 +1943,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes127)
+							vgn = element(vgparent, "", "button", attributes155)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes14)
+								vgn = element(vgparent, "svg", "svg", attributes6)
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes108)
+									element(vgparent, "svg", "use", attributes137)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1593,18 +1963,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									words(vgparent, "Reply")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes128)
+							vgn = element(vgparent, "", "button", attributes156)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.ReplyAll() })
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes14)
+								vgn = element(vgparent, "svg", "svg", attributes6)
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes130)
+									element(vgparent, "svg", "use", attributes158)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1613,18 +1983,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									words(vgparent, "Reply all")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes129)
+							vgn = element(vgparent, "", "button", attributes157)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes14)
+								vgn = element(vgparent, "svg", "svg", attributes6)
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes131)
+									element(vgparent, "svg", "use", attributes159)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1642,34 +2012,34 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes132)
+								vgn = element(vgparent, "", "button", attributes160)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.ID) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes14)
+									vgn = element(vgparent, "svg", "svg", attributes6)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes133)
+										element(vgparent, "svg", "use", attributes161)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes134)
+								vgn = element(vgparent, "", "button", attributes162)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.ID) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes14)
+									vgn = element(vgparent, "svg", "svg", attributes6)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes135)
+										element(vgparent, "svg", "use", attributes163)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -1681,7 +2051,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 					}
-					element(vgparent, "", "span", attributes52)
+					element(vgparent, "", "span", attributes78)
 					if !c.lost() {
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
 						vgparent.AppendChild(vgn)
@@ -1689,36 +2059,36 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes138)
+								vgn = element(vgparent, "", "button", attributes166)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.ids()) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes14)
+									vgn = element(vgparent, "svg", "svg", attributes6)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes139)
+										element(vgparent, "svg", "use", attributes167)
 									}
 								}
 							}
 							if c.App.HasFolder(view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes140)
+								vgn = element(vgparent, "", "button", attributes168)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.ids()) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes14)
+									vgn = element(vgparent, "svg", "svg", attributes6)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes118)
+										element(vgparent, "svg", "use", attributes147)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes136)
+							vgn = element(vgparent, "", "button", attributes164)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -1726,30 +2096,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes14)
+								vgn = element(vgparent, "svg", "svg", attributes6)
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes21)
+									element(vgparent, "svg", "use", attributes36)
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes141)
+								vgn = element(vgparent, "", "button", attributes169)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.ids()) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes14)
+									vgn = element(vgparent, "svg", "svg", attributes6)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes90)
+										element(vgparent, "svg", "use", attributes119)
 									}
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes142)
+								vgn = element(vgparent, "", "button", attributes170)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -1757,7 +2127,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes14)
+									vgn = element(vgparent, "svg", "svg", attributes6)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -1766,22 +2136,22 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes137)
+							vgn = element(vgparent, "", "div", attributes165)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes143)
+								vgn = element(vgparent, "", "button", attributes171)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes14)
+									vgn = element(vgparent, "svg", "svg", attributes6)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes144)
+										element(vgparent, "svg", "use", attributes172)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -1790,41 +2160,41 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "div", attributes68)
+										vgn = element(vgparent, "", "div", attributes98)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes145)
+										vgn = element(vgparent, "", "div", attributes173)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes146)
+											vgn = element(vgparent, "", "button", attributes174)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
 												vgparent := vgn
 												_ = vgparent
-												vgn = element(vgparent, "svg", "svg", attributes14)
+												vgn = element(vgparent, "svg", "svg", attributes6)
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes148)
+													element(vgparent, "svg", "use", attributes176)
 												}
-												vgn = element(vgparent, "", "span", attributes12)
+												vgn = element(vgparent, "", "span", attributes26)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes147)
+											vgn = element(vgparent, "", "button", attributes175)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
 												vgparent := vgn
 												_ = vgparent
-												vgn = element(vgparent, "svg", "svg", attributes14)
+												vgn = element(vgparent, "svg", "svg", attributes6)
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes149)
+													element(vgparent, "svg", "use", attributes177)
 												}
-												vgn = element(vgparent, "", "span", attributes12)
+												vgn = element(vgparent, "", "span", attributes26)
 												{
 													vgparent := vgn
 													_ = vgparent
@@ -1838,30 +2208,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes124)
+				vgn = element(vgparent, "", "article", attributes153)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes150)
+						vgn = element(vgparent, "", "header", attributes178)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes151)
+							vgn = element(vgparent, "", "h2", attributes179)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes152)
+							vgn = element(vgparent, "", "div", attributes180)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes153)
+								vgn = element(vgparent, "", "span", attributes181)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes154)
+								vgn = element(vgparent, "", "div", attributes182)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes156)
+									vgn = element(vgparent, "", "p", attributes184)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -1869,30 +2239,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes158)
+											vgn = element(vgparent, "", "span", attributes186)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes159)
+										vgn = element(vgparent, "", "p", attributes187)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "svg", attributes9)
+											vgn = element(vgparent, "svg", "svg", attributes22)
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes160)
+												element(vgparent, "svg", "use", attributes188)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes157)
+									vgn = element(vgparent, "", "p", attributes185)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes161)
+										vgn = element(vgparent, "", "button", attributes189)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -1901,22 +2271,22 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											_ = vgparent
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.toLine())
-											vgn = element(vgparent, "svg", "svg", attributes9)
+											vgn = element(vgparent, "svg", "svg", attributes22)
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes162)
+												element(vgparent, "svg", "use", attributes190)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes155)
+								vgn = element(vgparent, "", "time", attributes183)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes163)
+								vgn = element(vgparent, "", "dl", attributes191)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -1940,19 +2310,19 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes164)
+						vgn = element(vgparent, "", "div", attributes192)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
+							vgn = element(vgparent, "svg", "svg", attributes6)
 							{
 								vgparent := vgn
 								_ = vgparent
 								vgn = element(vgparent, "svg", "use", nil)
 								vgn.AddAttrInterface("href", icon(c.words().Icon))
 							}
-							vgn = element(vgparent, "", "div", attributes22)
+							vgn = element(vgparent, "", "div", attributes37)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -1983,37 +2353,37 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes165)
+						vgn = element(vgparent, "", "div", attributes193)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
+							vgn = element(vgparent, "svg", "svg", attributes6)
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes166)
+								element(vgparent, "svg", "use", attributes194)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes167)
+						vgn = element(vgparent, "", "div", attributes195)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
+							vgn = element(vgparent, "svg", "svg", attributes6)
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes168)
+								element(vgparent, "svg", "use", attributes196)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes169)
+						vgn = element(vgparent, "", "ul", attributes197)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2026,7 +2396,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes170)
+									vgn = element(vgparent, "", "button", attributes198)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2037,18 +2407,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes46)
+										vgn = element(vgparent, "svg", "svg", attributes72)
 										{
 											vgparent := vgn
 											_ = vgparent
 											vgn = element(vgparent, "svg", "use", nil)
 											vgn.AddAttrInterface("href", icon(fileIcon(p.Type)))
 										}
-										vgn = element(vgparent, "", "span", attributes47)
+										vgn = element(vgparent, "", "span", attributes73)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "span", attributes49)
+											vgn = element(vgparent, "", "span", attributes75)
 											{
 												vgparent := vgn
 												_ = vgparent
@@ -2060,11 +2430,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes171)
+										vgn = element(vgparent, "svg", "svg", attributes199)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes149)
+											element(vgparent, "svg", "use", attributes177)
 										}
 									}
 								}
@@ -2072,17 +2442,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Problem != nil {
-						vgn = element(vgparent, "", "div", attributes34)
+						vgn = element(vgparent, "", "div", attributes60)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes14)
+							vgn = element(vgparent, "svg", "svg", attributes6)
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes160)
+								element(vgparent, "svg", "use", attributes188)
 							}
-							vgn = element(vgparent, "", "div", attributes22)
+							vgn = element(vgparent, "", "div", attributes37)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -2105,7 +2475,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.lost() {
-								vgn = element(vgparent, "", "button", attributes23)
+								vgn = element(vgparent, "", "button", attributes38)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Reader.Retry() })
 								{
@@ -2115,7 +2485,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.lost() {
-								vgn = element(vgparent, "", "button", attributes23)
+								vgn = element(vgparent, "", "button", attributes38)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.CloseMessage() })
 								{
@@ -2127,7 +2497,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading {
-						vgn = element(vgparent, "", "div", attributes172)
+						vgn = element(vgparent, "", "div", attributes200)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2139,7 +2509,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes173)
+						vgn = element(vgparent, "", "pre", attributes201)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2186,21 +2556,21 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes174)
+								vgn = element(vgparent, "", "div", attributes202)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes23)
+									vgn = element(vgparent, "", "button", attributes38)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Reply() })
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes14)
+										vgn = element(vgparent, "svg", "svg", attributes6)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes108)
+											element(vgparent, "svg", "use", attributes137)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2210,17 +2580,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										}
 									}
 									if c.App.CanReplyAll() {
-										vgn = element(vgparent, "", "button", attributes23)
+										vgn = element(vgparent, "", "button", attributes38)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.ReplyAll() })
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "svg", attributes14)
+											vgn = element(vgparent, "svg", "svg", attributes6)
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes130)
+												element(vgparent, "svg", "use", attributes158)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -2230,17 +2600,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											}
 										}
 									}
-									vgn = element(vgparent, "", "button", attributes23)
+									vgn = element(vgparent, "", "button", attributes38)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Forward() })
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes14)
+										vgn = element(vgparent, "svg", "svg", attributes6)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes131)
+											element(vgparent, "svg", "use", attributes159)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2318,6 +2688,21 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
+		if c.App.Trust.Certificate != nil {
+			{
+				vgcompKey := vugu.MakeCompKey(0x987F767BFFBB301E^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Certificate)
+				if vgcomp == nil {
+					vgcomp = new(Certificate)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		{
 			vgcompKey := vugu.MakeCompKey(0x651AC266CBAE7517^vgin.CurrentPositionHash(), vgiterkey)
 			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Toasts)
@@ -2331,9 +2716,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes175)
+		vgn = element(vgparent, "", "div", attributes203)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes176)
+		vgn = element(vgparent, "", "div", attributes204)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -2351,9 +2736,9 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "svg", "svg", attributes14)
+		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes177)
+		vgn = element(vgparent, "", "input", attributes205)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -2362,7 +2747,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes178)
+			vgn = element(vgparent, "", "kbd", attributes206)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2370,17 +2755,95 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes179)
+			vgn = element(vgparent, "", "button", attributes207)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes14)
+				vgn = element(vgparent, "svg", "svg", attributes6)
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes33)
+					element(vgparent, "svg", "use", attributes59)
+				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "sections"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		for _, s := range c.List {
+			var vgiterkey interface{} = s.ID
+			_ = vgiterkey
+			s := s
+			_ = s
+			vgn = element(vgparent, "", "section", attributes208)
+			{
+				vgparent := vgn
+				_ = vgparent
+				if s.Title != "" {
+					vgn = element(vgparent, "", "h2", nil)
+					vgn.SetInnerHTML(s.Title)
+				}
+				if s.Words != "" {
+					vgn = element(vgparent, "", "p", nil)
+					vgn.SetInnerHTML(s.Words)
+				}
+				if s.Code != "" {
+					vgn = element(vgparent, "", "code", attributes209)
+					vgn.SetInnerHTML(s.Code)
+				}
+				{
+					vgcompKey := vugu.MakeCompKey(0xE55BB7A6409E47F0^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
+					if vgcomp == nil {
+						vgcomp = new(Fields)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.List = s.Fields
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+				if len(s.Actions) > 0 {
+					vgn = element(vgparent, "", "div", attributes210)
+					{
+						vgparent := vgn
+						_ = vgparent
+						for _, a := range s.Actions {
+							var vgiterkey interface{} = a.ID
+							_ = vgiterkey
+							a := a
+							_ = a
+							vgn = element(vgparent, "", "div", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "button", attributes211)
+								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
+								vgn.AddAttrInterface("data-testid", a.ID)
+								vgn.SetInnerHTML(a.Label)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { a.Do() })
+								if a.Hint != "" {
+									vgn = element(vgparent, "", "small", nil)
+									vgn.SetInnerHTML(a.Hint)
+								}
+							}
+						}
+					}
 				}
 			}
 		}
@@ -2398,34 +2861,34 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes180)
+		vgn = element(vgparent, "", "div", attributes40)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes181)
+		vgn = element(vgparent, "", "section", attributes212)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes182)
+			vgn = element(vgparent, "", "header", attributes213)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes184)
+				vgn = element(vgparent, "", "h2", attributes215)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes185)
+				vgn = element(vgparent, "", "button", attributes216)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes59)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes183)
+			vgn = element(vgparent, "", "div", attributes214)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2486,97 +2949,81 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgn *vugu.VGNode
 	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "main", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "signin"}}}
 	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("inert", inert(c.App))
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes186)
+		vgn = element(vgparent, "", "form", attributes217)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes188)
+			vgn = element(vgparent, "", "img", attributes219)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes189)
+			vgn = element(vgparent, "", "h1", attributes220)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes190)
+			vgn = element(vgparent, "", "p", attributes221)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil {
-				vgn = element(vgparent, "", "div", attributes194)
 				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
-					markup(vgn, "\x3Cuse href=\"/icons.svg#alert\"\x3E\x3C/use\x3E")
-					vgn = element(vgparent, "", "div", attributes22)
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "", "strong", nil)
-						vgn.SetInnerHTML(c.App.Session.ErrorWords().Title)
-						if c.App.Session.ErrorWords().Means != "" {
-							vgn = element(vgparent, "", "p", nil)
-							vgn.SetInnerHTML(c.App.Session.ErrorWords().Means)
-						}
-						if c.App.Session.ErrorWords().Do != "" {
-							vgn = element(vgparent, "", "p", nil)
-							vgn.SetInnerHTML(c.App.Session.ErrorWords().Do)
-						}
-						if c.App.Session.ErrorWords().Technical != "" {
-							vgn = element(vgparent, "", "details", nil)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "summary", nil)
-								markup(vgn, "Technical details")
-								vgn = element(vgparent, "", "code", nil)
-								vgn.SetInnerHTML(c.App.Session.ErrorWords().Technical)
-							}
-						}
+					vgcompKey := vugu.MakeCompKey(0xB193DFCC54473D2D^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
 					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Hook = "signin-error"
+					vgcomp.Look = lookOf(c.App.Session.ErrorWords())
+					vgcomp.Words = c.App.Session.ErrorWords()
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "label", attributes191)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "span", nil)
-				markup(vgn, "E-mail address")
-				vgn = element(vgparent, "", "input", attributes195)
-				vgn.AddAttrInterface("aria-invalid", c.invalid())
-				vgn.AddAttrInterface("placeholder", c.placeholder())
-				property(vgn, "value", c.App.Session.Email)
-				on(vgn, "input",
-					func(event vugu.DOMEvent) { c.App.Session.Email = event.PropString("target", "value") })
+			if c.App.Session.FoundWords().Title != "" {
+				{
+					vgcompKey := vugu.MakeCompKey(0x801CAB793B93D364^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Hook = "setup-found"
+					vgcomp.Look = c.foundLook()
+					vgcomp.Words = c.App.Session.FoundWords()
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
 			}
-			vgn = element(vgparent, "", "label", attributes191)
 			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "span", nil)
-				markup(vgn, "Password")
-				vgn = element(vgparent, "", "input", attributes196)
-				vgn.AddAttrInterface("aria-invalid", c.invalid())
-				property(vgn, "value", c.App.Session.Password)
-				on(vgn, "input",
-					func(event vugu.DOMEvent) { c.App.Session.Password = event.PropString("target", "value") })
+				vgcompKey := vugu.MakeCompKey(0x198C5AC0E6928A4E^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
+				if vgcomp == nil {
+					vgcomp = new(Sections)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.List = c.App.Session.Fields()
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "label", attributes192)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "input", attributes197)
-				property(vgn, "checked", c.App.Session.Keep)
-				on(vgn, "change",
-					func(event vugu.DOMEvent) { c.App.Session.Keep = event.PropBool("target", "checked") })
-				vgn = element(vgparent, "", "span", nil)
-				markup(vgn, "Keep the password on this device, encrypted")
-			}
-			vgn = element(vgparent, "", "button", attributes193)
+			vgn = element(vgparent, "", "button", attributes222)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
+			if c.App.Session.CanSetUp() {
+				vgn = element(vgparent, "", "button", attributes223)
+				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
+				vgn.SetInnerHTML(c.setupText())
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
+			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes198)
+				vgn = element(vgparent, "", "button", attributes224)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -2586,13 +3033,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes199)
+				vgn = element(vgparent, "", "div", attributes225)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes200)
+					vgn = element(vgparent, "", "div", attributes226)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2601,7 +3048,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes201)
+							vgn = element(vgparent, "", "button", attributes227)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -2609,9 +3056,9 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes11)
+								vgn = element(vgparent, "", "span", attributes25)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes202)
+								vgn = element(vgparent, "", "span", attributes228)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2626,10 +3073,25 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes187)
+		vgn = element(vgparent, "", "footer", attributes218)
 		{
 			vgparent := vgn
 			_ = vgparent
+			if c.App.Vault.Locked() {
+				{
+					vgcompKey := vugu.MakeCompKey(0x22FDCEA364205A4B^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Unlock)
+					if vgcomp == nil {
+						vgcomp = new(Unlock)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.App = c.App
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+			}
 			{
 				vgcompKey := vugu.MakeCompKey(0xE9439C4576D6CC51^vgin.CurrentPositionHash(), vgiterkey)
 				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Connection)
@@ -2660,31 +3122,31 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes203)
+		vgn = element(vgparent, "", "div", attributes229)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes205)
+			vgn = element(vgparent, "", "span", attributes231)
 			vgn.SetInnerHTML(c.text())
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes206)
+				vgn = element(vgparent, "", "progress", attributes232)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes204)
+		vgn = element(vgparent, "", "button", attributes230)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes14)
+			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes207)
+				element(vgparent, "svg", "use", attributes233)
 			}
 		}
 		{
@@ -2723,20 +3185,20 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes208)
+			vgn = element(vgparent, "", "div", attributes234)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
 				_ = vgparent
 				if n.Problem != nil {
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes160)
+						element(vgparent, "svg", "use", attributes188)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes209)
+				vgn = element(vgparent, "", "div", attributes235)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2759,22 +3221,22 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes211)
+					vgn = element(vgparent, "", "button", attributes237)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes210)
+				vgn = element(vgparent, "", "button", attributes236)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes14)
+					vgn = element(vgparent, "svg", "svg", attributes6)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes33)
+						element(vgparent, "svg", "use", attributes59)
 					}
 				}
 			}
@@ -2783,218 +3245,348 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
+func (c *Trouble) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute(nil)}
+	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("class", classes("problem", c.Look))
+	vgn.AddAttrInterface("data-testid", c.Hook)
+	vgn.AddAttrInterface("role", c.role())
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "svg", "svg", attributes6)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "svg", "use", nil)
+			vgn.AddAttrInterface("href", icon(c.picture()))
+		}
+		vgn = element(vgparent, "", "div", attributes37)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "strong", nil)
+			vgn.SetInnerHTML(c.Words.Title)
+			if c.Words.Means != "" {
+				vgn = element(vgparent, "", "p", nil)
+				vgn.SetInnerHTML(c.Words.Means)
+			}
+			if c.Words.Do != "" {
+				vgn = element(vgparent, "", "p", nil)
+				vgn.SetInnerHTML(c.Words.Do)
+			}
+			if c.Words.Technical != "" {
+				vgn = element(vgparent, "", "details", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "summary", nil)
+					markup(vgn, "Technical details")
+					vgn = element(vgparent, "", "code", nil)
+					vgn.SetInnerHTML(c.Words.Technical)
+				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "form", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "banner banner-waits unlock"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "unlock-form"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Unlock the passwords"}, vugu.VGAttribute{Namespace: "", Key: "novalidate", Val: ""}}}
+	vgout.Out = append(vgout.Out, vgn)
+	on(vgn, "submit",
+		func(event vugu.DOMEvent) { c.submit(event) })
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "svg", "svg", attributes6)
+		markup(vgn, "\x3Cuse href=\"/icons.svg#lock\"\x3E\x3C/use\x3E")
+		vgn = element(vgparent, "", "div", attributes37)
+		vgn.AddAttrInterface("role", c.role())
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "p", nil)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "strong", nil)
+				vgn.SetInnerHTML(c.words().Title + ".")
+				words(vgparent, " ")
+				vgn = element(vgparent, "", "span", nil)
+				vgn.SetInnerHTML(c.words().Means)
+				words(vgparent, " ")
+				vgn = element(vgparent, "", "span", nil)
+				vgn.SetInnerHTML(c.words().Do)
+			}
+		}
+		{
+			vgcompKey := vugu.MakeCompKey(0x50471B539CA001B3^vgin.CurrentPositionHash(), vgiterkey)
+			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
+			if vgcomp == nil {
+				vgcomp = new(Fields)
+				vgin.BuildEnv.WireComponent(vgcomp)
+			}
+			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp.List = c.App.Vault.Fields()
+			vgout.Components = append(vgout.Components, vgcomp)
+			vgn = &vugu.VGNode{Component: vgcomp}
+			vgparent.AppendChild(vgn)
+		}
+		vgn = element(vgparent, "", "button", attributes238)
+		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
+		vgn.SetInnerHTML(c.text())
+	}
+	return vgout
+}
+
 // What never changes of the elements above. Nodes share these tables: adding an attribute copies.
 var (
-	attributes0   = []vugu.VGAttribute{{Key: "class", Val: "panel-who"}}
-	attributes1   = []vugu.VGAttribute{{Key: "class", Val: "panel-theme"}, {Key: "role", Val: "radiogroup"}, {Key: "aria-label", Val: "Appearance"}}
-	attributes2   = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "switch"}}
-	attributes3   = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-keys"}}
-	attributes4   = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}}
-	attributes5   = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "sign-out"}}
-	attributes6   = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-bad"}, {Key: "data-testid", Val: "sign-out-erase"}}
-	attributes7   = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes8   = []vugu.VGAttribute{{Key: "class", Val: "panel-words"}}
-	attributes9   = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "aria-hidden", Val: "true"}}
-	attributes10  = []vugu.VGAttribute{{Key: "class", Val: "panel-list"}, {Key: "aria-label", Val: "Other accounts"}}
-	attributes11  = []vugu.VGAttribute{{Key: "class", Val: "avatar"}, {Key: "aria-hidden", Val: "true"}}
-	attributes12  = []vugu.VGAttribute{{Key: "class", Val: "item-words"}}
-	attributes13  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "radio"}, {Key: "class", Val: "theme"}}
-	attributes14  = []vugu.VGAttribute{{Key: "class", Val: "icon"}, {Key: "aria-hidden", Val: "true"}}
-	attributes15  = []vugu.VGAttribute{{Key: "class", Val: "switch"}, {Key: "aria-hidden", Val: "true"}}
-	attributes16  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#bell"}}
-	attributes17  = []vugu.VGAttribute{{Key: "aria-hidden", Val: "true"}}
-	attributes18  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#keyboard"}}
-	attributes19  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#plus"}}
-	attributes20  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sign-out"}}
-	attributes21  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
-	attributes22  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
-	attributes23  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
-	attributes24  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
-	attributes25  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
-	attributes26  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
-	attributes27  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
-	attributes28  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
-	attributes29  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
-	attributes30  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
-	attributes31  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
-	attributes32  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
-	attributes33  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
-	attributes34  = []vugu.VGAttribute{{Key: "class", Val: "problem problem-bad"}, {Key: "role", Val: "alert"}}
-	attributes35  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
-	attributes36  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
-	attributes37  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
-	attributes38  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
-	attributes39  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes40  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
-	attributes41  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes42  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
-	attributes43  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
-	attributes44  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
-	attributes45  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes46  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
-	attributes47  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
-	attributes48  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
-	attributes49  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
-	attributes50  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
-	attributes51  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
-	attributes52  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
-	attributes53  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
-	attributes54  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
-	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
-	attributes56  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
-	attributes57  = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes58  = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
-	attributes59  = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
-	attributes60  = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
-	attributes61  = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
-	attributes62  = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes63  = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes64  = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes65  = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes66  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes67  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes68  = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
-	attributes69  = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes70  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes71  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes72  = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes73  = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes74  = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes75  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes76  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes77  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes78  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes79  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes80  = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "list-head"}}
-	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes83  = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes85  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes86  = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes88  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes90  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes91  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes93  = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
-	attributes95  = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes96  = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes97  = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes99  = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
-	attributes101 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
-	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes105 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes106 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes107 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes108 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes109 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes110 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes112 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes113 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes114 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes115 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes116 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes117 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes118 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes119 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes120 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes121 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes122 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes125 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes126 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#back"}}
-	attributes127 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes128 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes130 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes131 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes132 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes133 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes134 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes135 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes138 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes139 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes140 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes141 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes142 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes143 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes144 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes145 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes147 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes148 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes149 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes151 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes156 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes158 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes159 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes160 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes162 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes163 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes164 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes166 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes167 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes168 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes169 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes172 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes175 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes176 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes177 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes178 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes179 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
-	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes184 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes185 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes189 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "field"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
-	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "problem problem-bad"}, {Key: "data-testid", Val: "signin-error"}, {Key: "role", Val: "alert"}}
-	attributes195 = []vugu.VGAttribute{{Key: "type", Val: "email"}, {Key: "data-testid", Val: "signin-email"}, {Key: "name", Val: "email"}, {Key: "autocomplete", Val: "username"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes196 = []vugu.VGAttribute{{Key: "type", Val: "password"}, {Key: "data-testid", Val: "signin-password"}, {Key: "name", Val: "password"}, {Key: "autocomplete", Val: "current-password"}}
-	attributes197 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "signin-keep"}}
-	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes204 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes207 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes208 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes210 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes0   = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "settings-form"}, {Key: "aria-labelledby", Val: "settings-title"}, {Key: "novalidate", Val: ""}}
+	attributes1   = []vugu.VGAttribute{{Key: "class", Val: "list-head"}}
+	attributes2   = []vugu.VGAttribute{{Key: "class", Val: "settings-body"}}
+	attributes3   = []vugu.VGAttribute{{Key: "class", Val: "settings-foot"}}
+	attributes4   = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "settings-close"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back to the mail (Esc)"}}
+	attributes5   = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "settings-title"}}
+	attributes6   = []vugu.VGAttribute{{Key: "class", Val: "icon"}, {Key: "aria-hidden", Val: "true"}}
+	attributes7   = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#back"}}
+	attributes8   = []vugu.VGAttribute{{Key: "data-testid", Val: "settings-state"}, {Key: "role", Val: "status"}}
+	attributes9   = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "settings-save"}}
+	attributes10  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "settings-discard"}}
+	attributes11  = []vugu.VGAttribute{{Key: "class", Val: "panel-who"}}
+	attributes12  = []vugu.VGAttribute{{Key: "class", Val: "panel-theme"}, {Key: "role", Val: "radiogroup"}, {Key: "aria-label", Val: "Appearance"}}
+	attributes13  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "switch"}}
+	attributes14  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-keys"}}
+	attributes15  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "account-settings"}}
+	attributes16  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "account-add"}}
+	attributes17  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "sign-out"}}
+	attributes18  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-bad"}, {Key: "data-testid", Val: "sign-out-erase"}}
+	attributes19  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes20  = []vugu.VGAttribute{{Key: "class", Val: "panel-words"}}
+	attributes21  = []vugu.VGAttribute{{Key: "data-testid", Val: "account-seal"}}
+	attributes22  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "aria-hidden", Val: "true"}}
+	attributes23  = []vugu.VGAttribute{{Key: "class", Val: "panel-list"}, {Key: "aria-label", Val: "Other accounts"}}
+	attributes24  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}}
+	attributes25  = []vugu.VGAttribute{{Key: "class", Val: "avatar"}, {Key: "aria-hidden", Val: "true"}}
+	attributes26  = []vugu.VGAttribute{{Key: "class", Val: "item-words"}}
+	attributes27  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}}
+	attributes28  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "radio"}, {Key: "class", Val: "theme"}}
+	attributes29  = []vugu.VGAttribute{{Key: "class", Val: "switch"}, {Key: "aria-hidden", Val: "true"}}
+	attributes30  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#bell"}}
+	attributes31  = []vugu.VGAttribute{{Key: "aria-hidden", Val: "true"}}
+	attributes32  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#keyboard"}}
+	attributes33  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#settings"}}
+	attributes34  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#plus"}}
+	attributes35  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sign-out"}}
+	attributes36  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
+	attributes37  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
+	attributes38  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
+	attributes39  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
+	attributes40  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
+	attributes41  = []vugu.VGAttribute{{Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
+	attributes42  = []vugu.VGAttribute{{Key: "id", Val: "certificate-title"}}
+	attributes43  = []vugu.VGAttribute{{Key: "id", Val: "certificate-means"}}
+	attributes44  = []vugu.VGAttribute{{Key: "class", Val: "facts"}}
+	attributes45  = []vugu.VGAttribute{{Key: "class", Val: "certificate-foot"}}
+	attributes46  = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
+	attributes47  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "certificate-sure"}}
+	attributes48  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "certificate-cancel"}}
+	attributes49  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "trust-certificate"}}
+	attributes50  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
+	attributes51  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
+	attributes52  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
+	attributes53  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
+	attributes54  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
+	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
+	attributes56  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
+	attributes57  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
+	attributes58  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
+	attributes59  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
+	attributes60  = []vugu.VGAttribute{{Key: "class", Val: "problem problem-bad"}, {Key: "role", Val: "alert"}}
+	attributes61  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
+	attributes62  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
+	attributes63  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
+	attributes64  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
+	attributes65  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes66  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
+	attributes67  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes68  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
+	attributes69  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
+	attributes70  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
+	attributes71  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes72  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
+	attributes73  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
+	attributes74  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
+	attributes75  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
+	attributes76  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
+	attributes77  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
+	attributes78  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
+	attributes79  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
+	attributes80  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
+	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
+	attributes82  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
+	attributes83  = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "field"}}
+	attributes85  = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
+	attributes86  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
+	attributes87  = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes88  = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
+	attributes89  = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
+	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
+	attributes91  = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
+	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
+	attributes93  = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
+	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "account"}}
+	attributes95  = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
+	attributes96  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
+	attributes97  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
+	attributes99  = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
+	attributes100 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
+	attributes101 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
+	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
+	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
+	attributes105 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
+	attributes106 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes107 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes108 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes109 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes110 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes113 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes114 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes116 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes117 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes118 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes119 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes120 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes121 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes122 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
+	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
+	attributes125 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes126 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes128 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes129 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
+	attributes130 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
+	attributes131 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes132 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes133 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes135 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes136 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes137 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes138 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes139 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes141 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes144 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes145 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes147 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes148 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes149 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes151 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes154 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes155 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes156 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes157 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes158 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes159 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes160 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes161 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes162 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes163 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes164 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes166 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes167 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes168 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes171 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes172 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes176 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes178 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes179 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes188 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes190 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes192 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes194 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes198 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes205 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes207 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes212 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes213 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes215 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes216 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes217 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes220 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes221 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes230 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes233 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes234 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes236 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes237 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
 )

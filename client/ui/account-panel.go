@@ -19,19 +19,7 @@ func (c *AccountPanel) others() []api.Account {
 	return out
 }
 
-func (c *AccountPanel) sealIcon() string {
-	if c.App.Current().Sealed {
-		return "lock"
-	}
-	return "unlocked"
-}
-
-func (c *AccountPanel) seal() string {
-	if c.App.Current().Sealed {
-		return "Encrypted up to the mail server"
-	}
-	return "Not encrypted: others can read along"
-}
+func sealClass(a api.Account) string { return classes("seal", when(view.SealOf(a).Bad, "seal-open")) }
 
 // first marks the element that gets the focus when the menu opens.
 func (c *AccountPanel) first(i int) any {

@@ -23,3 +23,12 @@ func (c *Banner) picture() string {
 func (c *Banner) needsPassword() bool {
 	return c.Problem.Code == api.CodePasswordNeeded || c.Problem.Code == api.CodeWrongPassword
 }
+
+// ofSettings says that the account's settings may be what is wrong.
+func (c *Banner) ofSettings() bool {
+	switch c.Problem.Code {
+	case api.CodeSettingsNeeded, api.CodeNoTLS, api.CodeNoMechanism, api.CodeTargetRefused, api.CodeServerUnreachable, api.CodeServerProtocol:
+		return true
+	}
+	return false
+}

@@ -12,6 +12,14 @@ func (c *Root) ready() string { return boolText(c.App.Ready()) }
 
 func (c *Root) pane() string { return string(c.App.Pane()) }
 
+// inert keeps the focus in the sheet before the page.
+func inert(a *view.App) any {
+	if a.Trust.Certificate != nil {
+		return ""
+	}
+	return nil
+}
+
 func boolText(b bool) string {
 	if b {
 		return "true"

@@ -32,22 +32,29 @@ func (c *SignIn) lead() string {
 }
 
 func (c *SignIn) submitText() string {
-	if c.App.Session.Busy {
+	switch s := &c.App.Session; {
+	case s.Busy && s.Doing != "":
+		return s.Doing
+	case s.Busy:
 		return "Signing in…"
+	case s.Confirm:
+		return "Sign in there"
 	}
 	return "Sign in"
 }
 
-func (c *SignIn) placeholder() string {
-	if d := c.App.Gateway.Domains; len(d) > 0 {
-		return "you@" + d[0]
+func (c *SignIn) setupText() string {
+	if c.App.Session.Manual {
+		return "Find the settings for me"
 	}
-	return "you@example.org"
+	return "Set up by hand"
 }
 
-func (c *SignIn) invalid() string {
-	p := c.App.Session.Problem
-	return boolText(p != nil && p.Code == api.CodeWrongPassword)
+func (c *SignIn) foundLook() string {
+	if c.App.Session.Confirm {
+		return waits
+	}
+	return plain
 }
 
 // demoHook is "demo-alice" for Alice.

@@ -12,7 +12,6 @@ import (
 // AccountForm is the settings of one account, as they are being changed.
 type AccountForm struct {
 	Account  api.AccountID
-	Loading  bool
 	Busy     bool
 	Problem  *api.Problem
 	Said     string // what was done last
@@ -39,7 +38,7 @@ func (f *AccountForm) open(id api.AccountID) {
 		return
 	}
 	app, turn := f.app, f.turn+1
-	*f = AccountForm{app: app, turn: turn, Account: id, Loading: true, Keep: true}
+	*f = AccountForm{app: app, turn: turn, Account: id, Keep: true}
 	var got api.Settings
 	app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		got, err = svc.Settings(ctx, id)
@@ -48,7 +47,7 @@ func (f *AccountForm) open(id api.AccountID) {
 		if turn != f.turn {
 			return
 		}
-		f.Loading, f.Problem = false, p
+		f.Problem = p
 		if p == nil {
 			f.fill(got)
 		}
@@ -70,9 +69,12 @@ func (f *AccountForm) fill(s api.Settings) {
 	f.identities = slices.Clone(s.Identities)
 }
 
+// Ready says that the settings are here.
+func (f *AccountForm) Ready() bool { return f.saved.Account != "" }
+
 // Changed says that there is something to save.
 func (f *AccountForm) Changed() bool {
-	if f.Loading || f.saved.Account == "" {
+	if !f.Ready() {
 		return false
 	}
 	now, wrong := f.read()
@@ -120,7 +122,7 @@ func (f *AccountForm) read() (s api.Settings, wrong wrongField) {
 
 // Save has the engine take the settings; other servers are signed in at first.
 func (f *AccountForm) Save() {
-	if f.Busy || f.Loading {
+	if f.Busy || !f.Ready() {
 		return
 	}
 	f.Said, f.Problem, f.Leaving = "", nil, false

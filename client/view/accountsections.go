@@ -100,7 +100,7 @@ func (f *AccountForm) aboutServers() []Section {
 		list = append(list, Section{ID: "own", Title: "Servers", Fields: []Field{{ID: "settings-own", Label: "Use this gateway’s own mail server", Kind: ToggleField, On: &f.own}}})
 	}
 	if !f.own {
-		list = append(list, f.servers.sections()...)
+		list = append(list, f.servers.sections(f.app)...)
 	}
 	for _, x := range []struct {
 		protocol api.Protocol

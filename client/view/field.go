@@ -9,8 +9,6 @@ type Section struct {
 	Code    string // to be compared letter by letter: a fingerprint
 	Fields  []Field
 	Actions []Action
-	Folded  bool // shown when somebody asks for it
-	Notice  *Words
 }
 
 // FieldKind says how a field is filled in.
@@ -80,7 +78,6 @@ func (w wrongField) marked(list []Section) []Section {
 		for j := range list[i].Fields {
 			if f := &list[i].Fields[j]; w.id != "" && f.ID == w.id {
 				f.Wrong, f.Hint, f.Loud = true, w.why, true
-				list[i].Folded = false
 			}
 		}
 	}

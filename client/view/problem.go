@@ -61,6 +61,9 @@ func WordsFor(p *api.Problem) Words {
 	if p.Detail != "" && w.means != "" {
 		out.Means = fill(w.means, p.Detail)
 	}
+	if p.Means != "" {
+		out.Means += " " + p.Means
+	}
 	if p.Technical == "" {
 		out.Technical = p.Error()
 	} else {

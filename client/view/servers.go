@@ -12,6 +12,7 @@ type ServersForm struct {
 	pop3, smtp serverForm
 	user       string // the login name at both, empty: the address
 	touched    bool
+	more       bool // what hardly anybody needs is shown
 }
 
 type serverForm struct {
@@ -41,7 +42,7 @@ func (f *ServersForm) fill(s api.Servers) {
 	if s.SMTP.User != s.POP3.User {
 		f.smtp.user = s.SMTP.User
 	}
-	f.touched = false
+	f.touched, f.more = false, s.POP3.Auth != "" || s.SMTP.Auth != "" || f.smtp.user != ""
 }
 
 func (f *serverForm) fill(p api.Protocol, s api.Server) {
@@ -108,17 +109,24 @@ var mechanisms = []Option{{"", "Automatic: the safest there is"}, {"SCRAM-SHA-25
 
 const readAlong = "Everybody on the way can read the password and every message: whoever runs the network you are in, and this page's gateway."
 
-// sections are the form. A part of it is folded away.
-func (f *ServersForm) sections() []Section {
+// sections are the form. What hardly anybody needs is shown when somebody asks for it.
+func (f *ServersForm) sections(a *App) []Section {
+	more := Section{ID: "more", Actions: []Action{{ID: "setup-more", Label: "More settings", Do: func() {
+		f.more = true
+		a.platform.Focus(`[data-testid="setup-pop3-auth"]`)
+	}}}}
+	if f.more {
+		more = Section{ID: "more", Title: "More", Fields: []Field{
+			{ID: "setup-pop3-auth", Label: "Way to log in, incoming", Kind: ChoiceField, Value: &f.pop3.auth, Options: append(mechanisms[:len(mechanisms):len(mechanisms)], Option{"APOP", "APOP"}, Option{"USER", "USER and PASS"})},
+			{ID: "setup-smtp-auth", Label: "Way to log in, outgoing", Kind: ChoiceField, Value: &f.smtp.auth, Options: mechanisms},
+			{ID: "setup-smtp-user", Label: "Login name, outgoing", Kind: TextField, Value: &f.smtp.user, Example: "the same"},
+		}}
+	}
 	return []Section{
 		{ID: "pop3", Title: "Incoming mail (POP3)", Fields: f.pop3.fields(f, api.POP3, "pop.example.org")},
 		{ID: "smtp", Title: "Outgoing mail (SMTP)", Fields: f.smtp.fields(f, api.SMTP, "smtp.example.org")},
 		{ID: "login", Fields: []Field{{ID: "setup-user", Label: "Login name", Kind: TextField, Value: &f.user, Example: "the address", Hint: "Only if it is not the address"}}},
-		{ID: "more", Title: "More", Folded: true, Fields: []Field{
-			{ID: "setup-pop3-auth", Label: "Way to log in, incoming", Kind: ChoiceField, Value: &f.pop3.auth, Options: append(mechanisms[:len(mechanisms):len(mechanisms)], Option{"APOP", "APOP"}, Option{"USER", "USER and PASS"})},
-			{ID: "setup-smtp-auth", Label: "Way to log in, outgoing", Kind: ChoiceField, Value: &f.smtp.auth, Options: mechanisms},
-			{ID: "setup-smtp-user", Label: "Login name, outgoing", Kind: TextField, Value: &f.smtp.user, Example: "the same"},
-		}},
+		more,
 	}
 }
 

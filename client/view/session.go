@@ -140,7 +140,7 @@ func (s *Session) Fields() []Section {
 	}}}
 	if s.Manual && s.CanSetUp() {
 		list[0].Fields = append(list[0].Fields, Field{ID: "setup-name", Label: "Your name", Kind: TextField, Auto: "name", Value: &s.Name, Hint: "As those you write to see it"})
-		list = append(list, s.servers.sections()...)
+		list = append(list, s.servers.sections(s.app)...)
 	}
 	return s.wrong.marked(list)
 }

@@ -23,23 +23,6 @@ func (s *Service) Status(ctx context.Context) (api.Status, error) {
 	return st, nil
 }
 
-// SignIn implements api.Service.
-func (s *Service) SignIn(ctx context.Context, r api.SignIn) (api.Account, error) {
-	if err := s.enter(ctx, "SignIn"); err != nil {
-		return api.Account{}, err
-	}
-	s.mu.Lock()
-	if s.password[r.Email] != r.Password {
-		s.mu.Unlock()
-		return api.Account{}, &api.Problem{Code: api.CodeWrongPassword, Detail: r.Email, Technical: "PASS: -ERR [AUTH] no"}
-	}
-	s.mu.Unlock()
-	s.SignedIn(r.Email, "")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.status.Accounts[len(s.status.Accounts)-1], nil
-}
-
 // SignOut implements api.Service.
 func (s *Service) SignOut(ctx context.Context, r api.SignOut) error {
 	if err := s.enter(ctx, "SignOut"); err != nil {

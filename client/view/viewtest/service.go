@@ -25,6 +25,7 @@ type Service struct {
 	hold     map[string]chan struct{}
 	calls    []string
 	erased   []api.MessageID
+	world    world
 }
 
 var _ api.Service = (*Service)(nil)
