@@ -6,8 +6,10 @@
 // with a Content-Security-Policy of its own as well; each of the three would do alone.
 //
 // It works in two passes over the tokens of golang.org/x/net/html. The first rewrites: it takes remote resources out and
-// counts them, puts inline parts in, hardens links, filters CSS. The second is a bluemonday policy that lets through what
-// the first may have written, and would stop what the first let slip. Since no element is let through within which a
+// counts them, puts inline parts in, hardens links, filters CSS. The second reads the result anew and lets through what
+// the first may have written, by a list of elements and a rule for each attribute's value, and would stop what the first
+// let slip; tests hold it against bluemonday's reading of the same rules. (It was bluemonday itself: its patterns took
+// more than half of the time, seconds for a large newsletter in a browser, and 0.1 MB of the engine.) Since no element is let through within which a
 // browser reads other than in the body of a page (style in SVG, noscript, template, textarea, ...), the browser reads
 // the result as it was meant: markup cannot mutate into another.
 //

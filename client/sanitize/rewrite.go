@@ -2,7 +2,6 @@ package sanitize
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,6 +40,7 @@ func (w *rewriter) rewrite(in string) {
 	w.open, w.dropped = map[string]int{}, map[string]int{}
 	in = strings.ToValidUTF8(strings.ReplaceAll(in, "\x00", ""), "\ufffd")
 	z := html.NewTokenizer(strings.NewReader(in))
+	w.out.Grow(len(in))
 	read, skipTo := 0, 0         // offsets in in
 	before := ""                 // the raw element that began with the last token
 	endless := map[string]bool{} // skipped elements with no end tag from here on: looking for one each time would take forever
@@ -65,7 +65,7 @@ func (w *rewriter) rewrite(in string) {
 			case within == "style":
 				w.remote += w.sheet.add(string(z.Raw()))
 			case !raw[within]:
-				w.out.WriteString(html.EscapeString(string(z.Text())))
+				escape(&w.out, z.Text())
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			tok := z.Token()
@@ -156,7 +156,16 @@ func (w *rewriter) end(name string) {
 }
 
 func (w *rewriter) tag(name string, attrs []html.Attribute) {
-	w.out.WriteString(html.Token{Type: html.StartTagToken, Data: name, Attr: attrs}.String())
+	w.out.WriteByte('<')
+	w.out.WriteString(name)
+	for _, a := range attrs {
+		w.out.WriteByte(' ')
+		w.out.WriteString(a.Key)
+		w.out.WriteString(`="`)
+		escape(&w.out, a.Val)
+		w.out.WriteByte('"')
+	}
+	w.out.WriteByte('>')
 }
 
 // body writes a div with the look of the body element, the first that has one.
@@ -192,22 +201,17 @@ func (w *rewriter) body(attrs []html.Attribute) {
 	w.tag("div", out)
 }
 
-// kept are the attributes that the policy knows and this pass has no say in.
-var kept = func() map[string]bool {
-	m := map[string]bool{}
-	for _, a := range attributes {
-		for _, n := range strings.Fields(a.names) {
-			m[n] = true
-		}
-	}
-	return m
-}()
+// known says whether there is an attribute of that name on any element. This pass leaves it to the other what it may say.
+func known(name string) bool {
+	_, ok := rules[name]
+	return ok
+}
 
 // attrs answers what is left of an element's attributes. Of two with one name the first counts, as in browsers.
 func (w *rewriter) attrs(name string, in []html.Attribute) (out []html.Attribute) {
 	linked := false
 	for i, a := range in {
-		if a.Namespace != "" || !kept[a.Key] || slices.ContainsFunc(in[:i], func(b html.Attribute) bool { return b.Key == a.Key }) {
+		if a.Namespace != "" || !known(a.Key) || slices.ContainsFunc(in[:i], func(b html.Attribute) bool { return b.Key == a.Key }) {
 			continue
 		}
 		if len(a.Val) > maxAttr && a.Key != "src" {
@@ -334,7 +338,19 @@ func cleanLink(u string) (string, bool) {
 	return out.String(), true
 }
 
-var base64Text = regexp.MustCompile(`^[A-Za-z0-9+/]+={0,2}$`)
+// isBase64 says whether s is base64 (RFC 4648 section 4) without line ends.
+func isBase64(s string) bool {
+	n := len(s)
+	for k := 0; k < 2 && n > 0 && s[n-1] == '='; k++ {
+		n--
+	}
+	for i := range n {
+		if c := s[i]; !isLetter(c) && !isDigit(c) && c != '+' && c != '/' {
+			return false
+		}
+	}
+	return n > 0
+}
 
 // image answers what stands for an image of the mail's own; ok is false for all others.
 func (w *rewriter) image(src string) (mark string, ok bool) {
@@ -369,7 +385,7 @@ func (w *rewriter) image(src string) (mark string, ok bool) {
 			}
 			return r
 		}, text)
-		if len(i.text)%4 != 0 || !base64Text.MatchString(i.text) {
+		if len(i.text)%4 != 0 || !isBase64(i.text) {
 			return "", false
 		}
 	default:

@@ -59,7 +59,7 @@ func HTML(in string, o Options) Result {
 	}
 	w := rewriter{cid: o.CID}
 	w.rewrite(in)
-	body := policy().Sanitize(w.out.String())
+	body := enforce(w.out.String())
 	r.Remote = w.remote
 	if css := w.sheet.String(); css != "" {
 		r.HTML = "<style>" + css + "</style>"
