@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
@@ -17,6 +18,8 @@ type account struct {
 
 	wire  *wireLog
 	talks talks
+
+	reachable atomic.Bool // there may be a way to the servers again: what could not be sent for want of one is tried now
 
 	box     *store.Mailbox // nil when it could not be opened: broken says why
 	broken  *api.Problem
@@ -185,6 +188,9 @@ func (a *account) gatewayHere(wasAway bool) {
 	if wasAway || awaits {
 		ask(a.toFetch)
 	}
+	if wasAway {
+		a.reachable.Store(true)
+	}
 	ask(a.toSend)
 }
 
@@ -208,6 +214,7 @@ func (a *account) syncNow() {
 		return
 	}
 	a.forgive()
+	a.reachable.Store(true) // who asks knows why: he is in another network, say
 	if !a.e.online() {
 		a.setSync(func(s *api.Sync) {
 			s.State, s.Problem = api.SyncError, gatewayProblem(a.e.Gateway.State().Err)

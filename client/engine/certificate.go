@@ -10,14 +10,17 @@ import (
 )
 
 // certificateOf is the certificate for which err refused a server.
-func certificateOf(p api.Protocol, host string, err error) *api.Certificate {
+func certificateOf(p api.Protocol, host, pin string, err error) *api.Certificate {
 	var refused *trust.CertificateError
 	if !errors.As(err, &refused) {
 		return nil
 	}
+	if refused.Reason != trust.PinChanged {
+		pin = ""
+	}
 	return &api.Certificate{
 		Protocol: p, Host: host, Reason: refused.Reason, Subject: refused.Subject, Names: refused.Names, Issuer: refused.Issuer,
-		NotBefore: refused.NotBefore, NotAfter: refused.NotAfter, Fingerprint: refused.Fingerprint,
+		NotBefore: refused.NotBefore, NotAfter: refused.NotAfter, Fingerprint: refused.Fingerprint, Pinned: pin,
 	}
 }
 

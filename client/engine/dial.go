@@ -202,7 +202,9 @@ var errNoTLS = errors.New("the server offers no encryption, or somebody on the w
 // failed tells what an error of a conversation is, and ends its transcript with it.
 func (l *login) failed(p api.Protocol, rec *wireRecorder, err error) error {
 	problem := l.problem(p, err)
-	problem.Session = rec.id()
+	if l.account.box != nil { // else nobody can ask for its transcript
+		problem.Session = rec.id()
+	}
 	rec.end(&problem)
 	return fmt.Errorf("%w: %w", &problem, err)
 }
@@ -222,7 +224,7 @@ func (l *login) problem(p api.Protocol, err error) api.Problem {
 		}
 	case api.CodeCertificate:
 		problem.Detail = host
-		problem.Certificate = certificateOf(p, host, err)
+		problem.Certificate = certificateOf(p, host, l.pin(p), err)
 		problem.Means = explainCertificate(problem.Certificate)
 	case api.CodeTargetRefused:
 		if l.server(p).Host == "" {

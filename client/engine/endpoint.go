@@ -50,8 +50,8 @@ func (l *login) endpoint(p api.Protocol) (endpoint, error) {
 	}
 	if s.Security != api.Plain {
 		o := trust.Options{ServerName: s.Host, Roots: l.e.Roots}
-		if s.Pin != "" {
-			o.Pins = []string{s.Pin}
+		if pin := l.pin(p); pin != "" {
+			o.Pins = []string{pin}
 		}
 		to.tls = trust.Config(o)
 	}
@@ -69,8 +69,8 @@ func (l *login) ownEndpoint(p api.Protocol) (endpoint, error) {
 		return endpoint{}, &api.Problem{Code: api.CodeSettingsNeeded, Detail: l.email, Technical: "the gateway's own mail server is not home to " + domainOf(l.email)}
 	}
 	o := trust.Options{ServerName: w.Embedded.Hostname, Roots: l.e.Roots}
-	if w.Embedded.Fingerprint != "" {
-		o.Pins = []string{w.Embedded.Fingerprint}
+	if pin := l.pin(p); pin != "" {
+		o.Pins = []string{pin}
 	}
 	security := [2]api.Security{api.TLS, api.STARTTLS}
 	for i, name := range services[p] {
@@ -92,6 +92,17 @@ func (l *login) host(p api.Protocol) string {
 	}
 	if w := l.e.Gateway.State().Welcome; w != nil && w.Embedded != nil {
 		return w.Embedded.Hostname
+	}
+	return ""
+}
+
+// pin is the fingerprint of the one certificate that is believed, if there is one.
+func (l *login) pin(p api.Protocol) string {
+	if s := l.server(p); s.Host != "" {
+		return s.Pin
+	}
+	if w := l.e.Gateway.State().Welcome; w != nil && w.Embedded != nil {
+		return w.Embedded.Fingerprint
 	}
 	return ""
 }

@@ -23,15 +23,24 @@ const (
 	doors
 )
 
-// credentials answers the password, from memory or else from the vault; CodePasswordNeeded when there is none, and
-// errRefusedBefore when that server has refused it and the user has not said to try again.
+// credentials answers the password for a server; errRefusedBefore when it has refused it and the user has not said to
+// try again.
 func (a *account) credentials(ctx context.Context, d door) (string, error) {
 	a.mu.Lock()
-	password, refused, look := a.password, a.refused[d], a.rec.Kept && !a.looked
+	refused := a.refused[d]
+	a.mu.Unlock()
+	if refused {
+		return "", errRefusedBefore
+	}
+	return a.secret(ctx)
+}
+
+// secret answers the password, from memory or else from the vault; CodePasswordNeeded when there is none.
+func (a *account) secret(ctx context.Context) (string, error) {
+	a.mu.Lock()
+	password, look := a.password, a.rec.Kept && !a.looked
 	a.mu.Unlock()
 	switch {
-	case refused:
-		return "", errRefusedBefore
 	case password != "":
 		return password, nil
 	case !look || a.e.Vault == nil:

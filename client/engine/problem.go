@@ -160,19 +160,29 @@ func aboutMessage(e *smtp.Error) bool {
 
 // refusals puts recipients and the server's words into a sentence's worth of text.
 func refusals(refused []smtp.RecipientError) string {
+	return enumerate(len(refused), func(i int) (addr, words string) {
+		if r := refused[i]; r.Err != nil {
+			return r.Recipient, r.Err.Text
+		}
+		return refused[i].Recipient, ""
+	})
+}
+
+func enumerate(n int, at func(i int) (addr, words string)) string {
 	const most = 5 // a list of hundreds helps nobody
 	var b strings.Builder
-	for i, r := range refused {
+	for i := range n {
 		if i == most {
-			fmt.Fprintf(&b, "; %d more", len(refused)-most)
+			fmt.Fprintf(&b, "; %d more", n-most)
 			break
 		}
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(r.Recipient)
-		if r.Err != nil && r.Err.Text != "" {
-			b.WriteString(" (" + r.Err.Text + ")")
+		addr, words := at(i)
+		b.WriteString(addr)
+		if words != "" {
+			b.WriteString(" (" + words + ")")
 		}
 	}
 	return b.String()

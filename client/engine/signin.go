@@ -29,6 +29,13 @@ func (e *Engine) signIn(ctx context.Context, r api.SignIn) (*account, error) {
 	if r.Password == "" {
 		return nil, &api.Problem{Code: api.CodeWrongPassword, Detail: email, Technical: "no password was given"}
 	}
+	if r.Servers != nil {
+		servers, err := normalServers(*r.Servers)
+		if err != nil {
+			return nil, err
+		}
+		r.Servers = &servers
+	}
 	if err := e.oneAtATime(ctx); err != nil {
 		return nil, err
 	}
@@ -45,7 +52,13 @@ func (e *Engine) signIn(ctx context.Context, r api.SignIn) (*account, error) {
 	case a != nil:
 		return a, e.signInAgain(ctx, a, r)
 	}
-	return e.signInFirst(ctx, nameOf(welcome, email), r)
+	if r.Name == "" {
+		r.Name = nameOf(welcome, email)
+	}
+	if r.Name = strings.TrimSpace(r.Name); !printableLine(r.Name) || !(mail.Address{Name: r.Name, Addr: email}).Valid() {
+		return nil, badSetting(fmt.Sprintf("“%s” cannot be a name in a message", r.Name))
+	}
+	return e.signInFirst(ctx, r)
 }
 
 // oneAtATime waits until nobody else signs in or out; the caller takes the token back.
@@ -68,11 +81,31 @@ func (l *login) prove(ctx context.Context) (*pop3.Client, error) {
 	return session, nil
 }
 
+// proveBoth logs in to both servers, if somebody said which they are; else to the maildrop alone, for the gateway's own
+// server has one list of passwords.
+func (l *login) proveBoth(ctx context.Context, said *api.Servers) (*pop3.Client, error) {
+	if said != nil {
+		l.servers = *said
+	}
+	session, err := l.prove(ctx)
+	if err != nil || said == nil {
+		return session, err
+	}
+	if err := l.proveSubmission(ctx); err != nil {
+		closeSession(session)
+		return nil, err
+	}
+	return session, nil
+}
+
 // signInFirst adds an account.
-func (e *Engine) signInFirst(ctx context.Context, name string, r api.SignIn) (*account, error) {
-	rec := record{ID: accountID(r.Email), Email: r.Email, Name: name, Added: e.Clock.Now()}
+func (e *Engine) signInFirst(ctx context.Context, r api.SignIn) (*account, error) {
+	rec := record{ID: accountID(r.Email), Email: r.Email, Name: r.Name, Added: e.Clock.Now()}
+	if r.Servers != nil {
+		rec.Settings.Servers = *r.Servers
+	}
 	a := newAccount(e, rec)
-	session, err := a.login(r.Password).prove(ctx)
+	session, err := a.login(r.Password).proveBoth(ctx, r.Servers)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +129,16 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 		return a.broken
 	}
 	a.pauseFetching() // two sessions would lock each other out of the maildrop
-	session, err := a.login(r.Password).prove(ctx)
+	session, err := a.login(r.Password).proveBoth(ctx, r.Servers)
 	if err != nil {
 		a.resumeFetching(nil)
 		return err
 	}
 	rec := a.registered()
+	if r.Servers != nil {
+		rec.Settings = rec.settings()
+		rec.Settings.Servers = *r.Servers
+	}
 	wasKept := rec.Kept
 	rec.Kept = r.Keep && e.keepPassword(ctx, rec.ID, r.Password)
 	if err := e.registry.put(rec); err != nil {

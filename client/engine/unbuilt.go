@@ -12,15 +12,6 @@ func (e *Engine) Discover(context.Context, string) (api.Discovery, error) {
 	return api.Discovery{}, errUnbuilt
 }
 
-func (e *Engine) Settings(context.Context, api.AccountID) (api.Settings, error) {
-	return api.Settings{}, errUnbuilt
-}
-
-func (e *Engine) Configure(context.Context, api.Settings) (api.Settings, error) {
-	return api.Settings{}, errUnbuilt
-}
-
-func (e *Engine) Trust(context.Context, api.Trust) error              { return errUnbuilt }
 func (e *Engine) Unlock(context.Context, string) error                { return errUnbuilt }
 func (e *Engine) SetPassphrase(context.Context, api.Passphrase) error { return errUnbuilt }
 func (e *Engine) FetchRest(context.Context, api.MessageRef) error     { return errUnbuilt }

@@ -259,17 +259,18 @@ type fakeGateway struct {
 	t   *testing.T
 	tls *tls.Config
 
-	mu      sync.Mutex
-	servers map[wire.ServiceName]mailtest.Server
-	state   tunnel.State
-	welcome wire.Welcome
-	subs    map[int]func(tunnel.State)
-	last    int
-	kicks   int
-	opened  []wire.ServiceName
-	faults  func(service wire.ServiceName, n int) *mailtest.Faults // of the n-th stream to it, from 0
-	refuse  error
-	live    map[net.Conn]bool
+	mu        sync.Mutex
+	servers   map[wire.ServiceName]mailtest.Server
+	elsewhere // servers that are not the gateway's own
+	state     tunnel.State
+	welcome   wire.Welcome
+	subs      map[int]func(tunnel.State)
+	last      int
+	kicks     int
+	opened    []wire.ServiceName
+	faults    func(service wire.ServiceName, n int) *mailtest.Faults // of the n-th stream to it, from 0
+	refuse    error
+	live      map[net.Conn]bool
 }
 
 func newFakeGateway(t *testing.T, servers map[wire.ServiceName]mailtest.Server) *fakeGateway {
@@ -304,17 +305,26 @@ func (g *fakeGateway) Open(ctx context.Context, o wire.Open) (net.Conn, error) {
 		}
 	}
 	g.opened = append(g.opened, o.Service)
+	behind, sealed := g.servers[o.Service], g.tls
+	if o.Service != wire.POP3S && o.Service != wire.Submissions {
+		sealed = nil
+	}
+	if o.Host != "" || o.Service == wire.Discovery {
+		var err error
+		if behind, sealed, err = g.find(ctx, o); err != nil {
+			return nil, err
+		}
+	}
 	var f *mailtest.Faults
 	if g.faults != nil {
 		f = g.faults(o.Service, n)
 	}
 	client, server := mailtest.Pipe(f)
 	g.live[server] = true
-	behind := g.servers[o.Service]
 	go func() {
 		conn := server
-		if o.Service == wire.POP3S || o.Service == wire.Submissions {
-			conn = tls.Server(server, g.tls)
+		if sealed != nil {
+			conn = tls.Server(server, sealed)
 		}
 		behind.ServeConn(conn)
 		conn.Close()
