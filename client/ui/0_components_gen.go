@@ -1553,8 +1553,9 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgn.AddAttrInterface("aria-rowindex", c.Index+1)
 	vgn.AddAttrInterface("aria-selected", c.selected())
 	vgn.AddAttrInterface("class", c.class())
+	vgn.AddAttrInterface("data-account", c.home())
 	vgn.AddAttrInterface("data-id", c.id())
-	vgn.AddAttrInterface("data-row", c.id())
+	vgn.AddAttrInterface("data-row", c.key())
 	vgn.AddAttrInterface("data-state", c.state())
 	vgn.AddAttrInterface("data-subject", c.subjectRaw())
 	vgn.AddAttrInterface("data-testid", c.hook())
@@ -1662,15 +1663,19 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 				vgn = element(vgparent, "", "span", attributes142)
 				vgn.SetInnerHTML(c.snippet())
+				if c.account() != "" {
+					vgn = element(vgparent, "", "span", attributes143)
+					vgn.SetInnerHTML(c.account())
+				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes143)
+			vgn = element(vgparent, "", "div", attributes144)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes145)
+					vgn = element(vgparent, "", "button", attributes146)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -1688,7 +1693,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes146)
+					vgn = element(vgparent, "", "button", attributes147)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -1698,11 +1703,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes147)
+							element(vgparent, "svg", "use", attributes148)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes144)
+				vgn = element(vgparent, "", "button", attributes145)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -1745,7 +1750,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes148)
+					vgn = element(vgparent, "", "div", attributes149)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1764,7 +1769,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes149)
+									vgn = element(vgparent, "", "a", attributes150)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1795,7 +1800,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes149)
+									vgn = element(vgparent, "", "a", attributes150)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1806,7 +1811,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes150)
+					vgn = element(vgparent, "", "details", attributes151)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1832,7 +1837,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes149)
+										vgn = element(vgparent, "", "a", attributes150)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -1876,7 +1881,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes151)
+						element(vgparent, "svg", "use", attributes152)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -1920,11 +1925,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes152)
+				vgn = element(vgparent, "", "div", attributes153)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes154)
+					vgn = element(vgparent, "", "button", attributes155)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -1943,7 +1948,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes155)
+							vgn = element(vgparent, "", "button", attributes156)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -1963,7 +1968,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									words(vgparent, "Reply")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes156)
+							vgn = element(vgparent, "", "button", attributes157)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -1974,7 +1979,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes158)
+									element(vgparent, "svg", "use", attributes159)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1983,7 +1988,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									words(vgparent, "Reply all")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes157)
+							vgn = element(vgparent, "", "button", attributes158)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -1994,7 +1999,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes159)
+									element(vgparent, "svg", "use", attributes160)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2012,9 +2017,9 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes160)
+								vgn = element(vgparent, "", "button", attributes161)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.ID) })
+									func(event vugu.DOMEvent) { c.retry() })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2022,16 +2027,16 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes161)
+										element(vgparent, "svg", "use", attributes162)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes162)
+								vgn = element(vgparent, "", "button", attributes163)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.ID) })
+									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2039,7 +2044,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes163)
+										element(vgparent, "svg", "use", attributes164)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2059,9 +2064,9 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes166)
+								vgn = element(vgparent, "", "button", attributes167)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Restore(c.ids()) })
+									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2069,14 +2074,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes167)
+										element(vgparent, "svg", "use", attributes168)
 									}
 								}
 							}
-							if c.App.HasFolder(view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes168)
+							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
+								vgn = element(vgparent, "", "button", attributes169)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Archive(c.ids()) })
+									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2084,15 +2089,15 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes147)
+										element(vgparent, "svg", "use", attributes148)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes164)
+							vgn = element(vgparent, "", "button", attributes165)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Delete(c.ids()) })
+								func(event vugu.DOMEvent) { c.App.Delete(c.refs()) })
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -2104,9 +2109,9 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes169)
+								vgn = element(vgparent, "", "button", attributes170)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.ids()) })
+									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2119,11 +2124,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes170)
+								vgn = element(vgparent, "", "button", attributes171)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.ToggleFlag(c.ids()) })
+									func(event vugu.DOMEvent) { c.App.ToggleFlag(c.refs()) })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2136,11 +2141,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes165)
+							vgn = element(vgparent, "", "div", attributes166)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes171)
+								vgn = element(vgparent, "", "button", attributes172)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -2151,7 +2156,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes172)
+										element(vgparent, "svg", "use", attributes173)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -2163,11 +2168,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "", "div", attributes98)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes173)
+										vgn = element(vgparent, "", "div", attributes174)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes174)
+											vgn = element(vgparent, "", "button", attributes175)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -2177,12 +2182,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes176)
+													element(vgparent, "svg", "use", attributes177)
 												}
 												vgn = element(vgparent, "", "span", attributes26)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes175)
+											vgn = element(vgparent, "", "button", attributes176)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -2192,7 +2197,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes177)
+													element(vgparent, "svg", "use", attributes178)
 												}
 												vgn = element(vgparent, "", "span", attributes26)
 												{
@@ -2208,30 +2213,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes153)
+				vgn = element(vgparent, "", "article", attributes154)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes178)
+						vgn = element(vgparent, "", "header", attributes179)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes179)
+							vgn = element(vgparent, "", "h2", attributes180)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes180)
+							vgn = element(vgparent, "", "div", attributes181)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes181)
+								vgn = element(vgparent, "", "span", attributes182)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes182)
+								vgn = element(vgparent, "", "div", attributes183)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes184)
+									vgn = element(vgparent, "", "p", attributes185)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2239,12 +2244,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes186)
+											vgn = element(vgparent, "", "span", attributes187)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes187)
+										vgn = element(vgparent, "", "p", attributes188)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -2252,17 +2257,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes188)
+												element(vgparent, "svg", "use", attributes189)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes185)
+									vgn = element(vgparent, "", "p", attributes186)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes189)
+										vgn = element(vgparent, "", "button", attributes190)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -2275,18 +2280,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes190)
+												element(vgparent, "svg", "use", attributes191)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes183)
+								vgn = element(vgparent, "", "time", attributes184)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes191)
+								vgn = element(vgparent, "", "dl", attributes192)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2310,7 +2315,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes192)
+						vgn = element(vgparent, "", "div", attributes193)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -2353,7 +2358,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes193)
+						vgn = element(vgparent, "", "div", attributes194)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2361,14 +2366,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes194)
+								element(vgparent, "svg", "use", attributes195)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes195)
+						vgn = element(vgparent, "", "div", attributes196)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2376,14 +2381,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes196)
+								element(vgparent, "svg", "use", attributes197)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes197)
+						vgn = element(vgparent, "", "ul", attributes198)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2396,7 +2401,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes198)
+									vgn = element(vgparent, "", "button", attributes199)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2430,11 +2435,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes199)
+										vgn = element(vgparent, "svg", "svg", attributes200)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes177)
+											element(vgparent, "svg", "use", attributes178)
 										}
 									}
 								}
@@ -2450,7 +2455,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes188)
+								element(vgparent, "svg", "use", attributes189)
 							}
 							vgn = element(vgparent, "", "div", attributes37)
 							{
@@ -2497,7 +2502,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading {
-						vgn = element(vgparent, "", "div", attributes200)
+						vgn = element(vgparent, "", "div", attributes201)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2509,7 +2514,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes201)
+						vgn = element(vgparent, "", "pre", attributes202)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2556,7 +2561,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes202)
+								vgn = element(vgparent, "", "div", attributes203)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2590,7 +2595,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes158)
+												element(vgparent, "svg", "use", attributes159)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -2610,7 +2615,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes159)
+											element(vgparent, "svg", "use", attributes160)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2716,9 +2721,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes203)
-		vgn.SetInnerHTML(c.App.Voice.Polite)
 		vgn = element(vgparent, "", "div", attributes204)
+		vgn.SetInnerHTML(c.App.Voice.Polite)
+		vgn = element(vgparent, "", "div", attributes205)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -2738,7 +2743,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes205)
+		vgn = element(vgparent, "", "input", attributes206)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -2747,7 +2752,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes206)
+			vgn = element(vgparent, "", "kbd", attributes207)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2755,7 +2760,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes207)
+			vgn = element(vgparent, "", "button", attributes208)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -2788,7 +2793,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes208)
+			vgn = element(vgparent, "", "section", attributes209)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2801,7 +2806,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes209)
+					vgn = element(vgparent, "", "code", attributes210)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -2818,7 +2823,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes210)
+					vgn = element(vgparent, "", "div", attributes211)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2831,7 +2836,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes211)
+								vgn = element(vgparent, "", "button", attributes212)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
@@ -2864,17 +2869,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes40)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes212)
+		vgn = element(vgparent, "", "section", attributes213)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes213)
+			vgn = element(vgparent, "", "header", attributes214)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes215)
+				vgn = element(vgparent, "", "h2", attributes216)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes216)
+				vgn = element(vgparent, "", "button", attributes217)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -2888,7 +2893,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes214)
+			vgn = element(vgparent, "", "div", attributes215)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2953,17 +2958,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes217)
+		vgn = element(vgparent, "", "form", attributes218)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes219)
+			vgn = element(vgparent, "", "img", attributes220)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes220)
+			vgn = element(vgparent, "", "h1", attributes221)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes221)
+			vgn = element(vgparent, "", "p", attributes222)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil {
 				{
@@ -3012,18 +3017,18 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "button", attributes222)
+			vgn = element(vgparent, "", "button", attributes223)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes223)
+				vgn = element(vgparent, "", "button", attributes224)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 				vgn.SetInnerHTML(c.setupText())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes224)
+				vgn = element(vgparent, "", "button", attributes225)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -3033,13 +3038,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes225)
+				vgn = element(vgparent, "", "div", attributes226)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes226)
+					vgn = element(vgparent, "", "div", attributes227)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3048,7 +3053,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes227)
+							vgn = element(vgparent, "", "button", attributes228)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -3058,7 +3063,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "span", attributes25)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes228)
+								vgn = element(vgparent, "", "span", attributes229)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3073,7 +3078,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes218)
+		vgn = element(vgparent, "", "footer", attributes219)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3122,20 +3127,20 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes229)
+		vgn = element(vgparent, "", "div", attributes230)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes231)
+			vgn = element(vgparent, "", "span", attributes232)
 			vgn.SetInnerHTML(c.text())
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes232)
+				vgn = element(vgparent, "", "progress", attributes233)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes230)
+		vgn = element(vgparent, "", "button", attributes231)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -3146,7 +3151,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes233)
+				element(vgparent, "svg", "use", attributes234)
 			}
 		}
 		{
@@ -3185,7 +3190,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes234)
+			vgn = element(vgparent, "", "div", attributes235)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -3195,10 +3200,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes188)
+						element(vgparent, "svg", "use", attributes189)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes235)
+				vgn = element(vgparent, "", "div", attributes236)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3221,12 +3226,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes237)
+					vgn = element(vgparent, "", "button", attributes238)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes236)
+				vgn = element(vgparent, "", "button", attributes237)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -3341,7 +3346,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes238)
+		vgn = element(vgparent, "", "button", attributes239)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -3493,100 +3498,101 @@ var (
 	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
 	attributes141 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
 	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes144 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes145 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes147 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes148 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes149 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes151 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes154 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes155 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes156 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes157 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes158 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes159 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes160 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes161 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes162 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes163 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes164 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes166 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes167 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes168 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes171 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes172 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes176 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes178 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes179 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes188 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes190 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes192 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes194 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes198 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes205 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes207 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes212 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes213 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes215 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes216 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes217 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes220 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes221 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes230 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes233 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes234 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes236 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes237 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
+	attributes144 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes145 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes147 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes148 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes150 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes152 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes155 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes156 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes157 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes158 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes159 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes160 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes162 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes164 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes165 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes167 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes168 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes171 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes172 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes173 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes178 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes180 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes189 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes190 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes191 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes193 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes195 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes196 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes199 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes207 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes213 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes216 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes217 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes220 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes221 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes231 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes234 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes235 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes237 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
 )

@@ -30,11 +30,13 @@ func (c *MessageRow) Compute() {
 
 func (c *MessageRow) class() string {
 	return classes("row", when(!c.there, "row-skeleton"), when(c.row.Unread, "row-unread"),
-		when(c.open(), "row-open"), when(c.App.List.Selected[c.row.ID], "row-selected"),
+		when(c.open(), "row-open"), when(c.App.List.Selected[c.ref()], "row-selected"),
 		when(len(c.App.List.Selected) > 0, "row-choosing"), when(view.CJK(c.row.Subject), "cjk"))
 }
 
-func (c *MessageRow) open() bool { return c.there && c.App.Route.ID == c.row.ID }
+func (c *MessageRow) open() bool { return c.there && c.App.Open == c.ref() }
+
+func (c *MessageRow) ref() api.MessageRef { return view.RefOf(c.row) }
 
 func (c *MessageRow) hook() any {
 	switch {
@@ -51,6 +53,30 @@ func (c *MessageRow) id() any {
 		return nil
 	}
 	return strconv.FormatUint(uint64(c.row.ID), 10)
+}
+
+// key names the row for the keyboard's focus.
+func (c *MessageRow) key() any {
+	if !c.there {
+		return nil
+	}
+	return c.App.List.Key(c.ref())
+}
+
+// account names the account in a list of several.
+func (c *MessageRow) account() string {
+	if !c.there || !c.App.InAll() {
+		return ""
+	}
+	return view.Label(c.App.AccountOf(c.row.Account))
+}
+
+// home is the account, where several are listed.
+func (c *MessageRow) home() any {
+	if !c.there || !c.App.InAll() {
+		return nil
+	}
+	return string(c.row.Account)
 }
 
 func (c *MessageRow) subjectRaw() any {
@@ -76,14 +102,14 @@ func (c *MessageRow) state() any {
 
 func (c *MessageRow) selected() string {
 	if len(c.App.List.Selected) > 0 {
-		return boolText(c.App.List.Selected[c.row.ID])
+		return boolText(c.App.List.Selected[c.ref()])
 	}
 	return boolText(c.open())
 }
 
 // tabindex makes one row a stop of the Tab key: the cursor's.
 func (c *MessageRow) tabindex() string {
-	if c.there && c.row.ID == c.App.List.Cursor {
+	if c.there && c.ref() == c.App.List.Cursor {
 		return "0"
 	}
 	return "-1"
@@ -151,6 +177,9 @@ func (c *MessageRow) label() string {
 		b.WriteString("Unread, ")
 	}
 	b.WriteString(c.who() + ", " + c.subject() + ", " + c.date)
+	if a := c.account(); a != "" {
+		b.WriteString(", " + a)
+	}
 	if c.chip() {
 		b.WriteString(", " + c.words().Short)
 	}
@@ -167,26 +196,26 @@ func (c *MessageRow) click(e vugu.DOMEvent) {
 	switch {
 	case !c.there:
 	case e.PropBool("shiftKey"):
-		c.App.List.Toggle(c.row.ID, true)
+		c.App.List.Toggle(c.ref(), true)
 	case e.PropBool("ctrlKey") || e.PropBool("metaKey"):
-		c.App.List.Toggle(c.row.ID, false)
+		c.App.List.Toggle(c.ref(), false)
 	default:
 		c.App.List.ClearSelection()
-		c.App.OpenMessage(c.row.ID)
+		c.App.OpenMessage(c.ref())
 	}
 }
 
 func (c *MessageRow) check(e vugu.DOMEvent) {
 	e.StopPropagation()
 	if c.there {
-		c.App.List.Toggle(c.row.ID, e.PropBool("shiftKey"))
+		c.App.List.Toggle(c.ref(), e.PropBool("shiftKey"))
 	}
 }
 
 // focus follows the Tab key and the pointer into the list.
 func (c *MessageRow) focus() {
-	if c.there && c.App.List.Cursor != c.row.ID {
-		c.App.List.SetCursor(c.row.ID)
+	if c.there && c.App.List.Cursor != c.ref() {
+		c.App.List.SetCursor(c.ref())
 	}
 }
 
@@ -194,7 +223,7 @@ func (c *MessageRow) canMark() bool {
 	return c.row.Folder != api.Drafts && c.row.Folder != api.Outbox && c.row.Folder != api.Sent
 }
 
-func (c *MessageRow) canArchive() bool { return c.App.HasFolder(view.Archive) && c.canMark() }
+func (c *MessageRow) canArchive() bool { return c.App.HasFolder(c.row.Account, view.Archive) && c.canMark() }
 
 func (c *MessageRow) unreadAct() string {
 	if c.row.Unread {
@@ -212,15 +241,15 @@ func (c *MessageRow) unreadIcon() string {
 
 func (c *MessageRow) toggleUnread(e vugu.DOMEvent) {
 	e.StopPropagation()
-	c.App.MarkUnread([]api.MessageID{c.row.ID}, !c.row.Unread)
+	c.App.MarkUnread([]api.MessageRef{c.ref()}, !c.row.Unread)
 }
 
 func (c *MessageRow) archive(e vugu.DOMEvent) {
 	e.StopPropagation()
-	c.App.Archive([]api.MessageID{c.row.ID})
+	c.App.Archive([]api.MessageRef{c.ref()})
 }
 
 func (c *MessageRow) remove(e vugu.DOMEvent) {
 	e.StopPropagation()
-	c.App.Delete([]api.MessageID{c.row.ID})
+	c.App.Delete([]api.MessageRef{c.ref()})
 }

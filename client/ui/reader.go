@@ -38,7 +38,7 @@ func (c *Reader) hook() any {
 	return "message-view"
 }
 
-func (c *Reader) ids() []api.MessageID { return []api.MessageID{c.App.Reader.ID} }
+func (c *Reader) refs() []api.MessageRef { return []api.MessageRef{c.App.Reader.MessageRef} }
 
 func (c *Reader) outgoing() bool { return c.row.Folder == api.Outbox }
 
@@ -66,6 +66,15 @@ func (c *Reader) retryText() string {
 		return "Send again anyway"
 	}
 	return "Send again"
+}
+
+// retry sends the message again; what may have been sent already only after a warning.
+func (c *Reader) retry() {
+	if c.row.State == api.StateUnknown && !c.App.Reader.Warned {
+		c.App.Reader.Warned = true
+		return
+	}
+	c.App.RetrySend(c.App.Reader.MessageRef)
 }
 
 func (c *Reader) deleteText() string {
@@ -121,7 +130,6 @@ func (c *Reader) stamp() any {
 
 // toLine is the recipients in a line: "to me, Carol and 3 others".
 func (c *Reader) toLine() string {
-	self := c.App.Current().Email
 	list := c.row.To
 	if m := c.App.Reader.Message; m != nil {
 		list = append(append([]api.Address{}, m.To...), m.Cc...)
@@ -132,7 +140,7 @@ func (c *Reader) toLine() string {
 	short := make([]api.Address, len(list))
 	for i, x := range list {
 		short[i] = x
-		if self != "" && strings.EqualFold(x.Addr, self) {
+		if c.App.Reader.Mine(x.Addr) {
 			short[i] = api.Address{Name: "me"}
 		}
 	}

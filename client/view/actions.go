@@ -2,9 +2,8 @@ package view
 
 import (
 	"context"
-	"maps"
+	"iter"
 	"slices"
-	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -15,7 +14,7 @@ const (
 	Junk    api.FolderID = "junk"
 )
 
-// removal is messages taken out of a list before the engine has said so, and what brings them back.
+// removal is messages of one account taken out of a list before the engine has said so, and what brings them back.
 type removal struct {
 	account   api.AccountID
 	from, to  api.FolderID
@@ -28,78 +27,137 @@ type removal struct {
 	undo      bool     // asked to be undone before it was confirmed
 }
 
+func (r *removal) ref(i int) api.MessageRef { return api.MessageRef{Account: r.account, ID: r.ids[i]} }
+
 type placed struct {
 	index int
 	row   api.Row
 }
 
+// batch is removals of one kind that one note tells of, with one Undo for all: who deletes three messages in a row means
+// one thing.
+type batch struct {
+	verb  string
+	place Route
+	toast int
+	list  []*removal
+}
+
+// take notes removals in the batch of now, or in a new one. gone is what happens when the time to undo is over.
+func (a *App) take(verb string, list []*removal, undo func(*removal), gone func(*removal)) *batch {
+	b := a.batch
+	if b == nil || b.verb != verb || b.place != a.List.place || !a.Toasts.has(b.toast) {
+		b = &batch{verb: verb, place: a.List.place}
+		a.batch = b
+		each := func(do func(*removal)) func() {
+			if do == nil {
+				return nil
+			}
+			return func() {
+				for _, r := range slices.Backward(b.list) {
+					do(r)
+				}
+			}
+		}
+		b.toast = a.Toasts.Show(Toast{Action: "Undo", Do: each(undo), Gone: each(gone)})
+	}
+	b.list = append(b.list, list...)
+	a.retell(b)
+	return b
+}
+
+// retell says how many messages the note is about; of none there is none.
+func (a *App) retell(b *batch) {
+	n := 0
+	for _, r := range b.list {
+		n += len(r.ids)
+	}
+	if n == 0 {
+		a.Toasts.take(b.toast)
+		return
+	}
+	a.Toasts.Reword(b.toast, Count(n, "message")+" "+b.verb)
+}
+
+func (a *App) drop(b *batch, r *removal) {
+	b.list = slices.DeleteFunc(b.list, func(x *removal) bool { return x == r })
+	a.retell(b)
+}
+
 // Delete moves messages to Trash; in Trash it erases them. Either acts at once and can be undone for a while.
-func (a *App) Delete(ids []api.MessageID) {
-	if len(ids) == 0 {
+func (a *App) Delete(refs []api.MessageRef) {
+	if len(refs) == 0 {
 		return
 	}
 	if a.List.place.Folder == api.Trash {
-		a.erase(ids)
+		a.erase(refs)
 		return
 	}
-	a.move(ids, []api.FolderID{api.Trash}, Count(len(ids), "message")+" moved to Trash")
+	a.move(refs, []api.FolderID{api.Trash}, "moved to Trash")
 }
 
-// Archive moves messages to the archive, if the account has one.
-func (a *App) Archive(ids []api.MessageID) {
-	if len(ids) > 0 && a.HasFolder(Archive) && a.List.place.Folder != Archive {
-		a.move(ids, []api.FolderID{Archive}, Count(len(ids), "message")+" archived")
+// Archive moves messages to the archive, if their accounts have one, and says whether there was any.
+func (a *App) Archive(refs []api.MessageRef) bool {
+	refs = slices.DeleteFunc(slices.Clone(refs), func(m api.MessageRef) bool { return !a.HasFolder(m.Account, Archive) })
+	if len(refs) == 0 || a.List.place.Folder == Archive {
+		return false
 	}
+	a.move(refs, []api.FolderID{Archive}, "archived")
+	return true
 }
 
 // Restore takes messages out of Trash: mail that came to the inbox, mail from here to Sent. What the engine does not take
 // there was never sent, and goes to Drafts.
-func (a *App) Restore(ids []api.MessageID) {
-	var came, gone []api.MessageID
-	for _, id := range ids {
-		if r, _ := a.rowOf(id); strings.EqualFold(r.From.Addr, a.Current().Email) {
-			gone = append(gone, id)
+func (a *App) Restore(refs []api.MessageRef) {
+	var came, gone []api.MessageRef
+	for _, m := range refs {
+		if r, _ := a.rowOf(m); a.owns(m.Account, r.From.Addr) {
+			gone = append(gone, m)
 		} else {
-			came = append(came, id)
+			came = append(came, m)
 		}
 	}
 	if len(came) > 0 {
-		a.move(came, []api.FolderID{api.Inbox}, Count(len(came), "message")+" moved to Inbox")
+		a.move(came, []api.FolderID{api.Inbox}, "moved to Inbox")
 	}
 	if len(gone) > 0 {
-		a.move(gone, []api.FolderID{api.Sent, api.Drafts, api.Outbox}, Count(len(gone), "message")+" restored")
+		a.move(gone, []api.FolderID{api.Sent, api.Drafts, api.Outbox}, "restored")
 	}
 }
 
-// HasFolder says whether the account shown has the folder.
-func (a *App) HasFolder(f api.FolderID) bool {
-	return slices.ContainsFunc(a.Current().Folders, func(x api.Folder) bool { return x.ID == f })
+// HasFolder says whether an account has the folder.
+func (a *App) HasFolder(acc api.AccountID, f api.FolderID) bool {
+	return slices.ContainsFunc(a.AccountOf(acc).Folders, func(x api.Folder) bool { return x.ID == f })
 }
 
 // move moves messages to the first of some folders that takes them.
-func (a *App) move(ids []api.MessageID, to []api.FolderID, words string) {
-	r := a.List.takeOut(ids, to[0])
-	toast := a.Toasts.Show(Toast{Text: words, Action: "Undo", Do: func() { a.putBack(r) }})
-	a.ask(func(ctx context.Context, svc api.Service) (err error) {
-		for _, f := range to {
-			err = svc.Move(ctx, api.Move{Account: r.account, IDs: r.ids, To: f})
-			if p := problemOf(err); p == nil || p.Code != api.CodeBadRequest {
-				return err
+func (a *App) move(refs []api.MessageRef, to []api.FolderID, verb string) {
+	list := a.List.takeOut(refs, to[0])
+	b := a.take(verb, list, a.putBack, nil)
+	for _, r := range list {
+		a.ask(func(ctx context.Context, svc api.Service) (err error) {
+			for _, f := range to {
+				err = svc.Move(ctx, api.Move{Account: r.account, IDs: r.ids, To: f})
+				if p := problemOf(err); p == nil || p.Code != api.CodeBadRequest {
+					return err
+				}
 			}
-		}
-		return err
-	}, func(p *api.Problem) {
-		if p != nil {
-			a.Toasts.Dismiss(toast)
-			a.List.restore(r)
-			a.Toasts.Trouble("The "+plural(len(r.ids), "message")+" could not be moved", p)
-			return
-		}
-		a.List.confirm(r)
-		if r.undo {
-			a.putBack(r)
-		}
-	})
+			return err
+		}, func(p *api.Problem) {
+			if p != nil {
+				if !r.undo {
+					a.drop(b, r)
+					a.List.restore(r)
+				}
+				a.Toasts.Trouble("The "+plural(len(r.ids), "message")+" could not be moved", p)
+				return
+			}
+			a.List.confirm(r)
+			if r.undo {
+				a.moveBack(r)
+			}
+		})
+	}
 }
 
 // putBack undoes a move.
@@ -109,6 +167,10 @@ func (a *App) putBack(r *removal) {
 		r.undo = true
 		return
 	}
+	a.moveBack(r)
+}
+
+func (a *App) moveBack(r *removal) {
 	a.ask(func(ctx context.Context, svc api.Service) error {
 		return svc.Move(ctx, api.Move{Account: r.account, IDs: r.ids, To: r.from})
 	}, func(p *api.Problem) {
@@ -120,93 +182,110 @@ func (a *App) putBack(r *removal) {
 }
 
 // erase hides messages and erases them when the time to undo is over: the engine cannot bring them back.
-func (a *App) erase(ids []api.MessageID) {
-	r := a.List.takeOut(ids, "")
-	a.Toasts.Show(Toast{
-		Text: Count(len(ids), "message") + " deleted for good", Action: "Undo",
-		Do: func() { a.List.restore(r) },
-		Gone: func() {
-			a.ask(func(ctx context.Context, svc api.Service) error {
-				return svc.Erase(ctx, api.Erase{Account: r.account, IDs: r.ids})
-			}, func(p *api.Problem) {
-				if p != nil {
-					a.List.restore(r)
-					a.Toasts.Trouble("The "+plural(len(r.ids), "message")+" could not be deleted", p)
-					return
-				}
-				a.List.confirm(r)
-			})
-		},
+func (a *App) erase(refs []api.MessageRef) {
+	a.take("deleted for good", a.List.takeOut(refs, ""), a.List.restore, func(r *removal) {
+		a.ask(func(ctx context.Context, svc api.Service) error {
+			return svc.Erase(ctx, api.Erase{Account: r.account, IDs: r.ids})
+		}, func(p *api.Problem) {
+			if p != nil {
+				a.List.restore(r)
+				a.Toasts.Trouble("The "+plural(len(r.ids), "message")+" could not be deleted", p)
+				return
+			}
+			a.List.confirm(r)
+		})
 	})
 }
 
-// takeOut removes messages from what is shown, and moves the cursor and the reader on to the next one.
-func (l *List) takeOut(ids []api.MessageID, to api.FolderID) *removal {
-	r := &removal{account: l.account, from: l.place.Folder, to: to, ids: slices.Clone(ids), place: l.place}
+// takeOut removes messages from what is shown, and moves the cursor and the reader on to the next one. It answers a
+// removal for each account.
+func (l *List) takeOut(refs []api.MessageRef, to api.FolderID) []*removal {
+	var list []*removal
 	if l.hidden == nil {
-		l.hidden = map[api.MessageID]*removal{}
+		l.hidden = map[api.MessageRef]*removal{}
 	}
-	unread := 0
 	next := l.cursor
-	for _, id := range ids {
-		l.app.Toasts.forget(id)
-		l.hidden[id] = r
-		delete(l.Selected, id)
-		i := l.Find(id)
-		if i < 0 {
-			continue
+	for acc, ids := range byAccount(refs) {
+		r := &removal{account: acc, from: l.place.Folder, to: to, ids: ids, place: l.place}
+		for i := range ids {
+			m := r.ref(i)
+			l.app.Toasts.forget(m)
+			l.hidden[m] = r
+			delete(l.Selected, m)
+			i := l.Find(m)
+			if i < 0 {
+				continue
+			}
+			r.rows = append(r.rows, placed{i, l.rows[i]})
+			if l.rows[i].Unread {
+				r.unread++
+			}
+			if m == l.Cursor || i < next {
+				next = min(i, next)
+			}
+			l.cut(i)
 		}
-		r.rows = append(r.rows, placed{i, l.rows[i]})
-		if l.rows[i].Unread {
-			unread++
-		}
-		if id == l.Cursor || i < next {
-			next = min(i, next)
-		}
-		l.cut(i)
+		slices.Reverse(r.rows)
+		l.app.recount(r, 1)
+		list = append(list, r)
 	}
-	slices.Reverse(r.rows)
-	r.unread = unread
-	l.app.recount(r, 1)
 	l.cursor = min(next, max(l.Total-1, 0))
-	l.Cursor = l.rows[l.cursor].ID
+	l.Cursor = RefOf(l.rows[l.cursor])
 	l.fetch()
 
-	open := l.app.Route.ID
+	open := l.app.Open
 	switch {
-	case open == 0 || !slices.Contains(ids, open):
-		l.focusCursor()
-	case l.app.platform.Narrow() || l.Cursor == 0 || l.place.Folder == api.Drafts:
+	case open.ID == 0 || !slices.Contains(refs, open):
+	case l.app.platform.Narrow() || l.Cursor.ID == 0 || l.place.Folder == api.Drafts:
 		l.app.leave(l.place)
-		l.focusCursor()
 	default:
-		p := l.place
-		p.ID, p.Page = l.Cursor, PageReader
-		l.app.swap(p)
-		l.focusCursor()
+		l.app.swap(l.at(l.Cursor))
 	}
-	return r
+	l.focusCursor()
+	return list
+}
+
+// byAccount gives the numbers of messages account by account, in the order in which each comes first.
+func byAccount(refs []api.MessageRef) iter.Seq2[api.AccountID, []api.MessageID] {
+	return func(yield func(api.AccountID, []api.MessageID) bool) {
+		done := map[api.AccountID]bool{}
+		for i, m := range refs {
+			if done[m.Account] {
+				continue
+			}
+			done[m.Account] = true
+			var ids []api.MessageID
+			for _, x := range refs[i:] {
+				if x.Account == m.Account {
+					ids = append(ids, x.ID)
+				}
+			}
+			if !yield(m.Account, ids) {
+				return
+			}
+		}
+	}
 }
 
 // restore puts messages back into what is shown.
 func (l *List) restore(r *removal) {
 	l.app.recount(r, -1)
-	for _, id := range r.ids {
-		if l.hidden[id] == r {
-			delete(l.hidden, id)
+	for i := range r.ids {
+		if m := r.ref(i); l.hidden[m] == r {
+			delete(l.hidden, m)
 		}
 	}
-	if l.account != r.account || l.place != r.place {
+	if l.place != r.place {
 		return
 	}
 	for _, x := range r.rows {
-		if l.Find(x.row.ID) < 0 {
+		if l.Find(RefOf(x.row)) < 0 {
 			l.put(x.index, x.row)
 		}
 	}
 	if len(r.rows) > 0 {
 		x := r.rows[len(r.rows)-1]
-		l.Cursor, l.cursor = x.row.ID, x.index
+		l.Cursor, l.cursor = RefOf(x.row), x.index
 		l.focusCursor()
 	}
 }
@@ -269,42 +348,45 @@ func (m *marking) apply(r *api.Row) {
 }
 
 // MarkUnread marks messages unread or read; Flag flags them or takes the flag away.
-func (a *App) MarkUnread(ids []api.MessageID, unread bool) { a.mark(ids, marking{unread: &unread}) }
+func (a *App) MarkUnread(refs []api.MessageRef, unread bool) { a.mark(refs, marking{unread: &unread}) }
 
 // Flag flags messages or takes the flag away.
-func (a *App) Flag(ids []api.MessageID, flagged bool) { a.mark(ids, marking{flagged: &flagged}) }
+func (a *App) Flag(refs []api.MessageRef, flagged bool) { a.mark(refs, marking{flagged: &flagged}) }
 
 // ToggleUnread marks messages unread if all are read, and else read; ToggleFlag does the like.
-func (a *App) ToggleUnread(ids []api.MessageID) {
-	a.MarkUnread(ids, !slices.ContainsFunc(ids, func(id api.MessageID) bool { r, ok := a.rowOf(id); return ok && r.Unread }))
+func (a *App) ToggleUnread(refs []api.MessageRef) {
+	a.MarkUnread(refs, !slices.ContainsFunc(refs, func(m api.MessageRef) bool { r, ok := a.rowOf(m); return ok && r.Unread }))
 }
 
 // ToggleFlag flags messages if none is flagged, and else takes the flags away.
-func (a *App) ToggleFlag(ids []api.MessageID) {
-	a.Flag(ids, !slices.ContainsFunc(ids, func(id api.MessageID) bool { r, ok := a.rowOf(id); return ok && r.Flagged }))
+func (a *App) ToggleFlag(refs []api.MessageRef) {
+	a.Flag(refs, !slices.ContainsFunc(refs, func(m api.MessageRef) bool { r, ok := a.rowOf(m); return ok && r.Flagged }))
 }
 
-func (a *App) rowOf(id api.MessageID) (api.Row, bool) {
-	if i := a.List.Find(id); i >= 0 {
+func (a *App) rowOf(m api.MessageRef) (api.Row, bool) {
+	if i := a.List.Find(m); i >= 0 {
 		return a.List.rows[i], true
 	}
-	if m := a.Reader.Message; m != nil && m.ID == id {
-		return m.Row, true
+	if r := &a.Reader; r.Message != nil && r.MessageRef == m {
+		return r.Message.Row, true
 	}
 	return api.Row{}, false
 }
 
-func (a *App) mark(ids []api.MessageID, m marking) {
-	if len(ids) == 0 {
-		return
+func (a *App) mark(refs []api.MessageRef, m marking) {
+	for acc, ids := range byAccount(refs) {
+		a.markOf(acc, ids, &m)
 	}
+}
+
+func (a *App) markOf(acc api.AccountID, ids []api.MessageID, m *marking) {
 	l := &a.List
-	acc, before := l.account, map[api.MessageID]api.Row{}
+	before := map[api.MessageRef]api.Row{}
 	if l.marks == nil {
-		l.marks = map[api.MessageID]*marking{}
+		l.marks = map[api.MessageRef]*marking{}
 	}
-	set := func(id api.MessageID, change func(*api.Row)) {
-		row, ok := a.rowOf(id)
+	set := func(ref api.MessageRef, change func(*api.Row)) {
+		row, ok := a.rowOf(ref)
 		if !ok {
 			return
 		}
@@ -317,31 +399,29 @@ func (a *App) mark(ids []api.MessageID, m marking) {
 			}
 			a.count(acc, row.Folder, 0, d)
 		}
-		l.edit(id, change)
-		if r := &a.Reader; r.Message != nil && r.ID == id {
-			r.edit(change)
-		}
+		a.editEverywhere(ref, change)
 	}
 	for _, id := range ids {
-		if row, ok := a.rowOf(id); ok {
-			before[id] = row
+		ref := api.MessageRef{Account: acc, ID: id}
+		if row, ok := a.rowOf(ref); ok {
+			before[ref] = row
 		}
-		l.marks[id] = &m
-		set(id, m.apply)
+		l.marks[ref] = m
+		set(ref, m.apply)
 	}
 	a.ask(func(ctx context.Context, svc api.Service) error {
 		return svc.Mark(ctx, api.Mark{Account: acc, IDs: ids, Unread: m.unread, Flagged: m.flagged})
 	}, func(p *api.Problem) {
 		for _, id := range ids {
-			if l.marks[id] == &m {
-				delete(l.marks, id)
+			if ref := (api.MessageRef{Account: acc, ID: id}); l.marks[ref] == m {
+				delete(l.marks, ref)
 			}
 		}
 		if p == nil {
 			return
 		}
-		for id, row := range maps.All(before) {
-			set(id, func(r *api.Row) { r.Unread, r.Flagged = row.Unread, row.Flagged })
+		for ref, row := range before {
+			set(ref, func(r *api.Row) { r.Unread, r.Flagged = row.Unread, row.Flagged })
 		}
 		a.Toasts.Trouble("The "+plural(len(ids), "message")+" could not be marked", p)
 	})

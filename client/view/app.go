@@ -17,10 +17,12 @@ type App struct {
 	Accounts []api.Account // in the order of sign-in
 	Account  api.AccountID // the one shown
 	Route    Route
+	Open     api.MessageRef // the message that the place is about, also while the composer is before it; ID 0 for none
 
 	List     List
 	Reader   Reader
 	Composer Composer
+	Wire     Wire
 	Toasts   Toasts
 	Menu     Menu
 	Settings Settings
@@ -36,16 +38,17 @@ type App struct {
 	platform Platform
 	sched    Scheduler
 	ctx      context.Context
-	depth    int   // entries of the history that this page pushed
-	attached int   // counts Attach, so that an answer of a former engine is known
-	back     Route // the place behind /compose
+	depth    int    // entries of the history that this page pushed
+	attached int    // counts Attach, so that an answer of a former engine is known
+	back     Route  // the place behind /compose
+	batch    *batch // what the newest Undo is about
 }
 
 // New makes the page's state over svc, which may be nil until Attach. Nothing is asked of svc before Start.
 func New(svc api.Service, p Platform, s Scheduler) *App {
 	a := &App{svc: svc, platform: p, sched: s, ctx: context.Background()}
 	a.Session.app, a.List.app, a.Reader.app, a.Composer.app = a, a, a, a
-	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app = a, a, a, a
+	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app, a.Wire.app = a, a, a, a, a
 	a.Vault.app, a.Trust.app, a.AccountForm.app = a, a, a
 	a.Gateway.State = api.Connecting
 	a.Session.Keep = true
@@ -80,6 +83,7 @@ func (a *App) Attach(svc api.Service) {
 		a.Reader.load()
 	}
 	a.Composer.resave()
+	a.Wire.again()
 }
 
 // Receive takes an event of the engine. Unlike most methods it takes the lock itself.
@@ -102,24 +106,7 @@ func (a *App) Ready() bool {
 func (a *App) Do(fn func()) { a.sched.Update(fn) }
 
 // Current is the account shown, the zero Account when there is none.
-func (a *App) Current() api.Account {
-	for i := range a.Accounts {
-		if a.Accounts[i].ID == a.Account {
-			return a.Accounts[i]
-		}
-	}
-	return api.Account{}
-}
-
-// folder is a folder of the account shown, the zero Folder when it has none such.
-func (a *App) folder(id api.FolderID) api.Folder {
-	for _, f := range a.Current().Folders {
-		if f.ID == id {
-			return f
-		}
-	}
-	return api.Folder{}
-}
+func (a *App) Current() api.Account { return a.AccountOf(a.Account) }
 
 // ask runs call in a goroutine with the engine of now and then done, locked, with its problem or nil. An answer of an
 // engine that was replaced meanwhile comes as CodeCanceled.
@@ -161,7 +148,11 @@ func (a *App) loadStatus() {
 		}
 		if a.Current().ID == "" {
 			a.Account = a.startAccount()
+			if a.Route.Account == "" {
+				a.Route.Account = a.Account
+			}
 		}
+		a.Route = a.full(a.Route)
 		if a.Session.Phase != SignedIn {
 			a.Session.Phase = SignedIn
 			a.swap(a.Route) // an address that means nothing, or no place yet, becomes the one that it leads to
@@ -175,12 +166,16 @@ func (a *App) loadStatus() {
 // startAccount is the account that an address without an account means: of a place the first one, as Route.String has it,
 // and of no place in particular the one shown last. A message of an account that is gone is no other account's.
 func (a *App) startAccount() api.AccountID {
+	path, _, _ := strings.Cut(a.platform.Location(), "?")
 	if a.Route.Account != "" {
 		a.Route = Route{Folder: a.Route.Folder, Page: PageList}
-	} else if path, _, _ := strings.Cut(a.platform.Location(), "?"); path != "/" {
+	} else if path != "/" && !a.Route.All {
 		return a.Accounts[0].ID
 	}
 	kept := api.AccountID(a.platform.Preference("account"))
+	if path == "/" && a.platform.Preference("all") == "yes" {
+		a.Route.All = true
+	}
 	if slices.ContainsFunc(a.Accounts, func(x api.Account) bool { return x.ID == kept }) {
 		return kept
 	}
@@ -226,18 +221,22 @@ func (a *App) accountChanged(acc api.Account) {
 	}
 	a.Accounts[i] = acc
 	a.recountPending(acc.ID)
-	if acc.ID == a.Account {
-		a.List.revised(acc)
-		a.title()
-	}
+	a.List.revised(acc)
+	a.title()
 }
 
 func (a *App) accountGone(id api.AccountID) {
 	a.Accounts = slices.DeleteFunc(a.Accounts, func(x api.Account) bool { return x.ID == id })
+	if a.Composer.draft.Account == id {
+		a.Composer.discardView()
+	}
 	if a.Account != id {
+		if a.List.place.All && (len(a.Accounts) < 2 || a.Open.Account == id) {
+			a.Go(Route{Folder: api.Inbox, All: true})
+		}
+		a.List.Refresh()
 		return
 	}
-	a.Composer.discardView()
 	a.Reader.close()
 	if len(a.Accounts) == 0 {
 		a.Account = ""
@@ -245,7 +244,7 @@ func (a *App) accountGone(id api.AccountID) {
 		return
 	}
 	a.Account = a.Accounts[0].ID
-	a.Go(Route{Folder: api.Inbox})
+	a.Go(Route{Folder: api.Inbox, All: a.List.place.All})
 }
 
 // newMail announces arrivals: to a screen reader once, and by a notification of the system.
@@ -257,33 +256,38 @@ func (a *App) newMail(n api.NewMail) {
 	if body == "" {
 		body = NoSubject
 	}
+	where := ""
+	if len(a.Accounts) > 1 {
+		where = " for " + Label(a.AccountOf(n.Account))
+	}
 	if n.Count == 1 {
-		a.Voice.Say("New message from " + title + ": " + body)
+		a.Voice.Say("New message" + where + " from " + title + ": " + body)
 	} else {
-		a.Voice.Say(Count(n.Count, "new message") + ", the newest from " + title)
+		a.Voice.Say(Count(n.Count, "new message") + where + ", the newest from " + title)
 		title = Count(n.Count, "new message")
 	}
 	if a.Settings.Notify {
-		acc, id := n.Account, n.First.ID
-		a.platform.Notify(title, body, func() {
-			a.SwitchAccount(acc)
-			a.Go(Route{Folder: api.Inbox, ID: id})
-		})
+		at := Route{Folder: api.Inbox, All: a.List.place.All, Account: n.Account, ID: n.First.ID}
+		a.platform.Notify(title+where, body, func() { a.Go(at) })
 	}
 }
 
 func (a *App) title() {
 	acc := a.Current()
 	t := FolderName(a.Route.Folder)
-	if a.Route.Query != "" {
+	switch {
+	case a.Route.Query != "":
 		t = "Search: " + a.Route.Query
+	case a.Route.All:
+		t = AllInboxes
 	}
-	if acc.Email != "" {
-		t += " – " + acc.Email
-	} else {
+	switch {
+	case acc.Email == "":
 		t = "Sign in"
+	case !a.Route.All:
+		t += " – " + acc.Email
 	}
-	a.platform.SetTitle(t+" – Postern", a.folder(api.Inbox).Unread)
+	a.platform.SetTitle(t+" – Postern", a.folder(Route{Folder: api.Inbox, All: true}).Unread)
 }
 
 // Now is the present in the user's zone.

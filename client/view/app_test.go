@@ -69,6 +69,15 @@ func inbox(n int) []api.Message {
 	return list
 }
 
+// of names messages of Alice's.
+func of(ids ...api.MessageID) []api.MessageRef {
+	var list []api.MessageRef
+	for _, id := range ids {
+		list = append(list, api.MessageRef{Account: alice, ID: id})
+	}
+	return list
+}
+
 func (p *page) subjects(from, n int) []string {
 	var out []string
 	p.Do(func() {

@@ -86,7 +86,7 @@ func TestFailedAfterwards(t *testing.T) {
 		synctest.Wait()
 		equal(t, "said", p.toasts(), "“Hi” was not sent.")
 		again := func() {
-			p.act(func() { p.RetrySend(1) })
+			p.act(func() { p.RetrySend(of(1)[0]) })
 			p.svc.Outgoing(alice, 1, func(r *api.Row) {
 				r.State, r.Problem = api.StateFailed, &api.Problem{Code: api.CodeRecipientRefused, Detail: "gone@postern.test"}
 			})
@@ -101,7 +101,7 @@ func TestFailedAfterwards(t *testing.T) {
 		equal(t, "what to do", p.StateWordsFor(r).Do, "Check the address, then send again.")
 		again()
 		equal(t, "the open message says it itself", p.toasts(), "")
-		p.act(func() { p.EditAgain(1) })
+		p.act(func() { p.EditAgain(of(1)[0]) })
 		equal(t, "back in the composer", p.Composer.To, "gone@postern.test")
 		equal(t, "place", p.Browser.Location(), "/drafts/1")
 		p.act(func() { p.Composer.SetTo("bob@postern.test"); p.Composer.Send() })
@@ -139,7 +139,7 @@ func TestRetryRollsBack(t *testing.T) {
 		p.pass(time.Second)
 		p.svc.Fail("Retry", &api.Problem{Code: api.CodeStorage})
 		release := p.svc.Hold("Retry")
-		p.act(func() { p.RetrySend(1) })
+		p.act(func() { p.RetrySend(of(1)[0]) })
 		r, _ := p.List.Row(0)
 		equal(t, "at once", r.State, api.StateQueued)
 		release()
@@ -260,9 +260,9 @@ func TestReplyAndForward(t *testing.T) {
 func TestReplyTo(t *testing.T) {
 	self := "me@x.org"
 	m := &api.Message{Row: api.Row{From: api.Address{Addr: self}, To: []api.Address{{Addr: "a@x.org"}}}}
-	equal(t, "an answer to oneself goes to the recipients", view.ReplyTo(m, self, false).To[0].Addr, "a@x.org")
+	equal(t, "an answer to oneself goes to the recipients", view.ReplyTo(m, false, self).To[0].Addr, "a@x.org")
 	m = &api.Message{Row: api.Row{From: api.Address{Addr: "list@x.org"}}, ReplyTo: []api.Address{{Addr: "a@x.org"}, {Addr: "A@X.org"}}}
-	equal(t, "Reply-To, each once", len(view.ReplyTo(m, self, true).To), 1)
+	equal(t, "Reply-To, each once", len(view.ReplyTo(m, true, self).To), 1)
 	equal(t, "prefix", view.ReplySubject("AW: x"), "AW: x")
 	equal(t, "prefix", view.ForwardSubject("x"), "Fwd: x")
 }

@@ -16,6 +16,7 @@ type Composer struct {
 	Subject     string
 	Text        string
 	Attachments []Attachment
+	Receipt     bool         // ask to be told of the delivery
 	Problem     *api.Problem // why the last Send or save was not done
 	Wrong       Wrong        // what is wrong in the form
 	Loading     bool         // a saved draft is being opened
@@ -31,8 +32,10 @@ type Composer struct {
 	changed bool
 	saved   string // what was last saved, to know whether anything has changed
 	timer   *time.Timer
-	sent    map[api.MessageID]int // messages sent by this page, with the toast that says so
-	serials int                   // counts the files attached
+	tail    string                 // what is quoted below what is written: a signature stands above it
+	start   string                 // the text that nobody has written yet
+	sent    map[api.MessageRef]int // messages sent by this page, with the toast that says so
+	serials int                    // counts the files attached
 }
 
 // Attachment is a file of the message being written.
@@ -74,12 +77,13 @@ func (c *Composer) reset() {
 
 func (c *Composer) blank() {
 	c.reset()
+	c.write(c.draft, "")
 	c.app.platform.Focus(`[data-testid="compose-to"]`)
 }
 
 // edit opens a saved draft.
-func (c *Composer) edit(id api.MessageID) {
-	if c.Open && c.draft.ID == id {
+func (c *Composer) edit(ref api.MessageRef) {
+	if c.Open && c.draft.ID == ref.ID && c.draft.Account == ref.Account {
 		return
 	}
 	if c.Open {
@@ -87,9 +91,8 @@ func (c *Composer) edit(id api.MessageID) {
 	}
 	c.reset()
 	c.Loading = true
-	c.draft.ID = id
+	c.draft.ID, c.draft.Account = ref.ID, ref.Account
 	serial := c.Serial
-	ref := api.MessageRef{Account: c.app.Account, ID: id}
 	var d api.Draft
 	c.app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		d, err = svc.OpenDraft(ctx, ref)
@@ -104,6 +107,7 @@ func (c *Composer) edit(id api.MessageID) {
 			c.app.swap(c.app.List.place)
 			return
 		}
+		d.Account = ref.Account
 		c.fill(d)
 		c.app.platform.Focus(`[data-testid="compose-body"]`)
 	})
@@ -115,7 +119,7 @@ func (c *Composer) fill(d api.Draft) {
 	c.Loading = false
 	c.draft = d
 	c.To, c.Cc, c.Bcc = FormatList(d.To), FormatList(d.Cc), FormatList(d.Bcc)
-	c.Subject, c.Text = d.Subject, d.Text
+	c.Subject, c.Text, c.Receipt = d.Subject, d.Text, d.Receipt
 	c.Attachments = nil
 	for _, x := range d.Attachments {
 		c.Attachments = append(c.Attachments, Attachment{DraftAttachment: x})
@@ -138,6 +142,9 @@ func (c *Composer) SetSubject(s string) { c.Subject = s; c.touched() }
 
 // SetText follows the typing of the text.
 func (c *Composer) SetText(s string) { c.Text = s; c.touched() }
+
+// ToggleReceipt asks for a receipt of the delivery, or not.
+func (c *Composer) ToggleReceipt() { c.Receipt = !c.Receipt; c.touched() }
 
 // Left checks a field of addresses when the focus leaves it: what is wrong is said while it is still in mind.
 func (c *Composer) Left() {
@@ -192,8 +199,8 @@ func (c *Composer) Close() {
 			}})
 			return
 		}
-		id := kept.ID
-		app.Toasts.Show(Toast{Text: "Saved in Drafts", Action: "Open", Do: func() { app.Go(Route{Folder: api.Drafts, ID: id}) }})
+		at := Route{Account: d.Account, Folder: api.Drafts, ID: kept.ID}
+		app.Toasts.Show(Toast{Text: "Saved in Drafts", Action: "Open", Do: func() { app.Go(at) }})
 	})
 }
 

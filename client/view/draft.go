@@ -40,9 +40,12 @@ func (c *Composer) touched() {
 // print is all that a draft holds, in one string, to see whether it has changed.
 func (c *Composer) print() string {
 	var b strings.Builder
-	for _, s := range []string{c.To, c.Cc, c.Bcc, c.Subject, c.Text} {
+	for _, s := range []string{c.To, c.Cc, c.Bcc, c.Subject, c.Text, string(c.draft.Account), c.draft.Identity} {
 		b.WriteString(s)
 		b.WriteByte(0)
+	}
+	if c.Receipt {
+		b.WriteByte('r')
 	}
 	for _, x := range c.Attachments {
 		if !x.Uploading && x.Problem == nil {
@@ -53,7 +56,11 @@ func (c *Composer) print() string {
 }
 
 func (c *Composer) empty() bool {
-	return strings.TrimSpace(c.To+c.Cc+c.Bcc+c.Subject+c.Text) == "" && len(c.Attachments) == 0
+	text := c.Text
+	if text == c.start {
+		text = ""
+	}
+	return strings.TrimSpace(c.To+c.Cc+c.Bcc+c.Subject+text) == "" && len(c.Attachments) == 0
 }
 
 // collect is the draft as it stands; addresses that cannot be read are kept as they are typed, so that a draft saved in
@@ -61,7 +68,7 @@ func (c *Composer) empty() bool {
 func (c *Composer) collect() api.Draft {
 	d := c.draft
 	d.To, d.Cc, d.Bcc = ReadList(c.To), ReadList(c.Cc), ReadList(c.Bcc)
-	d.Subject, d.Text = c.Subject, c.Text
+	d.Subject, d.Text, d.Receipt = c.Subject, c.Text, c.Receipt
 	d.Attachments = nil
 	for _, x := range c.Attachments {
 		if !x.Uploading && x.Problem == nil {
@@ -89,6 +96,13 @@ func (c *Composer) save() {
 			return
 		}
 		c.Saving = false
+		if d.Account != c.draft.Account { // it is another account's now
+			if p == nil {
+				c.forget(d.Account, kept.ID)
+			}
+			c.touched()
+			return
+		}
 		if p != nil {
 			if p.Code != api.CodeCanceled {
 				c.Problem = p
@@ -108,9 +122,11 @@ func (c *Composer) save() {
 // locate names the draft in the address, so that a reload opens it again.
 func (c *Composer) locate() {
 	a := c.app
-	if a.Route.Page == PageComposer && a.Route.Draft != c.draft.ID {
-		a.Route.Draft = c.draft.ID
-		a.platform.Replace(a.Route.String())
+	if a.Route.Page == PageComposer {
+		a.Route.Draft, a.Route.Account = c.draft.ID, c.draft.Account
+		if at := a.address(a.Route); at != a.platform.Location() {
+			a.platform.Replace(at)
+		}
 	}
 }
 

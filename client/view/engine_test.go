@@ -137,7 +137,7 @@ func TestOverTheEngine(t *testing.T) {
 			i = 1
 		}
 		row, _ := p.List.Row(i)
-		p.act(func() { p.OpenMessage(row.ID) })
+		p.act(func() { p.OpenMessage(view.RefOf(row)) })
 		p.pass(time.Second)
 		equal(t, "text", len(p.Reader.Body), 1)
 		equal(t, "unread", p.folder(api.Inbox).Unread, 1)
@@ -179,7 +179,7 @@ func TestOverTheEngine(t *testing.T) {
 		p.act(func() { p.OpenFolder(api.Inbox) })
 		p.pass(time.Second)
 		row, _ = p.List.Row(0)
-		p.act(func() { p.Delete([]api.MessageID{row.ID}) })
+		p.act(func() { p.Delete([]api.MessageRef{view.RefOf(row)}) })
 		p.pass(time.Second)
 		equal(t, "deleted", p.List.Total, 1)
 		p.act(p.UndoLast)

@@ -22,7 +22,7 @@ var Shortcuts = []struct {
 }{
 	{"Reading", []Shortcut{{"j  ↓", "Next message"}, {"k  ↑", "Previous message"}, {"o  Enter", "Open"}, {"Esc", "Back"}, {"u", "Mark unread or read"}, {"s", "Flag"}, {"x", "Select"}, {"#  Delete", "Delete"}}},
 	{"Writing", []Shortcut{{"c", "New message"}, {"r", "Reply"}, {"a", "Reply to all"}, {"f", "Forward"}, {"Ctrl+Enter", "Send"}, {"Esc", "Put away, saved in Drafts"}}},
-	{"Going", []Shortcut{{"/", "Search"}, {"g i", "Inbox"}, {"g d", "Drafts"}, {"g o", "Outbox"}, {"g s", "Sent"}, {"g t", "Trash"}, {"Shift+R", "Fetch new mail"}, {"z", "Undo"}, {"?", "This list"}}},
+	{"Going", []Shortcut{{"/", "Search"}, {"g a", "All inboxes"}, {"g i", "Inbox"}, {"g d", "Drafts"}, {"g o", "Outbox"}, {"g s", "Sent"}, {"g t", "Trash"}, {"Shift+R", "Fetch new mail"}, {"z", "Undo"}, {"?", "This list"}}},
 }
 
 // Key does what a key means here, and says whether it meant anything.
@@ -52,6 +52,10 @@ func (a *App) Key(k Key) bool {
 	}
 	if a.Menu.going {
 		a.Menu.going = false
+		if k.Name == "a" && a.Several() {
+			a.OpenAll()
+			return true
+		}
 		if f, ok := goKeys[k.Name]; ok {
 			a.OpenFolder(f)
 			return true
@@ -61,7 +65,7 @@ func (a *App) Key(k Key) bool {
 		a.Menu.Toggle(MenuShortcuts)
 		return true
 	}
-	if a.Menu.Open != MenuNone || a.Route.Page == PageSettings {
+	if a.Menu.Open != MenuNone || a.Route.Page == PageSettings || a.Route.Page == PageWire {
 		return false
 	}
 	return a.letter(k) || a.listKey(k)
@@ -70,7 +74,7 @@ func (a *App) Key(k Key) bool {
 var goKeys = map[string]api.FolderID{"i": api.Inbox, "d": api.Drafts, "o": api.Outbox, "s": api.Sent, "t": api.Trash, "e": Archive}
 
 func (a *App) letter(k Key) bool {
-	ids := a.List.Targets()
+	refs := a.List.Targets()
 	switch k.Name {
 	case "j":
 		a.List.Move(1)
@@ -87,16 +91,13 @@ func (a *App) letter(k Key) bool {
 	case "c":
 		a.Compose()
 	case "e":
-		if !a.HasFolder(Archive) {
-			return false
-		}
-		a.Archive(ids)
+		return a.Archive(refs)
 	case "#", "Delete":
-		a.Delete(ids)
+		a.Delete(refs)
 	case "u":
-		a.ToggleUnread(ids)
+		a.ToggleUnread(refs)
 	case "s":
-		a.ToggleFlag(ids)
+		a.ToggleFlag(refs)
 	case "x":
 		a.List.Toggle(a.List.Cursor, false)
 	case "R":
@@ -166,12 +167,12 @@ func (l *List) step(by int, extend bool) {
 
 // openCursor opens the message under the cursor and goes into it.
 func (a *App) openCursor() {
-	id := a.List.Cursor
-	if id == 0 {
+	m := a.List.Cursor
+	if m.ID == 0 {
 		return
 	}
-	if a.Route.ID != id || a.Route.Page != PageReader {
-		a.OpenMessage(id)
+	if a.Open != m || a.Route.Page != PageReader {
+		a.OpenMessage(m)
 	}
 	if a.List.place.Folder != api.Drafts {
 		a.platform.Focus(readerHeading)
@@ -195,6 +196,9 @@ func (a *App) escape(k Key) bool {
 		a.Composer.Leave()
 	case a.Route.Page == PageSettings:
 		a.AccountForm.Leave()
+	case a.Route.Page == PageWire:
+		a.leave(a.List.place)
+		a.List.focusCursor()
 	case len(a.List.Selected) > 0:
 		a.List.ClearSelection()
 		a.List.focusCursor()

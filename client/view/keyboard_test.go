@@ -28,7 +28,7 @@ func TestKeys(t *testing.T) {
 		equal(t, "moving is no history", len(p.Browser.History), 2)
 		p.press("End")
 		p.pass(time.Second)
-		equal(t, "End", p.List.Cursor, api.MessageID(1))
+		equal(t, "End", p.List.Cursor.ID, api.MessageID(1))
 		p.press("Home")
 		p.pass(time.Second)
 
@@ -47,7 +47,7 @@ func TestKeys(t *testing.T) {
 		equal(t, "z", p.List.Total, 30)
 
 		for key, subject := range map[string]string{"r": "Re: Message 30", "a": "Re: Message 30", "f": "Fwd: Message 30"} {
-			p.act(func() { p.OpenMessage(30) })
+			p.act(func() { p.OpenMessage(of(30)[0]) })
 			p.press(key)
 			equal(t, key, p.Composer.Subject, subject)
 			p.press("Escape")
@@ -66,7 +66,7 @@ func TestKeys(t *testing.T) {
 		p.press("?")
 		equal(t, "?", p.Menu.Open, view.MenuShortcuts)
 		p.press("j")
-		equal(t, "nothing moves beneath", p.List.Cursor, api.MessageID(30))
+		equal(t, "nothing moves beneath", p.List.Cursor.ID, api.MessageID(30))
 		p.press("Escape")
 		equal(t, "Esc", p.Menu.Open, view.MenuNone)
 
@@ -107,12 +107,12 @@ func TestNarrow(t *testing.T) {
 	in(t, "/inbox", 3, func(t *testing.T, p *page) {
 		p.Browser.OnePane = true
 		equal(t, "pane", p.Pane(), view.PageList)
-		p.act(func() { p.OpenMessage(2) })
+		p.act(func() { p.OpenMessage(of(2)[0]) })
 		equal(t, "pane", p.Pane(), view.PageReader)
 		equal(t, "focus", p.Browser.Focused, `[data-testid="message-subject"]`)
 		p.act(p.Browser.Back)
 		equal(t, "pane", p.Pane(), view.PageList)
-		p.act(func() { p.OpenMessage(2); p.Delete([]api.MessageID{2}) })
+		p.act(func() { p.OpenMessage(of(2)[0]); p.Delete(of(2)) })
 		equal(t, "back in the list", p.Pane(), view.PageList)
 		equal(t, "focus on the next", p.Browser.Focused, `[data-row="1"]`)
 		p.act(p.OpenAccounts)
@@ -134,17 +134,17 @@ func TestReader(t *testing.T) {
 		p.svc.Arrive(alice, m)
 		p.pass(time.Second)
 		release := p.svc.Hold("Message")
-		p.act(func() { p.OpenMessage(7) })
+		p.act(func() { p.OpenMessage(of(7)[0]) })
 		r, ok := p.Reader.Row()
 		equal(t, "what the list knows is there at once", ok && r.Subject == "Message 1", true)
 		p.pass(200 * time.Millisecond)
 		equal(t, "slow", p.Reader.Slow, true)
-		p.act(func() { p.OpenMessage(2) }) // the answer for 7 comes later, and must not be shown
+		p.act(func() { p.OpenMessage(of(2)[0]) }) // the answer for 7 comes later, and must not be shown
 		release()
 		p.pass(time.Second)
 		equal(t, "shown", p.Reader.Message.ID, api.MessageID(2))
 
-		p.act(func() { p.OpenMessage(7) })
+		p.act(func() { p.OpenMessage(of(7)[0]) })
 		p.act(func() { p.Reader.SaveAttachment(3) })
 		equal(t, "saved", p.Browser.Saved[0].Name+string(p.Browser.Saved[0].Data), "a.pdfthe bytes of a.pdf")
 		p.act(p.Reader.ShowSource)
@@ -155,7 +155,7 @@ func TestReader(t *testing.T) {
 		equal(t, "file", p.Browser.Saved[1].Name, "Message 1.eml")
 
 		p.svc.Fail("Message", &api.Problem{Code: api.CodeNoSuchMessage})
-		p.act(func() { p.OpenMessage(1) })
+		p.act(func() { p.OpenMessage(of(1)[0]) })
 		equal(t, "problem", p.Reader.Problem.Code, api.CodeNoSuchMessage)
 		p.svc.Fail("Message", nil)
 		p.act(p.Reader.Retry)
@@ -168,7 +168,7 @@ func TestEndOfALongList(t *testing.T) {
 	in(t, "/inbox", 5000, func(t *testing.T, p *page) {
 		p.press("End")
 		p.pass(time.Second)
-		equal(t, "cursor", p.List.Cursor, api.MessageID(1))
+		equal(t, "cursor", p.List.Cursor.ID, api.MessageID(1))
 		equal(t, "focus", p.Browser.Focused, `[data-row="1"]`)
 		equal(t, "open", p.Browser.Location(), "/inbox/1")
 	})

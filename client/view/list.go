@@ -7,8 +7,9 @@ import (
 	"github.com/postern-mail/postern/client/api"
 )
 
-// List is the list of messages: a window of a folder (or of a search in it) that may hold 100,000. Only the rows around
-// what is on the screen are kept; the others are asked for when they come near.
+// List is the list of messages: a window of a folder (or of a search in it, or of all inboxes together) that may hold
+// 100,000. Only the rows around what is on the screen are kept; the others are asked for when they come near. A message's
+// number is its account's own, so that everything here is known by account and number.
 type List struct {
 	Loaded  bool // the first answer has come
 	Slow    bool // it has not come for 100 ms
@@ -21,12 +22,12 @@ type List struct {
 	// Search is what stands in the search field; the place's query follows it a moment later.
 	Search string
 
-	Cursor   api.MessageID // the row the keyboard is at
-	Selected map[api.MessageID]bool
+	Cursor   api.MessageRef // the row the keyboard is at
+	Selected map[api.MessageRef]bool
 
 	app     *App
 	place   Route
-	account api.AccountID
+	account api.AccountID // "" of all inboxes
 	rows    map[int]api.Row
 	cursor  int  // index of Cursor when it was last seen
 	anchor  int  // the other end of a range being selected
@@ -37,8 +38,9 @@ type List struct {
 	fresh    bool         // a refresh is on its way
 	again    bool         // and another is due after it
 	revision uint64
-	hidden   map[api.MessageID]*removal // rows taken out before the engine has said so
-	marks    map[api.MessageID]*marking // flags changed before the engine has said so
+	known    uint64                      // of all inboxes: the revisions of the accounts when it was asked
+	hidden   map[api.MessageRef]*removal // rows taken out before the engine has said so
+	marks    map[api.MessageRef]*marking // flags changed before the engine has said so
 	viewport Viewport
 	typing   *time.Timer
 }
@@ -70,6 +72,9 @@ func (l *List) SetViewport(v Viewport) { l.viewport = v }
 // Place is the folder and search that the list shows.
 func (l *List) Place() Route { return l.place }
 
+// RefOf names a row's message.
+func RefOf(r api.Row) api.MessageRef { return api.MessageRef{Account: r.Account, ID: r.ID} }
+
 // Row is the i-th row, if it is there.
 func (l *List) Row(i int) (api.Row, bool) {
 	r, ok := l.rows[i]
@@ -77,15 +82,15 @@ func (l *List) Row(i int) (api.Row, bool) {
 }
 
 // Unread is how many unread messages the folder has, what was done here and is not confirmed yet included.
-func (l *List) Unread() int { return l.app.folder(l.place.Folder).Unread }
+func (l *List) Unread() int { return l.app.folder(l.place).Unread }
 
 // Find is the index of a message among the rows that are there, or -1.
-func (l *List) Find(id api.MessageID) int {
-	if r, ok := l.rows[l.cursor]; ok && r.ID == id {
+func (l *List) Find(m api.MessageRef) int {
+	if r, ok := l.rows[l.cursor]; ok && RefOf(r) == m {
 		return l.cursor
 	}
 	for i, r := range l.rows {
-		if r.ID == id {
+		if RefOf(r) == m {
 			return i
 		}
 	}
@@ -100,27 +105,27 @@ func (l *List) SetWindow(first, shown int) {
 
 // show makes the list show a place.
 func (l *List) show(place Route) {
-	same := l.account == l.app.Account && l.rows != nil
+	same := l.account == place.Account && l.rows != nil
 	if same && l.place == place {
 		return
 	}
 	l.forgetCalls()
-	if same && l.place.Folder == place.Folder && place.Search && l.place.Search {
+	if same && l.place.All == place.All && l.place.Folder == place.Folder && place.Search && l.place.Search {
 		l.place = place // words added to a search: what was found stays until the answer comes
 		l.Refresh()
 		return
 	}
-	l.place, l.account = place, l.app.Account
+	l.place, l.account = place, place.Account
 	l.rows = map[int]api.Row{}
 	l.Loaded, l.Slow, l.Total, l.Problem = false, false, 0, nil
-	l.Cursor, l.cursor, l.anchor, l.Selected = 0, 0, -1, nil
+	l.Cursor, l.cursor, l.anchor, l.Selected = api.MessageRef{}, 0, -1, nil
 	l.First = 0
 	l.Search = place.Query
 	if l.viewport != nil {
 		l.viewport.Top()
 	}
 	if !place.Search { // the count is known before the rows are
-		l.Total = l.app.folder(place.Folder).Total
+		l.Total = l.app.folder(place).Total
 	}
 	l.Refresh()
 	gen := l.gen
@@ -138,6 +143,7 @@ func (l *List) Refresh() {
 	l.gen++
 	l.fresh = true
 	l.asked = map[int]bool{}
+	l.known = l.app.folder(l.place).Revision
 	offset := max(l.First-ahead, 0)
 	l.question(offset, min(max(l.Shown+2*ahead, pageRows), api.MaxListLimit), true)
 }
@@ -150,10 +156,11 @@ func (l *List) forgetCalls() {
 
 // revised refreshes the list if the account's folder has changed since it was asked.
 func (l *List) revised(acc api.Account) {
-	for _, f := range acc.Folders {
-		if f.ID == l.place.Folder && f.Revision != l.revision {
-			l.Refresh()
-		}
+	f := l.app.folder(l.place)
+	switch {
+	case l.place.All && f.Revision == l.known, !l.place.All && (acc.ID != l.account || f.Revision == l.revision):
+	case f.ID != "":
+		l.Refresh()
 	}
 }
 
@@ -232,23 +239,23 @@ func (l *List) refreshSoon() {
 func (l *List) replace(page api.ListPage) {
 	top, looking := l.rows[l.First]
 	empty := !l.Loaded
-	for id, h := range l.hidden { // what the engine confirmed before this question was asked is in the answer
+	for ref, h := range l.hidden { // what the engine confirmed before this question was asked is in the answer
 		if h.confirmed && h.gen < l.gen {
-			delete(l.hidden, id)
+			delete(l.hidden, ref)
 		}
 	}
 	l.rows = map[int]api.Row{}
 	l.revision = page.Revision
 	l.Loaded, l.Slow = true, false
 	l.add(page)
-	if empty && l.Cursor == 0 {
-		l.Cursor = l.app.Route.ID
-		if l.Cursor == 0 {
-			l.Cursor = l.rows[0].ID
+	if empty && l.Cursor.ID == 0 {
+		l.Cursor = l.app.Open
+		if l.Cursor.ID == 0 {
+			l.Cursor = RefOf(l.rows[0])
 		}
 	}
 	if looking && l.First > 0 && l.viewport != nil {
-		if i := l.Find(top.ID); i >= 0 && i != l.First {
+		if i := l.Find(RefOf(top)); i >= 0 && i != l.First {
 			d := i - l.First
 			l.First = i
 			l.viewport.ShiftBy(d)
@@ -270,9 +277,9 @@ func (l *List) followCursor() {
 		l.cursor = max(l.Total-1, 0)
 	}
 	if r, ok := l.rows[l.cursor]; ok {
-		l.Cursor = r.ID
+		l.Cursor = RefOf(r)
 	} else if r, ok := l.rows[l.First]; ok {
-		l.cursor, l.Cursor = l.First, r.ID
+		l.cursor, l.Cursor = l.First, RefOf(r)
 	}
 }
 
@@ -280,11 +287,14 @@ func (l *List) followCursor() {
 func (l *List) add(page api.ListPage) {
 	out := 0
 	for i, r := range page.Rows {
-		if h := l.hidden[r.ID]; h != nil && h.from == l.place.Folder {
+		if r.Account == "" {
+			r.Account = l.account
+		}
+		if h := l.hidden[RefOf(r)]; h != nil && h.from == l.place.Folder {
 			out++
 			continue
 		}
-		if m := l.marks[r.ID]; m != nil {
+		if m := l.marks[RefOf(r)]; m != nil {
 			m.apply(&r)
 		}
 		r.Date = l.app.platform.Local(r.Date)
@@ -329,8 +339,8 @@ func (l *List) put(i int, row api.Row) {
 }
 
 // edit changes a row that is there.
-func (l *List) edit(id api.MessageID, change func(*api.Row)) {
-	if i := l.Find(id); i >= 0 {
+func (l *List) edit(m api.MessageRef, change func(*api.Row)) {
+	if i := l.Find(m); i >= 0 {
 		r := l.rows[i]
 		change(&r)
 		l.rows[i] = r

@@ -58,7 +58,7 @@ func TestListIsTheFolder(t *testing.T) {
 				case 2:
 					p.act(func() {
 						if r, ok := p.List.Row(p.List.First); ok {
-							p.Delete([]api.MessageID{r.ID})
+							p.Delete(of(r.ID))
 						}
 					})
 				case 3:
@@ -155,13 +155,13 @@ func TestSearch(t *testing.T) {
 
 func TestSelectionAndCursor(t *testing.T) {
 	in(t, "/inbox", 20, func(t *testing.T, p *page) {
-		p.act(func() { p.List.Toggle(20, false) })
-		p.act(func() { p.List.Toggle(16, true) })
+		p.act(func() { p.List.Toggle(of(20)[0], false) })
+		p.act(func() { p.List.Toggle(of(16)[0], true) })
 		equal(t, "range", len(p.List.Selected), 5)
 		p.act(func() { p.Delete(p.List.Targets()) })
 		equal(t, "total", p.List.Total, 15)
 		equal(t, "selected", len(p.List.Selected), 0)
-		equal(t, "cursor on the next", p.List.Cursor, api.MessageID(15))
+		equal(t, "cursor on the next", p.List.Cursor.ID, api.MessageID(15))
 		equal(t, "focus on the next", p.Browser.Focused, `[data-row="15"]`)
 		equal(t, "said", p.toasts(), "5 messages moved to Trash")
 		p.act(p.UndoLast)
@@ -175,7 +175,7 @@ func TestDeleteAndUndo(t *testing.T) {
 	in(t, "/inbox/3", 3, func(t *testing.T, p *page) {
 		equal(t, "unread", p.folder(api.Inbox).Unread, 2) // the open one was marked read
 		release := p.svc.Hold("Move")
-		p.act(func() { p.Delete([]api.MessageID{3}) })
+		p.act(func() { p.Delete(of(3)) })
 		equal(t, "gone before the engine has answered", p.List.Total, 2)
 		equal(t, "count", p.folder(api.Inbox).Total, 2)
 		equal(t, "trash", p.folder(api.Trash).Total, 1)
@@ -188,7 +188,7 @@ func TestDeleteAndUndo(t *testing.T) {
 		equal(t, "where it is", m.Folder, api.Inbox)
 		equal(t, "total", p.List.Total, 3)
 
-		p.act(func() { p.Delete([]api.MessageID{1, 2, 3}) })
+		p.act(func() { p.Delete(of(1, 2, 3)) })
 		equal(t, "all gone", p.List.Total, 0)
 		equal(t, "nothing open", p.Reader.ID, api.MessageID(0))
 		p.pass(9 * time.Second)
@@ -202,7 +202,7 @@ func TestUnreadIsCountedAtOnce(t *testing.T) {
 		before := p.List.Unread()
 		r, _ := p.List.Row(0)
 		release := p.svc.Hold("Move")
-		p.act(func() { p.Delete([]api.MessageID{r.ID}) })
+		p.act(func() { p.Delete(of(r.ID)) })
 		want := before
 		if r.Unread {
 			want--
@@ -217,7 +217,7 @@ func TestUnreadIsCountedAtOnce(t *testing.T) {
 func TestDeleteRefused(t *testing.T) {
 	in(t, "/inbox", 3, func(t *testing.T, p *page) {
 		p.svc.Fail("Move", &api.Problem{Code: api.CodeStorageFull})
-		p.act(func() { p.Delete([]api.MessageID{2}) })
+		p.act(func() { p.Delete(of(2)) })
 		equal(t, "total", p.List.Total, 3)
 		equal(t, "order", strings.Join(p.subjects(0, 3), ","), "Message 3,Message 2,Message 1")
 		equal(t, "counts", p.folder(api.Inbox).Total*10+p.folder(api.Trash).Total, 30)
@@ -236,7 +236,7 @@ func TestEraseWaits(t *testing.T) {
 			p.svc.Arrive(alice, m)
 		}
 		p.pass(time.Second)
-		p.act(func() { p.Delete([]api.MessageID{1}) })
+		p.act(func() { p.Delete(of(1)) })
 		equal(t, "hidden", p.List.Total, 1)
 		p.pass(7 * time.Second)
 		equal(t, "not yet", len(p.svc.Erased()), 0)
@@ -244,7 +244,7 @@ func TestEraseWaits(t *testing.T) {
 		p.pass(time.Minute)
 		equal(t, "undone", len(p.svc.Erased()), 0)
 		equal(t, "shown", p.List.Total, 2)
-		p.act(func() { p.Delete([]api.MessageID{1}) })
+		p.act(func() { p.Delete(of(1)) })
 		p.pass(9 * time.Second)
 		equal(t, "done", slices.Equal(p.svc.Erased(), []api.MessageID{1}), true)
 		equal(t, "total", p.List.Total, 1)
@@ -254,7 +254,7 @@ func TestEraseWaits(t *testing.T) {
 func TestMark(t *testing.T) {
 	in(t, "/inbox", 3, func(t *testing.T, p *page) {
 		release := p.svc.Hold("Mark")
-		p.act(func() { p.ToggleUnread([]api.MessageID{2}); p.ToggleFlag([]api.MessageID{2}) })
+		p.act(func() { p.ToggleUnread(of(2)); p.ToggleFlag(of(2)) })
 		r, _ := p.List.Row(1)
 		equal(t, "at once", !r.Unread && r.Flagged, true)
 		equal(t, "count", p.folder(api.Inbox).Unread, 2)
@@ -264,7 +264,7 @@ func TestMark(t *testing.T) {
 		equal(t, "stored", !m.Unread && m.Flagged, true)
 
 		p.svc.Fail("Mark", &api.Problem{Code: api.CodeStorage})
-		p.act(func() { p.MarkUnread([]api.MessageID{3}, false) })
+		p.act(func() { p.MarkUnread(of(3), false) })
 		r, _ = p.List.Row(0)
 		equal(t, "rolled back", r.Unread, true)
 		equal(t, "count", p.folder(api.Inbox).Unread, 2)

@@ -18,21 +18,51 @@ func (a *App) write() {
 func (a *App) swap(r Route) { a.travel(r, a.platform.Replace, 0) }
 
 func (a *App) travel(r Route, put func(string), entries int) {
-	r.Account = a.Account
-	if len(a.Accounts) > 0 && a.Accounts[0].ID == a.Account {
-		r.Account = ""
+	if r.Account == "" {
+		r.Account = a.Account
+		if r.Page == PageComposer && a.Composer.Open {
+			r.Account = a.Composer.draft.Account
+		}
 	}
+	r = a.full(r)
 	if r.Page == "" {
 		r.Page = PageList
 		if r.ID != 0 {
 			r.Page = PageReader
 		}
 	}
-	if r.String() != a.platform.Location() {
-		put(r.String())
+	if at := a.address(r); at != a.platform.Location() {
+		put(at)
 		a.depth += entries
 	}
 	a.arrive(r)
+}
+
+// full is a place with its account: without one, or with one that is gone, it is the first's. All inboxes have none, and
+// where there is one account they are its inbox.
+func (a *App) full(r Route) Route {
+	if len(a.Accounts) == 0 {
+		return r
+	}
+	if a.AccountOf(r.Account).ID == "" {
+		if r.Account != "" { // it is gone, and its message is no other account's
+			r.ID, r.Draft, r.Page = 0, 0, PageList
+		}
+		r.Account = a.Accounts[0].ID
+	}
+	r.All = r.All && a.Several()
+	if r.All && r.ID == 0 && r.ofMail() {
+		r.Account = ""
+	}
+	return r
+}
+
+// address is that of a place, without the account where it is the first.
+func (a *App) address(r Route) string {
+	if len(a.Accounts) > 0 && r.Account == a.Accounts[0].ID {
+		r.Account = ""
+	}
+	return r.String()
 }
 
 // Navigated follows the browser's Back and Forward to an address.
@@ -45,23 +75,24 @@ func (a *App) Navigated(location string) {
 	if from.Page == PageComposer && r.Page != PageComposer {
 		a.Composer.Close()
 	}
-	if acc := r.Account; acc == "" && len(a.Accounts) > 0 {
-		a.Account = a.Accounts[0].ID
-	} else if acc != "" {
-		a.Account = acc
-	}
 	if a.Session.Phase != SignedIn {
 		a.Route = r
 		return
 	}
-	a.arrive(r)
+	a.arrive(a.full(r))
 }
 
 // arrive shows the place.
 func (a *App) arrive(r Route) {
 	a.Menu.Close()
+	if !r.All && r.Page != PageComposer && r.Account != "" {
+		a.Account = r.Account
+	}
 	if a.Current().ID == "" && len(a.Accounts) > 0 {
 		a.Account = a.Accounts[0].ID
+	}
+	if a.Route.Page == PageWire && r.Page != PageWire {
+		a.Wire.close()
 	}
 	switch r.Page {
 	case PageComposer:
@@ -69,64 +100,94 @@ func (a *App) arrive(r Route) {
 			a.back = a.Route
 		}
 		// The list and the reader behind the composer stay what they were.
-		r.Folder, r.Query, r.Search, r.ID = a.back.Folder, a.back.Query, a.back.Search, a.back.ID
-		if r.Folder == "" {
-			r.Folder = api.Inbox
+		if a.back.Folder == "" {
+			a.back = Route{Account: r.Account, Folder: api.Inbox, Page: PageList}
 		}
 		a.Route = r
-		a.List.show(r.place())
+		a.behind(a.back)
 		switch {
 		case r.Draft != 0:
-			a.Composer.edit(r.Draft)
+			a.Composer.edit(api.MessageRef{Account: r.Account, ID: r.Draft})
 		case !a.Composer.Open:
 			a.Composer.blank()
 		}
+	case PageWire:
+		a.Route = r
+		a.behind(a.List.place)
+		a.Wire.open(r.Account, r.Session)
 	case PageAccounts:
-		r.Folder, r.Query, r.Search = a.List.place.Folder, a.List.place.Query, a.List.place.Search
-		if r.Folder == "" {
-			r.Folder = api.Inbox
-		}
 		a.Route = r
-		a.List.show(r.place())
-		a.platform.Focus(`[data-testid="folder-` + string(r.Folder) + `"]`)
+		a.behind(a.List.place)
+		a.platform.Focus(`[data-testid="folder-` + string(a.Route.Folder) + `"]`)
 	case PageSettings:
-		r.Folder, r.Query, r.Search = a.List.place.Folder, a.List.place.Query, a.List.place.Search
-		if r.Folder == "" {
-			r.Folder = api.Inbox
-		}
 		a.Route = r
-		a.List.show(r.place())
+		a.behind(a.List.place)
 		a.AccountForm.open(a.Account)
 	default:
 		a.Route = r
+		a.Open = api.MessageRef{Account: r.Account, ID: r.ID}
 		a.List.show(r.place())
 		switch {
 		case r.ID == 0:
 			a.Reader.close()
 		case r.Folder == api.Drafts:
 			a.Reader.close()
-			a.Composer.edit(r.ID)
+			a.Composer.edit(a.Open)
 		default:
-			a.Reader.open(r.ID)
+			a.Reader.open(a.Open)
 		}
 	}
 	a.title()
 }
 
-// OpenFolder shows a folder's list.
-func (a *App) OpenFolder(f api.FolderID) {
+// behind keeps a place of mail behind a page of another kind.
+func (a *App) behind(mail Route) {
+	r := &a.Route
+	r.All, r.Folder, r.Query, r.Search = mail.All, mail.Folder, mail.Query, mail.Search
+	if r.Folder == "" {
+		r.Folder = api.Inbox
+	}
+	place := r.place()
+	if r.Page == PageComposer && !mail.All { // what is written may be another account's
+		place.Account = mail.Account
+	}
+	a.List.show(place)
+}
+
+// OpenFolder shows a folder's list, of the account shown.
+func (a *App) OpenFolder(f api.FolderID) { a.OpenFolderOf(a.Account, f) }
+
+// OpenFolderOf shows the list of an account's folder.
+func (a *App) OpenFolderOf(acc api.AccountID, f api.FolderID) {
+	if acc != a.Account {
+		a.platform.SetPreference("account", string(acc))
+	}
+	a.platform.SetPreference("all", "")
+	a.goToList(Route{Account: acc, Folder: f})
+}
+
+// OpenAll shows the inboxes of all accounts together.
+func (a *App) OpenAll() {
+	a.platform.SetPreference("all", "yes")
+	a.goToList(Route{All: true, Folder: api.Inbox})
+}
+
+func (a *App) goToList(r Route) {
 	a.List.Search = ""
-	a.Go(Route{Folder: f})
-	if a.List.Total > 0 && !a.platform.Narrow() {
+	a.Go(r)
+	switch {
+	case a.platform.Narrow():
+	case a.List.Total > 0:
 		a.List.focusCursor()
+	default: // the tree of the account shown comes first, so that the link that was pressed may be another's now
+		a.platform.Focus(`.folder[aria-current]`)
 	}
 }
 
 // OpenMessage opens a message of the list: in the reader, or a draft in the composer.
-func (a *App) OpenMessage(id api.MessageID) {
-	a.List.SetCursor(id)
-	r := a.List.place
-	r.ID, r.Page = id, PageReader
+func (a *App) OpenMessage(m api.MessageRef) {
+	a.List.SetCursor(m)
+	r := a.List.at(m)
 	a.Go(r)
 	if a.platform.Narrow() && r.Folder != api.Drafts {
 		a.platform.Focus(readerHeading)
@@ -165,14 +226,12 @@ func (a *App) SwitchAccount(id api.AccountID) {
 		return
 	}
 	a.Composer.Close()
-	a.Account = id
 	a.platform.SetPreference("account", string(id))
-	a.Go(Route{Folder: api.Inbox})
+	a.platform.SetPreference("all", "")
+	a.Go(Route{Account: id, Folder: api.Inbox})
 }
 
 const readerHeading = `[data-testid="message-subject"]`
-
-func rowSelector(id api.MessageID) string { return `[data-row="` + idText(id) + `"]` }
 
 // Narrow says that one pane is shown at a time, with the bar of tabs under it.
 func (a *App) Narrow() bool { return a.platform.Narrow() }
@@ -180,12 +239,17 @@ func (a *App) Narrow() bool { return a.platform.Narrow() }
 // Pane is the pane shown where there is room for one.
 func (a *App) Pane() Page {
 	switch {
-	case a.Composer.Open && (a.Route.Page == PageComposer || a.Route.Folder == api.Drafts && a.Route.ID != 0):
+	case a.Composer.Open && (a.Route.Page == PageComposer || a.draftOpen()):
 		return PageComposer
 	case a.Route.Page == PageReader && a.Reader.ID != 0:
 		return PageReader
-	case a.Route.Page == PageAccounts, a.Route.Page == PageSettings:
+	case a.Route.Page == PageAccounts, a.Route.Page == PageSettings, a.Route.Page == PageWire:
 		return a.Route.Page
 	}
 	return PageList
+}
+
+// draftOpen says that the place is a draft in its folder.
+func (a *App) draftOpen() bool {
+	return a.Route.Page == PageReader && a.Route.Folder == api.Drafts && a.Route.ID != 0
 }

@@ -62,31 +62,31 @@ func (a *App) StateWordsFor(r api.Row) StateWords {
 
 // outboxChanged follows a message on its way.
 func (a *App) outboxChanged(e api.OutboxEvent) {
-	if e.Account != a.Account {
-		return
-	}
+	ref := api.MessageRef{Account: e.Account, ID: e.Row.ID}
 	change := func(r *api.Row) {
-		r.State, r.Progress, r.RetryAt, r.Problem = e.Row.State, e.Row.Progress, e.Row.RetryAt, e.Row.Problem
+		r.State, r.Progress, r.RetryAt, r.Problem, r.Session = e.Row.State, e.Row.Progress, e.Row.RetryAt, e.Row.Problem, e.Row.Session
 	}
 	if a.List.place.Folder == api.Outbox {
-		a.List.edit(e.Row.ID, change)
+		a.List.edit(ref, change)
 	}
-	if m := a.Reader.Message; m != nil && a.Reader.ID == e.Row.ID {
+	if m := a.Reader.Message; m != nil && a.Reader.MessageRef == ref {
+		if m.State != e.Row.State { // what became of each recipient
+			a.Reader.load()
+		}
 		a.Reader.edit(change)
 	}
-	sent := a.Composer.sent[e.Row.ID]
+	sent := a.Composer.sent[ref]
 	switch e.Row.State {
 	case api.StateSent:
 		if sent != 0 {
-			delete(a.Composer.sent, e.Row.ID)
+			delete(a.Composer.sent, ref)
 			a.Toasts.Dismiss(sent)
-			id := e.Row.ID
-			a.Toasts.Show(Toast{Text: "Message sent", Action: "View", Do: func() { a.Go(Route{Folder: api.Sent, ID: id}) }})
+			a.Toasts.Show(Toast{Text: "Message sent", Action: "View", Do: func() { a.Go(Route{Account: ref.Account, Folder: api.Sent, ID: ref.ID}) }})
 		}
 		a.Voice.Say("Message sent: " + subjectOr(e.Row.Subject))
 	case api.StateFailed, api.StateUnknown:
 		if sent != 0 {
-			delete(a.Composer.sent, e.Row.ID)
+			delete(a.Composer.sent, ref)
 			a.Toasts.Dismiss(sent)
 		}
 		p := e.Row.Problem
@@ -98,15 +98,14 @@ func (a *App) outboxChanged(e api.OutboxEvent) {
 			what = "“" + subjectOr(e.Row.Subject) + "” may have been sent"
 		}
 		a.Voice.Cry(what)
-		id := e.Row.ID
-		a.Toasts.forget(id)
-		if a.Reader.ID == id {
+		a.Toasts.forget(ref)
+		if a.Reader.MessageRef == ref {
 			return // it is said there
 		}
-		a.Toasts.Show(Toast{Text: what + ".", Problem: p, about: id, Action: "Open", Do: func() { a.Go(Route{Folder: api.Outbox, ID: id}) }})
+		a.Toasts.Show(Toast{Text: what + ".", Problem: p, about: ref, Action: "Open", Do: func() { a.Go(Route{Account: ref.Account, Folder: api.Outbox, ID: ref.ID}) }})
 	case api.StateDeferred:
 		if sent != 0 {
-			delete(a.Composer.sent, e.Row.ID)
+			delete(a.Composer.sent, ref)
 			a.Toasts.Dismiss(sent)
 			a.Toasts.Say("Not sent yet: " + a.StateWordsFor(e.Row).Short)
 		}
@@ -114,36 +113,35 @@ func (a *App) outboxChanged(e api.OutboxEvent) {
 }
 
 // RetrySend sends a deferred, failed or unknown message again.
-func (a *App) RetrySend(id api.MessageID) {
-	a.Toasts.forget(id)
-	before, _ := a.rowOf(id)
+func (a *App) RetrySend(ref api.MessageRef) {
+	a.Toasts.forget(ref)
+	a.Reader.Warned = false
+	before, _ := a.rowOf(ref)
 	set := func(r *api.Row) { r.State, r.Problem, r.Progress = api.StateQueued, nil, 0 }
-	a.editEverywhere(id, set)
-	ref := api.MessageRef{Account: a.Account, ID: id}
+	a.editEverywhere(ref, set)
 	a.ask(func(ctx context.Context, svc api.Service) error { return svc.Retry(ctx, ref) }, func(p *api.Problem) {
 		if p != nil {
-			a.editEverywhere(id, func(r *api.Row) { r.State, r.Problem = before.State, before.Problem })
+			a.editEverywhere(ref, func(r *api.Row) { r.State, r.Problem = before.State, before.Problem })
 			a.Toasts.Trouble("It could not be sent again", p)
 		}
 	})
 }
 
 // EditAgain takes a message out of the outbox, back into the composer.
-func (a *App) EditAgain(id api.MessageID) {
-	a.Toasts.forget(id)
-	ref := api.MessageRef{Account: a.Account, ID: id}
+func (a *App) EditAgain(ref api.MessageRef) {
+	a.Toasts.forget(ref)
 	a.ask(func(ctx context.Context, svc api.Service) error { return svc.Unsend(ctx, ref) }, func(p *api.Problem) {
 		if p != nil {
 			a.Toasts.Trouble("It could not be taken back", p)
 			return
 		}
-		a.Go(Route{Folder: api.Drafts, ID: id})
+		a.Go(Route{Account: ref.Account, Folder: api.Drafts, ID: ref.ID})
 	})
 }
 
-func (a *App) editEverywhere(id api.MessageID, change func(*api.Row)) {
-	a.List.edit(id, change)
-	if a.Reader.Message != nil && a.Reader.ID == id {
+func (a *App) editEverywhere(ref api.MessageRef, change func(*api.Row)) {
+	a.List.edit(ref, change)
+	if a.Reader.Message != nil && a.Reader.MessageRef == ref {
 		a.Reader.edit(change)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Reader is the message being read.
 type Reader struct {
-	ID      api.MessageID
+	api.MessageRef
 	Message *api.Message // nil while it loads
 	Loading bool
 	Slow    bool // Loading has taken over 100 ms
@@ -22,6 +22,11 @@ type Reader struct {
 	SourceOpen bool
 	Saving     map[int]bool // attachments being fetched
 
+	Here     int64        // octets of a message of which only the beginning is here; 0 until that is known
+	Fetching bool         // the rest is being fetched
+	Rest     *api.Problem // why it could not be
+	Warned   bool         // asked whether to send again what may have been sent
+
 	app  *App
 	turn int
 }
@@ -31,13 +36,13 @@ func (r *Reader) close() {
 }
 
 // open shows a message. What the list knows of it is shown at once.
-func (r *Reader) open(id api.MessageID) {
-	r.app.List.SetCursor(id)
-	r.app.Toasts.forget(id)
-	if r.ID == id && (r.Message != nil || r.Loading) {
+func (r *Reader) open(m api.MessageRef) {
+	r.app.List.SetCursor(m)
+	r.app.Toasts.forget(m)
+	if r.MessageRef == m && (r.Message != nil || r.Loading) {
 		return
 	}
-	*r = Reader{app: r.app, turn: r.turn, ID: id}
+	*r = Reader{app: r.app, turn: r.turn, MessageRef: m}
 	r.load()
 }
 
@@ -48,7 +53,7 @@ func (r *Reader) load() {
 	r.turn++
 	turn := r.turn
 	r.Loading, r.Problem = true, nil
-	ref := api.MessageRef{Account: r.app.Account, ID: r.ID}
+	ref := r.MessageRef
 	var m api.Message
 	r.app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		m, err = svc.Message(ctx, ref)
@@ -62,14 +67,18 @@ func (r *Reader) load() {
 			r.Problem = p
 			return
 		}
-		if mk := r.app.List.marks[m.ID]; mk != nil {
+		m.Account = ref.Account
+		if mk := r.app.List.marks[ref]; mk != nil {
 			mk.apply(&m.Row)
 		}
 		m.Date = r.app.platform.Local(m.Date)
 		r.Message = &m
 		r.Body = Blocks(m.Text)
 		if m.Unread {
-			r.app.MarkUnread([]api.MessageID{m.ID}, false)
+			r.app.MarkUnread([]api.MessageRef{ref}, false)
+		}
+		if m.Partial {
+			r.fetchSource(func(src []byte) { r.Here = int64(len(src)) })
 		}
 	})
 	sched := r.app.sched // r itself is read with the lock held alone
@@ -83,7 +92,7 @@ func (r *Reader) Row() (api.Row, bool) {
 	if r.Message != nil {
 		return r.Message.Row, true
 	}
-	if i := r.app.List.Find(r.ID); i >= 0 {
+	if i := r.app.List.Find(r.MessageRef); i >= 0 {
 		return r.app.List.rows[i], true
 	}
 	return api.Row{}, false
@@ -122,7 +131,7 @@ func (r *Reader) SaveSource() {
 }
 
 func (r *Reader) fetchSource(use func([]byte)) {
-	turn, ref := r.turn, api.MessageRef{Account: r.app.Account, ID: r.ID}
+	turn, ref := r.turn, r.MessageRef
 	var src []byte
 	r.app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		src, err = svc.Source(ctx, ref)
@@ -143,7 +152,7 @@ func (r *Reader) SaveAttachment(index int) {
 	if r.Message == nil || r.Saving[index] {
 		return
 	}
-	turn, ref := r.turn, api.PartRef{MessageRef: api.MessageRef{Account: r.app.Account, ID: r.ID}, Index: index}
+	turn, ref := r.turn, api.PartRef{MessageRef: r.MessageRef, Index: index}
 	if r.Saving == nil {
 		r.Saving = map[int]bool{}
 	}
@@ -162,6 +171,43 @@ func (r *Reader) SaveAttachment(index int) {
 			return
 		}
 		r.app.platform.SaveFile(part.Name, part.Type, data)
+	})
+}
+
+// PartialWords say how much of a message is here.
+func (r *Reader) PartialWords() string {
+	of := Size(r.Message.Size)
+	if r.Here == 0 {
+		return "Only the beginning of " + of + " is here."
+	}
+	here := Size(r.Here)
+	if n, unit, _ := strings.Cut(here, " "); strings.HasSuffix(of, unit) {
+		here = n
+	}
+	return "Only the beginning is here: " + here + " of " + of + "."
+}
+
+// FetchRest fetches the whole of a message of which only the beginning is here.
+func (r *Reader) FetchRest() {
+	if r.Fetching {
+		return
+	}
+	r.Fetching, r.Rest = true, nil
+	ref := r.MessageRef
+	r.app.ask(func(ctx context.Context, svc api.Service) error { return svc.FetchRest(ctx, ref) }, func(p *api.Problem) {
+		if p == nil {
+			r.app.List.edit(ref, func(row *api.Row) { row.Partial = false })
+		}
+		if r.MessageRef != ref {
+			return
+		}
+		r.Fetching, r.Rest = false, p
+		if p != nil {
+			r.app.Voice.Cry("The rest could not be fetched. " + WordsFor(p).Title)
+			return
+		}
+		r.app.Voice.Say("The whole message is here")
+		r.load()
 	})
 }
 

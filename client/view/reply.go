@@ -19,15 +19,14 @@ func (a *App) answer(all bool) {
 	if m == nil {
 		return
 	}
-	self := a.Current().Email
 	c := a.start()
-	d := ReplyTo(m, self, all)
-	d.Account = a.Account
-	d.Text = "\n\n" + Quote(m.Text, a.attribution(m))
-	if m.Text == "" {
-		d.Text = "\n\n" + a.attribution(m) + "\n"
+	d := ReplyTo(m, all, a.addresses(m.Account)...)
+	d.Account, d.Identity = m.Account, a.addressee(m)
+	quote := a.attribution(m) + "\n"
+	if m.Text != "" {
+		quote = Quote(m.Text, a.attribution(m))
 	}
-	c.fill(d)
+	c.write(d, quote)
 	a.write()
 	a.platform.Focus(`[data-testid="compose-body"]`)
 }
@@ -39,12 +38,12 @@ func (a *App) Forward() {
 		return
 	}
 	c := a.start()
-	c.fill(api.Draft{Account: a.Account, Subject: ForwardSubject(m.Subject), Text: "\n\n" + a.forwarded(m)})
+	c.write(api.Draft{Account: m.Account, Identity: a.addressee(m), Subject: ForwardSubject(m.Subject)}, a.forwarded(m))
 	if len(m.Parts) > 0 {
 		for _, p := range m.Parts { // their names at once, their bytes when the engine has copied them
 			c.Attachments = append(c.Attachments, Attachment{DraftAttachment: api.DraftAttachment{Name: p.Name, Type: p.Type, Size: p.Size}, Uploading: true})
 		}
-		c.takeAttachments(api.MessageRef{Account: a.Account, ID: m.ID})
+		c.takeAttachments(RefOf(m.Row))
 	}
 	a.write()
 	a.platform.Focus(`[data-testid="compose-to"]`)
@@ -56,9 +55,9 @@ func (a *App) start() *Composer {
 	return &a.Composer
 }
 
-// ReplyTo is the draft of an answer to m by self: to its Reply-To (RFC 5322 section 3.6.2) or its sender, and with all
+// ReplyTo is the draft of an answer to m by one whose addresses are self: to its Reply-To (RFC 5322 section 3.6.2) or its sender, and with all
 // its other recipients in Cc. Who answers a message of one's own means its recipients.
-func ReplyTo(m *api.Message, self string, all bool) api.Draft {
+func ReplyTo(m *api.Message, all bool, self ...string) api.Draft {
 	d := api.Draft{Subject: ReplySubject(m.Subject), InReplyTo: m.MessageID, Answers: m.ID}
 	d.References = slices.Clone(m.References)
 	if m.MessageID != "" && !slices.Contains(d.References, m.MessageID) {
@@ -74,7 +73,7 @@ func ReplyTo(m *api.Message, self string, all bool) api.Draft {
 			}
 		}
 	}
-	mine := strings.EqualFold(m.From.Addr, self)
+	mine := slices.ContainsFunc(self, func(x string) bool { return strings.EqualFold(m.From.Addr, x) })
 	switch {
 	case mine && len(m.To) > 0:
 		add(&d.To, m.To)
@@ -84,7 +83,9 @@ func ReplyTo(m *api.Message, self string, all bool) api.Draft {
 		add(&d.To, []api.Address{m.From})
 	}
 	if all {
-		seen[strings.ToLower(self)] = true
+		for _, x := range self {
+			seen[strings.ToLower(x)] = true
+		}
 		add(&d.Cc, m.To)
 		add(&d.Cc, m.Cc)
 	}
@@ -97,7 +98,8 @@ func (a *App) CanReplyAll() bool {
 	if m == nil {
 		return false
 	}
-	one, all := ReplyTo(m, a.Current().Email, false), ReplyTo(m, a.Current().Email, true)
+	self := a.addresses(m.Account)
+	one, all := ReplyTo(m, false, self...), ReplyTo(m, true, self...)
 	return len(all.Cc) > 0 || len(all.To) != len(one.To)
 }
 

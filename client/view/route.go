@@ -11,20 +11,24 @@ import (
 //
 //	/inbox                  a folder
 //	/inbox/12               a message in it, with the list beside it
+//	/all                    the inboxes of all accounts together, and /all/12?account=ID a message in it
 //	/drafts/12              a draft, in the composer
-//	/search?q=tea&in=sent   a search in a folder (the inbox without in), and /search/12?q=tea a message found
+//	/search?q=tea&in=sent   a search in a folder (the inbox without in; in=all: all inboxes), and /search/12?q=tea a message found
 //	/compose                a new message, and /compose/12 once it is draft 12
+//	/wire                   what was said to an account's servers, and with ?session=3 one connection's part of it
 //	/accounts               folders, accounts and state, where one pane is shown at a time
 //	/settings               the settings of an account
 //
 // With ?account=ID the place is another account's than the first.
 type Route struct {
 	Account api.AccountID
+	All     bool // all accounts together; Account is then that of the message open
 	Folder  api.FolderID
 	ID      api.MessageID // 0: none is open
 	Draft   api.MessageID // in the composer: the draft that it saves to
 	Query   string
-	Search  bool // the search's own address, also while Query is empty
+	Search  bool   // the search's own address, also while Query is empty
+	Session uint64 // of /wire: the connection, 0 for all
 	Page    Page
 }
 
@@ -37,6 +41,7 @@ const (
 	PageReader   Page = "reader"
 	PageComposer Page = "composer"
 	PageAccounts Page = "accounts"
+	PageWire     Page = "wire"
 	PageSettings Page = "settings"
 )
 
@@ -47,7 +52,7 @@ func ParseRoute(location string) Route {
 	}
 	path, query, _ := strings.Cut(location, "?")
 	r := Route{Folder: api.Inbox, Page: PageList}
-	in := api.Inbox
+	in, all, session := api.Inbox, false, uint64(0)
 	for pair := range strings.SplitSeq(query, "&") {
 		k, v, _ := strings.Cut(pair, "=")
 		v = unescape(v)
@@ -55,15 +60,21 @@ func ParseRoute(location string) Route {
 		case "q":
 			r.Query = v
 		case "in":
+			all = v == "all"
 			if isFolder(api.FolderID(v)) {
 				in = api.FolderID(v)
 			}
+		case "session":
+			session, _ = strconv.ParseUint(v, 10, 64)
 		case "account":
 			r.Account = api.AccountID(v)
 		}
 	}
 	head, tail, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	switch {
+	case head == "wire":
+		r.Page, r.Query, r.Session = PageWire, "", session
+		return r
 	case head == "compose":
 		r.Page, r.Query = PageComposer, ""
 		r.Draft, _ = parseID(tail)
@@ -75,7 +86,9 @@ func ParseRoute(location string) Route {
 		r.Page, r.Query = PageSettings, ""
 		return r
 	case head == "search":
-		r.Search, r.Folder = true, in
+		r.Search, r.Folder, r.All = true, in, all
+	case head == "all":
+		r.All, r.Query = true, ""
 	case isFolder(api.FolderID(head)):
 		r.Folder, r.Query = api.FolderID(head), ""
 	default:
@@ -112,8 +125,12 @@ func (r Route) String() string {
 		b.WriteString("/accounts")
 	case r.Page == PageSettings:
 		b.WriteString("/settings")
+	case r.Page == PageWire:
+		b.WriteString("/wire")
 	case r.Search:
 		b.WriteString("/search")
+	case r.All:
+		b.WriteString("/all")
 	default:
 		b.WriteString("/" + string(r.Folder))
 	}
@@ -125,24 +142,33 @@ func (r Route) String() string {
 	}
 	if r.Search && r.ofMail() {
 		arg("q", r.Query)
-		if r.Folder != api.Inbox {
+		if r.All {
+			arg("in", "all")
+		} else if r.Folder != api.Inbox {
 			arg("in", string(r.Folder))
 		}
 	}
 	if r.Account != "" {
 		arg("account", string(r.Account))
 	}
+	if r.Page == PageWire && r.Session != 0 {
+		arg("session", strconv.FormatUint(r.Session, 10))
+	}
 	return b.String()
 }
 
 // ofMail says that the place is a folder, a search or a message.
 func (r Route) ofMail() bool {
-	return r.Page != PageComposer && r.Page != PageAccounts && r.Page != PageSettings
+	return r.Page != PageComposer && r.Page != PageAccounts && r.Page != PageSettings && r.Page != PageWire
 }
 
 // place is what the list shows at the route: two routes of one place differ in the open message alone.
 func (r Route) place() Route {
-	return Route{Account: r.Account, Folder: r.Folder, Query: r.Query, Search: r.Search, Page: PageList}
+	p := Route{Account: r.Account, All: r.All, Folder: r.Folder, Query: r.Query, Search: r.Search, Page: PageList}
+	if r.All {
+		p.Account, p.Folder = "", api.Inbox
+	}
+	return p
 }
 
 func isFolder(f api.FolderID) bool {

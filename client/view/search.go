@@ -46,7 +46,7 @@ func (a *App) search(words string) {
 	if words == p.Query && p.Search == (words != "") {
 		return
 	}
-	r := Route{Folder: p.Folder, Query: words, Search: words != ""}
+	r := Route{Account: p.Account, All: p.All, Folder: p.Folder, Query: words, Search: words != ""}
 	if p.Search == r.Search || words == "" {
 		a.swap(r) // a word more is no place of its own
 	} else {

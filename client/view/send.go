@@ -55,9 +55,9 @@ func (c *Composer) Send() {
 			return
 		}
 		if app.Composer.sent == nil {
-			app.Composer.sent = map[api.MessageID]int{}
+			app.Composer.sent = map[api.MessageRef]int{}
 		}
-		app.Composer.sent[id] = toast
+		app.Composer.sent[api.MessageRef{Account: d.Account, ID: id}] = toast
 	})
 }
 

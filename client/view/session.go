@@ -233,7 +233,7 @@ func (s *Session) arrived() {
 	a := s.app
 	s.Phase, s.Adding, s.Busy, s.Problem, s.Setup = SignedIn, false, false, nil, Setup{}
 	r := a.Route
-	if r.Page == "" || r.Page == PageAccounts {
+	if r.Page == "" || r.Page == PageAccounts || r.Account != "" && r.Account != a.Account {
 		r = Route{Folder: api.Inbox, Page: PageList}
 	}
 	a.List.place, a.List.rows = Route{}, nil

@@ -1,6 +1,10 @@
 package view
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/postern-mail/postern/client/api"
+)
 
 // Settings are kept on this device.
 type Settings struct {
@@ -8,7 +12,8 @@ type Settings struct {
 	ListWidth int    // of the list on a wide page, px
 	Notify    bool   // new mail is told by the system
 
-	app *App
+	folded map[api.AccountID]bool // whose folders are put away in the side bar
+	app    *App
 }
 
 // Themes in the order in which they are offered.
@@ -35,6 +40,7 @@ func (s *Settings) load() {
 		s.ListWidth = min(max(n, ListWidthLeast), ListWidthMost)
 	}
 	s.Notify = p.Preference("notify") == "yes"
+	s.loadFolded()
 }
 
 // SetTheme chooses light, dark, or what the system has.

@@ -22,7 +22,7 @@ type Toast struct {
 	Do      func() // what the button does; the toast goes
 	Gone    func() // what happens when the time is over, or it was dismissed, and Do was not called
 	Problem *api.Problem
-	about   api.MessageID // the message on its way that it tells of, if it tells of one
+	about   api.MessageRef // the message on its way that it tells of, if it tells of one
 	timer   *time.Timer
 }
 
@@ -51,6 +51,22 @@ func (t *Toasts) Show(n Toast) int {
 	return n.ID
 }
 
+func (t *Toasts) has(id int) bool {
+	return slices.ContainsFunc(t.Shown, func(n Toast) bool { return n.ID == id })
+}
+
+// Reword changes what a note says, and gives it its time anew.
+func (t *Toasts) Reword(id int, text string) {
+	for i := range t.Shown {
+		if n := &t.Shown[i]; n.ID == id {
+			n.Text = text
+			if n.timer != nil {
+				n.timer.Reset(toastTime)
+			}
+		}
+	}
+}
+
 // Say shows a note without a choice.
 func (t *Toasts) Say(text string) int { return t.Show(Toast{Text: text}) }
 
@@ -77,9 +93,9 @@ func (t *Toasts) Dismiss(id int) {
 }
 
 // forget takes away what was said about a message on its way: the person is at it now, or it has changed since.
-func (t *Toasts) forget(about api.MessageID) {
+func (t *Toasts) forget(about api.MessageRef) {
 	for _, n := range slices.Clone(t.Shown) {
-		if about != 0 && n.about == about {
+		if about.ID != 0 && n.about == about {
 			t.Dismiss(n.ID)
 		}
 	}

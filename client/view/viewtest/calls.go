@@ -53,7 +53,7 @@ func (s *Service) List(ctx context.Context, q api.ListQuery) (api.ListPage, erro
 		if len(words) > 0 {
 			text = strings.ToLower(m.Subject + " " + m.From.Name + " " + m.From.Addr + " " + m.Text)
 		}
-		if m.Folder != q.Folder || slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) }) {
+		if m.Folder != q.Folder || q.Account != "" && m.Account != q.Account || slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) }) {
 			continue
 		}
 		rows = append(rows, m.Row)
@@ -62,7 +62,7 @@ func (s *Service) List(ctx context.Context, q api.ListQuery) (api.ListPage, erro
 		}
 	}
 	slices.SortFunc(rows, func(a, b api.Row) int {
-		return cmp.Or(b.Date.Compare(a.Date), cmp.Compare(b.ID, a.ID))
+		return cmp.Or(b.Date.Compare(a.Date), cmp.Compare(b.ID, a.ID), cmp.Compare(a.Account, b.Account))
 	})
 	page.Total = len(rows)
 	from := min(q.Offset, len(rows))
@@ -70,8 +70,8 @@ func (s *Service) List(ctx context.Context, q api.ListQuery) (api.ListPage, erro
 	return page, nil
 }
 
-func (s *Service) find(id api.MessageID) (*api.Message, error) {
-	if m := s.messages[id]; m != nil {
+func (s *Service) find(r api.MessageRef) (*api.Message, error) {
+	if m := s.messages[r]; m != nil {
 		return m, nil
 	}
 	return nil, &api.Problem{Code: api.CodeNoSuchMessage}
@@ -84,7 +84,7 @@ func (s *Service) Message(ctx context.Context, r api.MessageRef) (api.Message, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := s.find(r.ID)
+	m, err := s.find(r)
 	if err != nil {
 		return api.Message{}, err
 	}
@@ -107,7 +107,7 @@ func (s *Service) Attachment(ctx context.Context, r api.PartRef) (api.Part, []by
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := s.find(r.ID)
+	m, err := s.find(r.MessageRef)
 	if err != nil {
 		return api.Part{}, nil, err
 	}
@@ -119,16 +119,16 @@ func (s *Service) Attachment(ctx context.Context, r api.PartRef) (api.Part, []by
 	return api.Part{}, nil, &api.Problem{Code: api.CodeBadRequest}
 }
 
-func (s *Service) change(ctx context.Context, method string, ids []api.MessageID, fn func(*api.Message)) error {
+func (s *Service) change(ctx context.Context, method string, acc api.AccountID, ids []api.MessageID, fn func(*api.Message)) error {
 	if err := s.enter(ctx, method); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	for _, id := range ids {
-		if m := s.messages[id]; m != nil {
+		if m := s.messages[s.ref(acc, id)]; m != nil {
 			c := *m
 			fn(&c)
-			s.messages[id] = &c
+			s.messages[s.ref(acc, id)] = &c
 		}
 	}
 	s.recount()
@@ -139,7 +139,7 @@ func (s *Service) change(ctx context.Context, method string, ids []api.MessageID
 
 // Mark implements api.Service.
 func (s *Service) Mark(ctx context.Context, r api.Mark) error {
-	return s.change(ctx, "Mark", r.IDs, func(m *api.Message) {
+	return s.change(ctx, "Mark", r.Account, r.IDs, func(m *api.Message) {
 		if r.Unread != nil {
 			m.Unread = *r.Unread
 		}
@@ -151,7 +151,7 @@ func (s *Service) Mark(ctx context.Context, r api.Mark) error {
 
 // Move implements api.Service.
 func (s *Service) Move(ctx context.Context, r api.Move) error {
-	return s.change(ctx, "Move", r.IDs, func(m *api.Message) { m.Folder = r.To })
+	return s.change(ctx, "Move", r.Account, r.IDs, func(m *api.Message) { m.Folder = r.To })
 }
 
 // Erase implements api.Service.
@@ -161,7 +161,7 @@ func (s *Service) Erase(ctx context.Context, r api.Erase) error {
 	}
 	s.mu.Lock()
 	for _, id := range r.IDs {
-		delete(s.messages, id)
+		delete(s.messages, s.ref(r.Account, id))
 		s.erased = append(s.erased, id)
 	}
 	s.recount()

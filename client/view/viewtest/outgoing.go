@@ -51,10 +51,10 @@ func (s *Service) OpenDraft(ctx context.Context, r api.MessageRef) (api.Draft, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d, ok := s.drafts[r.ID]; ok {
+	if d, ok := s.drafts[r]; ok {
 		return d, nil
 	}
-	m, err := s.find(r.ID)
+	m, err := s.find(r)
 	if err != nil {
 		return api.Draft{}, err
 	}
@@ -68,8 +68,8 @@ func (s *Service) SaveDraft(ctx context.Context, d api.Draft) (api.Draft, error)
 	}
 	s.mu.Lock()
 	if d.ID == 0 {
-		s.last++
-		d.ID = s.last
+		s.last[d.Account]++
+		d.ID = s.last[d.Account]
 	}
 	s.put(d, api.Drafts, api.StateDraft)
 	s.mu.Unlock()
@@ -78,11 +78,16 @@ func (s *Service) SaveDraft(ctx context.Context, d api.Draft) (api.Draft, error)
 }
 
 func (s *Service) put(d api.Draft, f api.FolderID, st api.OutboxState) {
-	s.drafts[d.ID] = d
-	s.messages[d.ID] = &api.Message{
-		Row: api.Row{ID: d.ID, Folder: f, From: api.Address{Addr: string(d.Account)}, To: d.To, Subject: d.Subject, Snippet: strings.Join(strings.Fields(d.Text), " "),
+	ref := s.ref(d.Account, d.ID)
+	var parts []api.Part
+	for i, x := range d.Attachments {
+		parts = append(parts, api.Part{Index: i, Name: x.Name, Type: x.Type, Size: x.Size})
+	}
+	s.drafts[ref] = d
+	s.messages[ref] = &api.Message{
+		Row: api.Row{Account: ref.Account, ID: d.ID, Folder: f, From: api.Address{Addr: string(d.Account)}, To: d.To, Subject: d.Subject, Snippet: strings.Join(strings.Fields(d.Text), " "),
 			Date: time.Now(), Attachments: len(d.Attachments), State: st},
-		Cc: d.Cc, Bcc: d.Bcc, Text: d.Text, References: d.References,
+		Parts: parts, Cc: d.Cc, Bcc: d.Bcc, Text: d.Text, References: d.References,
 	}
 	s.recount()
 }
@@ -94,8 +99,8 @@ func (s *Service) Send(ctx context.Context, d api.Draft) (api.MessageID, error) 
 	}
 	s.mu.Lock()
 	if d.ID == 0 {
-		s.last++
-		d.ID = s.last
+		s.last[d.Account]++
+		d.ID = s.last[d.Account]
 	}
 	s.put(d, api.Outbox, api.StateQueued)
 	s.mu.Unlock()
@@ -105,10 +110,10 @@ func (s *Service) Send(ctx context.Context, d api.Draft) (api.MessageID, error) 
 
 // Retry implements api.Service.
 func (s *Service) Retry(ctx context.Context, r api.MessageRef) error {
-	return s.change(ctx, "Retry", []api.MessageID{r.ID}, func(m *api.Message) { m.State, m.Problem = api.StateQueued, nil })
+	return s.change(ctx, "Retry", r.Account, []api.MessageID{r.ID}, func(m *api.Message) { m.State, m.Problem = api.StateQueued, nil })
 }
 
 // Unsend implements api.Service.
 func (s *Service) Unsend(ctx context.Context, r api.MessageRef) error {
-	return s.change(ctx, "Unsend", []api.MessageID{r.ID}, func(m *api.Message) { m.Folder, m.State, m.Problem = api.Drafts, api.StateDraft, nil })
+	return s.change(ctx, "Unsend", r.Account, []api.MessageID{r.ID}, func(m *api.Message) { m.Folder, m.State, m.Problem = api.Drafts, api.StateDraft, nil })
 }

@@ -15,10 +15,12 @@ type Service struct {
 	mu       sync.Mutex
 	status   api.Status
 	password map[string]string
-	messages map[api.MessageID]*api.Message
+	messages map[api.MessageRef]*api.Message
 	data     map[api.BlobID][]byte
-	drafts   map[api.MessageID]api.Draft
-	last     api.MessageID
+	drafts   map[api.MessageRef]api.Draft
+	last     map[api.AccountID]api.MessageID
+	wire     map[api.AccountID]*api.WirePage
+	said     chan struct{} // closed when something is said on the wire
 	revision uint64
 	onEvent  func(api.Event)
 	fail     map[string]*api.Problem
@@ -33,7 +35,8 @@ var _ api.Service = (*Service)(nil)
 // NewService is a service with accounts that may sign in, by address and password, and none signed in.
 func NewService(passwords map[string]string) *Service {
 	return &Service{
-		password: passwords, messages: map[api.MessageID]*api.Message{}, data: map[api.BlobID][]byte{}, drafts: map[api.MessageID]api.Draft{},
+		password: passwords, messages: map[api.MessageRef]*api.Message{}, data: map[api.BlobID][]byte{}, drafts: map[api.MessageRef]api.Draft{},
+		last: map[api.AccountID]api.MessageID{}, wire: map[api.AccountID]*api.WirePage{}, said: make(chan struct{}),
 		fail: map[string]*api.Problem{}, hold: map[string]chan struct{}{},
 		status: api.Status{Version: "test", Gateway: api.Gateway{State: api.Online, Domains: []string{"postern.test"}}},
 	}
@@ -69,11 +72,14 @@ func (s *Service) Erased() []api.MessageID {
 	return slices.Clone(s.erased)
 }
 
-// Stored answers what is stored of a message.
-func (s *Service) Stored(id api.MessageID) (api.Message, bool) {
+// Stored answers what is stored of a message of the first account; StoredIn of one of any.
+func (s *Service) Stored(id api.MessageID) (api.Message, bool) { return s.StoredIn("", id) }
+
+// StoredIn answers what is stored of a message.
+func (s *Service) StoredIn(acc api.AccountID, id api.MessageID) (api.Message, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.messages[id]
+	m := s.messages[s.ref(acc, id)]
 	if m == nil {
 		return api.Message{}, false
 	}
@@ -107,26 +113,40 @@ func (s *Service) Change(fn func(*api.Status)) {
 	}
 }
 
-// Add stores messages without telling of them; a zero ID is numbered. Arrive tells.
+// ref names a message; without an account it is the first's.
+func (s *Service) ref(acc api.AccountID, id api.MessageID) api.MessageRef {
+	if acc == "" && len(s.status.Accounts) > 0 {
+		acc = s.status.Accounts[0].ID
+	}
+	return api.MessageRef{Account: acc, ID: id}
+}
+
+// Add stores messages without telling of them, of the first account where they name none; a zero ID is numbered. Arrive
+// tells.
 func (s *Service) Add(list ...api.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range list {
 		m := list[i]
-		if m.ID == 0 {
-			m.ID = s.last + 1
+		ref := s.ref(m.Account, m.ID)
+		if m.Account = ref.Account; m.ID == 0 {
+			m.ID = s.last[ref.Account] + 1
+			ref.ID = m.ID
 		}
-		s.last = max(s.last, m.ID)
-		s.messages[m.ID] = &m
+		s.last[ref.Account] = max(s.last[ref.Account], m.ID)
+		s.messages[ref] = &m
 	}
 	s.recount()
 }
 
 // Arrive stores messages and tells of them, as a fetch does.
 func (s *Service) Arrive(acc api.AccountID, list ...api.Message) {
+	for i := range list {
+		list[i].Account = acc
+	}
 	s.Add(list...)
 	s.mu.Lock()
-	first := *s.messages[s.last]
+	first := *s.messages[s.ref(acc, s.last[acc])]
 	tell := s.onEvent
 	s.mu.Unlock()
 	s.changed()
@@ -138,9 +158,9 @@ func (s *Service) Arrive(acc api.AccountID, list ...api.Message) {
 // Outgoing changes a message on its way and tells of it.
 func (s *Service) Outgoing(acc api.AccountID, id api.MessageID, change func(*api.Row)) {
 	s.mu.Lock()
-	m := *s.messages[id]
+	m := *s.messages[s.ref(acc, id)]
 	change(&m.Row)
-	s.messages[id] = &m
+	s.messages[s.ref(acc, id)] = &m
 	s.recount()
 	tell := s.onEvent
 	s.mu.Unlock()
@@ -150,17 +170,20 @@ func (s *Service) Outgoing(acc api.AccountID, id api.MessageID, change func(*api
 	s.changed()
 }
 
-// recount counts the folders anew; every account has all messages.
+// recount counts the folders anew.
 func (s *Service) recount() {
 	s.revision++
-	total, unread := map[api.FolderID]int{}, map[api.FolderID]int{}
-	for _, m := range s.messages {
-		total[m.Folder]++
-		if m.Unread {
-			unread[m.Folder]++
-		}
-	}
 	for i := range s.status.Accounts {
+		total, unread := map[api.FolderID]int{}, map[api.FolderID]int{}
+		for ref, m := range s.messages {
+			if ref.Account != s.status.Accounts[i].ID {
+				continue
+			}
+			total[m.Folder]++
+			if m.Unread {
+				unread[m.Folder]++
+			}
+		}
 		s.status.Accounts[i].Folders = nil
 		for _, f := range api.Folders {
 			s.status.Accounts[i].Folders = append(s.status.Accounts[i].Folders, api.Folder{ID: f, Total: total[f], Unread: unread[f], Revision: s.revision})

@@ -1,0 +1,250 @@
+package view
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// Wire is the wire view: what was said to an account's mail servers, as it is being said.
+type Wire struct {
+	Account  api.AccountID
+	Session  uint64            // the connection that is shown alone, 0: all
+	Sessions []api.WireSession // the newest first
+	Lines    []api.WireLine    // what is kept here, the oldest first
+	Loaded   bool
+	Paused   bool
+	Problem  *api.Problem
+
+	app    *App
+	last   uint64 // Seq of the newest line asked for
+	from   int    // the first line drawn while Follow is not set
+	follow bool   // the newest lines are drawn
+	turn   int
+	stop   context.CancelFunc
+}
+
+const (
+	// linesKept are kept in the page: what a screen reader or a teacher goes back through, some 300 KB.
+	linesKept = 2000
+	// linesDrawn at once: each line is some ten nodes, and 300 are compared in a frame's time.
+	linesDrawn = 300
+	// wirePause is between an answer and the next question: a fast fetch says thousands of lines a second.
+	wirePause = 150 * time.Millisecond
+)
+
+// OpenWire shows what was said to an account's servers: in one connection, or with 0 in all.
+func (a *App) OpenWire(acc api.AccountID, session uint64) {
+	a.Go(Route{Page: PageWire, Account: acc, Session: session})
+}
+
+// open shows an account's transcript.
+func (w *Wire) open(acc api.AccountID, session uint64) {
+	if w.stop != nil && w.Account == acc && w.Session == session {
+		return
+	}
+	sessions := w.Sessions
+	if w.Account != acc {
+		sessions = nil
+	}
+	w.close()
+	w.Account, w.Session, w.Sessions, w.follow = acc, session, sessions, true
+	w.ask()
+	w.app.platform.Focus(`[data-testid="wire-lines"]`)
+}
+
+// close ends the listening.
+func (w *Wire) close() {
+	if w.stop != nil {
+		w.stop()
+	}
+	*w = Wire{app: w.app, turn: w.turn + 1}
+}
+
+// again asks a new engine.
+func (w *Wire) again() {
+	if w.stop != nil {
+		w.stop()
+		w.turn++
+		w.ask()
+	}
+}
+
+// ask asks for what has been said since, and when all that is known is here, waits for more.
+func (w *Wire) ask() {
+	turn := w.turn
+	q := api.WireQuery{Account: w.Account, After: w.last, Session: w.Session, Limit: api.MaxWireLimit, Wait: w.Loaded}
+	ctx, stop := context.WithCancel(w.app.ctx)
+	w.stop = stop
+	var page api.WirePage
+	w.app.ask(func(_ context.Context, svc api.Service) (err error) {
+		defer stop()
+		page, err = svc.Wire(ctx, q)
+		return err
+	}, func(p *api.Problem) {
+		if turn != w.turn || w.Paused {
+			return
+		}
+		if w.Problem = p; p != nil {
+			w.Loaded = true
+			return
+		}
+		w.take(page)
+		w.Loaded = w.Loaded || len(page.Lines) < api.MaxWireLimit
+		time.AfterFunc(wirePause, func() {
+			w.app.sched.Update(func() {
+				if turn == w.turn && !w.Paused {
+					w.ask()
+				}
+			})
+		})
+	})
+}
+
+func (w *Wire) take(page api.WirePage) {
+	w.Sessions = slices.Clone(page.Sessions)
+	slices.Reverse(w.Sessions)
+	for _, x := range page.Lines {
+		x.At = w.app.platform.Local(x.At)
+		w.Lines = append(w.Lines, x)
+		w.last = max(w.last, x.Seq)
+	}
+	if n := len(w.Lines) - linesKept; n > 0 {
+		w.Lines = slices.Delete(w.Lines, 0, n)
+		w.from = max(w.from-n, 0)
+	}
+}
+
+// Retry asks once more after a problem.
+func (w *Wire) Retry() {
+	w.Problem = nil
+	w.ask()
+}
+
+// Pause stops the transcript, or lets it go on.
+func (w *Wire) Pause() {
+	w.Paused = !w.Paused
+	w.turn++
+	if w.stop != nil {
+		w.stop()
+	}
+	if !w.Paused {
+		w.follow = true
+		w.ask()
+	}
+}
+
+// Drawn are the lines to draw, and how many are before and after them.
+func (w *Wire) Drawn() (lines []api.WireLine, before, after int) {
+	n := len(w.Lines)
+	from := w.from
+	if w.follow || from > n-linesDrawn {
+		from = n - linesDrawn
+	}
+	from = max(from, 0)
+	to := min(from+linesDrawn, n)
+	return w.Lines[from:to], from, n - to
+}
+
+// Follow draws the newest lines as they come, or lets those drawn stay.
+func (w *Wire) Follow(on bool) {
+	if w.follow == on {
+		return
+	}
+	_, before, after := w.Drawn()
+	if on && after > 0 { // the end of what is drawn is not the end
+		return
+	}
+	w.from, w.follow = before, on
+}
+
+// Following says that the newest lines are drawn as they come.
+func (w *Wire) Following() bool { return w.follow }
+
+// Earlier draws the lines before; Newest the last ones, and follows them.
+func (w *Wire) Earlier() {
+	_, before, _ := w.Drawn()
+	w.from, w.follow = max(before-linesDrawn/2, 0), false
+}
+
+// Newest draws the last lines.
+func (w *Wire) Newest() { w.follow = true }
+
+// SessionOf is a connection, the zero WireSession when it is not known.
+func (w *Wire) SessionOf(id uint64) api.WireSession {
+	for _, s := range w.Sessions {
+		if s.ID == id {
+			return s
+		}
+	}
+	return api.WireSession{}
+}
+
+// Outcome says how a connection ended, in a few words; Fault in a sentence what went wrong in it, "" if nothing did.
+func (w *Wire) Outcome(s api.WireSession) string {
+	switch {
+	case s.Problem != nil:
+		return WordsFor(s.Problem).Title
+	case s.Ended.IsZero():
+		return "Open"
+	}
+	return "Ended well"
+}
+
+// Speaks is a protocol's name.
+func Speaks(p api.Protocol) string { return strings.ToUpper(string(p)) }
+
+// Says is who said a line, in a word.
+func Says(who api.Speaker) string {
+	switch who {
+	case api.ClientSays:
+		return "Client"
+	case api.ServerSays:
+		return "Server"
+	}
+	return "Note"
+}
+
+// Stamp is a time to the millisecond.
+func Stamp(t time.Time) string { return t.Format("15:04:05.000") }
+
+// Save saves what is here as a text file.
+func (w *Wire) Save() {
+	acc := w.app.AccountOf(w.Account)
+	var b strings.Builder
+	b.WriteString("What " + acc.Email + " and its mail servers said. C: this browser, S: the server, #: a note. Secrets are masked, mail is left out.\n")
+	session := uint64(0)
+	for _, x := range w.Lines {
+		if x.Session != session {
+			session = x.Session
+			s := w.SessionOf(session)
+			b.WriteString("\n# " + w.Heading(s) + "\n")
+		}
+		mark := "#"
+		switch x.Who {
+		case api.ClientSays:
+			mark = "C:"
+		case api.ServerSays:
+			mark = "S:"
+		}
+		b.WriteString(Stamp(x.At) + " " + mark + " " + x.Text)
+		if x.State != "" {
+			b.WriteString("   [" + x.State + "]")
+		}
+		b.WriteByte('\n')
+	}
+	w.app.platform.SaveFile("wire "+FileName(acc.Email)+".txt", "text/plain", []byte(b.String()))
+}
+
+// Heading names a connection in a line.
+func (w *Wire) Heading(s api.WireSession) string {
+	tls := s.TLS
+	if tls == "" {
+		tls = "no encryption"
+	}
+	at := w.app.platform.Local(s.Began)
+	return Speaks(s.Protocol) + " " + s.Server + ", " + ListDate(at, w.app.Now()) + " " + at.Format("15:04:05") + ", " + tls + ", " + w.Outcome(s)
+}
