@@ -72,6 +72,7 @@ const (
 	CodeLocked            Code = "locked"             // the passwords are under a passphrase that has not been given
 	CodeWrongPassphrase   Code = "wrong-passphrase"   // that is not the passphrase
 	CodeUnconfirmed       Code = "unconfirmed"        // the UPDATE of a POP3 session was not confirmed: what was to be deleted may still be on the server
+	CodeExpires           Code = "expires"            // the server deletes mail by itself, Detail says when: "after 30 days"
 	CodeCanceled          Code = "canceled"           // the caller went away
 	CodeInternal          Code = "internal"           // a fault of ours
 )
@@ -131,6 +132,8 @@ const (
 	SyncIdle  SyncState = "idle"
 	Syncing   SyncState = "syncing"
 	SyncError SyncState = "error"
+
+	SyncRemoving SyncState = "removing" // from the server, what is not to be left there
 )
 
 // Sync is the progress of an account's fetching. Done and Total count messages and are 0 when not known.
@@ -140,6 +143,9 @@ type Sync struct {
 	Total   int       `json:"total,omitempty"`
 	Last    time.Time `json:"last,omitzero"` // when the last complete fetch ended
 	Problem *Problem  `json:"problem,omitempty"`
+	// OnServer is how many messages the server had when it was last looked at, less those that it confirmed to have
+	// removed; nil while that is not known.
+	OnServer *int `json:"onServer,omitempty"`
 }
 
 // Account is one mail account of this browser.

@@ -42,6 +42,8 @@ func (a *App) SyncWords() (text string, progress float64) {
 	switch {
 	case s.State == api.Syncing && s.Total > 0:
 		return "Fetching " + Number(s.Done) + " of " + Number(s.Total), float64(s.Done) / float64(s.Total)
+	case s.State == api.SyncRemoving && s.Total > 0:
+		return "Removing " + Number(s.Total) + " from the server", float64(s.Done) / float64(s.Total)
 	case s.State == api.Syncing:
 		return "Checking for mail…", -1
 	case s.State == api.SyncError && s.Problem != nil && (!offline || s.Problem.Code != api.CodeGatewayOffline):
