@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
 )
 
@@ -137,7 +138,7 @@ func (l *login) openSubmission(ctx context.Context, o *smtp.Options) (*smtp.Clie
 		err = secured(c.StartTLS(ctx, to.tls), c.TLS, rec)
 	}
 	if err == nil {
-		err = c.Auth(ctx, to.user, l.password)
+		_, err = c.Auth(ctx, sasl.Credentials{User: to.user, Password: l.password}, to.auth)
 	}
 	if err != nil {
 		c.Close()

@@ -22,6 +22,7 @@ import (
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
 	"go.uber.org/goleak"
 )
@@ -106,7 +107,8 @@ func (s *Server) submit(t testing.TB, from string, text string, to ...string) {
 	c := smtp.New(s.dial(t, Submission), nil)
 	defer c.Close()
 	must(t, c.StartTLS(t.Context(), s.pinned()))
-	must(t, c.Auth(t.Context(), from, password))
+	_, err := c.Auth(t.Context(), sasl.Credentials{User: from, Password: password}, "")
+	must(t, err)
 	r, err := c.Send(t.Context(), smtp.Envelope{From: from, To: to}, strings.NewReader(text))
 	must(t, err)
 	if len(r.Refused) > 0 {

@@ -166,6 +166,9 @@ func (c *smtpSession) auth(args string) {
 			user, password = parts[1], parts[2]
 		}
 	case mechanism == "LOGIN":
+		if initial == "" {
+			initial = ask("Username:")
+		}
 		user = decode(initial)
 		password = decode(ask("Password:"))
 	default:

@@ -9,25 +9,25 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
 )
 
 // Client is one SMTP session over a connection. Its methods must not be called at the same time, save Close, which may
 // be called at any time.
 type Client struct {
-	options Options
-	guard   *guard
-	smtp    *gosmtp.Client
-	ready   bool // the hello was said, since the connection or TLS began
-	closed  atomic.Bool
+	options    Options
+	guard      *guard
+	smtp       *gosmtp.Client
+	ready      bool // the hello was said, since the connection or TLS began
+	extensions Extensions
+	closed     atomic.Bool
 }
 
 // New makes a client of a connection; it does no I/O. The client owns the connection from now on. If the connection is
 // implicitly TLS (port 465, RFC 8314), conn is a *tls.Conn and its handshake happens with the first command.
 func New(conn net.Conn, o *Options) *Client {
 	c := &Client{options: o.withDefaults()}
-	c.guard = &guard{options: &c.options, conn: conn}
+	c.guard = newGuard(conn, &c.options)
 	c.begin()
 	return c
 }
@@ -36,8 +36,7 @@ func New(conn net.Conn, o *Options) *Client {
 func (c *Client) begin() {
 	c.smtp = gosmtp.NewClient(c.guard)
 	c.smtp.CommandTimeout = c.options.Timeout
-	c.smtp.SubmissionTimeout = c.options.FinalTimeout
-	c.ready = false
+	c.ready, c.extensions = false, Extensions{}
 }
 
 // Close gives the connection up without QUIT. A command under way fails. Closing twice is no error.
@@ -111,14 +110,12 @@ func (c *Client) settle(command string, err error, aborted bool) error {
 	c.closed.Store(true)
 	c.guard.Close()
 	switch {
-	case errors.As(err, &refused): // it came before the connection failed, and says more
+	case errors.As(err, &refused), isOurs(err): // it came before the connection failed, and says more
 		return err
 	case errors.Is(err, ErrUnknown):
 		return fmt.Errorf("%w: %w", ErrUnknown, cause)
 	case errors.Is(cause, ErrProtocol), errors.Is(cause, ErrTooLong):
 		return cause
-	case errors.Is(cause, gosmtp.ErrTooLongLine):
-		return fmt.Errorf("%w: a line of more than 2000 octets", ErrTooLong)
 	}
 	return fmt.Errorf("smtp: %s: %w", command, cause)
 }
@@ -166,7 +163,9 @@ func (c *Client) hello() error {
 		c.guard.fail(refused) // without a hello there is no session
 		return refused
 	}
-	c.ready = err == nil
+	if c.ready = err == nil; c.ready {
+		c.extensions = readExtensions(c.guard.hello)
+	}
 	return err
 }
 
@@ -178,39 +177,14 @@ func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
 		if _, ok := c.TLS(); ok {
 			return fmt.Errorf("%w: STARTTLS under TLS", ErrState)
 		}
-		if ok, _ := c.smtp.Extension("STARTTLS"); !ok {
-			return fmt.Errorf("%w: STARTTLS", ErrUnsupported)
+		if !c.extensions.StartTLS {
+			return &UnsupportedError{Extension: "STARTTLS", For: "this session"}
 		}
 		if err := c.guard.startTLS(config); err != nil {
 			return err
 		}
 		c.begin()
 		return c.hello()
-	})
-}
-
-// Auth authenticates with PLAIN, or LOGIN if the server has no PLAIN. Without TLS it sends nothing and returns
-// [ErrPlaintext], unless Options.AllowPlaintextAuth. A wrong password is an [*Error], most often 535. See RFC 4954.
-func (c *Client) Auth(ctx context.Context, user, password string) error {
-	if strings.ContainsAny(user+password, "\x00") || user == "" {
-		return fmt.Errorf("%w: user name or password", ErrArgument)
-	}
-	return c.session(ctx, "AUTH", func() error {
-		if _, ok := c.TLS(); !ok && !c.options.AllowPlaintextAuth {
-			return ErrPlaintext
-		}
-		var mechanism sasl.Client
-		switch {
-		case c.smtp.SupportsAuth(sasl.Plain):
-			mechanism = sasl.NewPlainClient("", user, password)
-		case c.smtp.SupportsAuth(sasl.Login):
-			mechanism = sasl.NewLoginClient(user, password)
-		default:
-			return fmt.Errorf("%w: AUTH with PLAIN or LOGIN", ErrUnsupported)
-		}
-		c.guard.phase, c.guard.steps = secrets, 0
-		defer func() { c.guard.phase = commands }()
-		return c.replied("AUTH", c.smtp.Auth(mechanism))
 	})
 }
 

@@ -15,7 +15,7 @@ type Error struct {
 	Code     int    // 450, 550
 	Enhanced string // the status code of RFC 3463: "5.1.1"; may be empty
 	Text     string // the server's words, its lines joined by spaces, free of control characters
-	Command  string // what was refused, without arguments: "RCPT", "AUTH"; "." for the message itself; empty for the greeting
+	Command  string // what was refused, without arguments: "RCPT", "AUTH", "BDAT"; "." for the message itself; empty for the greeting
 }
 
 func (e *Error) Error() string {
@@ -67,7 +67,33 @@ func (e *RecipientsError) Temporary() bool {
 	return false
 }
 
-// TooLargeError says that a message is over the size that the server announced. Nothing was sent. See RFC 1870.
+// Apart parts refused recipients into those who may be written to later, a reply of 4yz, and those who may not.
+func Apart(refused []RecipientError) (later, never []RecipientError) {
+	for _, r := range refused {
+		if r.Err.Temporary() {
+			later = append(later, r)
+		} else {
+			never = append(never, r)
+		}
+	}
+	return later, never
+}
+
+// UnsupportedError says what a message needs that the server does not announce. Nothing was delivered. It is an
+// [ErrUnsupported].
+type UnsupportedError struct {
+	Extension string // "SMTPUTF8", "8BITMIME"
+	For       string // "the address büro@example.org"
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("smtp: the server has no %s, which %s needs", e.Extension, e.For)
+}
+
+func (e *UnsupportedError) Unwrap() error { return ErrUnsupported }
+
+// TooLargeError says that a message is over the size that the server announced. Nothing was delivered, and nothing was sent
+// if the size was known beforehand. See RFC 1870.
 type TooLargeError struct {
 	Size, Limit int64 // octets
 }
@@ -77,7 +103,7 @@ func (e *TooLargeError) Error() string {
 }
 
 var (
-	// ErrUnknown says that the connection failed between the final dot and its answer: the server may or may not have
+	// ErrUnknown says that the connection failed between the final dot, or the last chunk, and its answer: the server may or may not have
 	// accepted the message. Sending it again may deliver it twice. See RFC 5321 section 6.1.
 	ErrUnknown = errors.New("smtp: cut before the answer to the message: it may have been accepted")
 	// ErrState says that the session is over, or that the command makes no sense in it now. Nothing was sent.

@@ -6,39 +6,40 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
+	"os"
 	"strings"
 	"sync"
 	"time"
 )
 
-// guard is the connection as go-smtp sees it. It keeps what go-smtp cannot: contexts that end, the bound on a reply, the
-// order of speaking (one reply to each command, none unasked), and the trace. It outlives STARTTLS.
+// guard is the connection, for go-smtp and for the transaction that this package speaks itself. It keeps what go-smtp
+// cannot: contexts that end, the bound on a reply, the order of speaking (one reply to each command, none unasked), and
+// the trace. It outlives STARTTLS.
+//
+// Whoever speaks has the connection to himself until every reply that is owed has come. So go-smtp has nothing read
+// ahead when it is not its turn.
 type guard struct {
 	options *Options
 
 	mu    sync.Mutex
 	conn  net.Conn
 	cause error // the first failure: deadlines are not moved after it
-	timed bool  // go-smtp has set a deadline
 
-	spoke   bool   // the client has said something
-	preset  string // is read before the connection
+	spoke   bool     // the client has said something
+	preset  string   // is read before the connection
+	stage   string   // of what was said last, for the trace
+	hello   []string // the lines of the reply to the last EHLO or HELO
 	replies replies
-	phase   phase
-	steps   int // written in the phase of secrets
+	secrets bool // commands are passwords
+	steps   int  // written since secrets is set
 }
-
-type phase int
-
-const (
-	commands phase = iota
-	secrets        // commands whose lines are passwords
-	content        // no commands at all
-)
 
 // maxAuthSteps is how often a server may ask on during one AUTH; no mechanism needs more than four.
 const maxAuthSteps = 10
+
+func newGuard(conn net.Conn, o *Options) *guard {
+	return &guard{options: o, conn: conn, stage: stageHello, replies: replies{owed: []string{stageHello}}} // the greeting
+}
 
 // abort makes reads and writes fail, now and from now on, with err.
 func (g *guard) abort(err error) {
@@ -81,8 +82,11 @@ func (g *guard) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := g.conn.Read(p)
-	g.replies.read(p[:n], func(line string) { g.trace(false, line) })
-	if g.replies.octets > g.options.MaxReply {
+	g.replies.read(p[:n], g.heard)
+	switch r := &g.replies; {
+	case r.long:
+		return 0, g.fail(fmt.Errorf("%w: a line of more than %d octets", ErrTooLong, maxReplyLine))
+	case r.octets > g.options.MaxReply:
 		return 0, g.fail(fmt.Errorf("%w: more than %d octets", ErrTooLong, g.options.MaxReply))
 	}
 	if err == io.EOF {
@@ -94,40 +98,118 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, nil // an error beside octets comes again
 }
 
-// Write implements net.Conn. In the phases of commands, each write is one command, whole: so go-smtp writes.
-func (g *guard) Write(p []byte) (int, error) {
-	if g.replies.unasked {
-		return 0, g.fail(fmt.Errorf("%w: it spoke before it was asked", ErrProtocol))
+// heard is told each line of the server's.
+func (g *guard) heard(stage, line string) {
+	if stage == "" {
+		stage = g.stage
 	}
+	if stage == stageHello && g.spoke {
+		g.hello = append(g.hello, line)
+	}
+	g.trace(Exchange{Stage: stage, Line: line})
+}
+
+// Write implements net.Conn. Each write is one command, whole: so go-smtp writes, and it sets a deadline before.
+func (g *guard) Write(p []byte) (int, error) {
 	// QUIRK: RFC 4954 section 4 cancels an exchange of AUTH with "*" where the server waits for more. go-smtp sends it after
 	// a refusal too, when there is nothing to cancel, and Postfix hangs up at such a command: it stays here.
-	if g.phase == secrets && string(p) == "*\r\n" && !strings.HasPrefix(g.replies.first, "334") {
+	if g.secrets && string(p) == "*\r\n" && !strings.HasPrefix(g.replies.last, "334") {
 		g.preset = "501 cancelled\r\n"
 		return len(p), nil
 	}
-	if g.phase == secrets {
+	if g.secrets {
 		if g.steps++; g.steps > maxAuthSteps {
 			return 0, g.fail(fmt.Errorf("%w: it asks for the password without end", ErrProtocol))
 		}
 	}
-	g.replies, g.spoke = replies{}, true
-	g.mu.Lock()
-	if g.cause == nil && !g.timed {
-		g.cause = g.conn.SetWriteDeadline(time.Now().Add(g.options.BlockTimeout))
-	}
-	err := g.cause
-	g.mu.Unlock()
-	if err != nil {
+	if err := g.ask([]command{{line: string(p)}}); err != nil {
 		return 0, err
 	}
-	if g.phase != content {
-		g.traceCommand(string(p))
+	return len(p), nil
+}
+
+// command is a line to the server that it answers.
+type command struct {
+	line  string // with its CRLF, and what follows it
+	shown string // in the trace; the line if empty
+}
+
+// ask writes commands together. Each of them is owed a reply.
+func (g *guard) ask(group []command) error {
+	if err := g.ready(); err != nil {
+		return err
 	}
-	n, err := g.conn.Write(p)
+	var packet []byte
+	g.spoke = true
+	for _, c := range group {
+		packet = append(packet, c.line...)
+		g.stage = g.stageOf(c.line)
+		if strings.HasPrefix(c.line, "EHLO ") || strings.HasPrefix(c.line, "HELO ") {
+			g.hello = nil
+		}
+		g.replies.owed = append(g.replies.owed, g.stage)
+		g.traceCommand(c)
+	}
+	if _, err := g.conn.Write(packet); err != nil {
+		return g.fail(err)
+	}
+	return nil
+}
+
+// ready tells whether there is anything against speaking.
+func (g *guard) ready() error {
+	if g.replies.unasked {
+		return g.fail(fmt.Errorf("%w: it spoke before it was asked", ErrProtocol))
+	}
+	return g.failure()
+}
+
+// putContent writes a part of a message. A server that hangs up meanwhile may have said why, and then that is the error.
+func (g *guard) putContent(p []byte) error {
+	if err := g.ready(); err != nil {
+		return err
+	}
+	if err := g.SetDeadline(time.Now().Add(g.options.BlockTimeout)); err != nil {
+		return err
+	}
+	_, err := g.conn.Write(p)
+	if err != nil && g.failure() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if len(g.replies.owed) == 0 {
+			g.replies.owed = []string{stageData}
+		}
+		if r, rerr := g.reply(lastWords); rerr == nil && (r.is(4) || r.is(5)) {
+			err = r.refusal(".")
+		}
+	}
 	if err != nil {
-		err = g.fail(err)
+		return g.fail(err)
 	}
-	return n, err
+	return nil
+}
+
+// lastWords is how long a server that has hung up is listened to.
+const lastWords = time.Second
+
+// reply waits for the reply that is owed next, at most for limit.
+func (g *guard) reply(limit time.Duration) (reply, error) {
+	if err := g.SetDeadline(time.Now().Add(limit)); err != nil {
+		return reply{}, err
+	}
+	defer g.SetDeadline(time.Time{})
+	g.replies.keep = true
+	defer func() { g.replies.keep = false }()
+	for {
+		if r, ok := g.replies.take(); ok {
+			if !r.valid {
+				return r, g.fail(fmt.Errorf("%w: %.80q is no reply", ErrProtocol, printable(r.text)))
+			}
+			return r, nil
+		}
+		var p [4 << 10]byte
+		if _, err := g.Read(p[:]); err != nil {
+			return reply{}, err
+		}
+	}
 }
 
 // Close implements net.Conn, without waiting for anybody: beneath TLS, a broken peer would hold up the farewell.
@@ -148,7 +230,6 @@ func (g *guard) SetDeadline(t time.Time) error {
 	if g.cause != nil {
 		return g.cause
 	}
-	g.timed = !t.IsZero()
 	return g.conn.SetDeadline(t)
 }
 
@@ -170,23 +251,21 @@ func (g *guard) startTLS(config *tls.Config) error {
 	if err := g.SetDeadline(time.Now().Add(g.options.Timeout)); err != nil {
 		return err
 	}
-	if _, err := g.Write([]byte("STARTTLS\r\n")); err != nil {
+	if err := g.ask([]command{{line: "STARTTLS\r\n"}}); err != nil {
 		return err
 	}
-	for g.replies.count == 0 {
-		var p [512]byte
-		if _, err := g.Read(p[:]); err != nil {
-			return err
-		}
-	}
-	if err := g.replies.expect("STARTTLS", 220); err != nil {
-		if errors.Is(err, ErrProtocol) {
-			return g.fail(err)
-		}
+	r, err := g.reply(g.options.Timeout)
+	if err != nil {
 		return err
+	}
+	if r.code != 220 {
+		return r.err("STARTTLS")
 	}
 	if g.replies.unasked {
 		return g.fail(fmt.Errorf("%w: it spoke in plain text after it agreed to STARTTLS", ErrProtocol))
+	}
+	if err := g.SetDeadline(time.Now().Add(g.options.Timeout)); err != nil {
+		return err
 	}
 	conn := tls.Client(g.conn, config)
 	if err := conn.Handshake(); err != nil {
@@ -195,89 +274,63 @@ func (g *guard) startTLS(config *tls.Config) error {
 	g.mu.Lock()
 	g.conn = conn
 	g.mu.Unlock()
-	g.replies = replies{}
+	g.replies, g.hello = replies{}, nil
 	// go-smtp starts afresh on the new connection and waits for a greeting, which no server sends after STARTTLS.
 	g.preset = "220 TLS\r\n"
 	return g.SetDeadline(time.Time{})
 }
 
-func (g *guard) trace(sent bool, line string) {
+func (g *guard) trace(e Exchange) {
 	if g.options.Trace != nil {
-		g.options.Trace(Exchange{Sent: sent, Line: printable(line)})
+		e.Line = printable(e.Line)
+		g.options.Trace(e)
 	}
 }
 
-func (g *guard) traceCommand(command string) {
-	line := strings.TrimRight(command, "\r\n")
-	if g.phase == secrets {
+func (g *guard) traceCommand(c command) {
+	line := c.shown
+	if line == "" {
+		line = strings.TrimRight(c.line, "\r\n")
+	}
+	if g.secrets {
 		if verb, rest, ok := strings.Cut(line, " "); ok && verb == "AUTH" {
-			mechanism, _, _ := strings.Cut(rest, " ")
-			line = "AUTH " + mechanism + " ****"
-		} else {
+			mechanism, initial, _ := strings.Cut(rest, " ")
+			if line = "AUTH " + mechanism; initial != "" {
+				line += " ****"
+			}
+		} else if line != "*" {
 			line = "****"
 		}
 	}
-	g.trace(true, line)
+	g.trace(Exchange{Sent: true, Stage: g.stage, Line: line})
 }
 
-// replies follows what the server says, line by line, since the client last spoke. See RFC 5321 section 4.2.1.
-type replies struct {
-	line    []byte
-	first   string // the last line of the first reply
-	octets  int
-	count   int  // replies that are complete
-	unasked bool // there is more than the one reply that was asked for
-}
+// Stages of a session, for [Exchange].
+const (
+	stageHello    = "HELLO"
+	stageStartTLS = "STARTTLS"
+	stageAuth     = "AUTH"
+	stageMail     = "MAIL"
+	stageRcpt     = "RCPT"
+	stageData     = "DATA"
+	stageQuit     = "QUIT"
+)
 
-// maxReplyLine is how much of a line is kept: go-smtp refuses longer ones.
-const maxReplyLine = 2048
-
-func (r *replies) read(p []byte, each func(line string)) {
-	r.octets += len(p)
-	for _, b := range p {
-		r.unasked = r.unasked || r.count > 0
-		if b != '\n' {
-			if len(r.line) < maxReplyLine {
-				r.line = append(r.line, b)
-			}
-			continue
-		}
-		line := strings.TrimSuffix(string(r.line), "\r")
-		r.line = r.line[:0]
-		each(line)
-		if len(line) < 4 || line[3] != '-' {
-			r.count++
-			if r.count == 1 {
-				r.first = line
-			}
-		}
+// stageOf says to which stage a command belongs. One that belongs to none leaves the session where it is.
+func (g *guard) stageOf(line string) string {
+	if g.secrets {
+		return stageAuth
 	}
-}
-
-// expect reads the first reply: nil if its code is the one wanted, else an *Error or an error that wraps ErrProtocol.
-func (r *replies) expect(command string, want int) error {
-	code, text, _ := strings.Cut(r.first, " ")
-	n, err := strconv.Atoi(code)
-	if err == nil && n == want {
-		return nil
+	verb, _, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+	switch verb {
+	case "EHLO", "HELO":
+		return stageHello
+	case "STARTTLS", "MAIL", "RCPT", "DATA", "QUIT":
+		return verb
+	case "BDAT", ".":
+		return stageData
+	case "RSET":
+		return stageMail
 	}
-	if err != nil || n < 400 || n > 599 {
-		return fmt.Errorf("%w: %.80q is no reply to %s", ErrProtocol, printable(r.first), command)
-	}
-	e := &Error{Command: command, Code: n, Text: printable(text)}
-	if enhanced, rest, ok := strings.Cut(text, " "); ok && isEnhanced(enhanced) {
-		e.Enhanced, e.Text = enhanced, printable(rest)
-	}
-	return e
-}
-
-// isEnhanced checks for a status code of RFC 3463: "5.7.0".
-func isEnhanced(s string) bool {
-	parts := strings.Split(s, ".")
-	for _, p := range parts {
-		if n, err := strconv.Atoi(p); err != nil || n < 0 || n > 999 {
-			return false
-		}
-	}
-	return len(parts) == 3
+	return g.stage
 }

@@ -18,14 +18,14 @@ type Options struct {
 	FinalTimeout time.Duration
 
 	// MaxReply limits a reply, all its lines together, in octets. Default 64 KiB: a long EHLO has 1 KiB. A line of it is
-	// limited to 2,000 octets by go-smtp, four times what RFC 5321 section 4.5.3.1.5 allows.
+	// limited to 2,000 octets, four times what RFC 5321 section 4.5.3.1.5 allows.
 	MaxReply int
 
 	// AllowPlaintextAuth lets Auth send the password over a connection without TLS.
 	AllowPlaintextAuth bool
 
-	// Progress, if set, is told how many octets of a message's content have been handed to the network, now and then and
-	// at the end.
+	// Progress, if set, is told how many octets of a message's content have been handed to the network (by DATA), or are
+	// acknowledged by the server (by BDAT), now and then and at the end.
 	Progress func(sent int64)
 
 	// Trace, if set, is told each line of the conversation, in order, secrets masked and message content left out. It must not
@@ -35,8 +35,9 @@ type Options struct {
 
 // Exchange is one line of the conversation, for [Options.Trace].
 type Exchange struct {
-	Sent bool   // by the client; else by the server
-	Line string // without its line end; "AUTH PLAIN ****"; "... 1234 octets" stands for a message
+	Sent  bool   // by the client; else by the server
+	Line  string // without its line end; "AUTH PLAIN ****"; "... 1234 octets" stands for a message, or a chunk of one
+	Stage string // of the session: "HELLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "QUIT"; a reply has its command's
 }
 
 func (o *Options) withDefaults() Options {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
 )
 
@@ -67,6 +68,11 @@ type session struct {
 	ctx context.Context
 }
 
+func (s *session) logIn(user, password string) error {
+	_, err := s.Auth(s.ctx, sasl.Credentials{User: user, Password: password}, "")
+	return err
+}
+
 func (s *suite) connect(t *testing.T, o *smtp.Options) *session {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -89,7 +95,7 @@ func (s *suite) session(t *testing.T, o *smtp.Options) *session {
 	if s.TLS != nil {
 		must(t, c.StartTLS(c.ctx, s.TLS))
 	}
-	must(t, c.Auth(c.ctx, s.User, s.Password))
+	must(t, c.logIn(s.User, s.Password))
 	return c
 }
 
@@ -112,14 +118,14 @@ func (s *suite) plaintext(t *testing.T) {
 		return
 	}
 	c := s.connect(t, nil)
-	if err := c.Auth(c.ctx, s.User, s.Password); !errors.Is(err, smtp.ErrPlaintext) {
+	if err := c.logIn(s.User, s.Password); !errors.Is(err, smtp.ErrPlaintext) {
 		t.Errorf("AUTH without TLS: %v", err)
 	}
 	must(t, c.StartTLS(c.ctx, s.TLS))
 	if err := c.StartTLS(c.ctx, s.TLS); !errors.Is(err, smtp.ErrState) {
 		t.Errorf("STARTTLS under TLS: %v", err)
 	}
-	must(t, c.Auth(c.ctx, s.User, s.Password))
+	must(t, c.logIn(s.User, s.Password))
 	must(t, c.Noop(c.ctx))
 	must(t, c.Quit(c.ctx))
 }
@@ -129,7 +135,7 @@ func (s *suite) wrongPassword(t *testing.T) {
 	if s.TLS != nil {
 		must(t, c.StartTLS(c.ctx, s.TLS))
 	}
-	err := c.Auth(c.ctx, s.User, s.Password+"!")
+	err := c.logIn(s.User, s.Password+"!")
 	var refused *smtp.Error
 	if !errors.As(err, &refused) || refused.Code != 535 || refused.Command != "AUTH" || refused.Temporary() {
 		t.Errorf("%v", err)
