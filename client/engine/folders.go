@@ -9,16 +9,20 @@ import (
 	"github.com/postern-mail/postern/client/store"
 )
 
-// List answers a window of a folder.
+// List answers a window of a folder, of one account or of all.
 func (e *Engine) List(ctx context.Context, q api.ListQuery) (api.ListPage, error) {
-	a, err := e.mailbox(q.Account)
-	if err != nil {
-		return api.ListPage{}, err
-	}
 	if !slices.Contains(api.Folders, q.Folder) {
 		return api.ListPage{}, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("no folder %q", q.Folder)}
 	}
 	offset, limit := max(q.Offset, 0), min(max(q.Limit, 0), api.MaxListLimit)
+	if q.Account == "" {
+		page, err := e.unified(ctx, q, offset, limit)
+		return page, asError(problemOf(err))
+	}
+	a, err := e.mailbox(q.Account)
+	if err != nil {
+		return api.ListPage{}, err
+	}
 	w, err := a.window(ctx, store.Folder(q.Folder), q.Query, offset, limit)
 	if err != nil {
 		return api.ListPage{}, problemOf(err)

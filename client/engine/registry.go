@@ -50,11 +50,13 @@ type registry struct {
 
 	mu   sync.Mutex
 	list []record
+	gone uint64 // see bygone
 }
 
 const (
 	registryFolder = "registry" // within Config.FS
 	registryKey    = "accounts" // the Meta key of the list
+	bygoneKey      = "bygone"   // and of what bygone answers
 )
 
 // accountFolder names the folder of an account's mailbox within Config.FS.
@@ -91,7 +93,17 @@ func openRegistry(fs store.FS) (*registry, error) {
 			}
 		}
 	}
+	if value, ok := box.Meta(bygoneKey); ok {
+		_ = json.Unmarshal(value, &r.gone) // without it a page looks once more than it needs to
+	}
 	return r, nil
+}
+
+// bygone is above all revisions that the accounts removed so far have contributed to a unified list.
+func (r *registry) bygone() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone
 }
 
 func (r *registry) records() []record {
@@ -114,22 +126,41 @@ func (r *registry) put(rec record) error {
 	return r.write(list)
 }
 
-func (r *registry) remove(id api.AccountID) error {
+// remove takes an account out. revision is the highest of its folders.
+func (r *registry) remove(id api.AccountID, revision uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.write(slices.DeleteFunc(slices.Clone(r.list), func(rec record) bool { return rec.ID == id }))
+	gone := r.gone + revision + 1
+	value, err := json.Marshal(gone)
+	if err != nil {
+		return err
+	}
+	err = r.write(slices.DeleteFunc(slices.Clone(r.list), func(rec record) bool { return rec.ID == id }),
+		func(tx *store.Tx) error { return tx.SetMeta(bygoneKey, value) })
+	if err == nil {
+		r.gone = gone
+	}
+	return err
 }
 
-func (r *registry) write(list []record) error {
+// write makes a list durable, and with it what else is to be.
+func (r *registry) write(list []record, also ...func(tx *store.Tx) error) error {
 	value, err := json.Marshal(list)
 	if err != nil {
 		return err
 	}
-	if err := r.box.Update(func(tx *store.Tx) error { return tx.SetMeta(registryKey, value) }); err != nil {
-		return err
+	err = r.box.Update(func(tx *store.Tx) error {
+		for _, fn := range also {
+			if err := fn(tx); err != nil {
+				return err
+			}
+		}
+		return tx.SetMeta(registryKey, value)
+	})
+	if err == nil {
+		r.list = list
 	}
-	r.list = list
-	return nil
+	return err
 }
 
 // removeOrphans removes the mailboxes that no account names: what a cut left of a sign-in, or of an erasing sign-out.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/wire"
@@ -248,7 +249,13 @@ func (e *Engine) SignOut(ctx context.Context, r api.SignOut) error {
 // registry: what a cut leaves behind is a folder that nothing names, and New removes it.
 func (e *Engine) erase(ctx context.Context, a *account) error {
 	e.forgetPassword(ctx, a.id)
-	if err := e.registry.remove(a.id); err != nil {
+	revision := uint64(0)
+	for _, f := range api.Folders {
+		if a.box != nil {
+			revision = max(revision, a.box.Counts(store.Folder(f)).Revision)
+		}
+	}
+	if err := e.registry.remove(a.id, revision); err != nil {
 		return storing(err)
 	}
 	e.mu.Lock()

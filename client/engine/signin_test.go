@@ -301,7 +301,7 @@ func TestOrphanedMailboxIsRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(r.remove(a.ID), r.close()); err != nil {
+		if err := errors.Join(r.remove(a.ID, 0), r.close()); err != nil {
 			t.Fatal(err)
 		}
 		w.start()
