@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -17,6 +18,8 @@ type Config struct {
 	Gateway Gateway
 	Vault   Vault // nil: passwords are kept in memory alone
 	Clock   Clock // nil: the real one
+	// Mail reads messages; the zero value knows no charset but UTF-8 and Latin-1.
+	Mail mail.Reader
 	// Roots are the authorities that are believed; nil for Mozilla's.
 	Roots *x509.CertPool
 

@@ -102,7 +102,7 @@ func (a *account) enqueue(d api.Draft) (id store.ID, err error) {
 	if err != nil {
 		return 0, &api.Problem{Code: api.CodeBadRequest, Technical: "composing: " + err.Error()}
 	}
-	entry := store.Entry{Folder: outbox, Summary: mail.Summarize(content),
+	entry := store.Entry{Folder: outbox, Summary: a.e.Mail.Summarize(content),
 		Delivery: &store.Delivery{State: string(api.StateQueued), From: a.email, To: to}}
 	entry.Summary.Bcc = fromAddresses(d.Bcc) // for the sender's eyes; it is not in the message
 	origin, err := encodeDraft(d)

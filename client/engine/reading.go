@@ -146,7 +146,7 @@ func (a *account) open(m *store.Entry) (*opened, error) {
 	if err != nil {
 		return nil, storing(err)
 	}
-	o := &opened{id: m.ID, sum: m.SHA256, message: mail.Parse(content), shown: make(map[int]bool), size: len(content)}
+	o := &opened{id: m.ID, sum: m.SHA256, message: a.e.Mail.Parse(content), shown: make(map[int]bool), size: len(content)}
 	if o.message.HTML != "" {
 		o.html = sanitize.HTML(o.message.HTML, sanitize.Options{CID: o.inline})
 	}

@@ -101,7 +101,7 @@ func (a *account) foldedText(e *store.Entry) string {
 	if err != nil {
 		return ""
 	}
-	m := mail.Parse(content)
+	m := a.e.Mail.Parse(content)
 	if m.Text == "" && m.HTML != "" {
 		return fold(plain(m.HTML))
 	}

@@ -183,7 +183,7 @@ func BenchmarkSearch(b *testing.B) {
 	err = box.Update(func(tx *store.Tx) error {
 		for i := range 10_000 {
 			content := g.Message(i)
-			if _, err := tx.Add(store.Entry{Folder: inbox, UID: fmt.Sprint(i), Summary: mail.Summarize(content)}, content); err != nil {
+			if _, err := tx.Add(store.Entry{Folder: inbox, UID: fmt.Sprint(i), Summary: mail.Reader{}.Summarize(content)}, content); err != nil {
 				return err
 			}
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
-	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/pop3"
 )
 
@@ -166,7 +165,7 @@ func (f *fetch) add(w wanted, content []byte) error {
 		f.since = a.e.Clock.Now()
 	}
 	f.batch = append(f.batch, arrival{
-		entry:   store.Entry{Folder: inbox, UID: w.uid, Flags: store.Flags{Unread: true}, Summary: mail.Summarize(content)},
+		entry:   store.Entry{Folder: inbox, UID: w.uid, Flags: store.Flags{Unread: true}, Summary: a.e.Mail.Summarize(content)},
 		content: content,
 	})
 	f.octets += len(content)

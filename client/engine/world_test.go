@@ -16,6 +16,8 @@ import (
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/mail"
+	"github.com/postern-mail/postern/shared/mail/charset"
 	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
@@ -70,7 +72,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) config() Config {
-	c := Config{FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf}
+	c := Config{Mail: mail.Reader{Charsets: charset.Decode}, FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf}
 	if w.over != nil {
 		c.FS = w.over
 	}

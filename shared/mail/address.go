@@ -23,7 +23,7 @@ func (e *AddressError) Error() string {
 // commas, semicolons or line ends, with groups, comments and encoded words. It answers all that it can read; if one of
 // them cannot be written to, the error is an *AddressError that names the first such.
 func ParseAddressList(s string) ([]Address, error) {
-	l := parseAddresses([]byte(strings.NewReplacer("\r", "", "\n", ",").Replace(s)), "utf-8")
+	l := parseAddresses([]byte(strings.NewReplacer("\r", "", "\n", ",").Replace(s)), decoder{hint: "utf-8"})
 	for _, a := range l {
 		if err := a.check(); err != nil {
 			return l, err
@@ -147,13 +147,13 @@ func validDomain(s string) bool {
 func visible(r rune) bool { return unicode.IsPrint(r) && !unicode.IsSpace(r) && !isBidi(r) }
 
 // parseAddresses reads the value of an address field, leniently.
-func parseAddresses(b []byte, hint string) []Address {
+func parseAddresses(b []byte, d decoder) []Address {
 	var l []Address
 	octets := 0
 	for len(b) > 0 && len(l) < maxAddresses {
 		var one []byte
 		one, b = cutMailbox(b)
-		if a, ok := parseMailbox(one, hint); ok {
+		if a, ok := parseMailbox(one, d); ok {
 			a.Name, a.Addr = clip(a.Name, maxLine), clip(a.Addr, maxLine)
 			if octets += len(a.Name) + len(a.Addr); octets > maxList {
 				break
@@ -239,32 +239,32 @@ func (e *endings) comment(b []byte) int {
 }
 
 // parseMailbox reads one mailbox; ok is false if there is nothing.
-func parseMailbox(b []byte, hint string) (a Address, ok bool) {
+func parseMailbox(b []byte, d decoder) (a Address, ok bool) {
 	text, comment := splitComments(b)
 	if i, j := angles(text); i >= 0 {
-		a.Addr = cleanAddr(text[i+1:j], hint)
-		if a.Name = decodePhrase(text[:i], hint); a.Name == "" && j < len(text) {
-			a.Name = decodePhrase(text[j+1:], hint) // <a@b> Name
+		a.Addr = cleanAddr(text[i+1:j], d)
+		if a.Name = decodePhrase(text[:i], d); a.Name == "" && j < len(text) {
+			a.Name = decodePhrase(text[j+1:], d) // <a@b> Name
 		}
 	} else if bytes.IndexByte(text, '@') >= 0 {
 		// The word with the @ is the address, words around it are the name.
-		a.Addr = cleanAddr(bytes.TrimSpace(text), hint)
+		a.Addr = cleanAddr(bytes.TrimSpace(text), d)
 		if f := bytes.Fields(text); len(f) > 1 && text[0] != '"' {
 			for i, w := range f {
 				if j := bytes.IndexByte(w, '@'); j > 0 && j < len(w)-1 {
-					a.Addr = cleanAddr(w, hint)
-					a.Name = decodePhrase(bytes.Join(append(append([][]byte{}, f[:i]...), f[i+1:]...), []byte(" ")), hint)
+					a.Addr = cleanAddr(w, d)
+					a.Name = decodePhrase(bytes.Join(append(append([][]byte{}, f[:i]...), f[i+1:]...), []byte(" ")), d)
 					break
 				}
 			}
 		}
-	} else if s := decodePhrase(text, hint); strings.IndexByte(s, '@') > 0 && !strings.ContainsAny(s, " \t") {
+	} else if s := decodePhrase(text, d); strings.IndexByte(s, '@') > 0 && !strings.ContainsAny(s, " \t") {
 		a.Addr = s // all of it in an encoded word
 	} else {
 		a.Name = s // an account of the machine the mail was written on: QUIRK: root, MAILER-DAEMON
 	}
 	if a.Name == "" && comment != nil {
-		a.Name = decodePhrase(comment, hint) // RFC 822's way: a@b (Name)
+		a.Name = decodePhrase(comment, d) // RFC 822's way: a@b (Name)
 	}
 	if a.Name == a.Addr {
 		a.Name = ""
@@ -326,7 +326,7 @@ func splitComments(b []byte) (text, comment []byte) {
 }
 
 // decodePhrase reads a display name: quoted strings, atoms, encoded words (QUIRK: within quotes too).
-func decodePhrase(b []byte, hint string) string {
+func decodePhrase(b []byte, d decoder) string {
 	b = bytes.TrimSpace(b)
 	var out []byte
 	var e endings
@@ -351,7 +351,7 @@ func decodePhrase(b []byte, hint string) string {
 			out = append(out, c)
 		}
 	}
-	s := decodeLine(out, hint)
+	s := decodeLine(out, d)
 	if len(s) > 1 && s[0] == '\'' && s[len(s)-1] == '\'' { // QUIRK: Outlook quotes a second time
 		s = s[1 : len(s)-1]
 	}
@@ -363,7 +363,7 @@ func decodePhrase(b []byte, hint string) string {
 }
 
 // cleanAddr reads an addr-spec: no blanks, no controls, no route (RFC 5322 section 4.4).
-func cleanAddr(b []byte, hint string) string {
+func cleanAddr(b []byte, d decoder) string {
 	if b = bytes.TrimSpace(b); bytes.HasPrefix(b, []byte("@")) {
 		if i := bytes.IndexByte(b, ':'); i >= 0 {
 			b = b[i+1:]
@@ -372,7 +372,7 @@ func cleanAddr(b []byte, hint string) string {
 	if len(b) > 7 && bytes.EqualFold(b[:7], []byte("mailto:")) {
 		b = b[7:]
 	}
-	s := decodeLine(b, hint)
+	s := decodeLine(b, d)
 	if !strings.HasPrefix(s, `"`) {
 		s = strings.Join(strings.Fields(s), "")
 		s = strings.Trim(s, "<>,;")

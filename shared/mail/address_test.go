@@ -45,12 +45,12 @@ func TestParseAddresses(t *testing.T) {
 		{"x\r\n <a@b>", []Address{{"x", "a@b"}}},
 		{`"quoted local"@b`, []Address{{"", `"quoted local"@b`}}},
 	} {
-		got := parseAddresses([]byte(c.in), "")
+		got := parseAddresses([]byte(c.in), decoder{})
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%q\n%s", c.in, d)
 		}
 	}
-	if n := len(parseAddresses([]byte(strings.Repeat("a@b,", 2*maxAddresses)), "")); n != maxAddresses {
+	if n := len(parseAddresses([]byte(strings.Repeat("a@b,", 2*maxAddresses)), decoder{})); n != maxAddresses {
 		t.Errorf("%d addresses", n)
 	}
 }

@@ -2,13 +2,16 @@ package mail
 
 import (
 	"bytes"
-	"io"
+	"encoding/binary"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/emersion/go-message/charset"
-	"golang.org/x/text/encoding/htmlindex"
 )
+
+// Charsets answers octets of a charset as UTF-8. Names are in lower case, and those of the web's index (the Encoding
+// Standard) where it has the charset. ok is false for a charset that it does not know. Octets that mean nothing are
+// U+FFFD.
+type Charsets func(name string, b []byte) (text string, ok bool)
 
 // aliases are names that mail uses and no index has.
 var aliases = map[string]string{
@@ -22,19 +25,25 @@ var aliases = map[string]string{
 	"koi8": "koi8-r", "macroman": "macintosh", "ansi_x3.4": "iso-8859-1", "ansi": "windows-1252", "iso-10646-ucs-2": "utf-16be", "ucs-2": "utf-16be",
 }
 
-// decodeText answers b, of that charset, as UTF-8. It answers something for any charset and any octets: what is said to
-// be ASCII or UTF-8 and is not, or says nothing, is taken for UTF-8 where that fits, for ISO-2022-JP where its escapes
-// are, and else for Windows-1252, which is what such mail mostly is.
-func decodeText(name string, b []byte) string {
+// decoder reads the octets of one message.
+type decoder struct {
+	hint     string // the charset that raw octets in headers are taken for
+	charsets Charsets
+}
+
+// text answers b, of that charset, as UTF-8. It answers something for any charset and any octets: what is said to be
+// ASCII or UTF-8 and is not, or says nothing, is taken for UTF-8 where that fits, for ISO-2022-JP where its escapes are,
+// and else for Windows-1252, which is what such mail mostly is.
+func (d decoder) text(name string, b []byte) string {
 	name = strings.ToLower(strings.Trim(name, " \t\"'<>;"))
 	if name == "" || asciiOnly(b) && strings.HasPrefix(name, "iso-8859-") {
-		return guessText(b)
+		return d.guess(b)
 	}
 	switch name {
 	case "utf-8", "utf8", "utf_8", "x-utf-8", "utf-8-strict", "unicode-1-1-utf-8", "csutf8", "utf8mb4":
 		return repairUTF8(b)
 	case "us-ascii", "ascii", "unknown", "unknown-8bit", "x-unknown", "default", "8bit", "binary", "none", "_auto", "ansi_x3.4-1968", "us", "charset":
-		return guessText(b)
+		return d.guess(b)
 	case "utf-7", "utf7", "unicode-1-1-utf-7", "x-utf-7", "csunicode11utf7":
 		return decodeUTF7(b)
 	}
@@ -51,34 +60,39 @@ func decodeText(name string, b []byte) string {
 	if strings.HasPrefix(name, "cp125") {
 		name = "windows-" + name[2:]
 	}
-	// The index of the web first: it reads ISO-8859-1 as Windows-1252 and GB2312 as GBK, as everybody means them.
-	if e, err := htmlindex.Get(name); err == nil {
-		if n, _ := htmlindex.Name(e); n == "replacement" {
-			return guessText(b)
-		}
-		if t, err := e.NewDecoder().Bytes(b); err == nil {
-			return string(bytes.TrimPrefix(t, []byte("\ufeff")))
-		}
-		return guessText(b)
+	if t, ok := d.lookup(name, b); ok {
+		return t
 	}
-	if r, err := charset.Reader(name, bytes.NewReader(b)); err == nil {
-		if t, err := io.ReadAll(r); err == nil {
-			return strings.ToValidUTF8(string(t), "\ufffd")
-		}
-	}
-	return guessText(b)
+	return d.guess(b)
 }
 
-// guessText reads octets of which nothing is known.
-func guessText(b []byte) string {
+// lookup asks charsets, but for those that are read here.
+func (d decoder) lookup(name string, b []byte) (string, bool) {
+	switch name {
+	case "windows-1252", "iso-8859-1": // the second is the first, as everybody means it
+		return latin(b), true
+	case "utf-16le":
+		return decodeUTF16(b, binary.LittleEndian), true
+	case "utf-16be":
+		return decodeUTF16(b, binary.BigEndian), true
+	}
+	if d.charsets == nil {
+		return "", false
+	}
+	t, ok := d.charsets(name, b)
+	return strings.TrimPrefix(strings.ToValidUTF8(t, "\ufffd"), "\ufeff"), ok
+}
+
+// guess reads octets of which nothing is known.
+func (d decoder) guess(b []byte) string {
 	switch {
 	case bytes.HasPrefix(b, []byte{0xff, 0xfe}) && len(b)%2 == 0:
-		return decodeText("utf-16le", b[2:])
+		return decodeUTF16(b, binary.LittleEndian)
 	case bytes.HasPrefix(b, []byte{0xfe, 0xff}) && len(b)%2 == 0:
-		return decodeText("utf-16be", b[2:])
+		return decodeUTF16(b, binary.BigEndian)
 	case utf8.Valid(b):
 		if bytes.Contains(b, []byte("\x1b$")) {
-			if t := decodeText("iso-2022-jp", b); !strings.Contains(t, "\ufffd") {
+			if t, ok := d.lookup("iso-2022-jp", b); ok && !strings.Contains(t, "\ufffd") {
 				return t
 			}
 		}
@@ -87,17 +101,37 @@ func guessText(b []byte) string {
 	return latin(b)
 }
 
-// latin reads Windows-1252. Every octet is a character in it.
+// decodeUTF16 reads UTF-16 (RFC 2781); an octet too many is dropped.
+func decodeUTF16(b []byte, order binary.ByteOrder) string {
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = order.Uint16(b[2*i:])
+	}
+	return strings.TrimPrefix(string(utf16.Decode(units)), "\ufeff")
+}
+
+// windows1252 is what Windows-1252 has where ISO-8859-1 has control characters. Those that it leaves out stay, as the
+// Encoding Standard has it, so every octet is a character.
+var windows1252 = [32]rune{
+	'€', 0x81, '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', 0x8d, 'Ž', 0x8f,
+	0x90, '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', 0x9d, 'ž', 'Ÿ',
+}
+
+// latin reads Windows-1252.
 func latin(b []byte) string {
-	e, err := htmlindex.Get("windows-1252")
-	if err != nil {
-		return strings.ToValidUTF8(string(b), "\ufffd")
+	var out strings.Builder
+	out.Grow(len(b) + len(b)/8)
+	for _, c := range b {
+		switch {
+		case c < 0x80:
+			out.WriteByte(c)
+		case c < 0xa0:
+			out.WriteRune(windows1252[c-0x80])
+		default:
+			out.WriteRune(rune(c))
+		}
 	}
-	t, err := e.NewDecoder().Bytes(b)
-	if err != nil {
-		return strings.ToValidUTF8(string(b), "\ufffd")
-	}
-	return string(t)
+	return out.String()
 }
 
 // repairUTF8 reads what is said to be UTF-8. Text that is mostly that keeps its good characters; text in which no octet

@@ -59,7 +59,7 @@ func TestComposeAttachments(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkWire(t, raw)
-	m := Parse(raw)
+	m := native.Parse(raw)
 	want := "a.txt text/plain 4; naïve übersicht der sehr langen namen von dateien in diesem verzeichnis.pdf application/pdf 100; " +
 		"x  X-Evil_ 1 application/octet-stream 0; fwd.eml message/rfc822 15; eightbit.eml application/octet-stream 15; attachment.png image/png 1"
 	if got := parts(m); got != want || m.Text != "see\n" {
@@ -89,7 +89,7 @@ func TestComposeRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatalf("a draft may be empty: %v", err)
 	}
-	if m := Parse(raw); m.Date.IsZero() || !strings.HasSuffix(m.MessageID, "@b>") {
+	if m := native.Parse(raw); m.Date.IsZero() || !strings.HasSuffix(m.MessageID, "@b>") {
 		t.Errorf("%+v", m.Summary)
 	}
 }
@@ -105,7 +105,7 @@ func TestComposeUTF8(t *testing.T) {
 		t.Errorf("no %q in\n%s", line, raw)
 	}
 	checkWire(t, bytes.Replace(raw, []byte(line), nil, 1))
-	m := Parse(raw)
+	m := native.Parse(raw)
 	if want := []Address{{"Büro", "büro@bücher.example"}, {"", "amt@xn--bcher-kva.example"}}; !slices.Equal(m.To, want) {
 		t.Errorf("read as %v", m.To)
 	}
@@ -187,7 +187,7 @@ func TestParseOfComposeIsTheDraft(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkWire(t, raw)
-		m := Parse(raw)
+		m := native.Parse(raw)
 		name := func(l ...Address) (out []Address) {
 			for _, a := range l {
 				a.Name = strings.Join(strings.Fields(cleanLine(a.Name)), " ")
@@ -314,7 +314,7 @@ func FuzzCompose(f *testing.F) {
 			raw = bytes.ReplaceAll(raw, []byte(addr), []byte("x@x")) // the one thing in UTF-8
 		}
 		checkWire(t, raw)
-		m := Parse(raw)
+		m := native.Parse(raw)
 		if m.Subject != cleanLine(subject) || len(m.Parts) != 1 || !bytes.Equal(m.Parts[0].Data, data) || !utf8.ValidString(m.Text) {
 			t.Fatalf("%q\n%s", m.Subject, raw)
 		}

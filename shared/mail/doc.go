@@ -4,7 +4,7 @@
 // Real mail has mbox lines in front, header lines without a colon, boundaries that never close or are empty, charsets
 // that do not exist, and octets where none may be; hostile mail has all of these on purpose, nested ten thousand deep.
 // So the reader works on the octets themselves, top down, within the bounds given in limits.go; charsets are those of
-// go-message. (go-message's own reader, which answers an error for each of the above, was tried first.)
+// the Reader's Charsets. (go-message's own reader, which answers an error for each of the above, was tried first.)
 //
 // Writing refuses what cannot be written well: Compose answers an *AddressError for an address that is none. What it
 // writes is 7-bit, has lines of at most 998 octets, ends each in CRLF, and cannot be made to hold a header field that

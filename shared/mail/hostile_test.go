@@ -17,7 +17,7 @@ import (
 // check holds for every message there is.
 func check(t testing.TB, raw []byte) *Message {
 	t.Helper()
-	m := Parse(raw)
+	m := native.Parse(raw)
 	if m.Text == "" && m.HTML == "" && len(m.Parts) == 0 && m.Note == "" {
 		t.Fatalf("nothing to show of %q", raw[:min(len(raw), 2000)])
 	}
@@ -172,7 +172,7 @@ func TestSummariesAreSmall(t *testing.T) {
 		"Subject: " + long, "From: " + long + " <a@b.example>", "From: " + long + "@b.example", "To: " + many(strings.Repeat("n", 1000)+" <a@b.example>, "),
 		"Message-ID: <" + long + "@x>", "References:" + references.String(), many("To: a <b@c.example>\r\n") + "X: ",
 	} {
-		s := Summarize([]byte(field + "\r\n\r\nbody"))
+		s := native.Summarize([]byte(field + "\r\n\r\nbody"))
 		octets := len(s.Subject) + len(s.MessageID) + len(s.InReplyTo) + len(s.Snippet)
 		for _, l := range [][]Address{s.From, s.Sender, s.ReplyTo, s.To, s.Cc, s.Bcc} {
 			for _, a := range l {

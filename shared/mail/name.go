@@ -72,7 +72,7 @@ func partName(e *entity, number int) string {
 	ext := extensions[e.media]
 	if e.media == "message/rfc822" {
 		h, _ := readHeader(trimEnvelope(e.octets()), never)
-		if n := safeName(strings.NewReplacer("/", "-", `\`, "-").Replace(decodeLine(h.get("subject"), ""))); n != "" {
+		if n := safeName(strings.NewReplacer("/", "-", `\`, "-").Replace(decodeLine(h.get("subject"), decoder{}))); n != "" {
 			return safeName(n + ext)
 		}
 	}

@@ -12,7 +12,7 @@ type parameters map[string]string
 
 // parseParameterized reads "value; key=value; ...": RFC 2045 section 5.1 with the extensions of RFC 2231, and as people
 // write it: without quotes around blanks, without semicolons, with comments, with encoded words.
-func parseParameterized(b []byte, hint string) (value string, p parameters) {
+func parseParameterized(b []byte, d decoder) (value string, p parameters) {
 	i := bytes.IndexAny(b, "; \t\r\n")
 	if i < 0 {
 		i = len(b)
@@ -44,11 +44,11 @@ func parseParameterized(b []byte, hint string) (value string, p parameters) {
 		if name, section, star := strings.Cut(key, "*"); star {
 			pieces[name] = append(pieces[name], newPiece(section, v))
 		} else if _, twice := p[key]; !twice && key != "" {
-			p[key] = decodeWords(v, hint)
+			p[key] = decodeWords(v, d)
 		}
 	}
 	for name, l := range pieces {
-		p[name] = join2231(l, hint)
+		p[name] = join2231(l, d)
 	}
 	return value, p
 }
@@ -140,10 +140,10 @@ func newPiece(section string, v []byte) piece {
 }
 
 // join2231 puts the pieces of a value together in the order of their numbers. The first says the charset.
-func join2231(l []piece, hint string) string {
+func join2231(l []piece, d decoder) string {
 	sort.SliceStable(l, func(i, j int) bool { return l[i].n < l[j].n })
 	var raw []byte
-	cs, plain := hint, true
+	cs, plain := d.hint, true
 	for i, p := range l {
 		v := p.v
 		if p.extended {
@@ -157,9 +157,9 @@ func join2231(l []piece, hint string) string {
 		raw = append(raw, v...)
 	}
 	if plain { // QUIRK: pieces of encoded words, which RFC 2231 did away with
-		return decodeWords(raw, hint)
+		return decodeWords(raw, d)
 	}
-	return decodeText(cs, raw)
+	return d.text(cs, raw)
 }
 
 func percentDecode(b []byte) []byte {

@@ -7,13 +7,19 @@ import (
 	"golang.org/x/net/html"
 )
 
+// Reader reads messages. The zero value does, in UTF-8 and what can be read without tables.
+type Reader struct {
+	// Charsets reads every other charset: the tables of package charset, or a browser's own.
+	Charsets Charsets
+}
+
 // Summarize reads what a list shows of a message. It never fails: what cannot be read is empty.
-func Summarize(raw []byte) Summary { return open(raw).summary() }
+func (r Reader) Summarize(raw []byte) Summary { return open(raw, r.Charsets).summary() }
 
 // Parse opens a message for reading. It never fails and never answers nil: of what is no message at all, Text is the
 // source and Note says so. The Data of parts that came unencoded is that of raw itself.
-func Parse(raw []byte) *Message {
-	o := open(raw)
+func (r Reader) Parse(raw []byte) *Message {
+	o := open(raw, r.Charsets)
 	m := &Message{Summary: o.summary(), Text: o.text, HTML: o.html, Note: o.note()}
 	for i, e := range o.attachments {
 		media := e.media
@@ -40,18 +46,18 @@ type opened struct {
 	cids        map[string]bool // the Content-IDs that html refers to, once somebody asked
 }
 
-func open(raw []byte) *opened { return openAt(raw, 0) }
+func open(raw []byte, charsets Charsets) *opened { return openAt(raw, charsets, 0) }
 
-func openAt(raw []byte, depth int) *opened {
+func openAt(raw []byte, charsets Charsets, depth int) *opened {
 	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') >= 0 {
 		raw = bytes.ReplaceAll(raw, []byte{'\r'}, []byte{'\n'}) // lines as an old Macintosh ended them
 	}
 	o := &opened{}
-	o.b = trimEnvelope(raw)
+	o.b, o.charsets = trimEnvelope(raw), charsets
 	o.root, _ = o.read(0, nil)
 	if o.root.header.traceOnly() {
 		o.source = true
-		o.text = normalizeLines(guessText(raw))
+		o.text = normalizeLines(o.decoder().guess(raw))
 		return o
 	}
 	switch {
@@ -62,7 +68,7 @@ func openAt(raw []byte, depth int) *opened {
 	default:
 		o.attachments = []*entity{o.root}
 	}
-	o.text, o.html = joinText(o.textParts, o.hint), joinHTML(o.htmlParts, o.hint)
+	o.text, o.html = joinText(o.textParts, o.decoder()), joinHTML(o.htmlParts, o.decoder())
 	if len(o.textParts) == 0 && len(o.htmlParts) == 0 {
 		o.lookWithin(depth)
 	}
@@ -119,7 +125,7 @@ func (o *opened) choose(multi *entity, inAlternative bool, text, htm *[]*entity)
 
 // joinText answers the text of the parts, one below the other; empty if none of them is plain text, for then the HTML is
 // what the writer wrote.
-func joinText(parts []*entity, hint string) string {
+func joinText(parts []*entity, d decoder) string {
 	plain := false
 	for _, e := range parts {
 		plain = plain || e.media == "text/plain"
@@ -129,7 +135,7 @@ func joinText(parts []*entity, hint string) string {
 	}
 	var out strings.Builder
 	for _, e := range parts {
-		s := e.string(hint)
+		s := e.string(d)
 		if e.media == "text/html" {
 			s = PlainText(s)
 		}
@@ -142,7 +148,7 @@ func joinText(parts []*entity, hint string) string {
 }
 
 // joinHTML answers the HTML of the parts, plain text among them as preformatted; empty if none of them is HTML.
-func joinHTML(parts []*entity, hint string) string {
+func joinHTML(parts []*entity, d decoder) string {
 	any := false
 	for _, e := range parts {
 		any = any || e.media == "text/html"
@@ -152,7 +158,7 @@ func joinHTML(parts []*entity, hint string) string {
 	}
 	var out strings.Builder
 	for _, e := range parts {
-		s := e.string(hint)
+		s := e.string(d)
 		if e.media != "text/html" {
 			if strings.TrimSpace(s) == "" {
 				continue
@@ -165,16 +171,16 @@ func joinHTML(parts []*entity, hint string) string {
 }
 
 // string answers a text part's text as UTF-8 with lines that end in "\n".
-func (e *entity) string(hint string) string {
+func (e *entity) string(d decoder) string {
 	b := e.octets()
 	cs := e.params["charset"]
 	if cs == "" && e.media == "text/html" {
 		cs = metaCharset(b)
 	}
 	if cs == "" && !asciiOnly(b) {
-		cs = hint
+		cs = d.hint
 	}
-	return normalizeLines(decodeText(cs, b))
+	return normalizeLines(d.text(cs, b))
 }
 
 // metaCharset finds the charset that an HTML document gives itself.
@@ -207,12 +213,12 @@ func (o *opened) lookWithin(depth int) {
 	for _, e := range o.attachments {
 		switch {
 		case e.media == "message/rfc822" && depth < 3:
-			if in := openAt(e.octets(), depth+1); in.text != "" || in.html != "" {
+			if in := openAt(e.octets(), o.charsets, depth+1); in.text != "" || in.html != "" {
 				o.text, o.html, o.within = in.text, in.html, true
 				return
 			}
 		case strings.HasPrefix(e.media, "text/") && e.media != "text/html" || e.media == "message/delivery-status":
-			if o.text = e.string(o.hint); o.text != "" {
+			if o.text = e.string(o.decoder()); o.text != "" {
 				o.within = true
 				return
 			}
@@ -221,18 +227,18 @@ func (o *opened) lookWithin(depth int) {
 }
 
 func (o *opened) summary() Summary {
-	h, hint := o.root.header, o.hint
+	h, d := o.root.header, o.decoder()
 	s := Summary{
 		MessageID:  messageID(h.get("message-id")),
 		InReplyTo:  messageID(h.get("in-reply-to")),
 		References: messageIDs(h.get("references")),
-		From:       parseAddresses(h.get("from"), hint),
-		Sender:     parseAddresses(h.get("sender"), hint),
-		ReplyTo:    parseAddresses(h.get("reply-to"), hint),
+		From:       parseAddresses(h.get("from"), d),
+		Sender:     parseAddresses(h.get("sender"), d),
+		ReplyTo:    parseAddresses(h.get("reply-to"), d),
 		To:         o.addresses("to"),
 		Cc:         o.addresses("cc"),
 		Bcc:        o.addresses("bcc"),
-		Subject:    clip(decodeLine(h.get("subject"), hint), maxLine),
+		Subject:    clip(decodeLine(h.get("subject"), d), maxLine),
 		Date:       parseDate(h.get("date")),
 	}
 	if s.Date.IsZero() { // the last server knew when it was
@@ -263,7 +269,7 @@ func (o *opened) addresses(name string) (l []Address) {
 		if f.name != name {
 			continue
 		}
-		for _, a := range parseAddresses(f.value, o.hint) {
+		for _, a := range parseAddresses(f.value, o.decoder()) {
 			if octets += len(a.Name) + len(a.Addr); octets > maxList || len(l) == maxAddresses {
 				return l
 			}
@@ -335,7 +341,7 @@ func messageID(b []byte) string {
 		return l[0]
 	}
 	if f := bytes.Fields(b); len(f) == 1 && len(f[0]) < 900 && !bytes.ContainsAny(f[0], "<>") {
-		return "<" + cleanLine(decodeRaw(f[0], "")) + ">"
+		return "<" + cleanLine(decodeRaw(f[0], decoder{})) + ">"
 	}
 	return ""
 }
@@ -354,7 +360,7 @@ func messageIDs(b []byte) []string {
 		if j < 0 {
 			break
 		}
-		id := "<" + strings.Join(strings.Fields(cleanLine(decodeRaw(b[1:j], ""))), "") + ">"
+		id := "<" + strings.Join(strings.Fields(cleanLine(decodeRaw(b[1:j], decoder{}))), "") + ">"
 		if len(id) > 2 && len(id) < 900 && !seen[id] {
 			seen[id] = true
 			l = append(l, id)

@@ -174,7 +174,7 @@ Content-Type: text/html
 				if strings.Contains(c.raw, "\r") && raw != c.raw {
 					continue
 				}
-				m := Parse([]byte(raw))
+				m := native.Parse([]byte(raw))
 				if m.Text != c.text || m.HTML != c.html {
 					t.Errorf("text %q, want %q\nHTML %q, want %q", m.Text, c.text, m.HTML, c.html)
 				}
@@ -186,7 +186,7 @@ Content-Type: text/html
 				if !strings.Contains(m.Note, c.note) || c.note == "" && m.Note != "" {
 					t.Errorf("note %q, want %q", m.Note, c.note)
 				}
-				if d := cmp.Diff(Summarize([]byte(raw)), m.Summary); d != "" {
+				if d := cmp.Diff(native.Summarize([]byte(raw)), m.Summary); d != "" {
 					t.Errorf("Summarize and Parse differ: %s", d)
 				}
 			}
@@ -224,7 +224,7 @@ Content-Type: application/pdf
 x
 --b--
 `)
-	s := Summarize([]byte(raw))
+	s := native.Summarize([]byte(raw))
 	want := Summary{
 		MessageID: "<id@example.org>", InReplyTo: "<parent@example.org>", References: []string{"<root@example.org>", "<parent@example.org>"},
 		From: []Address{{"Bob Dö", "bob@example.org"}}, Sender: []Address{{"", "list@example.org"}}, ReplyTo: []Address{{"Reply, Here", "reply@example.org"}},
@@ -239,14 +239,14 @@ x
 	if d := cmp.Diff(want, s); d != "" {
 		t.Error(d)
 	}
-	if s := Summarize([]byte("Received: by y; Tue, 2 Jan 2024 00:00:00 +0000\nSubject: x\n\n")); s.Date.Unix() != 1704153600 {
+	if s := native.Summarize([]byte("Received: by y; Tue, 2 Jan 2024 00:00:00 +0000\nSubject: x\n\n")); s.Date.Unix() != 1704153600 {
 		t.Errorf("a message without a date has that of its arrival: %v", s.Date)
 	}
 	var many strings.Builder
 	for i := range 500 {
 		fmt.Fprintf(&many, " <%d@x>", i)
 	}
-	if s := Summarize([]byte("References:" + many.String() + "\n\n")); len(s.References) != maxReferences || s.References[0] != "<0@x>" || s.References[maxReferences-1] != "<499@x>" {
+	if s := native.Summarize([]byte("References:" + many.String() + "\n\n")); len(s.References) != maxReferences || s.References[0] != "<0@x>" || s.References[maxReferences-1] != "<499@x>" {
 		t.Errorf("%d references are left", len(s.References))
 	}
 }
@@ -277,7 +277,7 @@ func TestSubjects(t *testing.T) {
 		{"=?utf-8?Q?a=0D=0AInjected:_x?=", "a  Injected: x"},
 		{"  trimmed  ", "trimmed"},
 	} {
-		if got := Summarize([]byte("Subject: " + c.raw + "\n\n")).Subject; got != c.want {
+		if got := native.Summarize([]byte("Subject: " + c.raw + "\n\n")).Subject; got != c.want {
 			t.Errorf("%q is %q, want %q", c.raw, got, c.want)
 		}
 	}
@@ -293,7 +293,7 @@ func TestHeaderOddities(t *testing.T) {
 		{"Subject:\nFrom: a@b\n\n", "", "a@b"},
 		{"Subject: x\n \nFrom: a@b\n\n", "x", "a@b"},
 	} {
-		s := Summarize([]byte(c.raw))
+		s := native.Summarize([]byte(c.raw))
 		from := ""
 		if len(s.From) > 0 {
 			from = s.From[0].Addr
@@ -326,7 +326,7 @@ func TestSafeNames(t *testing.T) {
 		{`Content-Disposition: attachment`, "attachment-1"},
 		{"Content-Disposition: attachment; filename=\"caf\xe9.txt\"", "café.txt"},
 	} {
-		m := Parse([]byte("Content-Type: multipart/mixed; boundary=b\n\n--b\n" + c.header + "\n\nx\n--b--\n"))
+		m := native.Parse([]byte("Content-Type: multipart/mixed; boundary=b\n\n--b\n" + c.header + "\n\nx\n--b--\n"))
 		if strings.HasPrefix(c.header, "Content-Disposition: attachment") && c.want == "attachment-1" {
 			c.want += ".txt" // it is text/plain
 		}
@@ -368,7 +368,7 @@ func TestSnippet(t *testing.T) {
 			t.Errorf("%q is %q, want %q", c.text, got, c.want)
 		}
 	}
-	if s := Summarize([]byte("Content-Type: text/html\n\n<style>p{}</style><p>from the <b>HTML</b></p>")); s.Snippet != "from the HTML" {
+	if s := native.Summarize([]byte("Content-Type: text/html\n\n<style>p{}</style><p>from the <b>HTML</b></p>")); s.Snippet != "from the HTML" {
 		t.Errorf("%q", s.Snippet)
 	}
 }
@@ -376,11 +376,11 @@ func TestSnippet(t *testing.T) {
 // What is no mail has a header all the same once a server has taken it: the server's own. It is shown as its source.
 func TestTraceAloneIsNoHeader(t *testing.T) {
 	const trace = "Return-Path: <x@x.example>\r\nReceived: from x by y with ESMTP;\r\n\tMon, 23 Nov 2026 02:45:00 +0000\r\n"
-	m := Parse([]byte(trace + "this is not a message at all\r\n"))
+	m := native.Parse([]byte(trace + "this is not a message at all\r\n"))
 	if !strings.Contains(m.Note, "source") || !strings.Contains(m.Text, "Return-Path:") || !strings.Contains(m.Text, "not a message at all") {
 		t.Errorf("note %q, text %q", m.Note, m.Text)
 	}
-	if m := Parse([]byte(trace + "From: <x@x.example>\r\n\r\nwords\r\n")); m.Note != "" || m.Text != "words\n" {
+	if m := native.Parse([]byte(trace + "From: <x@x.example>\r\n\r\nwords\r\n")); m.Note != "" || m.Text != "words\n" {
 		t.Errorf("with a sender: note %q, text %q", m.Note, m.Text)
 	}
 }

@@ -23,15 +23,16 @@ type entity struct {
 // part, that of the innermost first: so parts end whose own boundary never comes, and a multipart may have the boundary
 // of the one around it.
 type reader struct {
-	b       []byte
-	open    []string         // the boundaries of the multiparts being read, the innermost last
-	levels  map[string][]int // where in open a boundary is
-	depth   int              // of the message itself, when it was within an encoded multipart
-	parts   int
-	work    int    // octets looked at
-	hint    string // the charset that raw octets in headers are taken for
-	overrun bool   // more parts, levels or work than the bounds
-	broken  bool   // a multipart that could not be taken apart
+	b        []byte
+	open     []string         // the boundaries of the multiparts being read, the innermost last
+	levels   map[string][]int // where in open a boundary is
+	depth    int              // of the message itself, when it was within an encoded multipart
+	parts    int
+	work     int    // octets looked at
+	hint     string // the charset that raw octets in headers are taken for
+	charsets Charsets
+	overrun  bool // more parts, levels or work than the bounds
+	broken   bool // a multipart that could not be taken apart
 }
 
 // boundaryLine is a boundary met: which, and where its line lies. Level -1 is the end of the message.
@@ -40,6 +41,8 @@ type boundaryLine struct {
 	closes     bool
 	start, end int
 }
+
+func (r *reader) decoder() decoder { return decoder{r.hint, r.charsets} }
 
 func (r *reader) push(boundary string) {
 	if r.levels == nil {
@@ -215,7 +218,7 @@ func (r *reader) decoded(e *entity, body []byte) bool {
 	if boundary == "" || bytes.Contains(body, []byte("--"+boundary)) {
 		return false
 	}
-	in := reader{b: decodeTransfer(e.encoding, body), parts: r.parts, hint: r.hint, depth: r.depth + len(r.open) + 1}
+	in := reader{b: decodeTransfer(e.encoding, body), parts: r.parts, hint: r.hint, charsets: r.charsets, depth: r.depth + len(r.open) + 1}
 	within := &entity{params: parameters{"boundary": boundary}}
 	at, ok := in.enter(within, 0)
 	for ok && at.level == 0 && !at.closes && in.parts < maxParts {
@@ -232,7 +235,7 @@ func (r *reader) decoded(e *entity, body []byte) bool {
 func (r *reader) describe(e *entity) {
 	e.media = "text/plain"
 	if v := e.header.get("content-type"); v != nil {
-		media, params := parseParameterized(v, r.hint)
+		media, params := parseParameterized(v, r.decoder())
 		e.params = params
 		switch kind, sub, ok := strings.Cut(media, "/"); {
 		case ok && isToken([]byte(kind)) && isToken([]byte(sub)):
@@ -247,7 +250,7 @@ func (r *reader) describe(e *entity) {
 		}
 	}
 	if v := e.header.get("content-disposition"); v != nil {
-		e.disposition, e.dparams = parseParameterized(v, r.hint)
+		e.disposition, e.dparams = parseParameterized(v, r.decoder())
 	}
 	e.encoding = transferEncoding(e.header.get("content-transfer-encoding"))
 }
@@ -275,5 +278,5 @@ func (e *entity) rawName() string {
 
 // contentID answers the Content-ID without its angle brackets, RFC 2392.
 func (e *entity) contentID() string {
-	return strings.Trim(cleanLine(decodeRaw(e.header.get("content-id"), "")), "<> ")
+	return strings.Trim(cleanLine(decodeRaw(e.header.get("content-id"), decoder{})), "<> ")
 }

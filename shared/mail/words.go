@@ -83,17 +83,17 @@ func unhex(c byte) byte {
 
 // decodeWords reads an unstructured value: encoded words decoded, blanks between two of them dropped, other text as it
 // is. Neighbours of one charset are joined before they are decoded, for software cuts characters in two. Raw octets
-// above 127 are read as charset hint where they are not UTF-8.
-func decodeWords(b []byte, hint string) string {
+// above 127 are read as the decoder's hint says where they are not UTF-8.
+func decodeWords(b []byte, d decoder) string {
 	if !bytes.Contains(b, []byte("=?")) {
-		return decodeRaw(b, hint)
+		return decodeRaw(b, d)
 	}
 	var out strings.Builder
 	var run []byte // octets of neighbouring words
 	var runCharset string
 	flush := func() {
 		if run != nil {
-			out.WriteString(decodeText(runCharset, run))
+			out.WriteString(d.text(runCharset, run))
 			run = nil
 		}
 	}
@@ -105,13 +105,13 @@ func decodeWords(b []byte, hint string) string {
 		w, rest, ok := cutWord(b[i:])
 		if !ok {
 			flush()
-			out.WriteString(decodeRaw(b[:i+2], hint))
+			out.WriteString(decodeRaw(b[:i+2], d))
 			b = b[i+2:]
 			continue
 		}
 		if i > 0 && (run == nil || len(bytes.TrimSpace(b[:i])) > 0) {
 			flush()
-			out.WriteString(decodeRaw(b[:i], hint))
+			out.WriteString(decodeRaw(b[:i], d))
 		}
 		if run != nil && !strings.EqualFold(runCharset, w.charset) {
 			flush()
@@ -123,19 +123,19 @@ func decodeWords(b []byte, hint string) string {
 		b = rest
 	}
 	flush()
-	out.WriteString(decodeRaw(b, hint))
+	out.WriteString(decodeRaw(b, d))
 	return out.String()
 }
 
-func decodeRaw(b []byte, hint string) string {
+func decodeRaw(b []byte, d decoder) string {
 	if utf8.Valid(b) && !bytes.Contains(b, []byte("\x1b$")) {
 		return string(b)
 	}
-	return decodeText(hint, b)
+	return d.text(d.hint, b)
 }
 
 // decodeLine is decodeWords for one line that people read: no control characters, no blanks around it.
-func decodeLine(b []byte, hint string) string { return cleanLine(decodeWords(b, hint)) }
+func decodeLine(b []byte, d decoder) string { return cleanLine(decodeWords(b, d)) }
 
 // cleanLine takes out what does not belong into one line of text: line ends and tabs become blanks, other control
 // characters and the marks that turn the direction of text around (a way to disguise names) go.

@@ -14,6 +14,7 @@ import (
 	"github.com/postern-mail/postern/client/engine"
 	"github.com/postern-mail/postern/client/platform"
 	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -50,7 +51,10 @@ func run(ctx context.Context) error {
 		},
 		Hello: wire.Hello{Version: wire.Version, Client: "postern/" + version},
 	}
-	e, err := engine.New(engine.Config{FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Version: version, Logf: logf})
+	e, err := engine.New(engine.Config{
+		FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: mail.Reader{Charsets: platform.DecodeText},
+		Version: version, Logf: logf,
+	})
 	if err != nil {
 		return &api.Problem{Code: api.CodeStorage, Technical: err.Error()}
 	}
