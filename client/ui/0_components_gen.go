@@ -43,7 +43,7 @@ func (c *AccountForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				vgn = element(vgparent, "", "h1", attributes5)
-				vgn.SetInnerHTML(c.title())
+				vgn.SetInnerHTML(c.App.AccountForm.Title())
 			}
 			vgn = element(vgparent, "", "div", attributes2)
 			{
@@ -519,6 +519,7 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = element(vgparent, "", "dt", nil)
 						vgn.SetInnerHTML(f.Name)
 						vgn = element(vgparent, "", "dd", nil)
+						vgn.AddAttrInterface("class", when(f.Code, "facts-code"))
 						vgn.SetInnerHTML(f.Value)
 					}
 				}

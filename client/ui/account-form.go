@@ -13,5 +13,3 @@ func (c *AccountForm) submit(e vugu.DOMEvent) {
 	e.PreventDefault()
 	c.App.AccountForm.Save()
 }
-
-func (c *AccountForm) title() string { return "Settings of " + nameOf(c.App.Current()) }

@@ -69,6 +69,9 @@ func (f *AccountForm) fill(s api.Settings) {
 	f.identities = slices.Clone(s.Identities)
 }
 
+// Title names the page.
+func (f *AccountForm) Title() string { return "Settings of " + f.email() }
+
 // Ready says that the settings are here.
 func (f *AccountForm) Ready() bool { return f.saved.Account != "" }
 

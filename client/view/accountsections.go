@@ -123,12 +123,12 @@ func (f *AccountForm) leaveFields() []Field {
 }
 
 func (f *AccountForm) aboutSecrets() []Section {
-	password := Section{ID: "password", Title: "Password", Words: "Kept in memory, or on this device, encrypted. The gateway never has it.", Fields: []Field{
+	password := Section{ID: "password", Title: "Password", Words: "Kept in memory alone, or encrypted on this device too.", Fields: []Field{
 		{ID: "settings-password", Label: "Password at the mail server", Kind: PasswordField, Auto: "current-password", Value: &f.Password},
 		{ID: "settings-keep", Label: "Keep it on this device, encrypted", Kind: ToggleField, On: &f.Keep},
 	}, Actions: []Action{{ID: "settings-password-set", Label: "Sign in with it", Do: f.setPassword}}}
 
-	phrase := Section{ID: "passphrase", Title: "Passphrase", Words: "The passwords of all accounts on this device are encrypted with a key that this browser holds. A passphrase locks that key too: " +
+	phrase := Section{ID: "passphrase", Title: "Passphrase for all accounts", Words: "The passwords on this device are encrypted with a key that this browser holds. A passphrase locks that key too: " +
 		"whoever gets this device cannot use your passwords without it. It protects the passwords, not the mail stored here. It cannot be recovered: if you lose it, you sign in to each account again."}
 	set := Action{ID: "passphrase-set", Label: "Set the passphrase", Do: func() { f.setPhrase(false) }}
 	if f.app.Vault.State != api.VaultOpen {

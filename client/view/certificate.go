@@ -80,7 +80,10 @@ func (t *Trust) Words() Words {
 func (t *Trust) date(at time.Time) string { return FullDate(t.app.platform.Local(at)) }
 
 // Fact is a line of what is known of something.
-type Fact struct{ Name, Value string }
+type Fact struct {
+	Name, Value string
+	Code        bool // to be compared letter by letter
+}
 
 // Facts are what the certificate says of itself, and its fingerprints, which say more.
 func (t *Trust) Facts() []Fact {
@@ -91,7 +94,7 @@ func (t *Trust) Facts() []Fact {
 	var list []Fact
 	add := func(name, value string) {
 		if value != "" {
-			list = append(list, Fact{name, value})
+			list = append(list, Fact{Name: name, Value: value})
 		}
 	}
 	add("Issued by", c.Issuer)
@@ -100,13 +103,10 @@ func (t *Trust) Facts() []Fact {
 	if !c.NotAfter.IsZero() {
 		add("Valid", t.date(c.NotBefore)+" to "+t.date(c.NotAfter))
 	}
-	if c.Pinned != "" {
-		add("Trusted so far", Fingerprint(c.Pinned))
-		add("Now", Fingerprint(c.Fingerprint))
-	} else {
-		add("SHA-256", Fingerprint(c.Fingerprint))
+	if c.Pinned == "" {
+		return append(list, Fact{"SHA-256", Fingerprint(c.Fingerprint), true})
 	}
-	return list
+	return append(list, Fact{"Trusted so far", Fingerprint(c.Pinned), true}, Fact{"Now", Fingerprint(c.Fingerprint), true})
 }
 
 // Fingerprint is a hash in groups that can be read out.

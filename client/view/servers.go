@@ -104,29 +104,29 @@ func (f *ServersForm) pin(p api.Protocol, fingerprint string) {
 
 var securities = []Option{{string(api.TLS), "TLS"}, {string(api.STARTTLS), "STARTTLS"}, {string(api.Plain), "None"}}
 
-// The ways to log in, and what only POP3 has.
+// The ways to log in that both have.
 var mechanisms = []Option{{"", "Automatic: the safest there is"}, {"SCRAM-SHA-256", "SCRAM-SHA-256"}, {"CRAM-MD5", "CRAM-MD5"}, {"PLAIN", "PLAIN"}, {"LOGIN", "LOGIN"}}
 
 const readAlong = "Everybody on the way can read the password and every message: whoever runs the network you are in, and this page's gateway."
 
 // sections are the form. What hardly anybody needs is shown when somebody asks for it.
 func (f *ServersForm) sections(a *App) []Section {
-	more := Section{ID: "more", Actions: []Action{{ID: "setup-more", Label: "More settings", Do: func() {
-		f.more = true
-		a.platform.Focus(`[data-testid="setup-pop3-auth"]`)
-	}}}}
+	login := Section{ID: "login", Title: "Logging in", Fields: []Field{{ID: "setup-user", Label: "Login name", Kind: TextField, Value: &f.user, Example: "the address", Hint: "Only if it is not the address"}}}
 	if f.more {
-		more = Section{ID: "more", Title: "More", Fields: []Field{
-			{ID: "setup-pop3-auth", Label: "Way to log in, incoming", Kind: ChoiceField, Value: &f.pop3.auth, Options: append(mechanisms[:len(mechanisms):len(mechanisms)], Option{"APOP", "APOP"}, Option{"USER", "USER and PASS"})},
-			{ID: "setup-smtp-auth", Label: "Way to log in, outgoing", Kind: ChoiceField, Value: &f.smtp.auth, Options: mechanisms},
-			{ID: "setup-smtp-user", Label: "Login name, outgoing", Kind: TextField, Value: &f.smtp.user, Example: "the same"},
-		}}
+		login.Fields = append(login.Fields,
+			Field{ID: "setup-smtp-user", Label: "Login name, outgoing", Kind: TextField, Value: &f.smtp.user, Example: "the same"},
+			Field{ID: "setup-pop3-auth", Label: "Way to log in, incoming", Kind: ChoiceField, Value: &f.pop3.auth, Options: append(mechanisms[:len(mechanisms):len(mechanisms)], Option{"APOP", "APOP"}, Option{"USER", "USER and PASS"})},
+			Field{ID: "setup-smtp-auth", Label: "Way to log in, outgoing", Kind: ChoiceField, Value: &f.smtp.auth, Options: mechanisms})
+	} else {
+		login.Actions = []Action{{ID: "setup-more", Label: "More settings", Do: func() {
+			f.more = true
+			a.platform.Focus(`[data-testid="setup-smtp-user"]`)
+		}}}
 	}
 	return []Section{
 		{ID: "pop3", Title: "Incoming mail (POP3)", Fields: f.pop3.fields(f, api.POP3, "pop.example.org")},
 		{ID: "smtp", Title: "Outgoing mail (SMTP)", Fields: f.smtp.fields(f, api.SMTP, "smtp.example.org")},
-		{ID: "login", Fields: []Field{{ID: "setup-user", Label: "Login name", Kind: TextField, Value: &f.user, Example: "the address", Hint: "Only if it is not the address"}}},
-		more,
+		login,
 	}
 }
 
