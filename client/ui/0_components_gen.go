@@ -291,7 +291,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		markup(vgn, "")
 		vgn = element(vgparent, "", "button", attributes15)
 		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.OpenSettings() })
+			func(event vugu.DOMEvent) { c.App.OpenSettings(c.App.Account) })
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -431,17 +431,17 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		if c.needsPassword() {
 			vgn = element(vgparent, "", "button", attributes38)
 			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Session.AddPassword() })
+				func(event vugu.DOMEvent) { c.App.Session.AddPassword(c.Alert.Account) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				words(vgparent, "Sign in")
 			}
 		}
-		if c.Problem.Certificate != nil {
+		if c.Alert.Problem.Certificate != nil {
 			vgn = element(vgparent, "", "button", attributes39)
 			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Account, c.Problem.Certificate) })
+				func(event vugu.DOMEvent) { c.App.Trust.Look(c.Alert.Account, c.Alert.Problem.Certificate) })
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -451,7 +451,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		if c.ofSettings() {
 			vgn = element(vgparent, "", "button", attributes38)
 			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.OpenSettings() })
+				func(event vugu.DOMEvent) { c.App.OpenSettings(c.Alert.Account) })
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1111,8 +1111,8 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgin.BuildEnv.WireComponent(vgcomp)
 				}
 				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.Alert = c.App.Banner()
 				vgcomp.App = c.App
-				vgcomp.Problem = c.App.Banner()
 				vgout.Components = append(vgout.Components, vgcomp)
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)

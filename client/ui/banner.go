@@ -7,11 +7,11 @@ import (
 
 // Banner says the one thing that keeps the account from working, and what to do.
 type Banner struct {
-	App     *view.App
-	Problem *api.Problem
+	App   *view.App
+	Alert *view.Alert
 }
 
-func (c *Banner) words() view.Words { return view.WordsFor(c.Problem) }
+func (c *Banner) words() view.Words { return c.App.AlertWords(c.Alert) }
 
 func (c *Banner) picture() string {
 	if c.words().Waits {
@@ -21,12 +21,13 @@ func (c *Banner) picture() string {
 }
 
 func (c *Banner) needsPassword() bool {
-	return c.Problem.Code == api.CodePasswordNeeded || c.Problem.Code == api.CodeWrongPassword
+	p := c.Alert.Problem
+	return p.Code == api.CodePasswordNeeded || p.Code == api.CodeWrongPassword
 }
 
 // ofSettings says that the account's settings may be what is wrong.
 func (c *Banner) ofSettings() bool {
-	switch c.Problem.Code {
+	switch c.Alert.Problem.Code {
 	case api.CodeSettingsNeeded, api.CodeNoTLS, api.CodeNoMechanism, api.CodeTargetRefused, api.CodeServerUnreachable, api.CodeServerProtocol:
 		return true
 	}

@@ -187,7 +187,7 @@ func TestAccountWithoutPassword(t *testing.T) {
 				return
 			}
 			equal(t, "phase", p.Session.Phase, view.SignedIn)
-			equal(t, "banner", p.Banner().Code, api.CodePasswordNeeded)
+			equal(t, "banner", p.Banner().Problem.Code, api.CodePasswordNeeded)
 		})
 	}
 }

@@ -187,7 +187,7 @@ func TestStatusWords(t *testing.T) {
 		equal(t, "just now", set(api.Sync{State: api.SyncIdle, Last: now}), "Up to date")
 		equal(t, "progress", set(api.Sync{State: api.Syncing, Done: 1204, Total: 10000}), "Fetching 1,204 of 10,000")
 		equal(t, "error", set(api.Sync{State: api.SyncError, Problem: &api.Problem{Code: api.CodeMaildropLocked}}), "The mailbox is in use")
-		equal(t, "banner", p.Banner().Code, api.CodeMaildropLocked)
+		equal(t, "banner", p.Banner().Problem.Code, api.CodeMaildropLocked)
 		set(api.Sync{State: api.SyncError, Problem: &api.Problem{Code: api.CodeGatewayOffline}})
 		equal(t, "offline is no banner", p.Banner() == nil, true)
 		p.svc.Change(func(st *api.Status) { st.Gateway.State = api.Offline })

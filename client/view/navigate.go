@@ -213,8 +213,8 @@ func (a *App) leave(to Route) {
 	a.swap(to)
 }
 
-// OpenSettings shows the settings of the present account.
-func (a *App) OpenSettings() { a.Go(Route{Page: PageSettings}) }
+// OpenSettings shows the settings of an account.
+func (a *App) OpenSettings(id api.AccountID) { a.Go(Route{Page: PageSettings, Account: id}) }
 
 // OpenAccounts shows folders, accounts and state as a page of its own, where one pane is shown at a time.
 func (a *App) OpenAccounts() { a.Go(Route{Page: PageAccounts}) }

@@ -164,11 +164,11 @@ func (s *Session) ErrorWords() Words {
 	return w
 }
 
-// Add shows the form for one more account; AddPassword for the present one's password.
+// Add shows the form for one more account.
 func (s *Session) Add() { s.form("") }
 
-// AddPassword shows the form with the present account's address.
-func (s *Session) AddPassword() { s.form(s.app.Current().Email) }
+// AddPassword shows the form for an account's password.
+func (s *Session) AddPassword(id api.AccountID) { s.form(s.app.AccountOf(id).Email) }
 
 func (s *Session) form(email string) {
 	s.app.Menu.Close()

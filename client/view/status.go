@@ -63,27 +63,48 @@ func (a *App) SyncWords() (text string, progress float64) {
 	return "Checked " + ListDate(last, now), -1
 }
 
-// Banner is the one problem that the whole page should know of: nil when there is none. A gateway that is away is no
-// banner but the quiet chip of the status line.
-func (a *App) Banner() *api.Problem {
+// Alert is a problem that keeps an account from working; Account is empty where it keeps all.
+type Alert struct {
+	Account api.AccountID
+	Problem *api.Problem
+}
+
+// Banner is the one problem that the whole page should know of: of the account shown, or, where all are shown together,
+// of the first that has one; nil when there is none. A gateway that is away is no banner but the quiet chip of the status
+// line.
+func (a *App) Banner() *Alert {
 	if a.Gateway.State == api.Offline && a.Gateway.Problem != nil && a.Gateway.Problem.Code == api.CodeGatewayRefused {
-		return a.Gateway.Problem
+		return &Alert{Problem: a.Gateway.Problem}
 	}
-	acc := a.Current()
-	if acc.ID == "" {
-		return nil
-	}
-	if !acc.HasPassword {
-		return &api.Problem{Code: api.CodePasswordNeeded, Detail: acc.Email}
-	}
-	if acc.Sync.State == api.SyncError && acc.Sync.Problem != nil {
-		switch p := acc.Sync.Problem; p.Code {
-		case api.CodeGatewayOffline, api.CodeCanceled:
-		default:
-			return p
+	for i := range a.Accounts {
+		acc := &a.Accounts[i]
+		if !a.InAll() && acc.ID != a.Account {
+			continue
+		}
+		if p := trouble(acc); p != nil {
+			return &Alert{acc.ID, p}
 		}
 	}
 	return nil
+}
+
+func trouble(acc *api.Account) *api.Problem {
+	if !acc.HasPassword {
+		return &api.Problem{Code: api.CodePasswordNeeded, Detail: acc.Email}
+	}
+	if p := acc.Sync.Problem; acc.Sync.State == api.SyncError && p != nil && p.Code != api.CodeGatewayOffline && p.Code != api.CodeCanceled {
+		return p
+	}
+	return nil
+}
+
+// AlertWords put an alert into words, and name the account where there are several.
+func (a *App) AlertWords(x *Alert) Words {
+	w := WordsFor(x.Problem)
+	if a.Several() && x.Account != "" {
+		w.Title = Label(a.AccountOf(x.Account)) + ": " + w.Title
+	}
+	return w
 }
 
 // SyncNow fetches new mail now, of the account shown.

@@ -20,6 +20,9 @@ type Vault struct {
 func (v *Vault) Locked() bool { return v.State == api.VaultLocked }
 
 func (v *Vault) set(s api.VaultState) {
+	if s == api.VaultLocked && v.State != s {
+		v.app.platform.Focus(unlockField)
+	}
 	v.State = s
 	if !v.Locked() {
 		v.Phrase, v.Busy, v.Problem = "", false, nil
