@@ -26,6 +26,7 @@ type account struct {
 	texts   *texts
 	opened  *openedCache
 	outbox  sync.Mutex // held while a message in the outbox changes its state
+	rests   rests      // messages of which the rest is waited for
 	toFetch chan struct{}
 	toSend  chan struct{}
 	toWarm  chan struct{}

@@ -1,81 +1,146 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
+	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/pop3"
 )
 
-// wanted is a message to be fetched.
-type wanted struct {
+// spot is a message in the maildrop of this session, and what it is known by over sessions.
+type spot struct {
 	pop3.Listing
-	uid string
+	uid  string // its unique-id, or an identity of our own making (identity.go); empty: only its content tells
+	copy bool   // another message of this session has the same identity
+}
+
+// name is what trouble with it is remembered under.
+func (s *spot) name() string {
+	if s.uid != "" {
+		return s.uid
+	}
+	return fmt.Sprintf("number %d of %d octets", s.Number, s.Size)
 }
 
 // plan is what a fetch is to do.
 type plan struct {
-	wanted   []wanted
-	large    int // messages left on the server for their size
-	nameless int // messages in the scan listing without a unique-id: nobody could know them again
-	refused  int // messages that the server would not give, counted while fetching
+	wanted  []spot // to be fetched whole
+	begin   []spot // of which the beginning is to be fetched
+	rest    []rest // of which the beginning is here, and all is wanted; or whose content here is damaged
+	here    []spot // known from before
+	large   int    // left on the server for their size, or there in part for the same reason
+	refused int    // messages that the server would not give, counted while fetching
 }
 
-// trouble remembers the messages that made trouble, while the engine runs.
-type trouble struct {
-	stumbles map[string]int  // by unique-id: how many fetches ended at it
-	large    map[string]bool // larger than the scan listing said, and than the limit
+// rest is a message that takes the place of what is here of it.
+type rest struct {
+	spot
+	id store.ID
 }
 
-func (t *trouble) stumbled(uid string) {
-	if t.stumbles == nil {
-		t.stumbles = make(map[string]int)
-	}
-	t.stumbles[uid]++
-}
-
-func (t *trouble) tooLarge(uid string) {
-	if t.large == nil {
-		t.large = make(map[string]bool)
-	}
-	t.large[uid] = true
-}
-
-// planFetch chooses the messages whose unique-id is not known, the newest (highest numbered) first, so that the inbox
-// is of use at once; but those at which fetches ended come last, so that one bad message holds up none of the others.
-// Messages with the same unique-id are copies (RFC 1939 section 7), and one is enough.
-func planFetch(ids []pop3.UniqueID, listing []pop3.Listing, known func(uid string) bool, limit int64, t *trouble) plan {
+// identify tells the messages whose unique-id is theirs alone from the doubtful ones: without a unique-id (RFC 1939
+// makes UIDL optional, and some servers leave it empty or send what is none), or with one that repeats. A repeated one
+// may name copies, which RFC 1939 section 7 allows, or different messages, which it does not.
+func identify(ids []pop3.UniqueID, listing []pop3.Listing, believed bool) (sure, doubtful []spot) {
 	sizes := make(map[int]int64, len(listing))
 	for _, l := range listing {
 		sizes[l.Number] = l.Size
 	}
-	var p plan
-	seen := make(map[string]bool)
+	repeats := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		_, before := repeats[id.UID]
+		repeats[id.UID] = before
+	}
 	for _, id := range ids {
 		size, listed := sizes[id.Number]
 		if !listed {
 			continue // also the second unique-id of one message
 		}
-		delete(sizes, id.Number)
-		if id.UID == "" {
-			p.nameless++
-			continue
+		if believed && id.UID != "" && !repeats[id.UID] {
+			delete(sizes, id.Number)
+			sure = append(sure, spot{Listing: pop3.Listing{Number: id.Number, Size: size}, uid: id.UID})
 		}
-		if seen[id.UID] || known(id.UID) {
-			continue
-		}
-		seen[id.UID] = true
-		if size > limit || t.large[id.UID] {
-			p.large++
-			continue
-		}
-		p.wanted = append(p.wanted, wanted{pop3.Listing{Number: id.Number, Size: size}, id.UID})
 	}
-	p.nameless += len(sizes)
-	slices.SortFunc(p.wanted, func(x, y wanted) int {
-		if d := t.stumbles[x.uid] - t.stumbles[y.uid]; d != 0 {
-			return d
+	for _, l := range listing {
+		if _, left := sizes[l.Number]; left {
+			delete(sizes, l.Number)
+			doubtful = append(doubtful, spot{Listing: l})
 		}
-		return y.Number - x.Number
-	})
-	return p
+	}
+	return sure, doubtful
 }
+
+// terms are what a plan is made under.
+type terms struct {
+	known func(uid string) (store.ID, bool)
+	get   func(store.ID) (store.Entry, bool)
+	asked func(store.ID) bool // whose rest somebody waits for
+	limit int64               // of the engine, for one message
+	cap   int64               // of the account, for what is fetched by itself; 0: none
+	top   bool                // the server may be asked for the beginning of a message
+}
+
+// add puts a message of the maildrop where it belongs in the plan.
+func (p *plan) add(s spot, in terms, seen map[string]bool, t *trouble) {
+	if s.uid != "" && seen[s.uid] {
+		s.copy = true
+		p.here = append(p.here, s)
+		return
+	}
+	seen[s.uid] = true
+	tooLarge := s.Size > in.limit || t.large[s.name()]
+	capped := in.cap > 0 && (s.Size > in.cap || tooLarge)
+	if tooLarge {
+		p.large++
+	}
+	if id, known := in.known(s.uid); known {
+		p.here = append(p.here, s)
+		e, here := in.get(id)
+		if here && !tooLarge && (e.Partial() && (!capped || in.asked(id)) || t.damaged[id]) {
+			p.rest = append(p.rest, rest{s, id})
+		}
+		return
+	}
+	switch {
+	case capped && in.top && s.uid != "":
+		p.begin = append(p.begin, s)
+	case capped && !tooLarge:
+		p.large++
+	case tooLarge:
+	default:
+		p.wanted = append(p.wanted, s)
+	}
+}
+
+// order puts the newest (highest numbered) first, so that the inbox is of use at once; but those at which fetches ended
+// come last, so that one bad message holds up none of the others.
+func (p *plan) order(t *trouble) {
+	for _, list := range [][]spot{p.wanted, p.begin} {
+		slices.SortFunc(list, func(x, y spot) int {
+			if d := t.stumbles[x.name()] - t.stumbles[y.name()]; d != 0 {
+				return d
+			}
+			return y.Number - x.Number
+		})
+	}
+}
+
+// trouble remembers the messages that made trouble, while the engine runs.
+type trouble struct {
+	stumbles map[string]int    // by identity: how many fetches ended at it
+	large    map[string]bool   // larger than the scan listing said, and than the limit
+	damaged  map[store.ID]bool // their content cannot be read back
+	removed  map[string]int    // how often the server said that it had removed it
+	foreign  map[string]bool   // their unique-id is not to be believed: the server shows another message under it
+}
+
+func note[K comparable, V any](m *map[K]V, key K, value V) {
+	if *m == nil {
+		*m = make(map[K]V)
+	}
+	(*m)[key] = value
+}
+
+func (t *trouble) stumbled(s *spot) { note(&t.stumbles, s.name(), t.stumbles[s.name()]+1) }
+func (t *trouble) tooLarge(s *spot) { note(&t.large, s.name(), true) }

@@ -18,6 +18,9 @@ const (
 	// longestWatch bounds one XWAIT. The server may hold it for half an hour, but a connection that died without a
 	// word would hide new mail for so long.
 	longestWatch = 5 * time.Minute
+	// unknownLoginDelay is the pause after a login that came too soon, where the server has not said how soon.
+	unknownLoginDelay = time.Minute
+
 	// shortWatch is a watch so short that a server may be turning us round in circles.
 	shortWatch = 2 * time.Second
 )
@@ -31,6 +34,7 @@ var inUsePauses = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecon
 func (a *account) keepFetching(ctx context.Context, first *pop3.Client) {
 	p := &poller{account: a, session: first}
 	defer p.closeSession()
+	defer a.rests.answerAll(errClosed)
 	pause := time.Duration(0)
 	for p.session != nil || a.rest(ctx, a.toFetch, pause) {
 		if ctx.Err() != nil {
@@ -66,6 +70,11 @@ type poller struct {
 	idle     int          // short watches that brought nothing, one after the other
 	trouble  trouble
 	last     *lastLook
+
+	loggedIn    time.Time     // when the last session began
+	loginDelay  time.Duration // what the server wants between two sessions
+	unconfirmed int           // removals that the server did not confirm, one after the other
+	removeFrom  time.Time     // before it, none is tried
 }
 
 // round fetches once and then watches, if the server can. It answers how long to rest before the next round.
@@ -75,7 +84,12 @@ func (p *poller) round(ctx context.Context) time.Duration {
 	if p.session == nil {
 		if a.awaitsGateway() {
 			a.cutOff()
+			a.rests.answerAll(gatewayProblem(a.e.Gateway.State().Err))
 			return untilAsked
+		}
+		if early := p.loggedIn.Add(p.loginDelay).Sub(a.e.Clock.Now()); p.loginDelay > 0 && early > 0 {
+			a.announce()
+			return early // whoever asked (RFC 2449 section 6.5)
 		}
 		if _, err := a.credentials(ctx, maildropDoor); err != nil {
 			return p.failed(ctx, err)
@@ -86,19 +100,55 @@ func (p *poller) round(ctx context.Context) time.Duration {
 			return p.failed(ctx, err)
 		}
 	}
-	f := &fetch{account: a, session: p.session, trouble: &p.trouble, last: p.last}
+	p.loggedIn = a.e.Clock.Now()
+	f := &fetch{account: a, session: p.session, settings: a.settings(), trouble: &p.trouble, last: p.last}
+	f.spare = p.loggedIn.Before(p.removeFrom)
 	err := f.run(ctx)
-	p.last = f.last
+	p.last, p.loginDelay = f.last, f.loginDelay
 	if err != nil {
+		if f.stored > 0 {
+			p.failures = 0 // it gets on, in small steps
+		}
 		return p.failed(ctx, a.atServer(api.POP3, err))
 	}
 	p.failures = 0
-	a.fetched(f)
-	if !f.canWatch {
-		p.quit(ctx)
+	if len(f.marked) > 0 {
+		a.fetched(f, p.update(ctx, f))
+		if p.unconfirmed == 0 && (f.canWatch || f.more) {
+			return 0 // to watch in a session that has nothing to remove, or to remove the rest
+		}
 		return a.e.Poll
 	}
-	return p.watch(ctx, f.stored > 0)
+	a.fetched(f, nil)
+	if f.canWatch && !f.more {
+		return p.watch(ctx, f.stored > 0)
+	}
+	p.quit(ctx)
+	if f.more && !f.spare {
+		return 0
+	}
+	return a.e.Poll
+}
+
+// update ends the session by QUIT, at which the server removes what was marked. It answers a problem if that is not
+// certain: see leave.go.
+func (p *poller) update(ctx context.Context, f *fetch) *api.Problem {
+	a := p.account
+	err := p.session.Quit(ctx)
+	if err == nil {
+		p.unconfirmed = 0
+		f.confirmed()
+		return nil
+	}
+	p.unconfirmed++
+	p.removeFrom = a.e.Clock.Now().Add(backoff(p.unconfirmed))
+	a.e.Logf("account %s: QUIT after %d DELE: %v", a.id, len(f.marked), err)
+	problem := &api.Problem{Code: api.CodeUnconfirmed, Detail: a.login("").host(api.POP3), Technical: err.Error()}
+	if rec := a.talks.latest(api.POP3); rec != nil {
+		problem.Session = rec.id()
+		rec.end(problem)
+	}
+	return problem
 }
 
 // failed marks the account with the reason and answers when to try again.
@@ -108,11 +158,12 @@ func (p *poller) failed(ctx context.Context, err error) time.Duration {
 	}
 	a := p.account
 	problem := problemOf(err)
+	a.rests.answerAll(problem)
 	switch problem.Code {
 	case api.CodeWrongPassword:
 		a.refuse(maildropDoor)
 		p.failures = 0
-	case api.CodePasswordNeeded, api.CodeGatewayOffline:
+	case api.CodePasswordNeeded, api.CodeLocked, api.CodeGatewayOffline:
 		p.failures = 0
 	default:
 		p.failures++
@@ -124,7 +175,11 @@ func (p *poller) failed(ctx context.Context, err error) time.Duration {
 	if p.failures == 0 && (problem.Code != api.CodeGatewayOffline || a.awaitsGateway()) {
 		return untilAsked
 	}
-	return backoff(max(p.failures, 1))
+	pause := backoff(max(p.failures, 1))
+	if refused := refusal(err); refused != nil && refused.Code == "LOGIN-DELAY" {
+		pause = max(pause, p.loginDelay, unknownLoginDelay)
+	}
+	return pause
 }
 
 // cutOff marks an account that was fetching as cut off; one that was at rest stays so, for the page shows the gateway's

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,52 +168,6 @@ func TestOfflineIsNoErrorOfTheAccount(t *testing.T) {
 		synctest.Wait()
 		if w.only(a.ID, api.Inbox).Subject != "meanwhile" {
 			t.Error("not fetched when the gateway came back")
-		}
-	})
-}
-
-func TestQuietMaildropIsNotListedAtEachPoll(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		var lists atomic.Int32
-		var exchange atomic.Bool
-		w.gateway.serve(wire.POP3S, mailtest.ServerFunc(func(c net.Conn) {
-			uid := "a"
-			if exchange.Load() {
-				uid = "b"
-			}
-			r := newLines(c)
-			r.say("+OK")
-			for {
-				switch verb, _ := r.command(); verb {
-				case "STAT":
-					r.say("+OK 1 12")
-				case "UIDL":
-					lists.Add(1)
-					r.say("+OK", "1 "+uid, ".")
-				case "LIST":
-					r.say("+OK", "1 12", ".")
-				case "RETR":
-					r.say("+OK", "Subject: "+uid, ".")
-				case "CAPA":
-					r.say("-ERR what?")
-				case "":
-					return
-				default:
-					r.say("+OK")
-				}
-			}
-		}))
-		a := w.signIn(alice)
-		time.Sleep(wholeLookEvery - time.Minute)
-		synctest.Wait()
-		if n := lists.Load(); n != 2 { // one that fetched, one that found nothing more
-			t.Errorf("listed %d times", n)
-		}
-		exchange.Store(true) // one goes, another of its size comes
-		time.Sleep(wholeLookEvery)
-		synctest.Wait()
-		if n := len(w.list(a.ID, api.Inbox)); n != 2 {
-			t.Errorf("%d messages", n)
 		}
 	})
 }

@@ -25,6 +25,9 @@ func (a *account) row(e *store.Entry) api.Row {
 		To: toAddresses(s.To), Subject: s.Subject, Snippet: s.Snippet, Date: s.Date, Size: e.Size,
 		Unread: e.Flags.Unread, Flagged: e.Flags.Flagged, Answered: e.Flags.Answered, Attachments: s.Attachments,
 	}
+	if e.Partial() {
+		r.Partial, r.Size = true, e.Whole
+	}
 	if len(s.From) > 0 {
 		r.From = toAddress(s.From[0])
 	} else if len(s.Sender) > 0 {

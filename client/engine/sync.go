@@ -25,129 +25,180 @@ const (
 // lastFetchKey is the Meta key of the time of the last complete fetch that is worth remembering.
 const lastFetchKey = "last-fetch"
 
-// fetch brings what is new in a maildrop, newest first, and leaves it on the server.
+// fetch is one session with a maildrop: it brings what is new, newest first, and marks what is to go from the server.
 type fetch struct {
-	account *account
-	session *pop3.Client
-	trouble *trouble
-	last    *lastLook // nil when the next look has to be a whole one
+	account  *account
+	session  *pop3.Client
+	settings api.Settings
+	trouble  *trouble
+	last     *lastLook // nil when the next look has to be a whole one
+	spare    bool      // nothing is to be removed in this session
 
-	plan     plan
-	canWatch bool      // the server announces X-POSTERN-WAIT
-	stored   int       // messages made durable
-	newest   api.Row   // of those
-	batch    []arrival // received and not yet durable
-	octets   int
-	since    time.Time // the age of the batch
+	serverTerms
+	plan    plan
+	count   int              // messages on the server when the session began
+	stored  int              // messages made durable
+	renamed int              // of those received, the ones that were here under another identity
+	newest  api.Row          // of those stored
+	batch   []arrival        // received and not yet durable
+	octets  int              //
+	since   time.Time        // the age of the batch
+	got     map[int]received // received whole in this session and durable, by number; kept if something may be removed
+	marked  []spot           // DELE was answered with +OK
+	kept    int              // messages that the server was told to remove, and has still
+	more    bool             // to be removed in another session
+	fault   *api.Problem     // why nothing was removed
 }
 
-// arrival is a message received.
+// arrival is a message received, or its beginning.
 type arrival struct {
+	spot
 	entry   store.Entry
 	content []byte
 }
 
-// lastLook is a maildrop in which nothing was new. One with as many messages and octets is taken for the same, for a
-// while: the unique-ids of 10,000 messages are 300 KB, at every poll. A message that came as another of the same size
-// went has to wait for the end of that while.
-type lastLook struct {
-	at     time.Time
-	count  int
-	octets int64
-	plan   plan
-}
-
-const wholeLookEvery = 10 * time.Minute
-
-func (l *lastLook) same(now lastLook) bool {
-	return l.count == now.count && l.octets == now.octets && now.at.Sub(l.at) < wholeLookEvery
-}
-
 // run fetches. What was received whole before an error is kept.
 func (f *fetch) run(ctx context.Context) error {
-	caps, err := f.session.Capa(ctx)
-	if err != nil {
-		var refused *pop3.Error
-		if !errors.As(err, &refused) { // a server from before RFC 2449 refuses CAPA and may still do UIDL
-			return err
-		}
-	}
-	f.canWatch = caps != nil && caps.Wait
-	look := lastLook{at: f.account.e.Clock.Now()}
-	if look.count, look.octets, err = f.session.Stat(ctx); err != nil {
+	if err := f.learnTerms(ctx); err != nil {
 		return err
 	}
-	if f.last != nil && f.last.same(look) {
-		f.plan = f.last.plan // what was left on the server still is
+	look, same, err := f.look(ctx)
+	if err != nil {
+		return err
+	}
+	f.count = look.count
+	if same {
+		f.plan = f.last.left // what was left on the server still is
 		return nil
 	}
 	f.last = nil
-	ids, err := f.session.UIDL(ctx)
-	if errors.Is(err, pop3.ErrUnsupported) {
-		return &api.Problem{Code: api.CodeServerRefused, Detail: "UIDL is not supported. Without it new mail cannot be told from old", Technical: err.Error()}
-	} else if err != nil {
+	if f.count, err = f.makePlan(ctx, look); err != nil {
 		return err
 	}
-	listing, err := f.session.List(ctx)
-	if err != nil {
-		return err
+	if n := len(f.plan.wanted) + len(f.plan.begin); n > 0 {
+		f.account.setSync(func(s *api.Sync) { s.State, s.Done, s.Total = api.Syncing, 0, n })
 	}
-	f.plan = planFetch(ids, listing, f.account.box.HasUID, f.account.e.Limits.Message, f.trouble)
-	if len(f.plan.wanted) == 0 {
-		look.plan, f.last = f.plan, &look
-		return nil
+	if f.leaves() {
+		f.got = make(map[int]received)
 	}
-	f.account.setSync(func(s *api.Sync) { s.State, s.Done, s.Total = api.Syncing, 0, len(f.plan.wanted) })
-	err = f.retrieve(ctx)
+	err = f.fetchRests(ctx)
+	if err == nil {
+		err = f.retrieve(ctx)
+	}
+	if err == nil {
+		err = f.retrieveBeginnings(ctx)
+	}
 	if stored := f.flush(); err == nil {
 		err = stored
 	}
 	f.tellNewMail()
-	return err
+	if err != nil {
+		return err
+	}
+	f.countRenames(f.count)
+	if err := f.remove(ctx); err != nil {
+		return err
+	}
+	f.remember(ctx, look)
+	return nil
+}
+
+// makePlan lists the maildrop and says what to do with it. It answers how many messages there are.
+func (f *fetch) makePlan(ctx context.Context, look *lastLook) (total int, err error) {
+	a := f.account
+	believed := !f.renames()
+	var ids []pop3.UniqueID
+	if believed {
+		ids, err = f.session.UIDL(ctx)
+		if err != nil && !errors.Is(err, pop3.ErrUnsupported) {
+			return 0, err
+		}
+	}
+	listing, err := f.session.List(ctx)
+	if err != nil {
+		return 0, err
+	}
+	look.believe(listing)
+	sure, doubtful := identify(ids, listing, believed)
+	for i := 0; i < len(sure); i++ { // those under whose unique-id another message was seen
+		if f.trouble.foreign[sure[i].uid] {
+			doubtful = append(doubtful, spot{Listing: sure[i].Listing})
+			sure[i] = sure[len(sure)-1]
+			sure = sure[:len(sure)-1]
+			i--
+		}
+	}
+	look.doubtful = len(doubtful)
+	if err := f.resolve(ctx, doubtful); err != nil {
+		return 0, err
+	}
+	in := terms{known: a.box.Named, get: a.box.Get, asked: a.rests.wants, limit: a.e.Limits.Message, cap: f.settings.SizeCap, top: f.canTop}
+	seen := make(map[string]bool, len(listing))
+	for _, list := range [][]spot{sure, doubtful} {
+		for _, s := range list {
+			f.plan.add(s, in, seen, f.trouble)
+		}
+	}
+	f.plan.order(f.trouble)
+	return len(listing), nil
 }
 
 // retrieve asks for every message wanted and stores them as they come.
 func (f *fetch) retrieve(ctx context.Context) error {
-	wanted := f.plan.wanted
-	messages := make([]pop3.Listing, len(wanted))
-	for i, w := range wanted {
-		messages[i] = w.Listing
+	return f.receiveAll(ctx, f.plan.wanted, f.session.RetrAll, func(s *spot, content []byte) error {
+		e := store.Entry{UID: s.uid}
+		if s.uid == "" {
+			e.UID = contentIdentity(content)
+		}
+		return f.add(s, e, content)
+	})
+}
+
+// receiveAll asks for something of each message and gives what came to take. What the server refuses is passed over.
+func (f *fetch) receiveAll(ctx context.Context, spots []spot, ask asking, take func(s *spot, content []byte) error) error {
+	if len(spots) == 0 {
+		return nil
 	}
-	next := 0 // the message on its way
+	next, whole := 0, 0 // the message on its way; how many came
 	var tooLarge error
 	ours := false // the failure: of the mailbox, not of the session
-	err := f.session.RetrAll(ctx, messages, func(_ int, body io.Reader) error {
-		w := wanted[next]
+	err := ask(ctx, listings(spots), func(_ int, body io.Reader) error {
+		s := &spots[next]
 		next++
-		content, err := receive(body, w.Size)
+		content, err := receive(body, s.Size)
 		var refused *pop3.Error
 		switch {
 		case errors.As(err, &refused): // it is gone, or the server cannot read it: the others can still come
-			f.account.e.Logf("account %s: RETR %d: %v", f.account.id, w.Number, err)
-			f.trouble.stumbled(w.uid)
+			f.account.e.Logf("account %s: %v", f.account.id, err)
+			f.trouble.stumbled(s)
 			f.plan.refused++
+			whole = next
 			return nil
 		case errors.Is(err, pop3.ErrTooLong): // larger than the scan listing said
-			f.trouble.tooLarge(w.uid)
+			f.trouble.tooLarge(s)
 			tooLarge = &api.Problem{Code: api.CodeTooLarge, Technical: err.Error()}
 			return err
 		case err != nil:
 			return err
 		}
-		if err := f.add(w, content); err != nil {
+		whole = next
+		if err := take(s, content); err != nil {
 			ours = true
 			return err
 		}
 		return nil
 	})
-	if err != nil && ctx.Err() == nil && !ours && f.account.e.online() {
-		f.trouble.stumbled(wanted[max(next-1, 0)].uid) // next time the others come first
+	if err != nil && ctx.Err() == nil && !ours && f.account.e.online() && whole < len(spots) {
+		f.trouble.stumbled(&spots[whole]) // next time the others come first
 	}
 	if tooLarge != nil { // what RetrAll says then is that the session is over
 		return tooLarge
 	}
 	return err
 }
+
+// asking is a pipelined command of pop3.Client.
+type asking func(ctx context.Context, msgs []pop3.Listing, fn func(number int, body io.Reader) error) error
 
 // receive reads one message. The size the server named is a hint: it says what it likes.
 func receive(body io.Reader, size int64) ([]byte, error) {
@@ -159,15 +210,13 @@ func receive(body io.Reader, size int64) ([]byte, error) {
 }
 
 // add takes a message into the batch.
-func (f *fetch) add(w wanted, content []byte) error {
+func (f *fetch) add(s *spot, e store.Entry, content []byte) error {
 	a := f.account
 	if len(f.batch) == 0 {
 		f.since = a.e.Clock.Now()
 	}
-	f.batch = append(f.batch, arrival{
-		entry:   store.Entry{Folder: inbox, UID: w.uid, Flags: store.Flags{Unread: true}, Summary: a.e.Mail.Summarize(content)},
-		content: content,
-	})
+	e.Folder, e.Flags, e.Summary = inbox, store.Flags{Unread: true}, a.e.Mail.Summarize(content)
+	f.batch = append(f.batch, arrival{*s, e, content})
 	f.octets += len(content)
 	if len(f.batch) >= batchMessages || f.octets >= batchOctets || a.e.Clock.Now().Sub(f.since) >= batchAge {
 		return f.flush()
@@ -183,16 +232,22 @@ func (f *fetch) flush() error {
 	a, batch := f.account, f.batch
 	f.batch, f.octets = nil, 0
 	ids := make([]store.ID, 0, len(batch))
+	fresh := make([]bool, len(batch))
+	renamed := 0
 	err := a.box.Update(func(tx *store.Tx) error {
-		for _, m := range batch {
-			id, err := tx.Add(m.entry, m.content)
+		for i, m := range batch {
+			id, added, err := tx.AddOnce(m.entry, m.content)
 			if errors.Is(err, store.ErrKnownUID) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			ids = append(ids, id)
+			if fresh[i] = added; added {
+				ids = append(ids, id)
+			} else {
+				renamed++
+			}
 		}
 		return nil
 	})
@@ -200,6 +255,8 @@ func (f *fetch) flush() error {
 		return storing(err)
 	}
 	f.stored += len(ids)
+	f.renamed += renamed
+	f.noteReceived(batch, fresh)
 	ask(a.toWarm)
 	for _, id := range ids {
 		if e, ok := a.box.Get(id); ok && (f.newest.ID == 0 || e.Summary.Date.After(f.newest.Date)) {
@@ -220,8 +277,8 @@ func (f *fetch) tellNewMail() {
 	a.e.events.emit(func() api.Event { return api.Event{NewMail: &news} })
 }
 
-// fetched marks the account as up to date.
-func (a *account) fetched(f *fetch) {
+// fetched marks the account as up to date; unconfirmed is what became of the removal, if that is not known.
+func (a *account) fetched(f *fetch, unconfirmed *api.Problem) {
 	now := a.e.Clock.Now()
 	if f.stored > 0 || a.lastFetch().IsZero() { // the others are not worth a write each half minute
 		value, _ := json.Marshal(now.UTC()) // a time of this era
@@ -229,21 +286,42 @@ func (a *account) fetched(f *fetch) {
 			a.e.Logf("account %s: remembering the fetch: %v", a.id, err)
 		}
 	}
-	a.setSync(func(s *api.Sync) { *s = api.Sync{State: api.SyncIdle, Last: now, Problem: f.leftOver()} })
+	problem := unconfirmed
+	if problem == nil {
+		problem = f.leftOver()
+	}
+	a.setSync(func(s *api.Sync) {
+		*s = api.Sync{State: api.SyncIdle, Last: now, Problem: problem, OnServer: f.onServer(unconfirmed != nil)}
+	})
 }
 
-// leftOver says what a complete fetch left on the server, if anything.
+// onServer counts the messages that are still on the server.
+func (f *fetch) onServer(unconfirmed bool) *int {
+	n := f.count - len(f.marked)
+	if unconfirmed || n < 0 {
+		return nil
+	}
+	return &n
+}
+
+// leftOver says what a complete fetch left undone, if anything.
 func (f *fetch) leftOver() *api.Problem {
 	p := f.plan
 	switch {
+	case f.fault != nil:
+		return f.fault
 	case p.large > 0:
-		return &api.Problem{Code: api.CodeTooLarge, Detail: megabytes(f.account.e.Limits.Message), Technical: fmt.Sprintf("%d larger messages stay on the server", p.large)}
+		most := f.account.e.Limits.Message
+		if f.settings.SizeCap > 0 && !f.canTop {
+			most = min(most, f.settings.SizeCap)
+		}
+		return &api.Problem{Code: api.CodeTooLarge, Detail: megabytes(most), Technical: fmt.Sprintf("%d larger messages stay on the server", p.large)}
 	case p.refused > 0:
 		return &api.Problem{Code: api.CodeServerRefused, Detail: fmt.Sprintf("%d messages cannot be had", p.refused)}
-	case p.nameless > 0:
-		return &api.Problem{Code: api.CodeServerRefused, Detail: fmt.Sprintf("%d messages have no unique-id", p.nameless)}
+	case f.kept > 0:
+		return &api.Problem{Code: api.CodeServerRefused, Detail: fmt.Sprintf("%d messages are still there after it said that they were deleted", f.kept)}
 	}
-	return nil
+	return f.expiry()
 }
 
 func (a *account) lastFetch() (t time.Time) {

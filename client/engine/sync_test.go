@@ -166,18 +166,6 @@ func wantMailbox(t *testing.T, w *world, id api.AccountID, g mailtest.Generator,
 	}
 }
 
-func TestServerWithoutUIDL(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.pop.NoUIDL = true
-		w.pop.Maildrop[alice].Deliver(letter("x", "y"))
-		a := w.signIn(alice)
-		s := w.accountNow(a.ID).Sync
-		if s.State != api.SyncError || problemCode(s.Problem) != api.CodeServerRefused || !strings.Contains(s.Problem.Detail, "UIDL") {
-			t.Errorf("sync %+v", s)
-		}
-	})
-}
-
 func TestServerOfTheOldKind(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.pop.NoCapa, w.pop.NoPipelining = true, true

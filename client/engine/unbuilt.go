@@ -14,4 +14,3 @@ func (e *Engine) Discover(context.Context, string) (api.Discovery, error) {
 
 func (e *Engine) Unlock(context.Context, string) error                { return errUnbuilt }
 func (e *Engine) SetPassphrase(context.Context, api.Passphrase) error { return errUnbuilt }
-func (e *Engine) FetchRest(context.Context, api.MessageRef) error     { return errUnbuilt }

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/shared/pop3"
+)
+
+// serverTerms are what a server says of itself: RFC 2449 section 6.
+type serverTerms struct {
+	canWatch     bool // X-POSTERN-WAIT
+	canTop       bool // TOP may be tried: it was announced, or nothing was
+	announcesTop bool
+	loginDelay   time.Duration // between two logins, at least (section 6.5)
+	expire       int           // the days after which it deletes mail; neverExpires (section 6.7)
+}
+
+const (
+	neverExpires   = -1
+	mostLoginDelay = 24 * time.Hour // more than any server means
+)
+
+// learnTerms asks for the server's capabilities.
+func (f *fetch) learnTerms(ctx context.Context) error {
+	f.expire = neverExpires
+	caps, err := f.session.Capa(ctx)
+	if refusal(err) != nil { // a server from before RFC 2449
+		f.canTop = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.canWatch, f.canTop, f.announcesTop = caps.Wait, caps.Top, caps.Top
+	if args, ok := caps.Args("LOGIN-DELAY"); ok && len(args) > 0 {
+		if seconds, err := strconv.ParseUint(args[0], 10, 31); err == nil {
+			f.loginDelay = min(time.Duration(seconds)*time.Second, mostLoginDelay)
+		}
+	}
+	if args, ok := caps.Args("EXPIRE"); ok && len(args) > 0 {
+		if days, err := strconv.ParseUint(args[0], 10, 31); err == nil { // else NEVER
+			f.expire = int(days)
+		}
+	}
+	return nil
+}
+
+// expiry warns of a server that deletes mail by itself. What is here stays; what is here only in part does not become
+// whole any more.
+func (f *fetch) expiry() *api.Problem {
+	switch {
+	case f.expire == neverExpires:
+		return nil
+	case f.expire == 0:
+		return &api.Problem{Code: api.CodeExpires, Detail: "as soon as it was fetched", Technical: "EXPIRE 0"}
+	case f.expire == 1:
+		return &api.Problem{Code: api.CodeExpires, Detail: "after a day", Technical: "EXPIRE 1"}
+	}
+	return &api.Problem{Code: api.CodeExpires, Detail: fmt.Sprintf("after %d days", f.expire), Technical: fmt.Sprintf("EXPIRE %d", f.expire)}
+}
+
+// refusal is the server's -ERR, if that is what err is.
+func refusal(err error) *pop3.Error {
+	var refused *pop3.Error
+	errors.As(err, &refused)
+	return refused
+}
