@@ -2,165 +2,168 @@ package pop3
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
+
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
-// Capabilities is what the server announced with CAPA. See RFC 2449 sections 5 and 6.
-type Capabilities struct {
-	Pipelining bool // commands may be sent before the answers to earlier ones (section 6.6)
-	STLS       bool // RFC 2595 section 4
-	Top        bool
-	UIDL       bool
-	User       bool // USER and PASS are accepted
-	RespCodes  bool
-	Wait       bool     // XWAIT, announced as X-POSTERN-WAIT; see [Client.Wait]
-	SASL       []string // the mechanisms of AUTH, upper case
+// Ways to log in that [Client.Auth] knows beside the mechanisms of SASL.
+const (
+	WayAPOP = "APOP"
+	WayUser = "USER" // USER and PASS
+)
 
-	Implementation string
-	Lines          []string // each capability as announced, in order
-}
-
-// Args returns the arguments of the capability of that name and whether it was announced.
-func (c *Capabilities) Args(name string) ([]string, bool) {
-	for _, line := range c.Lines {
-		if f := strings.Fields(line); strings.EqualFold(f[0], name) {
-			return f[1:], true
+// Auth logs in, and so enters TRANSACTION, by the safest way that CAPA, the greeting and Options.AllowPlaintextAuth
+// allow, and returns its name: that of a mechanism of SASL, [WayAPOP] or [WayUser]. only, if not empty, is the one to take.
+//
+//   - Under TLS: AUTH with SCRAM-SHA-256, PLAIN, LOGIN or CRAM-MD5, else USER and PASS, else APOP. APOP comes last, as TLS
+//     hides the password better than MD5 does.
+//   - Without TLS: AUTH with SCRAM-SHA-256 or CRAM-MD5, else APOP; and then, if Options.AllowPlaintextAuth is set, the ways that
+//     show the password. Else the error wraps [ErrPlaintext], and nothing of the password was sent.
+//   - With a token: OAUTHBEARER or XOAUTH2, under the same rule.
+//
+// A server that announces none of them is an error that wraps [ErrNoMechanism] and says what it did announce. A server
+// without CAPA, or that announces neither USER nor SASL, is taken to be one of RFC 1939 and asked by USER and PASS.
+//
+// After a refusal, an [*Error], no other way is tried: the password is as wrong by all of them, and servers count. If the server
+// announces UTF8 (RFC 6856), it is told first that this client reads UTF-8.
+func (c *Client) Auth(ctx context.Context, cr sasl.Credentials, only string) (way string, err error) {
+	err = c.session(ctx, "AUTH", []State{Authorization}, func() error {
+		if err := c.known(); err != nil {
+			return err
 		}
-	}
-	return nil, false
-}
-
-func (c *Capabilities) add(line string) {
-	f := strings.Fields(line)
-	if len(f) == 0 {
-		return
-	}
-	c.Lines = append(c.Lines, line)
-	switch strings.ToUpper(f[0]) {
-	case "PIPELINING":
-		c.Pipelining = true
-	case "STLS":
-		c.STLS = true
-	case "TOP":
-		c.Top = true
-	case "UIDL":
-		c.UIDL = true
-	case "USER":
-		c.User = true
-	case "RESP-CODES":
-		c.RespCodes = true
-	case "X-POSTERN-WAIT":
-		c.Wait = true
-	case "SASL":
-		for _, m := range f[1:] {
-			c.SASL = append(c.SASL, strings.ToUpper(m))
+		way, err = c.way(cr, strings.ToUpper(only))
+		if err != nil {
+			return err
 		}
-	case "IMPLEMENTATION":
-		c.Implementation = strings.Join(f[1:], " ")
-	}
-}
-
-// Capa asks what the server is capable of. A server without CAPA refuses with an [*Error]. See RFC 2449 section 5.
-func (c *Client) Capa(ctx context.Context) (*Capabilities, error) {
-	err := c.session(ctx, "CAPA", []State{Authorization, Transaction}, c.capa)
-	if err != nil {
-		return nil, err
-	}
-	caps := *c.caps
-	return &caps, nil
-}
-
-func (c *Client) capa() error {
-	caps := new(Capabilities)
-	err := c.multiline("CAPA", "CAPA", func(line []byte) error {
-		caps.add(printable(string(line)))
-		return nil
+		if c.caps.UTF8 && !c.utf8 {
+			var refused *Error
+			if err := c.readUTF8(); err != nil && !errors.As(err, &refused) {
+				return err
+			}
+		}
+		switch way {
+		case WayAPOP:
+			return c.apop(cr.User, cr.Password)
+		case WayUser:
+			return c.login(cr.User, cr.Password)
+		}
+		client, err := sasl.New(way, cr)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrArgument, err)
+		}
+		return c.authenticate(client)
 	})
-	var refused *Error
-	if err == nil || errors.As(err, &refused) {
-		c.caps = caps // refused: it announces nothing
+	if err != nil && way == "" {
+		return "", err
 	}
-	return err
+	return way, err
 }
 
-// STLS starts TLS. What the server said before the handshake is forgotten, and what it said after its +OK and before
-// the handshake breaks the session: it may have come from anybody. The state stays AUTHORIZATION. There
-// is no way back to plain text: after a refusal, an [*Error], it is for the caller to close. See RFC 2595 sections 2
-// and 4.
-func (c *Client) STLS(ctx context.Context, config *tls.Config) error {
-	return c.session(ctx, "STLS", []State{Authorization}, func() error {
-		if _, ok := c.TLS(); ok {
-			return fmt.Errorf("%w: STLS under TLS", ErrState)
+// way chooses.
+func (c *Client) way(cr sasl.Credentials, only string) (string, error) {
+	_, tls := c.TLS()
+	plaintext := c.options.AllowPlaintextAuth
+	user := cr.Token == "" && (c.caps.User || len(c.caps.SASL) == 0)
+	apop := cr.Token == "" && c.timestamp != ""
+	switch only {
+	case "":
+	case WayAPOP:
+		if !apop {
+			return "", c.noWay("APOP was asked for")
 		}
-		if c.caps != nil && !c.caps.STLS {
-			return fmt.Errorf("%w: STLS", ErrUnsupported)
+		return WayAPOP, nil
+	case WayUser:
+		if !tls && !plaintext {
+			return "", fmt.Errorf("%w: USER was asked for", ErrPlaintext)
 		}
-		if err := c.send("STLS", ""); err != nil {
-			return err
+		if !user {
+			return "", c.noWay("USER was asked for")
 		}
-		if _, err := c.status("STLS"); err != nil {
-			return err
+		return WayUser, nil
+	default:
+		way, err := sasl.Choose(c.caps.SASL, cr, tls, plaintext, only)
+		if errors.Is(err, ErrNoMechanism) {
+			return "", c.noWay(only + " was asked for")
 		}
-		if n := len(c.link.buffered()); n > 0 {
-			return c.link.fail(fmt.Errorf("%w: %d octets in plain text after it agreed to STLS", ErrProtocol, n))
+		return way, err
+	}
+
+	way, err := sasl.Choose(c.caps.SASL, cr, tls, false, "")
+	switch {
+	case err == nil:
+		return way, nil
+	case !tls && apop:
+		return WayAPOP, nil
+	case !tls && !plaintext:
+		if errors.Is(err, ErrPlaintext) || user {
+			return "", fmt.Errorf("%w; %s", ErrPlaintext, c.offer())
 		}
-		if err := c.link.startTLS(config); err != nil {
-			return err
-		}
-		c.caps = nil // announced by who knows whom
-		return nil
-	})
+		return "", c.noWay("")
+	}
+	if way, err := sasl.Choose(c.caps.SASL, cr, tls, plaintext, ""); err == nil {
+		return way, nil
+	}
+	switch {
+	case user:
+		return WayUser, nil
+	case apop:
+		return WayAPOP, nil
+	}
+	return "", c.noWay("")
 }
 
-// startTLS puts TLS over the connection.
-func (l *link) startTLS(config *tls.Config) error {
-	if err := l.arm(time.Now().Add(l.timeout), l.conn.SetDeadline); err != nil {
-		return err
+func (c *Client) noWay(asked string) error {
+	if asked != "" {
+		return fmt.Errorf("%w: %s; %s", ErrNoMechanism, asked, c.offer())
 	}
-	conn := tls.Client(l.conn, config)
-	if err := conn.Handshake(); err != nil {
-		return l.fail(err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conn = conn
-	return nil
+	return fmt.Errorf("%w; %s", ErrNoMechanism, c.offer())
 }
 
-// TLS returns the state of TLS and whether the session is under TLS.
-func (c *Client) TLS() (tls.ConnectionState, bool) {
-	if t, ok := c.link.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		return t.ConnectionState(), true
+// offer says by what the server lets in, for the text of an error.
+func (c *Client) offer() string {
+	ways := append([]string(nil), c.caps.SASL...)
+	if c.timestamp != "" {
+		ways = append(ways, WayAPOP)
 	}
-	return tls.ConnectionState{}, false
+	if c.caps.User {
+		ways = append(ways, WayUser)
+	}
+	if len(ways) == 0 {
+		return "the server announces no way in"
+	}
+	return "the server offers " + strings.Join(ways, " ")
 }
 
 // Login authenticates with USER and PASS and so enters TRANSACTION. A refusal is an [*Error]: its Code tells a
 // maildrop in use (IN-USE) and a server in trouble (SYS/TEMP) from a password that is wrong; after it one may
-// try again. It does not ask whether the connection is safe for a password: that is the caller's policy. See RFC 1939
-// section 7.
+// try again. It does not ask whether the connection is safe for a password: that is the caller's policy, or [Client.Auth]'s. See
+// RFC 1939 section 7.
+//
+// QUIRK: RFC 6856 section 2.2 lets a client send a name or password beyond ASCII only to a server that announces "UTF8 USER".
+// It is sent as UTF-8 to any: those that take it without saying so (Dovecot) are many, and the others refuse it.
 func (c *Client) Login(ctx context.Context, user, password string) error {
-	return c.session(ctx, "USER", []State{Authorization}, func() error {
-		if user == "" || strings.ContainsAny(user+password, "\r\n\x00") {
-			return fmt.Errorf("%w: user name or password", ErrArgument)
-		}
-		if err := c.send("USER "+user, ""); err != nil {
-			return err
-		}
-		if _, err := c.status("USER"); err != nil {
-			return err
-		}
-		if err := c.send("PASS "+password, "PASS ****"); err != nil {
-			return err
-		}
-		if _, err := c.status("PASS"); err != nil {
-			return err
-		}
-		c.state.Store(int32(Transaction))
-		return nil
-	})
+	return c.session(ctx, "USER", []State{Authorization}, func() error { return c.login(user, password) })
+}
+
+func (c *Client) login(user, password string) error {
+	if user == "" || strings.ContainsAny(user+password, "\r\n\x00") {
+		return fmt.Errorf("%w: user name or password", ErrArgument)
+	}
+	if err := c.send("USER "+user, ""); err != nil {
+		return err
+	}
+	if _, err := c.status("USER"); err != nil {
+		return err
+	}
+	if err := c.send("PASS "+password, "PASS "+masked); err != nil {
+		return err
+	}
+	if _, err := c.status("PASS"); err != nil {
+		return err
+	}
+	c.state.Store(int32(Transaction))
+	return nil
 }

@@ -20,6 +20,9 @@ type Client struct {
 	greeted bool
 	caps    *Capabilities // what CAPA last announced; nil if not asked since it may have changed
 	out     []byte
+
+	timestamp string // of the greeting, for APOP, with its brackets; "" if there is none
+	utf8      bool   // the server has agreed to UTF8
 }
 
 // New makes a client of a connection; it does no I/O. The client owns the connection from now on. If the
@@ -153,10 +156,11 @@ func (c *Client) greet() error {
 		return nil
 	}
 	c.greeted = true
-	_, err := c.status("")
+	words, err := c.status("")
 	if err != nil {
 		c.link.fail(err) // without a greeting there is no session, refused or not
 	}
+	c.timestamp = timestamp(words)
 	return err
 }
 
@@ -187,6 +191,11 @@ func (c *Client) readStatus(command string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.statusLine(command, line)
+}
+
+// statusLine reads a line as a status.
+func (c *Client) statusLine(command string, line []byte) ([]byte, error) {
 	if c.options.Trace != nil {
 		c.trace(false, printable(string(line)))
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"unicode"
+
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
 // Error is a server's refusal: its -ERR answer to a command. The session goes on after it, except when it is the
@@ -50,6 +52,13 @@ var (
 	// ErrArgument says that an argument cannot be put into a command, a line break in a password for one.
 	// Nothing was sent.
 	ErrArgument = errors.New("pop3: argument cannot be sent")
+	// ErrUnconfirmed says that QUIT was said in TRANSACTION and its answer did not come: the messages marked as deleted
+	// may be gone, or still be there. An UPDATE that failed is an [*Error] instead.
+	ErrUnconfirmed = errors.New("pop3: deletion not confirmed")
+	// ErrPlaintext says that [Client.Auth] would have to show the password, and must not. Nothing of it was sent.
+	ErrPlaintext = sasl.ErrPlaintext
+	// ErrNoMechanism says that the server announced no way to log in that [Client.Auth] can take.
+	ErrNoMechanism = sasl.ErrNoMechanism
 )
 
 var errCallback = errors.New("a callback did not return")

@@ -138,13 +138,15 @@ func (l *link) writeBy(deadline time.Time, p []byte) error {
 // line returns the next line without its end, valid until the next fill.
 //
 // QUIRK: RFC 1939 section 3 ends lines with CRLF; a bare LF ends one too, as servers on top of Unix files send it.
-func (l *link) line() ([]byte, error) {
+func (l *link) line() ([]byte, error) { return l.lineUpTo(l.maxLine) }
+
+func (l *link) lineUpTo(limit int) ([]byte, error) {
 	for {
 		p := l.buffered()
-		i := bytes.IndexByte(p[:min(len(p), l.maxLine)], '\n')
+		i := bytes.IndexByte(p[:min(len(p), limit)], '\n')
 		if i < 0 {
-			if len(p) >= l.maxLine {
-				return nil, l.fail(fmt.Errorf("%w: a line of more than %d octets", ErrTooLong, l.maxLine))
+			if len(p) >= limit {
+				return nil, l.fail(fmt.Errorf("%w: a line of more than %d octets", ErrTooLong, limit))
 			}
 			if err := l.fill(); err != nil {
 				return nil, err

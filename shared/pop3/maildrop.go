@@ -20,7 +20,7 @@ type Listing struct {
 // given as the server sent it, repeated ids and all. See RFC 1939 section 7, UIDL.
 type UniqueID struct {
 	Number int
-	UID    string
+	UID    string // "" if the server gave none, or none that can be one
 }
 
 const (
@@ -31,7 +31,8 @@ const (
 	maxCapabilities = 1000 // lines of CAPA; servers announce a dozen
 )
 
-// Stat returns the number of messages in the maildrop and their size together. See RFC 1939 section 5.
+// Stat returns the number of messages in the maildrop and their size together. Servers are wrong about it, and nothing in this
+// package goes by it: what there is, List says. See RFC 1939 section 5.
 func (c *Client) Stat(ctx context.Context) (count int, octets int64, err error) {
 	err = c.session(ctx, "STAT", inTransaction, func() error {
 		if err := c.send("STAT", ""); err != nil {
@@ -73,7 +74,9 @@ func (c *Client) List(ctx context.Context) ([]Listing, error) {
 // UIDL returns the unique-ids of all messages that are not marked as deleted. A server without UIDL is an error that
 // wraps [ErrUnsupported]. See RFC 1939 section 7.
 //
-// QUIRK: RFC 1939 limits a unique-id to 70 characters; longer ones are accepted as far as the line allows.
+// QUIRK: RFC 1939 limits a unique-id to 70 characters; longer ones are accepted as far as the line allows. A unique-id that is
+// missing, or is not of the characters 0x21 to 0x7E, is given as "": its message has a number and can be read, and one bad
+// line does not make a mailbox unreadable. A line that does not start with a message number is passed over.
 func (c *Client) UIDL(ctx context.Context) ([]UniqueID, error) {
 	var all []UniqueID
 	err := c.session(ctx, "UIDL", inTransaction, func() error {
@@ -83,8 +86,11 @@ func (c *Client) UIDL(ctx context.Context) ([]UniqueID, error) {
 		err := c.multiline("UIDL", "UIDL", func(line []byte) error {
 			number, rest, ok := decimal(line, maxNumber)
 			uid := bytes.TrimSpace(rest)
-			if !ok || number < 1 || len(uid) == 0 || bytes.ContainsFunc(uid, func(r rune) bool { return r < 0x21 || r > 0x7E }) {
-				return fmt.Errorf("%w: unique-id listing %q", ErrProtocol, printable(string(line)))
+			if !ok || number < 1 {
+				return nil
+			}
+			if bytes.ContainsFunc(uid, func(r rune) bool { return r < 0x21 || r > 0x7E }) {
+				uid = nil
 			}
 			all = append(all, UniqueID{int(number), string(uid)})
 			return nil
@@ -123,10 +129,13 @@ func (c *Client) Noop(ctx context.Context) error {
 }
 
 // Quit ends the session: from TRANSACTION it enters UPDATE, in which the server removes the messages marked as deleted.
-// An [*Error] says that some may not have been removed; any other error, that it is not known whether they were. The
+// An [*Error] says that some may not have been removed. [ErrUnconfirmed], with the cause, says that it is not known whether
+// they were: who had some marked has to look in the next session. Any other error says that QUIT was not sent. The
 // connection is closed in every case but [ErrState] and a ctx that had ended before. See RFC 1939 section 6.
 func (c *Client) Quit(ctx context.Context) error {
+	updating := false
 	err := c.session(ctx, "QUIT", []State{Authorization, Transaction}, func() error {
+		updating = c.State() == Transaction && len(c.link.buffered()) == 0
 		if err := c.send("QUIT", ""); err != nil {
 			return err
 		}
@@ -139,6 +148,10 @@ func (c *Client) Quit(ctx context.Context) error {
 		}
 		return err
 	})
+	var refused *Error
+	if err != nil && updating && !errors.As(err, &refused) {
+		return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+	}
 	return err
 }
 
