@@ -4,9 +4,11 @@
 package ui
 
 import (
+	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/view"
 	"github.com/vugu/vugu"
 	js "github.com/vugu/vugu/js"
+	"strconv"
 )
 
 func (c *AccountForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
@@ -127,9 +129,9 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes19)
+			vgn = element(vgparent, "", "span", attributes20)
 			vgn.SetInnerHTML(initialsOf(c.App.Current()))
-			vgn = element(vgparent, "", "div", attributes20)
+			vgn = element(vgparent, "", "div", attributes21)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -140,13 +142,13 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(c.App.Current().Email)
 				}
 				if c.App.Current().ID != "" {
-					vgn = element(vgparent, "", "span", attributes21)
+					vgn = element(vgparent, "", "span", attributes22)
 					vgn.AddAttrInterface("class", sealClass(c.App.Current()))
 					vgn.AddAttrInterface("title", view.SealOf(c.App.Current()).Title)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes22)
+						vgn = element(vgparent, "svg", "svg", attributes23)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -160,7 +162,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if len(c.App.Accounts) > 1 {
-			vgn = element(vgparent, "", "ul", attributes23)
+			vgn = element(vgparent, "", "ul", attributes24)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -173,15 +175,15 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "button", attributes24)
+						vgn = element(vgparent, "", "button", attributes25)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.SwitchAccount(a.ID) })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", attributes25)
-							vgn.SetInnerHTML(initialsOf(a))
 							vgn = element(vgparent, "", "span", attributes26)
+							vgn.SetInnerHTML(initialsOf(a))
+							vgn = element(vgparent, "", "span", attributes27)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -196,7 +198,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes27)
+								vgn = element(vgparent, "svg", "svg", attributes28)
 								vgn.AddAttrInterface("aria-label", view.SealOf(a).Text)
 								{
 									vgparent := vgn
@@ -221,7 +223,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = i
 				t := t
 				_ = t
-				vgn = element(vgparent, "", "button", attributes28)
+				vgn = element(vgparent, "", "button", attributes29)
 				vgn.AddAttrInterface("aria-checked", boolText(c.App.Settings.Theme == t))
 				vgn.AddAttrInterface("data-first", c.first(i))
 				on(vgn, "click",
@@ -252,15 +254,15 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes30)
+				element(vgparent, "svg", "use", attributes31)
 			}
-			vgn = element(vgparent, "", "span", attributes26)
+			vgn = element(vgparent, "", "span", attributes27)
 			{
 				vgparent := vgn
 				_ = vgparent
 				words(vgparent, "Notify me of new mail")
 			}
-			element(vgparent, "", "i", attributes29)
+			element(vgparent, "", "i", attributes30)
 		}
 		vgn = element(vgparent, "", "button", attributes14)
 		on(vgn, "click",
@@ -272,15 +274,15 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes32)
+				element(vgparent, "svg", "use", attributes33)
 			}
-			vgn = element(vgparent, "", "span", attributes26)
+			vgn = element(vgparent, "", "span", attributes27)
 			{
 				vgparent := vgn
 				_ = vgparent
 				words(vgparent, "Keyboard shortcuts")
 			}
-			vgn = element(vgparent, "", "kbd", attributes31)
+			vgn = element(vgparent, "", "kbd", attributes32)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -299,9 +301,9 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes33)
+				element(vgparent, "svg", "use", attributes34)
 			}
-			vgn = element(vgparent, "", "span", attributes26)
+			vgn = element(vgparent, "", "span", attributes27)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -310,26 +312,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		}
 		vgn = element(vgparent, "", "button", attributes16)
 		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Session.Add() })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes34)
-			}
-			vgn = element(vgparent, "", "span", attributes26)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Add an account")
-			}
-		}
-		vgn = element(vgparent, "", "button", attributes17)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Session.SignOut(false) })
+			func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Account, 0) })
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -339,7 +322,51 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgparent
 				element(vgparent, "svg", "use", attributes35)
 			}
-			vgn = element(vgparent, "", "span", attributes26)
+			vgn = element(vgparent, "", "span", attributes27)
+			{
+				vgparent := vgn
+				_ = vgparent
+				words(vgparent, "What was said")
+				vgn = element(vgparent, "", "small", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Between this page and the mail servers")
+				}
+			}
+		}
+		vgn = element(vgparent, "", "button", attributes17)
+		on(vgn, "click",
+			func(event vugu.DOMEvent) { c.App.Session.Add() })
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "svg", "svg", attributes6)
+			{
+				vgparent := vgn
+				_ = vgparent
+				element(vgparent, "svg", "use", attributes36)
+			}
+			vgn = element(vgparent, "", "span", attributes27)
+			{
+				vgparent := vgn
+				_ = vgparent
+				words(vgparent, "Add an account")
+			}
+		}
+		vgn = element(vgparent, "", "button", attributes18)
+		on(vgn, "click",
+			func(event vugu.DOMEvent) { c.App.Session.SignOut(false) })
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "svg", "svg", attributes6)
+			{
+				vgparent := vgn
+				_ = vgparent
+				element(vgparent, "svg", "use", attributes37)
+			}
+			vgn = element(vgparent, "", "span", attributes27)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -352,7 +379,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes18)
+		vgn = element(vgparent, "", "button", attributes19)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Session.SignOut(true) })
 		{
@@ -362,9 +389,9 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes36)
+				element(vgparent, "svg", "use", attributes38)
 			}
-			vgn = element(vgparent, "", "span", attributes26)
+			vgn = element(vgparent, "", "span", attributes27)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -399,7 +426,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = element(vgparent, "svg", "use", nil)
 			vgn.AddAttrInterface("href", icon(c.picture()))
 		}
-		vgn = element(vgparent, "", "div", attributes37)
+		vgn = element(vgparent, "", "div", attributes39)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -429,7 +456,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes38)
+			vgn = element(vgparent, "", "button", attributes40)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Session.AddPassword(c.Alert.Account) })
 			{
@@ -439,7 +466,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.Alert.Problem.Certificate != nil {
-			vgn = element(vgparent, "", "button", attributes39)
+			vgn = element(vgparent, "", "button", attributes41)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Trust.Look(c.Alert.Account, c.Alert.Problem.Certificate) })
 			{
@@ -449,7 +476,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.ofSettings() {
-			vgn = element(vgparent, "", "button", attributes38)
+			vgn = element(vgparent, "", "button", attributes40)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.OpenSettings(c.Alert.Account) })
 			{
@@ -458,8 +485,18 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				words(vgparent, "Settings")
 			}
 		}
+		if c.Alert.Problem.Session != 0 {
+			vgn = element(vgparent, "", "button", attributes42)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.OpenWire(c.Alert.Account, c.Alert.Problem.Session) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				words(vgparent, "What was said")
+			}
+		}
 		if !c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes38)
+			vgn = element(vgparent, "", "button", attributes40)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.SyncNow() })
 			{
@@ -482,15 +519,15 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes40)
+		vgn = element(vgparent, "", "div", attributes43)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
-		vgn = element(vgparent, "", "section", attributes41)
+		vgn = element(vgparent, "", "section", attributes44)
 		vgn.AddAttrInterface("class", classes("sheet", "certificate", when(c.App.Trust.Changed(), "certificate-changed")))
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes42)
+			vgn = element(vgparent, "", "h2", attributes45)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -499,11 +536,11 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.words().Title)
 			}
-			vgn = element(vgparent, "", "p", attributes43)
+			vgn = element(vgparent, "", "p", attributes46)
 			vgn.SetInnerHTML(c.words().Means)
 			vgn = element(vgparent, "", "p", nil)
 			vgn.SetInnerHTML(c.words().Do)
-			vgn = element(vgparent, "", "dl", attributes44)
+			vgn = element(vgparent, "", "dl", attributes47)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -525,11 +562,11 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Trust.Changed() {
-				vgn = element(vgparent, "", "label", attributes46)
+				vgn = element(vgparent, "", "label", attributes49)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes47)
+					vgn = element(vgparent, "", "input", attributes50)
 					property(vgn, "checked", c.App.Trust.Sure)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.App.Trust.Sure = event.PropBool("target", "checked") })
@@ -537,11 +574,11 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					markup(vgn, "I have compared the new fingerprint with the one that I was given")
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes45)
+			vgn = element(vgparent, "", "footer", attributes48)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes48)
+				vgn = element(vgparent, "", "button", attributes51)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
 				{
@@ -549,7 +586,7 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes49)
+				vgn = element(vgparent, "", "button", attributes52)
 				vgn.AddAttrInterface("disabled", c.App.Trust.Changed() && !c.App.Trust.Sure)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Trust.Believe() })
@@ -577,21 +614,21 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes50)
+		vgn = element(vgparent, "", "form", attributes53)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes51)
+			vgn = element(vgparent, "", "header", attributes54)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "h2", nil)
 				vgn.SetInnerHTML(c.App.Composer.Title())
-				vgn = element(vgparent, "", "span", attributes56)
+				vgn = element(vgparent, "", "span", attributes59)
 				vgn.SetInnerHTML(c.App.Composer.SavedWords())
-				vgn = element(vgparent, "", "button", attributes57)
+				vgn = element(vgparent, "", "button", attributes60)
 				vgn.AddAttrInterface("aria-label", c.growText())
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Full))
 				vgn.AddAttrInterface("title", c.growText())
@@ -608,7 +645,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.AddAttrInterface("href", icon(c.growIcon()))
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes58)
+				vgn = element(vgparent, "", "button", attributes61)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Leave() })
 				{
@@ -618,44 +655,61 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes59)
+						element(vgparent, "svg", "use", attributes62)
 					}
 				}
 			}
 			if c.App.Composer.Problem != nil {
-				vgn = element(vgparent, "", "div", attributes60)
+				{
+					vgcompKey := vugu.MakeCompKey(0x5412D60AE55D6E93^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Look = bad
+					vgcomp.Words = view.WordsFor(c.App.Composer.Problem)
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+			}
+			if len(c.App.Composer.Senders()) > 1 {
+				vgn = element(vgparent, "", "div", attributes55)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					markup(vgn, "\x3Cuse href=\"/icons.svg#alert\"\x3E\x3C/use\x3E")
-					vgn = element(vgparent, "", "div", attributes37)
+					vgn = element(vgparent, "", "label", attributes63)
+					markup(vgn, "From")
+					vgn = element(vgparent, "", "select", attributes64)
+					property(vgn, "value", strconv.Itoa(c.App.Composer.Sender()))
+					on(vgn, "change",
+						func(event vugu.DOMEvent) { c.from(event.PropString("target", "value")) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "strong", nil)
-						vgn.SetInnerHTML(view.WordsFor(c.App.Composer.Problem).Title)
-						vgn = element(vgparent, "", "p", nil)
-						vgn.SetInnerHTML(view.WordsFor(c.App.Composer.Problem).Means)
-						vgn = element(vgparent, "", "details", nil)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "", "summary", nil)
-							markup(vgn, "Technical details")
-							vgn = element(vgparent, "", "code", nil)
-							vgn.SetInnerHTML(view.WordsFor(c.App.Composer.Problem).Technical)
+						for i, s := range c.App.Composer.Senders() {
+							var vgiterkey interface{} = i
+							_ = vgiterkey
+							i := i
+							_ = i
+							s := s
+							_ = s
+							vgn = element(vgparent, "", "option", nil)
+							vgn.AddAttrInterface("value", i)
+							vgn.SetInnerHTML(view.FormatAddress(api.Address{Name: s.Name, Addr: s.Addr}))
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes52)
+			vgn = element(vgparent, "", "div", attributes55)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes61)
+				vgn = element(vgparent, "", "label", attributes65)
 				markup(vgn, "To")
-				vgn = element(vgparent, "", "input", attributes62)
+				vgn = element(vgparent, "", "input", attributes66)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.To != ""))
 				property(vgn, "value", c.App.Composer.To)
 				on(vgn, "input",
@@ -664,25 +718,25 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.App.Composer.Wrong.To != "" {
-				vgn = element(vgparent, "", "p", attributes63)
+				vgn = element(vgparent, "", "p", attributes67)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.To)
 			}
-			vgn = element(vgparent, "", "div", attributes53)
+			vgn = element(vgparent, "", "div", attributes56)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes64)
+				vgn = element(vgparent, "", "label", attributes68)
 				markup(vgn, "Cc")
-				vgn = element(vgparent, "", "input", attributes65)
+				vgn = element(vgparent, "", "input", attributes69)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Cc != ""))
 				property(vgn, "value", c.App.Composer.Cc)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetCc(event.PropString("target", "value")) })
 				on(vgn, "change",
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
-				vgn = element(vgparent, "", "label", attributes66)
+				vgn = element(vgparent, "", "label", attributes70)
 				markup(vgn, "Bcc")
-				vgn = element(vgparent, "", "input", attributes67)
+				vgn = element(vgparent, "", "input", attributes71)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Bcc != ""))
 				property(vgn, "value", c.App.Composer.Bcc)
 				on(vgn, "input",
@@ -691,27 +745,27 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.wrongCc() != "" {
-				vgn = element(vgparent, "", "p", attributes68)
+				vgn = element(vgparent, "", "p", attributes72)
 				vgn.SetInnerHTML(c.wrongCc())
 			}
-			vgn = element(vgparent, "", "div", attributes52)
+			vgn = element(vgparent, "", "div", attributes55)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes69)
+				vgn = element(vgparent, "", "label", attributes73)
 				markup(vgn, "Subject")
-				vgn = element(vgparent, "", "input", attributes70)
+				vgn = element(vgparent, "", "input", attributes74)
 				property(vgn, "value", c.App.Composer.Subject)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetSubject(event.PropString("target", "value")) })
 			}
-			vgn = element(vgparent, "", "textarea", attributes54)
+			vgn = element(vgparent, "", "textarea", attributes57)
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.caret(value) })
 			property(vgn, "value", c.App.Composer.Text)
 			on(vgn, "input",
 				func(event vugu.DOMEvent) { c.App.Composer.SetText(event.PropString("target", "value")) })
 			if len(c.App.Composer.Attachments) > 0 {
-				vgn = element(vgparent, "", "ul", attributes71)
+				vgn = element(vgparent, "", "ul", attributes75)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -728,18 +782,18 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes72)
+							vgn = element(vgparent, "svg", "svg", attributes76)
 							{
 								vgparent := vgn
 								_ = vgparent
 								vgn = element(vgparent, "svg", "use", nil)
 								vgn.AddAttrInterface("href", icon(fileIcon(a.Type)))
 							}
-							vgn = element(vgparent, "", "span", attributes73)
+							vgn = element(vgparent, "", "span", attributes77)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes75)
+								vgn = element(vgparent, "", "span", attributes79)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -751,7 +805,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "small", nil)
 								vgn.SetInnerHTML(fileNote(a))
 							}
-							vgn = element(vgparent, "", "button", attributes74)
+							vgn = element(vgparent, "", "button", attributes78)
 							vgn.AddAttrInterface("aria-label", "Take "+a.Name+" away")
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Composer.Unattach(i) })
@@ -762,7 +816,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes59)
+									element(vgparent, "svg", "use", attributes62)
 								}
 							}
 						}
@@ -770,32 +824,54 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Composer.Wrong.Attachments != "" {
-				vgn = element(vgparent, "", "p", attributes68)
+				vgn = element(vgparent, "", "p", attributes72)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.Attachments)
 			}
-			vgn = element(vgparent, "", "footer", attributes55)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes76)
-				markup(vgn, "\x3Csvg class=\"icon\" aria-hidden=\"true\"\x3E\x3Cuse href=\"/icons.svg#send\"\x3E\x3C/use\x3E\x3C/svg\x3E\x3Cspan\x3ESend\x3C/span\x3E")
-				vgn = element(vgparent, "", "label", attributes77)
+			if c.App.Composer.Receipt {
+				vgn = element(vgparent, "", "p", attributes80)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes80)
+					words(vgparent, "Your mail server is asked to tell you when the message was delivered, or could not be. That does not say whether it was read, and not every server on the way takes part.")
+				}
+			}
+			vgn = element(vgparent, "", "footer", attributes58)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "button", attributes81)
+				markup(vgn, "\x3Csvg class=\"icon\" aria-hidden=\"true\"\x3E\x3Cuse href=\"/icons.svg#send\"\x3E\x3C/use\x3E\x3C/svg\x3E\x3Cspan\x3ESend\x3C/span\x3E")
+				vgn = element(vgparent, "", "label", attributes82)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "input", attributes86)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.attach(event) })
 					vgn = element(vgparent, "svg", "svg", attributes6)
 					markup(vgn, "\x3Cuse href=\"/icons.svg#attach\"\x3E\x3C/use\x3E")
 				}
+				vgn = element(vgparent, "", "button", attributes83)
+				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Receipt))
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Composer.ToggleReceipt() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes87)
+					}
+				}
 				if len(c.App.Composer.Attachments) > 1 {
-					vgn = element(vgparent, "", "span", attributes81)
+					vgn = element(vgparent, "", "span", attributes88)
 					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
 				}
-				vgn = element(vgparent, "", "span", attributes78)
+				vgn = element(vgparent, "", "span", attributes84)
 				markup(vgn, "")
-				vgn = element(vgparent, "", "button", attributes79)
+				vgn = element(vgparent, "", "button", attributes85)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Discard() })
 				{
@@ -805,7 +881,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes36)
+						element(vgparent, "svg", "use", attributes38)
 					}
 				}
 			}
@@ -827,7 +903,7 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "button", attributes82)
+		vgn = element(vgparent, "", "button", attributes89)
 		vgn.AddAttrInterface("aria-label", c.App.ConnectionWords()+". Try the gateway now")
 		vgn.AddAttrInterface("disabled", c.App.Gateway.State != "offline")
 		on(vgn, "click",
@@ -835,7 +911,7 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes83)
+			vgn = element(vgparent, "", "i", attributes90)
 			markup(vgn, "")
 			vgn = element(vgparent, "", "span", nil)
 			vgn.SetInnerHTML(c.App.ConnectionWords())
@@ -864,7 +940,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes84)
+				vgn = element(vgparent, "", "label", attributes91)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -892,7 +968,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if f.Kind == view.AreaField {
-						vgn = element(vgparent, "", "textarea", attributes85)
+						vgn = element(vgparent, "", "textarea", attributes92)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "value", *f.Value)
@@ -900,14 +976,14 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							func(event vugu.DOMEvent) { f.Set(event.PropString("target", "value")) })
 					}
 					if f.Kind == view.ToggleField {
-						vgn = element(vgparent, "", "input", attributes86)
+						vgn = element(vgparent, "", "input", attributes93)
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "checked", *f.On)
 						on(vgn, "change",
 							func(event vugu.DOMEvent) { f.Switch(event.PropBool("target", "checked")) })
 					}
 					if f.Value != nil && inputType(f) != "" {
-						vgn = element(vgparent, "", "input", attributes87)
+						vgn = element(vgparent, "", "input", attributes94)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("aria-invalid", boolText(f.Wrong))
 						vgn.AddAttrInterface("autocomplete", autocomplete(f))
@@ -938,44 +1014,127 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "ul", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "folders"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "folder-list"}}}
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "trees"}}}
 	vgout.Out = append(vgout.Out, vgn)
 	{
 		vgparent := vgn
 		_ = vgparent
-		for _, f := range c.folders() {
-			var vgiterkey interface{} = f.ID
-			_ = vgiterkey
-			f := f
-			_ = f
-			vgn = element(vgparent, "", "li", nil)
+		if c.App.Several() {
+			vgn = element(vgparent, "", "a", attributes95)
+			vgn.AddAttrInterface("aria-current", c.inAll())
+			vgn.AddAttrInterface("aria-label", c.allLabel())
+			vgn.AddAttrInterface("title", view.AllInboxes)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.openAll(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes88)
-				vgn.AddAttrInterface("aria-current", c.current(f))
-				vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
-				vgn.AddAttrInterface("data-testid", "folder-"+string(f.ID))
-				vgn.AddAttrInterface("href", "/"+string(f.ID))
-				vgn.AddAttrInterface("title", view.FolderName(f.ID))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.open(f.ID, event) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				markup(vgn, "\x3Cuse href=\"/icons.svg#inboxes\"\x3E\x3C/use\x3E")
+				vgn = element(vgparent, "", "span", attributes96)
+				vgn.SetInnerHTML(view.AllInboxes)
+				if c.App.AllUnread() > 0 {
+					vgn = element(vgparent, "", "span", attributes97)
+					vgn.SetInnerHTML(view.Number(c.App.AllUnread()))
+				}
+			}
+		}
+		for vgiterkeyt, t := range c.trees() {
+			var vgiterkey interface{} = vgiterkeyt
+			_ = vgiterkey
+			t := t
+			_ = t
+			vgn = element(vgparent, "", "div", attributes98)
+			property(vgn, "style", t.order())
+			{
+				vgparent := vgn
+				_ = vgparent
+				if c.App.Several() {
+					vgn = element(vgparent, "", "button", attributes99)
+					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
+					vgn.AddAttrInterface("aria-label", t.name+", "+t.sync)
+					vgn.AddAttrInterface("data-account", string(t.ID))
+					vgn.AddAttrInterface("title", t.Email+"\n"+t.sync)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Settings.Fold(t.ID) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", nil)
-						vgn.AddAttrInterface("href", icon(string(f.ID)))
+						vgn = element(vgparent, "", "span", attributes26)
+						vgn.SetInnerHTML(initialsOf(t.Account))
+						vgn = element(vgparent, "", "span", attributes27)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "strong", nil)
+							vgn.SetInnerHTML(t.name)
+							if t.name != t.Email {
+								vgn = element(vgparent, "", "small", nil)
+								vgn.SetInnerHTML(t.Email)
+							}
+						}
+						if t.icon() != "" {
+							vgn = element(vgparent, "svg", "svg", attributes32)
+							vgn.AddAttrInterface("class", classes("icon", "icon-small", t.look()))
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "use", nil)
+								vgn.AddAttrInterface("href", icon(t.icon()))
+							}
+						}
+						if t.folded && t.unread() > 0 {
+							vgn = element(vgparent, "", "span", attributes97)
+							vgn.SetInnerHTML(view.Number(t.unread()))
+						}
+						vgn = element(vgparent, "svg", "svg", attributes100)
+						markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
 					}
-					vgn = element(vgparent, "", "span", attributes89)
-					vgn.SetInnerHTML(view.FolderName(f.ID))
-					if view.FolderCount(f) > 0 {
-						vgn = element(vgparent, "", "span", nil)
-						vgn.AddAttrInterface("class", classes("folder-count", when(f.ID == "outbox", "folder-count-waits")))
-						vgn.SetInnerHTML(view.Number(view.FolderCount(f)))
+				}
+				if !t.folded {
+					vgn = element(vgparent, "", "ul", attributes101)
+					vgn.AddAttrInterface("aria-label", "Folders of "+t.name)
+					{
+						vgparent := vgn
+						_ = vgparent
+						for _, f := range t.Folders {
+							var vgiterkey interface{} = f.ID
+							_ = vgiterkey
+							f := f
+							_ = f
+							vgn = element(vgparent, "", "li", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "a", attributes102)
+								vgn.AddAttrInterface("aria-current", c.current(t, f))
+								vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
+								vgn.AddAttrInterface("data-account", string(t.ID))
+								vgn.AddAttrInterface("data-testid", "folder-"+string(f.ID))
+								vgn.AddAttrInterface("href", t.href(f))
+								vgn.AddAttrInterface("title", view.FolderName(f.ID))
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.open(t, f.ID, event) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "svg", "use", nil)
+										vgn.AddAttrInterface("href", icon(string(f.ID)))
+									}
+									vgn = element(vgparent, "", "span", attributes96)
+									vgn.SetInnerHTML(view.FolderName(f.ID))
+									if view.FolderCount(f) > 0 {
+										vgn = element(vgparent, "", "span", nil)
+										vgn.AddAttrInterface("class", classes("folder-count", when(f.ID == "outbox", "folder-count-waits")))
+										vgn.SetInnerHTML(view.Number(view.FolderCount(f)))
+									}
+								}
+							}
+						}
 					}
 				}
 			}
@@ -996,17 +1155,17 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes90)
+		vgn = element(vgparent, "", "header", attributes103)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes93)
+			vgn = element(vgparent, "", "a", attributes106)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "", "img", attributes95)
+				element(vgparent, "", "img", attributes108)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
@@ -1040,11 +1199,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "div", attributes94)
+			vgn = element(vgparent, "", "div", attributes107)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes96)
+				vgn = element(vgparent, "", "button", attributes109)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -1053,7 +1212,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes97)
+					vgn = element(vgparent, "", "span", attributes110)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
@@ -1062,10 +1221,10 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "div", attributes98)
+						vgn = element(vgparent, "", "div", attributes111)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes99)
+						vgn = element(vgparent, "", "div", attributes112)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1118,12 +1277,12 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes91)
+		vgn = element(vgparent, "", "nav", attributes104)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, "", "button", attributes100)
+				vgn = element(vgparent, "", "button", attributes113)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
@@ -1133,7 +1292,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes101)
+						element(vgparent, "svg", "use", attributes114)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1157,7 +1316,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes102)
+				vgn = element(vgparent, "", "div", attributes115)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1192,6 +1351,21 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
+		if c.App.Route.Page == view.PageWire {
+			{
+				vgcompKey := vugu.MakeCompKey(0x5105E622DD1A0371^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Wire)
+				if vgcomp == nil {
+					vgcomp = new(Wire)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		{
 			vgcompKey := vugu.MakeCompKey(0xF4A3316959CE08D4^vgin.CurrentPositionHash(), vgiterkey)
 			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageList)
@@ -1205,7 +1379,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes92)
+		vgn = element(vgparent, "", "div", attributes105)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -1246,11 +1420,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes103)
+			vgn = element(vgparent, "", "nav", attributes116)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes104)
+				vgn = element(vgparent, "", "a", attributes117)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.home(event) })
@@ -1261,7 +1435,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes107)
+						element(vgparent, "svg", "use", attributes120)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1270,7 +1444,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Inbox")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes105)
+				vgn = element(vgparent, "", "button", attributes118)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.FocusSearch() })
@@ -1281,7 +1455,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes108)
+						element(vgparent, "svg", "use", attributes121)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1290,7 +1464,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Search")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes106)
+				vgn = element(vgparent, "", "button", attributes119)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
@@ -1301,7 +1475,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes101)
+						element(vgparent, "svg", "use", attributes114)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1310,7 +1484,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Compose")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes105)
+				vgn = element(vgparent, "", "button", attributes118)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
@@ -1321,7 +1495,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes109)
+						element(vgparent, "svg", "use", attributes122)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1351,25 +1525,25 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes111)
+				vgn = element(vgparent, "", "h1", attributes124)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "span", nil)
 					vgn.SetInnerHTML(c.title())
-					vgn = element(vgparent, "", "small", attributes31)
+					vgn = element(vgparent, "", "small", attributes32)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes112)
+				vgn = element(vgparent, "", "span", attributes125)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes113)
+			vgn = element(vgparent, "", "header", attributes126)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes114)
+				vgn = element(vgparent, "", "button", attributes127)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
@@ -1379,12 +1553,12 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes59)
+						element(vgparent, "svg", "use", attributes62)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes115)
+				vgn = element(vgparent, "", "h1", attributes128)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes116)
+				vgn = element(vgparent, "", "button", attributes129)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
@@ -1394,10 +1568,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes119)
+						element(vgparent, "svg", "use", attributes132)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes117)
+				vgn = element(vgparent, "", "button", attributes130)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
 				{
@@ -1407,10 +1581,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes120)
+						element(vgparent, "svg", "use", attributes133)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes118)
+				vgn = element(vgparent, "", "button", attributes131)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
@@ -1420,37 +1594,32 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes36)
+						element(vgparent, "svg", "use", attributes38)
 					}
 				}
 			}
 		}
 		if c.App.List.Problem != nil {
-			vgn = element(vgparent, "", "div", attributes60)
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+			vgparent.AppendChild(vgn)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				markup(vgn, "\x3Cuse href=\"/icons.svg#alert\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "div", attributes37)
 				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "", "strong", nil)
-					vgn.SetInnerHTML(view.WordsFor(c.App.List.Problem).Title)
-					vgn = element(vgparent, "", "p", nil)
-					vgn.SetInnerHTML(view.WordsFor(c.App.List.Problem).Means)
-					vgn = element(vgparent, "", "details", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "", "summary", nil)
-						markup(vgn, "Technical details")
-						vgn = element(vgparent, "", "code", nil)
-						vgn.SetInnerHTML(view.WordsFor(c.App.List.Problem).Technical)
+					vgcompKey := vugu.MakeCompKey(0x9D547A1040B5F65A^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
 					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Look = bad
+					vgcomp.Words = view.WordsFor(c.App.List.Problem)
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
 				}
-				vgn = element(vgparent, "", "button", attributes38)
+				vgn = element(vgparent, "", "button", attributes40)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.Refresh() })
 				{
@@ -1460,7 +1629,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes110)
+		vgn = element(vgparent, "", "div", attributes123)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -1471,7 +1640,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes121)
+			vgn = element(vgparent, "", "div", attributes134)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -1499,15 +1668,15 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes122)
+				vgn = element(vgparent, "", "div", attributes135)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes123)
+					vgn = element(vgparent, "", "span", attributes136)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes124)
+						vgn = element(vgparent, "svg", "svg", attributes137)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1520,7 +1689,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "p", nil)
 					vgn.SetInnerHTML(c.emptyWords().text)
 					if c.emptyWords().action != "" {
-						vgn = element(vgparent, "", "button", attributes38)
+						vgn = element(vgparent, "", "button", attributes40)
 						vgn.SetInnerHTML(c.emptyWords().action)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.emptyAct() })
@@ -1570,78 +1739,78 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes125)
+		vgn = element(vgparent, "", "div", attributes138)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes127)
+			vgn = element(vgparent, "", "i", attributes140)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes128)
+			vgn = element(vgparent, "", "span", attributes141)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes129)
+				vgn = element(vgparent, "svg", "svg", attributes142)
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes130)
+					element(vgparent, "svg", "use", attributes143)
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes126)
+		vgn = element(vgparent, "", "div", attributes139)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes131)
+			vgn = element(vgparent, "", "div", attributes144)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes132)
+				vgn = element(vgparent, "", "span", attributes145)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes133)
+				vgn = element(vgparent, "", "time", attributes146)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes131)
+			vgn = element(vgparent, "", "div", attributes144)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes134)
+				vgn = element(vgparent, "", "span", attributes147)
 				vgn.SetInnerHTML(c.subject())
-				vgn = element(vgparent, "", "span", attributes135)
+				vgn = element(vgparent, "", "span", attributes148)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes136)
+						vgn = element(vgparent, "svg", "svg", attributes149)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes137)
+							element(vgparent, "svg", "use", attributes150)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes138)
+						vgn = element(vgparent, "svg", "svg", attributes151)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes139)
+							element(vgparent, "svg", "use", attributes152)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes140)
+						vgn = element(vgparent, "svg", "svg", attributes153)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes141)
+							element(vgparent, "svg", "use", attributes154)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes131)
+			vgn = element(vgparent, "", "div", attributes144)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1651,7 +1820,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes22)
+						vgn = element(vgparent, "svg", "svg", attributes23)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1662,21 +1831,21 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes142)
+				vgn = element(vgparent, "", "span", attributes155)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, "", "span", attributes143)
+					vgn = element(vgparent, "", "span", attributes156)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes144)
+			vgn = element(vgparent, "", "div", attributes157)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes146)
+					vgn = element(vgparent, "", "button", attributes159)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -1694,7 +1863,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes147)
+					vgn = element(vgparent, "", "button", attributes160)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -1704,11 +1873,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes148)
+							element(vgparent, "svg", "use", attributes161)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes145)
+				vgn = element(vgparent, "", "button", attributes158)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -1718,7 +1887,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes36)
+						element(vgparent, "svg", "use", attributes38)
 					}
 				}
 			}
@@ -1751,7 +1920,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes149)
+					vgn = element(vgparent, "", "div", attributes162)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1770,7 +1939,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes150)
+									vgn = element(vgparent, "", "a", attributes163)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1801,7 +1970,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes150)
+									vgn = element(vgparent, "", "a", attributes163)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1812,7 +1981,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes151)
+					vgn = element(vgparent, "", "details", attributes164)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1838,7 +2007,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes150)
+										vgn = element(vgparent, "", "a", attributes163)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -1870,19 +2039,19 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes122)
+			vgn = element(vgparent, "", "div", attributes135)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes123)
+				vgn = element(vgparent, "", "span", attributes136)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes124)
+					vgn = element(vgparent, "svg", "svg", attributes137)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes152)
+						element(vgparent, "svg", "use", attributes165)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -1926,11 +2095,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes153)
+				vgn = element(vgparent, "", "div", attributes166)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes155)
+					vgn = element(vgparent, "", "button", attributes168)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -1949,7 +2118,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes156)
+							vgn = element(vgparent, "", "button", attributes169)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -1960,7 +2129,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes137)
+									element(vgparent, "svg", "use", attributes150)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -1969,27 +2138,29 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									words(vgparent, "Reply")
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes157)
-							vgn.AddAttrInterface("disabled", !c.loaded())
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.ReplyAll() })
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes6)
+							if c.all {
+								vgn = element(vgparent, "", "button", attributes171)
+								vgn.AddAttrInterface("disabled", !c.loaded())
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.ReplyAll() })
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes159)
-								}
-								vgn = element(vgparent, "", "span", nil)
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Reply all")
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes172)
+									}
+									vgn = element(vgparent, "", "span", nil)
+									{
+										vgparent := vgn
+										_ = vgparent
+										words(vgparent, "Reply all")
+									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes158)
+							vgn = element(vgparent, "", "button", attributes170)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -2000,7 +2171,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes160)
+									element(vgparent, "svg", "use", attributes173)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2018,7 +2189,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes161)
+								vgn = element(vgparent, "", "button", attributes174)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.retry() })
 								{
@@ -2028,14 +2199,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes162)
+										element(vgparent, "svg", "use", attributes175)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes163)
+								vgn = element(vgparent, "", "button", attributes176)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
@@ -2045,7 +2216,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes164)
+										element(vgparent, "svg", "use", attributes177)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2057,7 +2228,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 					}
-					element(vgparent, "", "span", attributes78)
+					element(vgparent, "", "span", attributes84)
 					if !c.lost() {
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
 						vgparent.AppendChild(vgn)
@@ -2065,7 +2236,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes167)
+								vgn = element(vgparent, "", "button", attributes180)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
@@ -2075,12 +2246,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes168)
+										element(vgparent, "svg", "use", attributes181)
 									}
 								}
 							}
 							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes169)
+								vgn = element(vgparent, "", "button", attributes182)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -2090,11 +2261,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes148)
+										element(vgparent, "svg", "use", attributes161)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes165)
+							vgn = element(vgparent, "", "button", attributes178)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -2106,11 +2277,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes36)
+									element(vgparent, "svg", "use", attributes38)
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes170)
+								vgn = element(vgparent, "", "button", attributes183)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -2120,12 +2291,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes119)
+										element(vgparent, "svg", "use", attributes132)
 									}
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes171)
+								vgn = element(vgparent, "", "button", attributes184)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -2142,11 +2313,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes166)
+							vgn = element(vgparent, "", "div", attributes179)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes172)
+								vgn = element(vgparent, "", "button", attributes185)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -2157,7 +2328,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes173)
+										element(vgparent, "svg", "use", attributes186)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -2166,14 +2337,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "div", attributes98)
+										vgn = element(vgparent, "", "div", attributes111)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes174)
+										vgn = element(vgparent, "", "div", attributes187)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes175)
+											vgn = element(vgparent, "", "button", attributes188)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -2183,12 +2354,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes177)
+													element(vgparent, "svg", "use", attributes190)
 												}
-												vgn = element(vgparent, "", "span", attributes26)
+												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes176)
+											vgn = element(vgparent, "", "button", attributes189)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -2198,9 +2369,9 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes178)
+													element(vgparent, "svg", "use", attributes191)
 												}
-												vgn = element(vgparent, "", "span", attributes26)
+												vgn = element(vgparent, "", "span", attributes27)
 												{
 													vgparent := vgn
 													_ = vgparent
@@ -2214,30 +2385,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes154)
+				vgn = element(vgparent, "", "article", attributes167)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes179)
+						vgn = element(vgparent, "", "header", attributes192)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes180)
+							vgn = element(vgparent, "", "h2", attributes193)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes181)
+							vgn = element(vgparent, "", "div", attributes194)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes182)
+								vgn = element(vgparent, "", "span", attributes195)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes183)
+								vgn = element(vgparent, "", "div", attributes196)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes185)
+									vgn = element(vgparent, "", "p", attributes198)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2245,30 +2416,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes187)
+											vgn = element(vgparent, "", "span", attributes200)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes188)
+										vgn = element(vgparent, "", "p", attributes201)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "svg", attributes22)
+											vgn = element(vgparent, "svg", "svg", attributes23)
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes189)
+												element(vgparent, "svg", "use", attributes202)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes186)
+									vgn = element(vgparent, "", "p", attributes199)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes190)
+										vgn = element(vgparent, "", "button", attributes203)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -2277,22 +2448,22 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											_ = vgparent
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.toLine())
-											vgn = element(vgparent, "svg", "svg", attributes22)
+											vgn = element(vgparent, "svg", "svg", attributes23)
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes191)
+												element(vgparent, "svg", "use", attributes204)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes184)
+								vgn = element(vgparent, "", "time", attributes197)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes192)
+								vgn = element(vgparent, "", "dl", attributes205)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2316,7 +2487,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes193)
+						vgn = element(vgparent, "", "div", attributes206)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -2328,7 +2499,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "svg", "use", nil)
 								vgn.AddAttrInterface("href", icon(c.words().Icon))
 							}
-							vgn = element(vgparent, "", "div", attributes37)
+							vgn = element(vgparent, "", "div", attributes39)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -2339,6 +2510,28 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								if c.words().Do != "" {
 									vgn = element(vgparent, "", "p", nil)
 									vgn.SetInnerHTML(c.words().Do)
+								}
+								if c.warned() {
+									vgn = element(vgparent, "", "p", attributes207)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "", "strong", nil)
+										{
+											vgparent := vgn
+											_ = vgparent
+											words(vgparent, "It may arrive twice.")
+										}
+										words(vgparent, " Look into What was said, or ask the recipient, before you send it again. ")
+										vgn = element(vgparent, "", "button", attributes208)
+										on(vgn, "click",
+											func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
+										{
+											vgparent := vgn
+											_ = vgparent
+											words(vgparent, "Send again anyway")
+										}
+									}
 								}
 								if c.row.Problem != nil {
 									vgn = element(vgparent, "", "details", nil)
@@ -2356,10 +2549,66 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
+							if c.session() != 0 {
+								vgn = element(vgparent, "", "button", attributes42)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Reader.Account, c.session()) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "What was said")
+								}
+							}
 						}
 					}
-					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes194)
+					if len(c.fates()) > 0 {
+						vgn = element(vgparent, "", "ul", attributes209)
+						{
+							vgparent := vgn
+							_ = vgparent
+							for _, f := range c.fates() {
+								var vgiterkey interface{} = f.Addr
+								_ = vgiterkey
+								f := f
+								_ = f
+								vgn = element(vgparent, "", "li", attributes210)
+								vgn.AddAttrInterface("data-addr", f.Addr)
+								vgn.AddAttrInterface("data-state", string(f.State))
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "", "span", nil)
+									vgn.AddAttrInterface("class", "chip chip-"+f.words.Tone)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "svg", "svg", attributes23)
+										{
+											vgparent := vgn
+											_ = vgparent
+											vgn = element(vgparent, "svg", "use", nil)
+											vgn.AddAttrInterface("href", icon(f.words.Icon))
+										}
+										vgn = element(vgparent, "", "span", nil)
+										vgn.SetInnerHTML(f.words.Short)
+									}
+									vgn = element(vgparent, "", "span", attributes39)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "", "b", nil)
+										vgn.SetInnerHTML(f.Addr)
+										if f.why != "" {
+											vgn = element(vgparent, "", "small", nil)
+											vgn.SetInnerHTML(f.why)
+										}
+									}
+								}
+							}
+						}
+					}
+					if c.loaded() && c.App.Reader.Message.Partial {
+						vgn = element(vgparent, "", "div", attributes211)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2367,14 +2616,58 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes195)
+								element(vgparent, "svg", "use", attributes191)
+							}
+							vgn = element(vgparent, "", "div", attributes39)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "p", nil)
+								vgn.SetInnerHTML(c.App.Reader.PartialWords())
+								if c.App.Reader.Rest != nil {
+									vgn = element(vgparent, "", "p", attributes213)
+									vgn.SetInnerHTML(c.rest())
+								}
+							}
+							vgn = element(vgparent, "", "button", attributes212)
+							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
+							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
+							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.Reader.FetchRest() })
+							{
+								vgparent := vgn
+								_ = vgparent
+								if c.App.Reader.Fetching {
+									vgn = element(vgparent, "svg", "svg", attributes23)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes214)
+									}
+								}
+								vgn = element(vgparent, "", "span", nil)
+								vgn.SetInnerHTML(c.restText())
+							}
+						}
+					}
+					if c.loaded() && c.App.Reader.Message.Note != "" {
+						vgn = element(vgparent, "", "div", attributes215)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "svg", attributes6)
+							{
+								vgparent := vgn
+								_ = vgparent
+								element(vgparent, "svg", "use", attributes216)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes196)
+						vgn = element(vgparent, "", "div", attributes217)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2382,14 +2675,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes197)
+								element(vgparent, "svg", "use", attributes218)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes198)
+						vgn = element(vgparent, "", "ul", attributes219)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2402,7 +2695,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes199)
+									vgn = element(vgparent, "", "button", attributes220)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2413,18 +2706,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes72)
+										vgn = element(vgparent, "svg", "svg", attributes76)
 										{
 											vgparent := vgn
 											_ = vgparent
 											vgn = element(vgparent, "svg", "use", nil)
 											vgn.AddAttrInterface("href", icon(fileIcon(p.Type)))
 										}
-										vgn = element(vgparent, "", "span", attributes73)
+										vgn = element(vgparent, "", "span", attributes77)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "span", attributes75)
+											vgn = element(vgparent, "", "span", attributes79)
 											{
 												vgparent := vgn
 												_ = vgparent
@@ -2436,11 +2729,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes200)
+										vgn = element(vgparent, "svg", "svg", attributes221)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes178)
+											element(vgparent, "svg", "use", attributes191)
 										}
 									}
 								}
@@ -2448,40 +2741,27 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Problem != nil {
-						vgn = element(vgparent, "", "div", attributes60)
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+						vgparent.AppendChild(vgn)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
 							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes189)
-							}
-							vgn = element(vgparent, "", "div", attributes37)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "strong", nil)
-								vgn.SetInnerHTML(view.WordsFor(c.App.Reader.Problem).Title)
-								vgn = element(vgparent, "", "p", nil)
-								vgn.SetInnerHTML(view.WordsFor(c.App.Reader.Problem).Means)
-								vgn = element(vgparent, "", "details", nil)
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "", "summary", nil)
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "Technical details")
-									}
-									vgn = element(vgparent, "", "code", nil)
-									vgn.SetInnerHTML(view.WordsFor(c.App.Reader.Problem).Technical)
+								vgcompKey := vugu.MakeCompKey(0x180377AFB2A37FD9^vgin.CurrentPositionHash(), vgiterkey)
+								vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+								if vgcomp == nil {
+									vgcomp = new(Trouble)
+									vgin.BuildEnv.WireComponent(vgcomp)
 								}
+								vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+								vgcomp.Look = bad
+								vgcomp.Words = view.WordsFor(c.App.Reader.Problem)
+								vgout.Components = append(vgout.Components, vgcomp)
+								vgn = &vugu.VGNode{Component: vgcomp}
+								vgparent.AppendChild(vgn)
 							}
 							if !c.lost() {
-								vgn = element(vgparent, "", "button", attributes38)
+								vgn = element(vgparent, "", "button", attributes40)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Reader.Retry() })
 								{
@@ -2491,7 +2771,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.lost() {
-								vgn = element(vgparent, "", "button", attributes38)
+								vgn = element(vgparent, "", "button", attributes40)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.CloseMessage() })
 								{
@@ -2503,7 +2783,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading {
-						vgn = element(vgparent, "", "div", attributes201)
+						vgn = element(vgparent, "", "div", attributes222)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2515,7 +2795,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes202)
+						vgn = element(vgparent, "", "pre", attributes223)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2562,11 +2842,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes203)
+								vgn = element(vgparent, "", "div", attributes224)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes38)
+									vgn = element(vgparent, "", "button", attributes40)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Reply() })
 									{
@@ -2576,7 +2856,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes137)
+											element(vgparent, "svg", "use", attributes150)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2585,8 +2865,8 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											words(vgparent, "Reply")
 										}
 									}
-									if c.App.CanReplyAll() {
-										vgn = element(vgparent, "", "button", attributes38)
+									if c.all {
+										vgn = element(vgparent, "", "button", attributes40)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.ReplyAll() })
 										{
@@ -2596,7 +2876,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes159)
+												element(vgparent, "svg", "use", attributes172)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -2606,7 +2886,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											}
 										}
 									}
-									vgn = element(vgparent, "", "button", attributes38)
+									vgn = element(vgparent, "", "button", attributes40)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Forward() })
 									{
@@ -2616,7 +2896,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes160)
+											element(vgparent, "svg", "use", attributes173)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2722,9 +3002,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes204)
+		vgn = element(vgparent, "", "div", attributes225)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes205)
+		vgn = element(vgparent, "", "div", attributes226)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -2744,7 +3024,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes206)
+		vgn = element(vgparent, "", "input", attributes227)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -2753,7 +3033,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes207)
+			vgn = element(vgparent, "", "kbd", attributes228)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2761,7 +3041,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes208)
+			vgn = element(vgparent, "", "button", attributes229)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -2771,7 +3051,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes59)
+					element(vgparent, "svg", "use", attributes62)
 				}
 			}
 		}
@@ -2794,7 +3074,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes209)
+			vgn = element(vgparent, "", "section", attributes230)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2807,7 +3087,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes210)
+					vgn = element(vgparent, "", "code", attributes231)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -2824,7 +3104,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes211)
+					vgn = element(vgparent, "", "div", attributes232)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2837,7 +3117,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes212)
+								vgn = element(vgparent, "", "button", attributes233)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
@@ -2867,20 +3147,20 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes40)
+		vgn = element(vgparent, "", "div", attributes43)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes213)
+		vgn = element(vgparent, "", "section", attributes234)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes214)
+			vgn = element(vgparent, "", "header", attributes235)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes216)
+				vgn = element(vgparent, "", "h2", attributes237)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes217)
+				vgn = element(vgparent, "", "button", attributes238)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -2890,11 +3170,11 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes59)
+						element(vgparent, "svg", "use", attributes62)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes215)
+			vgn = element(vgparent, "", "div", attributes236)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2959,17 +3239,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes218)
+		vgn = element(vgparent, "", "form", attributes239)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes220)
+			vgn = element(vgparent, "", "img", attributes241)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes221)
+			vgn = element(vgparent, "", "h1", attributes242)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes222)
+			vgn = element(vgparent, "", "p", attributes243)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil {
 				{
@@ -3018,18 +3298,18 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "button", attributes223)
+			vgn = element(vgparent, "", "button", attributes244)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes224)
+				vgn = element(vgparent, "", "button", attributes245)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 				vgn.SetInnerHTML(c.setupText())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes225)
+				vgn = element(vgparent, "", "button", attributes246)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -3039,13 +3319,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes226)
+				vgn = element(vgparent, "", "div", attributes247)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes227)
+					vgn = element(vgparent, "", "div", attributes248)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3054,7 +3334,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes228)
+							vgn = element(vgparent, "", "button", attributes249)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -3062,9 +3342,9 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes25)
+								vgn = element(vgparent, "", "span", attributes26)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes229)
+								vgn = element(vgparent, "", "span", attributes250)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3079,7 +3359,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes219)
+		vgn = element(vgparent, "", "footer", attributes240)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3128,20 +3408,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes230)
+		vgn = element(vgparent, "", "div", attributes251)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes232)
-			vgn.SetInnerHTML(c.text())
+			if c.session() == 0 {
+				vgn = element(vgparent, "", "span", attributes253)
+				vgn.SetInnerHTML(c.text())
+			}
+			if c.session() != 0 {
+				vgn = element(vgparent, "", "button", attributes254)
+				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
+				vgn.SetInnerHTML(c.text())
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Speaking().ID, c.session()) })
+			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes233)
+				vgn = element(vgparent, "", "progress", attributes255)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes231)
+		vgn = element(vgparent, "", "button", attributes252)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -3152,7 +3441,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes234)
+				element(vgparent, "svg", "use", attributes214)
 			}
 		}
 		{
@@ -3191,7 +3480,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes235)
+			vgn = element(vgparent, "", "div", attributes256)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -3201,10 +3490,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes189)
+						element(vgparent, "svg", "use", attributes202)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes236)
+				vgn = element(vgparent, "", "div", attributes257)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3227,12 +3516,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes238)
+					vgn = element(vgparent, "", "button", attributes259)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes237)
+				vgn = element(vgparent, "", "button", attributes258)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -3242,7 +3531,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes59)
+						element(vgparent, "svg", "use", attributes62)
 					}
 				}
 			}
@@ -3271,7 +3560,7 @@ func (c *Trouble) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = element(vgparent, "svg", "use", nil)
 			vgn.AddAttrInterface("href", icon(c.picture()))
 		}
-		vgn = element(vgparent, "", "div", attributes37)
+		vgn = element(vgparent, "", "div", attributes39)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3315,7 +3604,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#lock\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "div", attributes37)
+		vgn = element(vgparent, "", "div", attributes39)
 		vgn.AddAttrInterface("role", c.role())
 		{
 			vgparent := vgn
@@ -3347,9 +3636,263 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes239)
+		vgn = element(vgparent, "", "button", attributes260)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
+	}
+	return vgout
+}
+
+func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "wire"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "wire-view"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "wire-title"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "header", attributes261)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "button", attributes264)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.LeaveWire() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "svg", "use", attributes7)
+				}
+			}
+			vgn = element(vgparent, "", "h1", attributes265)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "span", nil)
+				markup(vgn, "What was said")
+				vgn = element(vgparent, "", "small", nil)
+				vgn.SetInnerHTML(c.whose())
+			}
+			vgn = element(vgparent, "", "button", attributes266)
+			vgn.AddAttrInterface("aria-label", c.pauseText())
+			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
+			vgn.AddAttrInterface("title", c.pauseText())
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.Wire.Pause() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "use", nil)
+					vgn.AddAttrInterface("href", icon(c.pauseIcon()))
+				}
+				vgn = element(vgparent, "", "span", nil)
+				vgn.SetInnerHTML(c.pauseText())
+			}
+			vgn = element(vgparent, "", "button", attributes267)
+			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.Wire.Save() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "svg", "use", attributes191)
+				}
+				vgn = element(vgparent, "", "span", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Save")
+				}
+			}
+		}
+		vgn = element(vgparent, "", "ul", attributes262)
+		{
+			vgparent := vgn
+			_ = vgparent
+			for _, s := range c.sessions() {
+				var vgiterkey interface{} = s.id
+				_ = vgiterkey
+				s := s
+				_ = s
+				vgn = element(vgparent, "", "li", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "button", attributes268)
+					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
+					vgn.AddAttrInterface("data-id", s.id)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Wire.Account, s.id) })
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "strong", nil)
+						vgn.SetInnerHTML(s.title)
+						if s.more != "" {
+							vgn = element(vgparent, "", "small", nil)
+							vgn.SetInnerHTML(s.more)
+						}
+						if s.outcome != "" {
+							vgn = element(vgparent, "", "span", nil)
+							vgn.AddAttrInterface("class", "wire-end wire-end-"+s.tone)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "svg", attributes23)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "use", nil)
+									vgn.AddAttrInterface("href", icon(s.icon))
+								}
+								vgn = element(vgparent, "", "span", nil)
+								vgn.SetInnerHTML(s.outcome)
+							}
+						}
+					}
+				}
+			}
+		}
+		vgn = element(vgparent, "", "div", attributes263)
+		{
+			vgparent := vgn
+			_ = vgparent
+			if c.App.Wire.Problem != nil {
+				{
+					vgcompKey := vugu.MakeCompKey(0x8E8C6061421EECE4^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Look = bad
+					vgcomp.Words = view.WordsFor(c.App.Wire.Problem)
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+			}
+			if c.App.Wire.Problem != nil {
+				vgn = element(vgparent, "", "button", attributes40)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Wire.Retry() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Try again")
+				}
+			}
+			if c.failed() != nil {
+				vgn = element(vgparent, "", "div", attributes270)
+				{
+					vgparent := vgn
+					_ = vgparent
+					{
+						vgcompKey := vugu.MakeCompKey(0xA41792A899B1F3FE^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+						if vgcomp == nil {
+							vgcomp = new(Trouble)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Look = lookOf(view.WordsFor(c.failed()))
+						vgcomp.Words = view.WordsFor(c.failed())
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes269)
+			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
+			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				if c.before > 0 {
+					vgn = element(vgparent, "", "button", attributes271)
+					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
+				}
+				for vgiterkeyt, l := range c.lines {
+					var vgiterkey interface{} = vgiterkeyt
+					_ = vgiterkey
+					l := l
+					_ = l
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+					vgparent.AppendChild(vgn)
+					{
+						vgparent := vgn
+						_ = vgparent
+						if l.heading != "" {
+							vgn = element(vgparent, "", "p", attributes273)
+							vgn.SetInnerHTML(l.heading)
+						}
+						vgn = element(vgparent, "", "div", attributes272)
+						vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
+						vgn.AddAttrInterface("data-seq", l.seq)
+						vgn.AddAttrInterface("data-state", l.State)
+						vgn.AddAttrInterface("data-who", string(l.Who))
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "span", nil)
+							vgn.AddAttrInterface("class", classes("wire-state", when(l.same, "wire-same")))
+							vgn.SetInnerHTML(l.State)
+							vgn = element(vgparent, "", "time", nil)
+							vgn.SetInnerHTML(l.at)
+							vgn = element(vgparent, "", "span", attributes274)
+							vgn.SetInnerHTML(l.says)
+							vgn = element(vgparent, "", "code", nil)
+							vgn.SetInnerHTML(l.Text)
+						}
+					}
+				}
+				if c.after > 0 {
+					vgn = element(vgparent, "", "button", attributes271)
+					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
+				}
+				if c.App.Wire.Loaded && len(c.lines) == 0 {
+					vgn = element(vgparent, "", "div", attributes135)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "span", attributes136)
+						markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#wire\"\x3E\x3C/use\x3E\x3C/svg\x3E")
+						vgn = element(vgparent, "", "h2", nil)
+						markup(vgn, "Nothing was said yet")
+						vgn = element(vgparent, "", "p", nil)
+						markup(vgn, "What this page and your mail servers say to each other appears here as it is said, with passwords masked.")
+						vgn = element(vgparent, "", "button", attributes40)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.SyncNow() })
+						{
+							vgparent := vgn
+							_ = vgparent
+							words(vgparent, "Fetch new mail")
+						}
+					}
+				}
+			}
+		}
 	}
 	return vgout
 }
@@ -3372,228 +3915,263 @@ var (
 	attributes13  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "switch"}}
 	attributes14  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-keys"}}
 	attributes15  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "account-settings"}}
-	attributes16  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "account-add"}}
-	attributes17  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "sign-out"}}
-	attributes18  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-bad"}, {Key: "data-testid", Val: "sign-out-erase"}}
-	attributes19  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes20  = []vugu.VGAttribute{{Key: "class", Val: "panel-words"}}
-	attributes21  = []vugu.VGAttribute{{Key: "data-testid", Val: "account-seal"}}
-	attributes22  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "aria-hidden", Val: "true"}}
-	attributes23  = []vugu.VGAttribute{{Key: "class", Val: "panel-list"}, {Key: "aria-label", Val: "Other accounts"}}
-	attributes24  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}}
-	attributes25  = []vugu.VGAttribute{{Key: "class", Val: "avatar"}, {Key: "aria-hidden", Val: "true"}}
-	attributes26  = []vugu.VGAttribute{{Key: "class", Val: "item-words"}}
-	attributes27  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}}
-	attributes28  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "radio"}, {Key: "class", Val: "theme"}}
-	attributes29  = []vugu.VGAttribute{{Key: "class", Val: "switch"}, {Key: "aria-hidden", Val: "true"}}
-	attributes30  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#bell"}}
-	attributes31  = []vugu.VGAttribute{{Key: "aria-hidden", Val: "true"}}
-	attributes32  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#keyboard"}}
-	attributes33  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#settings"}}
-	attributes34  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#plus"}}
-	attributes35  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sign-out"}}
-	attributes36  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
-	attributes37  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
-	attributes38  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
-	attributes39  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
-	attributes40  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
-	attributes41  = []vugu.VGAttribute{{Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
-	attributes42  = []vugu.VGAttribute{{Key: "id", Val: "certificate-title"}}
-	attributes43  = []vugu.VGAttribute{{Key: "id", Val: "certificate-means"}}
-	attributes44  = []vugu.VGAttribute{{Key: "class", Val: "facts"}}
-	attributes45  = []vugu.VGAttribute{{Key: "class", Val: "certificate-foot"}}
-	attributes46  = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
-	attributes47  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "certificate-sure"}}
-	attributes48  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "certificate-cancel"}}
-	attributes49  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "trust-certificate"}}
-	attributes50  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
-	attributes51  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
-	attributes52  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
-	attributes53  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
-	attributes54  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
-	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
-	attributes56  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
-	attributes57  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
-	attributes58  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
-	attributes59  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
-	attributes60  = []vugu.VGAttribute{{Key: "class", Val: "problem problem-bad"}, {Key: "role", Val: "alert"}}
-	attributes61  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
-	attributes62  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
-	attributes63  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
-	attributes64  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
-	attributes65  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes66  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
-	attributes67  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes68  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
-	attributes69  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
-	attributes70  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
-	attributes71  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes72  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
-	attributes73  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
-	attributes74  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
-	attributes75  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
-	attributes76  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
-	attributes77  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
-	attributes78  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
-	attributes79  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
-	attributes80  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
-	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
-	attributes82  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
-	attributes83  = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "field"}}
-	attributes85  = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
-	attributes86  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
-	attributes87  = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes88  = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
-	attributes89  = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
-	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
-	attributes91  = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
-	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes93  = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes95  = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes96  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes97  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
-	attributes99  = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes100 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes101 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes105 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes106 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes107 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes108 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes109 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes110 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes113 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes114 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes116 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes117 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes118 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes119 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes120 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes121 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes122 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
-	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes125 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes126 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes128 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes129 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
-	attributes130 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
-	attributes131 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes132 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes133 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes135 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes136 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes137 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes138 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes139 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes141 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
-	attributes144 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes145 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes147 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes148 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes150 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes152 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes155 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes156 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes157 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes158 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes159 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes160 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes162 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes164 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes165 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes167 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes168 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes171 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes172 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes173 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes178 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes180 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes189 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes190 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes191 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes193 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes195 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes196 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes199 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes207 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes213 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes216 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes217 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes220 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes221 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes231 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes234 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes235 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes237 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes16  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "wire-open"}}
+	attributes17  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "account-add"}}
+	attributes18  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "sign-out"}}
+	attributes19  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-bad"}, {Key: "data-testid", Val: "sign-out-erase"}}
+	attributes20  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes21  = []vugu.VGAttribute{{Key: "class", Val: "panel-words"}}
+	attributes22  = []vugu.VGAttribute{{Key: "data-testid", Val: "account-seal"}}
+	attributes23  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "aria-hidden", Val: "true"}}
+	attributes24  = []vugu.VGAttribute{{Key: "class", Val: "panel-list"}, {Key: "aria-label", Val: "Other accounts"}}
+	attributes25  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}}
+	attributes26  = []vugu.VGAttribute{{Key: "class", Val: "avatar"}, {Key: "aria-hidden", Val: "true"}}
+	attributes27  = []vugu.VGAttribute{{Key: "class", Val: "item-words"}}
+	attributes28  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}}
+	attributes29  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "radio"}, {Key: "class", Val: "theme"}}
+	attributes30  = []vugu.VGAttribute{{Key: "class", Val: "switch"}, {Key: "aria-hidden", Val: "true"}}
+	attributes31  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#bell"}}
+	attributes32  = []vugu.VGAttribute{{Key: "aria-hidden", Val: "true"}}
+	attributes33  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#keyboard"}}
+	attributes34  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#settings"}}
+	attributes35  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#wire"}}
+	attributes36  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#plus"}}
+	attributes37  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sign-out"}}
+	attributes38  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
+	attributes39  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
+	attributes40  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
+	attributes41  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
+	attributes42  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes43  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
+	attributes44  = []vugu.VGAttribute{{Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
+	attributes45  = []vugu.VGAttribute{{Key: "id", Val: "certificate-title"}}
+	attributes46  = []vugu.VGAttribute{{Key: "id", Val: "certificate-means"}}
+	attributes47  = []vugu.VGAttribute{{Key: "class", Val: "facts"}}
+	attributes48  = []vugu.VGAttribute{{Key: "class", Val: "certificate-foot"}}
+	attributes49  = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
+	attributes50  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "certificate-sure"}}
+	attributes51  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "certificate-cancel"}}
+	attributes52  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "trust-certificate"}}
+	attributes53  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
+	attributes54  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
+	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
+	attributes56  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
+	attributes57  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
+	attributes58  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
+	attributes59  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
+	attributes60  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
+	attributes61  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
+	attributes62  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
+	attributes63  = []vugu.VGAttribute{{Key: "for", Val: "compose-from"}}
+	attributes64  = []vugu.VGAttribute{{Key: "id", Val: "compose-from"}, {Key: "data-testid", Val: "compose-from"}}
+	attributes65  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
+	attributes66  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
+	attributes67  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
+	attributes68  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
+	attributes69  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes70  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
+	attributes71  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes72  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
+	attributes73  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
+	attributes74  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
+	attributes75  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes76  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
+	attributes77  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
+	attributes78  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
+	attributes79  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
+	attributes80  = []vugu.VGAttribute{{Key: "class", Val: "composer-receipt"}, {Key: "role", Val: "status"}}
+	attributes81  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
+	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
+	attributes83  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-receipt"}, {Key: "aria-label", Val: "Ask for a delivery receipt"}, {Key: "title", Val: "Ask for a delivery receipt"}}
+	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
+	attributes85  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
+	attributes86  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
+	attributes87  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#receipt"}}
+	attributes88  = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
+	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
+	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes91  = []vugu.VGAttribute{{Key: "class", Val: "field"}}
+	attributes92  = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
+	attributes93  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
+	attributes94  = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes95  = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
+	attributes96  = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
+	attributes97  = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
+	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
+	attributes99  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
+	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
+	attributes101 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
+	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
+	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
+	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
+	attributes105 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
+	attributes106 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
+	attributes107 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
+	attributes108 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
+	attributes109 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
+	attributes110 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
+	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
+	attributes113 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
+	attributes114 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
+	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes116 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
+	attributes117 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
+	attributes118 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
+	attributes119 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes120 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes121 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes122 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes125 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes126 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes127 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes128 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes130 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes131 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes132 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes133 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes135 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes136 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
+	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
+	attributes138 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes139 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes141 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
+	attributes143 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
+	attributes144 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes145 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes146 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes147 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes148 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes150 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes152 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes154 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes156 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
+	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes158 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes159 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes160 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes161 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes163 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes164 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes165 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes167 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes168 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes171 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes172 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes173 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes175 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes180 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes181 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes182 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes183 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes184 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes185 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes186 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes188 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes190 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes191 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes193 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes196 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes202 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes204 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes206 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes207 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes210 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes213 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes214 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes216 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes217 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes218 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes220 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes221 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes227 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes229 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes233 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes237 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes239 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes242 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes252 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes254 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes256 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes258 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes260 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes264 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes269 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes270 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes271 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes272 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
 )

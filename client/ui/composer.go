@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"strconv"
+
 	"github.com/vugu/vugu"
 	"github.com/vugu/vugu/js"
 
@@ -39,6 +41,12 @@ func (c *Composer) wrongCc() string {
 		return w.Cc
 	}
 	return w.Bcc
+}
+
+func (c *Composer) from(value string) {
+	if i, err := strconv.Atoi(value); err == nil {
+		c.App.Composer.SetSender(i)
+	}
 }
 
 // caret puts the caret above what is quoted.

@@ -22,7 +22,7 @@ func (c *Mail) sizes() string { return "--list-width:" + strconv.Itoa(c.App.Sett
 func (c *Mail) home(e vugu.DOMEvent) {
 	if plainClick(e) {
 		e.PreventDefault()
-		c.App.OpenFolder(api.Inbox)
+		c.App.Home()
 	}
 }
 

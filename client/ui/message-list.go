@@ -70,14 +70,21 @@ func (c *MessageList) height() string {
 }
 
 func (c *MessageList) title() string {
-	p := c.App.List.Place()
-	if p.Search && p.Query != "" {
-		return "Found in " + view.FolderName(p.Folder)
+	if p := c.App.List.Place(); p.Search && p.Query != "" {
+		return "Found in " + c.folder()
 	}
-	if p.Folder == "" {
+	return c.folder()
+}
+
+func (c *MessageList) folder() string {
+	switch p := c.App.List.Place(); {
+	case p.All:
+		return view.AllInboxes
+	case p.Folder == "":
 		return view.FolderName(api.Inbox)
+	default:
+		return view.FolderName(p.Folder)
 	}
-	return view.FolderName(p.Folder)
 }
 
 // sync is how fetching stands, beneath the title where the bar has no room for it.
@@ -109,10 +116,17 @@ func (c *MessageList) label() string {
 	if p.Search {
 		return "Messages found for " + p.Query
 	}
-	return "Messages in " + view.FolderName(p.Folder)
+	return "Messages in " + c.folder()
 }
 
 func (c *MessageList) empty() bool { return c.App.List.Loaded && c.App.List.Total == 0 }
+
+func (c *MessageList) yours() string {
+	if c.App.InAll() {
+		return "your inboxes"
+	}
+	return "your inbox"
+}
 
 type emptyWords struct{ icon, title, text, action string }
 
@@ -120,14 +134,14 @@ type emptyWords struct{ icon, title, text, action string }
 func (c *MessageList) emptyWords() emptyWords {
 	p := c.App.List.Place()
 	if p.Search && p.Query != "" {
-		return emptyWords{"search", "Nothing found", "No message in " + view.FolderName(p.Folder) + " has all of “" + p.Query + "”.", "Clear the search"}
+		return emptyWords{"search", "Nothing found", "No message in " + c.folder() + " has all of “" + p.Query + "”.", "Clear the search"}
 	}
 	switch p.Folder {
 	case api.Inbox:
-		if c.App.Current().Sync.State == api.Syncing {
+		if c.App.Speaking().Sync.State == api.Syncing {
 			return emptyWords{"inbox", "Fetching your mail", "The first messages appear here in a moment.", ""}
 		}
-		return emptyWords{"inbox", "Nothing in your inbox", "New mail appears here by itself.", "Write a message"}
+		return emptyWords{"inbox", "Nothing in "+c.yours(), "New mail appears here by itself.", "Write a message"}
 	case api.Drafts:
 		return emptyWords{"drafts", "No drafts", "What you write is kept here until you send it.", "Write a message"}
 	case api.Outbox:

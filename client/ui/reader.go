@@ -16,10 +16,16 @@ type Reader struct {
 	Frame MessageFrame
 
 	row api.Row
+	all bool // everybody can be answered; while a message loads, what was so of the last one
 }
 
 // Compute runs before each build.
-func (c *Reader) Compute() { c.row, _ = c.App.Reader.Row() }
+func (c *Reader) Compute() {
+	c.row, _ = c.App.Reader.Row()
+	if c.loaded() {
+		c.all = c.App.CanReplyAll()
+	}
+}
 
 func (c *Reader) shown() bool { return c.App.Reader.ID != 0 }
 
@@ -56,6 +62,59 @@ func (c *Reader) canRetry() bool {
 	return false
 }
 
+func (c *Reader) warned() bool { return c.App.Reader.Warned && c.row.State == api.StateUnknown }
+
+// session is the connection in which the message was tried last.
+func (c *Reader) session() uint64 {
+	if c.row.Session == 0 && c.row.Problem != nil {
+		return c.row.Problem.Session
+	}
+	return c.row.Session
+}
+
+// fate is what became of a message at one of its recipients.
+type fate struct {
+	api.Recipient
+	words view.StateWords
+	why   string
+}
+
+// fates are told of a message on its way, and of one that not everybody got.
+func (c *Reader) fates() []fate {
+	if !c.loaded() {
+		return nil
+	}
+	var out []fate
+	news := c.outgoing()
+	for _, x := range c.App.Reader.Message.Recipients {
+		f := fate{Recipient: x, words: c.App.StateWordsFor(api.Row{State: x.State, Problem: x.Problem, RetryAt: c.row.RetryAt})}
+		switch x.State {
+		case api.StateSent:
+			f.words.Short = "Accepted"
+		case api.StateFailed:
+			f.words.Short = "Refused"
+		}
+		if x.Problem != nil {
+			f.why = f.words.Means
+		}
+		news = news || x.State != api.StateSent
+		out = append(out, f)
+	}
+	if !news {
+		return nil
+	}
+	return out
+}
+
+func (c *Reader) rest() string { return trouble(view.Toast{Problem: c.App.Reader.Rest}) }
+
+func (c *Reader) restText() string {
+	if c.App.Reader.Fetching {
+		return "Fetching…"
+	}
+	return "Fetch the rest"
+}
+
 func (c *Reader) canEdit() bool { return c.row.State != api.StateSending }
 
 func (c *Reader) retryText() string {
@@ -63,7 +122,7 @@ func (c *Reader) retryText() string {
 	case api.StateDeferred:
 		return "Send now"
 	case api.StateUnknown:
-		return "Send again anyway"
+		return "Send again…"
 	}
 	return "Send again"
 }

@@ -11,6 +11,9 @@ type Search struct{ App *view.App }
 
 func (c *Search) folder() string {
 	f := c.App.List.Place().Folder
+	if c.App.InAll() {
+		return "all inboxes"
+	}
 	if f == "" {
 		return "mail"
 	}

@@ -9,7 +9,7 @@ import (
 type StatusBar struct{ App *view.App }
 
 func (c *StatusBar) state() string {
-	if s := c.App.Current().Sync.State; s != "" {
+	if s := c.App.Speaking().Sync.State; s != "" {
 		return string(s)
 	}
 	return string(api.SyncIdle)
@@ -17,6 +17,9 @@ func (c *StatusBar) state() string {
 
 func (c *StatusBar) text() string {
 	s, _ := c.App.SyncWords()
+	if c.App.InAll() && c.state() == string(api.SyncError) {
+		return view.Label(c.App.Speaking()) + ": " + s
+	}
 	return s
 }
 
@@ -27,10 +30,18 @@ func (c *StatusBar) progress() int {
 }
 
 func (c *StatusBar) detail() string {
-	acc := c.App.Current()
+	acc := c.App.Speaking()
 	if acc.Sync.Problem != nil {
 		w := view.WordsFor(acc.Sync.Problem)
 		return w.Means + " " + w.Do
 	}
 	return ""
+}
+
+// session is the connection in which fetching went wrong, 0 when it did not.
+func (c *StatusBar) session() uint64 {
+	if y := c.App.Speaking().Sync; y.State == api.SyncError && y.Problem != nil {
+		return y.Problem.Session
+	}
+	return 0
 }

@@ -197,8 +197,7 @@ func (a *App) escape(k Key) bool {
 	case a.Route.Page == PageSettings:
 		a.AccountForm.Leave()
 	case a.Route.Page == PageWire:
-		a.leave(a.List.place)
-		a.List.focusCursor()
+		a.LeaveWire()
 	case len(a.List.Selected) > 0:
 		a.List.ClearSelection()
 		a.List.focusCursor()

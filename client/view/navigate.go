@@ -172,6 +172,15 @@ func (a *App) OpenAll() {
 	a.goToList(Route{All: true, Folder: api.Inbox})
 }
 
+// Home shows the inbox, or all of them if that is how they were read last.
+func (a *App) Home() {
+	if a.Several() && a.platform.Preference("all") == "yes" {
+		a.OpenAll()
+		return
+	}
+	a.OpenFolder(api.Inbox)
+}
+
 func (a *App) goToList(r Route) {
 	a.List.Search = ""
 	a.Go(r)

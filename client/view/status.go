@@ -35,8 +35,25 @@ func (a *App) ConnectionDetail() string {
 }
 
 // SyncWords says what fetching is doing, and Progress how far it is: 0 to 1, or -1 when that is not known.
-func (a *App) SyncWords() (text string, progress float64) {
-	acc := a.Current()
+func (a *App) SyncWords() (text string, progress float64) { return a.SyncWordsOf(a.Speaking()) }
+
+// Speaking is the account of which the status line speaks: the one shown, and of all together the one that there is most
+// to say of.
+func (a *App) Speaking() api.Account {
+	if a.InAll() {
+		for _, st := range []api.SyncState{api.Syncing, api.SyncError} {
+			for i := range a.Accounts {
+				if a.Accounts[i].Sync.State == st {
+					return a.Accounts[i]
+				}
+			}
+		}
+	}
+	return a.Current()
+}
+
+// SyncWordsOf are SyncWords of an account.
+func (a *App) SyncWordsOf(acc api.Account) (text string, progress float64) {
 	s := acc.Sync
 	offline := a.Gateway.State == api.Offline // the chip says that: here is how old the mail is
 	switch {
@@ -107,14 +124,17 @@ func (a *App) AlertWords(x *Alert) Words {
 	return w
 }
 
-// SyncNow fetches new mail now, of the account shown.
+// SyncNow fetches new mail now, of the account shown, or of all.
 func (a *App) SyncNow() {
 	id := a.Account
+	if a.InAll() {
+		id = ""
+	}
 	if a.Gateway.State == api.Offline {
 		a.Reconnect()
 	}
 	for i := range a.Accounts { // the effect at once; the engine's event follows
-		if a.Accounts[i].ID == id && a.Gateway.State == api.Online && a.Accounts[i].HasPassword && a.Accounts[i].Sync.State != api.Syncing {
+		if (id == "" || a.Accounts[i].ID == id) && a.Gateway.State == api.Online && a.Accounts[i].HasPassword && a.Accounts[i].Sync.State != api.Syncing {
 			a.Accounts[i].Sync = api.Sync{State: api.Syncing, Last: a.Accounts[i].Sync.Last}
 		}
 	}
@@ -123,7 +143,7 @@ func (a *App) SyncNow() {
 			return
 		}
 		for i := range a.Accounts {
-			if a.Accounts[i].ID == id && a.Accounts[i].Sync.State == api.Syncing {
+			if (id == "" || a.Accounts[i].ID == id) && a.Accounts[i].Sync.State == api.Syncing {
 				a.Accounts[i].Sync.State, a.Accounts[i].Sync.Problem = api.SyncError, p
 			}
 		}

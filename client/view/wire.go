@@ -18,6 +18,7 @@ type Wire struct {
 	Loaded   bool
 	Paused   bool
 	Problem  *api.Problem
+	Anchor   uint64 // the line to be shown on top after earlier ones were drawn
 
 	app    *App
 	last   uint64 // Seq of the newest line asked for
@@ -39,6 +40,12 @@ const (
 // OpenWire shows what was said to an account's servers: in one connection, or with 0 in all.
 func (a *App) OpenWire(acc api.AccountID, session uint64) {
 	a.Go(Route{Page: PageWire, Account: acc, Session: session})
+}
+
+// LeaveWire goes back to the mail.
+func (a *App) LeaveWire() {
+	a.leave(a.List.place)
+	a.List.focusCursor()
 }
 
 // open shows an account's transcript.
@@ -166,7 +173,10 @@ func (w *Wire) Following() bool { return w.follow }
 
 // Earlier draws the lines before; Newest the last ones, and follows them.
 func (w *Wire) Earlier() {
-	_, before, _ := w.Drawn()
+	lines, before, _ := w.Drawn()
+	if len(lines) > 0 {
+		w.Anchor = lines[0].Seq
+	}
 	w.from, w.follow = max(before-linesDrawn/2, 0), false
 }
 
@@ -183,7 +193,7 @@ func (w *Wire) SessionOf(id uint64) api.WireSession {
 	return api.WireSession{}
 }
 
-// Outcome says how a connection ended, in a few words; Fault in a sentence what went wrong in it, "" if nothing did.
+// Outcome says how a connection ended, in a few words.
 func (w *Wire) Outcome(s api.WireSession) string {
 	switch {
 	case s.Problem != nil:
@@ -239,12 +249,23 @@ func (w *Wire) Save() {
 	w.app.platform.SaveFile("wire "+FileName(acc.Email)+".txt", "text/plain", []byte(b.String()))
 }
 
+// When says when a connection began, and how it is protected.
+func (w *Wire) When(s api.WireSession) string {
+	at, now := w.app.platform.Local(s.Began), w.app.Now()
+	when := at.Format("15:04:05")
+	if !sameDay(at, now) {
+		when = ListDate(at, now) + " " + when
+	}
+	switch {
+	case s.TLS != "":
+		return when + ", " + s.TLS
+	case s.Problem == nil:
+		return when + ", no encryption"
+	}
+	return when
+}
+
 // Heading names a connection in a line.
 func (w *Wire) Heading(s api.WireSession) string {
-	tls := s.TLS
-	if tls == "" {
-		tls = "no encryption"
-	}
-	at := w.app.platform.Local(s.Began)
-	return Speaks(s.Protocol) + " " + s.Server + ", " + ListDate(at, w.app.Now()) + " " + at.Format("15:04:05") + ", " + tls + ", " + w.Outcome(s)
+	return Speaks(s.Protocol) + " " + s.Server + ", " + w.When(s) + ", " + w.Outcome(s)
 }

@@ -1,0 +1,121 @@
+package ui
+
+import (
+	"strconv"
+
+	"github.com/vugu/vugu/js"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/view"
+)
+
+// Wire is the wire view.
+type Wire struct {
+	App *view.App
+
+	lines         []wireLine
+	before, after int
+	ended         bool // the end of what is drawn is on the screen
+}
+
+type wireLine struct {
+	api.WireLine
+	seq, at, says string
+	heading       string // of the connection, where another begins
+	same          bool   // the line before is in the same state
+}
+
+// Compute runs before each build.
+func (c *Wire) Compute() {
+	w := &c.App.Wire
+	drawn, before, after := w.Drawn()
+	c.before, c.after = before, after
+	c.lines = make([]wireLine, len(drawn))
+	for i, x := range drawn {
+		l := wireLine{WireLine: x, seq: strconv.FormatUint(x.Seq, 10), at: view.Stamp(x.At), says: view.Says(x.Who)}
+		if i == 0 || drawn[i-1].Session != x.Session {
+			l.heading = w.Heading(w.SessionOf(x.Session))
+		} else {
+			l.same = drawn[i-1].State == x.State
+		}
+		c.lines[i] = l
+	}
+}
+
+func (c *Wire) whose() string { return view.Label(c.App.AccountOf(c.App.Wire.Account)) }
+
+func (c *Wire) pauseText() string {
+	if c.App.Wire.Paused {
+		return "Go on"
+	}
+	return "Pause"
+}
+
+func (c *Wire) pauseIcon() string {
+	if c.App.Wire.Paused {
+		return "play"
+	}
+	return "pause"
+}
+
+type wireSession struct {
+	id                   uint64
+	title, more, outcome string
+	icon, tone           string
+}
+
+// sessions are what can be shown: all connections together, and each.
+func (c *Wire) sessions() []wireSession {
+	w := &c.App.Wire
+	out := []wireSession{{title: "All connections"}}
+	for _, s := range w.Sessions {
+		x := wireSession{id: s.ID, title: view.Speaks(s.Protocol) + " " + s.Server, more: w.When(s), outcome: w.Outcome(s), icon: "check", tone: "good"}
+		switch {
+		case s.Problem != nil && view.WordsFor(s.Problem).Waits:
+			x.icon, x.tone = "alert", "waits"
+		case s.Problem != nil:
+			x.icon, x.tone = "alert", "bad"
+		case s.Ended.IsZero():
+			x.icon, x.tone = "sync", "open"
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// failed is what went wrong in the connection that is shown alone.
+func (c *Wire) failed() *api.Problem {
+	if w := &c.App.Wire; w.Session != 0 {
+		return w.SessionOf(w.Session).Problem
+	}
+	return nil
+}
+
+// watch hears the scrolling: at the end the newest lines are followed, elsewhere what is looked at stays.
+func (c *Wire) watch(el js.Value) {
+	c.ended = true
+	options := js.Global().Get("Object").New()
+	options.Set("passive", true)
+	el.Call("addEventListener", "scroll", js.FuncOf(func(js.Value, []js.Value) any {
+		if end := el.Get("scrollHeight").Float()-el.Get("scrollTop").Float()-el.Get("clientHeight").Float() < 24; end != c.ended {
+			c.ended = end
+			c.App.Do(func() { c.App.Wire.Follow(end) })
+		}
+		return nil
+	}), options)
+}
+
+// tail shows the end of what is drawn, or the line that was the first before earlier ones were drawn.
+func (c *Wire) tail(el js.Value) {
+	w := &c.App.Wire
+	if seq := w.Anchor; seq != 0 {
+		w.Anchor = 0
+		if line := el.Call("querySelector", `[data-seq="`+strconv.FormatUint(seq, 10)+`"]`); line.Truthy() {
+			line.Call("scrollIntoView")
+		}
+		return
+	}
+	if w.Following() {
+		el.Set("scrollTop", el.Get("scrollHeight"))
+	}
+}
