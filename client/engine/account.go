@@ -41,6 +41,7 @@ type account struct {
 	rec       record
 	password  string
 	looked    bool        // in the vault
+	keepLater bool        // the password, when the vault is unlocked
 	refused   [doors]bool // by the server, the password: only the user can go on from there
 	awaits    bool        // the gateway, to fetch
 	sync      api.Sync

@@ -27,6 +27,8 @@ type Config struct {
 	Poll    time.Duration
 	Limits  Limits
 	Logf    func(format string, args ...any) // nil: no log. It is never given a password or what a message says
+
+	cost cost // of a passphrase; tests have no time for the real one
 }
 
 // Limits bound what others can make the engine hold. Zero fields mean the defaults.
@@ -61,6 +63,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
+	}
+	if c.cost == (cost{}) {
+		c.cost = defaultCost
 	}
 	if c.Poll <= 0 {
 		c.Poll = defaultPoll

@@ -15,6 +15,7 @@ import (
 type Engine struct {
 	Config
 	registry *registry
+	secrets  *secrets
 	events   subscribers
 	signing  chan struct{} // holds a token while a SignIn or SignOut is under way: they change who is there
 
@@ -41,6 +42,7 @@ func New(c Config) (*Engine, error) {
 		return nil, errors.New("engine: Config needs FS and Gateway")
 	}
 	e := &Engine{Config: c.withDefaults(), signing: make(chan struct{}, 1)}
+	e.secrets = &secrets{vault: e.Vault, cost: e.cost}
 	var err error
 	if e.registry, err = openRegistry(e.FS); err != nil {
 		return nil, fmt.Errorf("engine: the registry of accounts: %w", err)
@@ -71,12 +73,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Unlock()
 	defer close(e.ended)
 
+	learning := startTask(ctx, e.learnVault)
 	unsubscribe := e.followGateway()
 	for _, a := range accounts {
 		a.start(ctx, nil)
 	}
 	<-ctx.Done()
 	unsubscribe()
+	learning.stop()
 	e.shut()
 	return nil
 }
@@ -148,7 +152,7 @@ func (e *Engine) all() []*account {
 
 // Status answers from memory.
 func (e *Engine) Status(context.Context) (api.Status, error) {
-	s := api.Status{Version: e.Version, Gateway: e.gateway(), Accounts: []api.Account{}}
+	s := api.Status{Version: e.Version, Gateway: e.gateway(), Accounts: []api.Account{}, Vault: e.secrets.state()}
 	for _, a := range e.all() {
 		s.Accounts = append(s.Accounts, a.snapshot())
 	}

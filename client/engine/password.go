@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -46,10 +47,13 @@ func (a *account) secret(ctx context.Context) (string, error) {
 	case !look || a.e.Vault == nil:
 		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email}
 	}
-	secret, err := a.e.Vault.Get(ctx, secretName(a.id))
+	secret, err := a.e.secrets.get(ctx, secretName(a.id))
 	if err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return "", ctx.Err()
+		case errors.Is(err, errLocked):
+			return "", &api.Problem{Code: api.CodeLocked}
 		}
 		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email, Technical: "reading the vault: " + err.Error()}
 	}
@@ -70,6 +74,28 @@ func (a *account) setPassword(rec record, password string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.rec, a.password, a.refused = rec, password, [doors]bool{}
+	a.keepLater = false
+}
+
+func (a *account) setKeepLater(later bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keepLater = later
+}
+
+// keepAtLast puts the password into the vault of an account that signed in, to keep it, while the vault was locked.
+func (a *account) keepAtLast(ctx context.Context) error {
+	a.mu.Lock()
+	later, password := a.keepLater && a.password != "", a.password
+	a.keepLater = false
+	a.mu.Unlock()
+	if !later {
+		return nil
+	}
+	if err := a.e.secrets.put(ctx, secretName(a.id), []byte(password)); err != nil {
+		return err
+	}
+	return a.changeRecord(func(rec *record) { rec.Kept = true })
 }
 
 // registered is what the registry has of the account.

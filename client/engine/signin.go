@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,7 +111,8 @@ func (e *Engine) signInFirst(ctx context.Context, r api.SignIn) (*account, error
 	if err != nil {
 		return nil, err
 	}
-	rec.Kept = r.Keep && e.keepPassword(ctx, rec.ID, r.Password)
+	kept, later := e.keepPassword(ctx, rec.ID, r)
+	rec.Kept = kept
 	if err := e.addAccount(a, rec); err != nil {
 		closeSession(session)
 		if rec.Kept {
@@ -119,6 +121,7 @@ func (e *Engine) signInFirst(ctx context.Context, r api.SignIn) (*account, error
 		return nil, err
 	}
 	a.setPassword(rec, r.Password)
+	a.setKeepLater(later)
 	e.join(a, session)
 	a.announce()
 	return a, nil
@@ -141,7 +144,8 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 		rec.Settings.Servers = *r.Servers
 	}
 	wasKept := rec.Kept
-	rec.Kept = r.Keep && e.keepPassword(ctx, rec.ID, r.Password)
+	kept, later := e.keepPassword(ctx, rec.ID, r)
+	rec.Kept = kept || later && wasKept
 	if err := e.registry.put(rec); err != nil {
 		if rec.Kept && !wasKept { // nobody would know of it, nor ever remove it
 			e.forgetPassword(ctx, rec.ID)
@@ -154,6 +158,7 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 		e.forgetPassword(ctx, rec.ID)
 	}
 	a.setPassword(rec, r.Password)
+	a.setKeepLater(later)
 	a.resumeFetching(session)
 	a.announce()
 	ask(a.toSend)
@@ -197,24 +202,21 @@ func closeSession(session *pop3.Client) {
 	}
 }
 
-// keepPassword puts a password into the vault and says whether it is there. Without it the account works until the
-// engine ends.
-func (e *Engine) keepPassword(ctx context.Context, id api.AccountID, password string) bool {
-	if e.Vault == nil {
-		return false
+// keepPassword puts a password into the vault, if it is to be kept, and says whether it is there, or will be when the
+// vault is unlocked. Without it the account works until the engine ends.
+func (e *Engine) keepPassword(ctx context.Context, id api.AccountID, r api.SignIn) (kept, later bool) {
+	if !r.Keep {
+		return false, false
 	}
-	if err := e.Vault.Put(ctx, secretName(id), []byte(password)); err != nil {
+	err := e.secrets.put(ctx, secretName(id), []byte(r.Password))
+	if err != nil && !errors.Is(err, errNoVault) {
 		e.Logf("account %s: the password cannot be kept: %v", id, err)
-		return false
 	}
-	return true
+	return err == nil, errors.Is(err, errLocked)
 }
 
 func (e *Engine) forgetPassword(ctx context.Context, id api.AccountID) {
-	if e.Vault == nil {
-		return
-	}
-	if err := e.Vault.Delete(ctx, secretName(id)); err != nil {
+	if err := e.secrets.delete(ctx, secretName(id)); err != nil {
 		e.Logf("account %s: the password cannot be removed: %v", id, err)
 	}
 }

@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) config() Config {
-	c := Config{Mail: mail.Reader{Charsets: charset.Decode}, FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf}
+	c := Config{Mail: mail.Reader{Charsets: charset.Decode}, FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf, cost: cheap}
 	if w.over != nil {
 		c.FS = w.over
 	}
