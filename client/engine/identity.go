@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/pop3"
@@ -36,6 +37,11 @@ const (
 func headerIdentity(size int64, header []byte) string {
 	sum := headerSum(header)
 	return fmt.Sprintf("%s%d %s", byHeader, size, hex.EncodeToString(sum[:16]))
+}
+
+// headed says whether content has the header that a message is known by, if it is.
+func (s *spot) headed(content []byte) bool {
+	return !strings.HasPrefix(s.uid, byHeader) || s.uid == headerIdentity(s.Size, content)
 }
 
 func contentIdentity(content []byte) string {

@@ -34,8 +34,9 @@ import (
 // longer. What a server still has after it confirmed three times is left in peace, and said.
 
 const (
-	// mostRemovals bounds what one session removes: all of it is for nothing if the session is cut before QUIT.
-	mostRemovals = 1000
+	// mostRemovals bounds what one session removes. It is halved when a session ends before its QUIT, for then all was
+	// for nothing: a server that drops the line after so many commands is got empty too.
+	mostRemovals = 50_000
 	// mostConfirmed is how often a server may say that it removed a message that it goes on listing.
 	mostConfirmed = 3
 	removalsTold  = 50 // after so many, progress is told
@@ -63,12 +64,13 @@ func (f *fetch) noteReceived(batch []arrival, fresh []bool) {
 		return
 	}
 	for i, m := range batch {
-		if m.entry.Partial() {
-			continue
+		if m.entry.Partial() || m.uid != "" && m.entry.UID != m.uid {
+			continue // not all of it, or not what the server had shown of it
 		}
 		if id, ok := f.account.box.Named(m.entry.UID); ok {
 			// What was here before, or is of another size than it was said to be, may be another message's content.
-			f.got[m.Number] = received{id, m.uid == "" || !f.canTop || fresh[i] && int64(len(m.content)) == m.Size}
+			proper := fresh[i] && int64(len(m.content)) == m.Size
+			f.got[m.Number] = received{id, m.uid == "" || !f.canTop || proper}
 		}
 	}
 }
@@ -137,7 +139,7 @@ func (f *fetch) removals() (list []removal) {
 			case !due:
 			case n >= mostConfirmed:
 				f.kept++
-			case len(list) == mostRemovals:
+			case len(list) == f.trouble.removals():
 				f.more = true
 			default:
 				list = append(list, removal{s, got.id, got.sure, erased})
@@ -163,6 +165,7 @@ func (f *fetch) remove(ctx context.Context) error {
 	}
 	a := f.account
 	a.setSync(func(s *api.Sync) { s.State, s.Done, s.Total = api.SyncRemoving, 0, len(list) })
+	f.removing = len(list)
 	list, err := f.verify(ctx, list)
 	if f.fault != nil || err != nil {
 		return err

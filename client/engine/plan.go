@@ -133,6 +133,17 @@ type trouble struct {
 	damaged  map[store.ID]bool // their content cannot be read back
 	removed  map[string]int    // how often the server said that it had removed it
 	foreign  map[string]bool   // their unique-id is not to be believed: the server shows another message under it
+	halved   int               // how often mostRemovals was
+}
+
+// removals is how many messages a session may remove.
+func (t *trouble) removals() int { return max(1, mostRemovals>>min(t.halved, 30)) }
+
+// cutShort takes note of a session that ended before it could remove n messages.
+func (t *trouble) cutShort(n int) {
+	for t.removals() >= n && n > 1 {
+		t.halved++
+	}
 }
 
 func note[K comparable, V any](m *map[K]V, key K, value V) {

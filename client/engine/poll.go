@@ -109,6 +109,7 @@ func (p *poller) round(ctx context.Context) time.Duration {
 		if f.stored > 0 {
 			p.failures = 0 // it gets on, in small steps
 		}
+		p.trouble.cutShort(f.removing)
 		return p.failed(ctx, a.atServer(api.POP3, err))
 	}
 	p.failures = 0
@@ -137,6 +138,7 @@ func (p *poller) update(ctx context.Context, f *fetch) *api.Problem {
 	err := p.session.Quit(ctx)
 	if err == nil {
 		p.unconfirmed = 0
+		p.trouble.halved = max(0, p.trouble.halved-1)
 		f.confirmed()
 		return nil
 	}

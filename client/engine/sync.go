@@ -35,19 +35,20 @@ type fetch struct {
 	spare    bool      // nothing is to be removed in this session
 
 	serverTerms
-	plan    plan
-	count   int              // messages on the server when the session began
-	stored  int              // messages made durable
-	renamed int              // of those received, the ones that were here under another identity
-	newest  api.Row          // of those stored
-	batch   []arrival        // received and not yet durable
-	octets  int              //
-	since   time.Time        // the age of the batch
-	got     map[int]received // received whole in this session and durable, by number; kept if something may be removed
-	marked  []spot           // DELE was answered with +OK
-	kept    int              // messages that the server was told to remove, and has still
-	more    bool             // to be removed in another session
-	fault   *api.Problem     // why nothing was removed
+	plan     plan
+	count    int              // messages on the server when the session began
+	stored   int              // messages made durable
+	renamed  int              // of those received, the ones that were here under another identity
+	newest   api.Row          // of those stored
+	batch    []arrival        // received and not yet durable
+	octets   int              //
+	since    time.Time        // the age of the batch
+	got      map[int]received // received whole in this session and durable, by number; kept if something may be removed
+	removing int              // messages that were to be removed
+	marked   []spot           // DELE was answered with +OK
+	kept     int              // messages that the server was told to remove, and has still
+	more     bool             // to be removed in another session
+	fault    *api.Problem     // why nothing was removed
 }
 
 // arrival is a message received, or its beginning.
@@ -147,7 +148,7 @@ func (f *fetch) makePlan(ctx context.Context, look *lastLook) (total int, err er
 func (f *fetch) retrieve(ctx context.Context) error {
 	return f.receiveAll(ctx, f.plan.wanted, f.session.RetrAll, func(s *spot, content []byte) error {
 		e := store.Entry{UID: s.uid}
-		if s.uid == "" {
+		if s.uid == "" || !s.headed(content) {
 			e.UID = contentIdentity(content)
 		}
 		return f.add(s, e, content)
