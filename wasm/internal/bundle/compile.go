@@ -64,8 +64,12 @@ func Compile(ctx context.Context, root, dir string, list ...Program) (map[string
 		if _, err := run(ctx, root, append(args, p.Package)...); err != nil {
 			return nil, err
 		}
-		if programs[name+".wasm"], err = os.ReadFile(file); err != nil {
+		program, err := os.ReadFile(file)
+		if err != nil {
 			return nil, err
+		}
+		if programs[name+".wasm"], err = mergeSegments(program); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	goroot, err := run(ctx, root, "env", "GOROOT")
