@@ -1,8 +1,10 @@
 package bundle
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // mergeSegments writes a module's memory in few segments. Go's linker leaves out every run of zeros of eight octets, and
@@ -49,6 +51,8 @@ type segment struct {
 	content []byte
 }
 
+func (s segment) end() uint64 { return s.at + uint64(len(s.content)) }
+
 // merged reads a data section and answers it with its neighbours joined.
 func (s *section) merged() []byte {
 	var list []segment
@@ -60,20 +64,25 @@ func (s *section) merged() []byte {
 			return nil
 		}
 		content := s.take()
-		if last := len(list) - 1; last >= 0 {
-			l := &list[last]
-			end := l.at + uint64(len(l.content))
-			if at < end {
-				s.err = errors.New("data segments are out of their order")
-				return nil
-			}
-			if at-end < leastGap {
-				l.content = append(append(l.content, make([]byte, at-end)...), content...)
-				continue
-			}
-		}
 		list = append(list, segment{at, content[:len(content):len(content)]})
 	}
+	// The linker writes them section by section, and the sections in another order than that of memory.
+	slices.SortStableFunc(list, func(a, b segment) int { return cmp.Compare(a.at, b.at) })
+	joined := list[:0]
+	for _, next := range list {
+		last := len(joined) - 1
+		if last < 0 || next.at >= joined[last].end()+leastGap {
+			joined = append(joined, next)
+			continue
+		}
+		l := &joined[last]
+		if next.at < l.end() {
+			s.err = errors.New("data segments overlap")
+			return nil
+		}
+		l.content = append(append(l.content, make([]byte, next.at-l.end())...), next.content...)
+	}
+	list = joined
 	out := binary.AppendUvarint(nil, uint64(len(list)))
 	for _, l := range list {
 		out = append(out, active, constI32)

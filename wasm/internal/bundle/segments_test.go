@@ -65,7 +65,9 @@ func TestMergeSegments(t *testing.T) {
 			list = append(list, segment{at, content})
 			at += uint64(len(content))
 		}
-		before := module(list)
+		// As the linker does it, what lies further on may come first.
+		cut := rapid.IntRange(0, len(list)).Draw(t, "cut")
+		before := module(slices.Concat(list[cut:], list[:cut]))
 		after, err := mergeSegments(before)
 		if err != nil {
 			t.Fatal(err)
@@ -96,7 +98,7 @@ func TestMergeSegmentsOfBrokenModules(t *testing.T) {
 		"empty":             nil,
 		"passive":           slices.Concat([]byte(emptyModule), []byte{dataSection, 4, 1, 1, 1, 'x'}),
 		"an offset below 0": slices.Concat([]byte(emptyModule), []byte{dataSection, 11, 1, active, constI32, 0xff, 0xff, 0xff, 0xff, 0x7f, endExpr, 1, 'x'}),
-		"out of order":      module([]segment{{100, []byte("abc")}, {101, []byte("d")}}),
+		"overlapping":       module([]segment{{100, []byte("abc")}, {0, []byte("x")}, {101, []byte("d")}}),
 		"cut":               whole[:len(whole)-10],
 	} {
 		if out, err := mergeSegments(m); err == nil {
