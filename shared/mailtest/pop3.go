@@ -19,6 +19,7 @@ type Maildrop struct {
 	messages []stored
 	last     int
 	locked   bool
+	login    time.Time     // the last
 	arrived  chan struct{} // closed and replaced at each delivery
 }
 
@@ -50,17 +51,45 @@ func (m *Maildrop) Contents() [][]byte {
 	return all
 }
 
-// POP3 is a server in memory: RFC 1939, CAPA, STLS, and XWAIT. Its fields are not to change while it serves.
+// POP3 is a server in memory: RFC 1939, CAPA, STLS, AUTH and XWAIT, and more if its fields say so. They are not to change while it
+// serves.
 type POP3 struct {
-	Password map[string]string // by user
-	Maildrop map[string]*Maildrop
-	TLS      *tls.Config // offers STLS
+	Password   map[string]string // by user
+	Tokens     map[string]string // bearer tokens, by user, for OAUTHBEARER and XOAUTH2
+	Maildrop   map[string]*Maildrop
+	TLS        *tls.Config   // offers STLS
+	Mechanisms []string      // of SASL; nil for PLAIN and LOGIN
+	APOP       string        // the timestamp in the greeting, with its brackets; "" for no APOP
+	UTF8       bool          // RFC 6856: a message with UTF-8 in its header is for clients that have said UTF8
+	Langs      []string      // RFC 6856: "en English", "fr français"; nil for no LANG
+	Expire     string        // RFC 2449: "NEVER", "30", "0", "14 USER"
+	LoginDelay time.Duration // RFC 2449: the least between two logins
+	Forged     bool          // SCRAM: it does not know the password, and says that all is well
 
 	NoCapa       bool // CAPA is an unknown command
 	NoPipelining bool // not announced
+	NoUser       bool // USER and PASS, likewise
 	NoUIDL       bool // not announced, an unknown command
 	NoWait       bool // XWAIT, likewise
 	Greeting     string
+
+	// What it says wrong, nil for right: what STAT says, the size that LIST has for a message, and the unique-id of UIDL, of a
+	// message by its number in the session.
+	Stat func(count, octets int) string
+	Size func(number, size int) int64
+	UID  func(number int, uid string) string
+
+	// Fault, if set, is asked before each answer what to do in its place; nil for nothing. stage is the command's verb in capitals;
+	// "" for the greeting, "+" for a response of AUTH. nth counts the stage's answers in the session, from 1.
+	Fault func(stage string, nth int) *POP3Fault
+}
+
+// POP3Fault is what a server does wrong.
+type POP3Fault struct {
+	Answer string // is said, as it is, line ends included; the command is not done
+	Accept bool   // but the command is done, and what it would have said is not said
+	Cut    bool   // the connection is closed after it
+	Stall  bool   // nothing more is said
 }
 
 // NewPOP3 returns a server with one user, bob, password bob-pw, who has these messages.
@@ -82,28 +111,73 @@ type pop3Session struct {
 	drop    *Maildrop
 	msgs    []stored // as they were at login
 	deleted []bool
+	utf8    bool
+	count   map[string]int // of answers, by stage
 }
 
 // ServeConn implements Server.
 func (p *POP3) ServeConn(conn net.Conn) {
-	s := &pop3Session{POP3: p}
+	s := &pop3Session{POP3: p, count: make(map[string]int)}
 	s.use(conn)
 	defer s.unlock()
-	s.reply("+OK %s", cmpOr(p.Greeting, "ready"))
+	if !s.faulty("", func() bool {
+		s.reply("+OK %s", strings.TrimSpace(cmpOr(p.Greeting, "ready")+" "+p.APOP))
+		return true
+	}) {
+		s.w.Flush()
+		return
+	}
 	for {
-		if s.r.Buffered() == 0 && s.w.Flush() != nil {
+		line, ok := s.line()
+		if !ok {
 			return
 		}
-		line, err := s.r.ReadString('\n')
-		if err != nil {
-			return
-		}
-		verb, args, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
-		if !s.command(strings.ToUpper(verb), args) {
+		verb, args, _ := strings.Cut(line, " ")
+		verb = strings.ToUpper(verb)
+		if !s.faulty(verb, func() bool { return s.command(verb, args) }) {
 			s.w.Flush()
 			return
 		}
 	}
+}
+
+// line reads a line, and sends what was said before it has to wait.
+func (s *pop3Session) line() (string, bool) {
+	if s.r.Buffered() == 0 && s.w.Flush() != nil {
+		return "", false
+	}
+	line, err := s.r.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err == nil
+}
+
+// faulty does a command, or what Fault wants instead; false ends the session.
+func (s *pop3Session) faulty(stage string, do func() bool) bool {
+	s.count[stage]++
+	var f *POP3Fault
+	if s.Fault != nil {
+		f = s.Fault(stage, s.count[stage])
+	}
+	if f == nil {
+		return do()
+	}
+	goOn := true
+	if f.Accept {
+		s.w.Flush()
+		said := s.w
+		s.w = bufio.NewWriter(io.Discard)
+		goOn = do()
+		s.w = said
+	}
+	s.w.WriteString(f.Answer)
+	switch {
+	case f.Stall:
+		s.w.Flush()
+		io.Copy(io.Discard, s.conn)
+		return false
+	case f.Cut:
+		return false
+	}
+	return goOn
 }
 
 func cmpOr(a, b string) string {
@@ -139,8 +213,10 @@ func (s *pop3Session) command(verb, args string) bool {
 		return false
 	case verb == "CAPA" && !s.NoCapa:
 		s.lines(s.capabilities()...)
+	case verb == "LANG" && s.Langs != nil:
+		s.lang(args)
 	case s.drop == nil:
-		s.authorize(verb, args)
+		return s.authorize(verb, args)
 	case verb == "XWAIT" && !s.NoWait:
 		return s.wait(args)
 	default:
@@ -150,7 +226,25 @@ func (s *pop3Session) command(verb, args string) bool {
 }
 
 func (s *pop3Session) capabilities() []string {
-	lines := []string{"USER", "TOP", "RESP-CODES", "SASL PLAIN LOGIN", "IMPLEMENTATION in memory"}
+	lines := []string{"TOP", "RESP-CODES", "IMPLEMENTATION in memory"}
+	if !s.NoUser {
+		lines = append(lines, "USER")
+	}
+	if m := s.mechanisms(); len(m) > 0 {
+		lines = append(lines, "SASL "+strings.Join(m, " "))
+	}
+	if s.UTF8 {
+		lines = append(lines, "UTF8 USER")
+	}
+	if s.Langs != nil {
+		lines = append(lines, "LANG")
+	}
+	if s.Expire != "" {
+		lines = append(lines, "EXPIRE "+s.Expire)
+	}
+	if s.LoginDelay > 0 {
+		lines = append(lines, fmt.Sprintf("LOGIN-DELAY %d", s.LoginDelay/time.Second))
+	}
 	if !s.NoUIDL {
 		lines = append(lines, "UIDL")
 	}
@@ -164,35 +258,6 @@ func (s *pop3Session) capabilities() []string {
 		lines = append(lines, "STLS")
 	}
 	return lines
-}
-
-func (s *pop3Session) authorize(verb, args string) {
-	switch {
-	case verb == "STLS" && s.TLS != nil:
-		s.reply("+OK")
-		s.w.Flush()
-		s.use(tls.Server(s.conn, s.TLS))
-	case verb == "USER":
-		s.user = args
-		s.reply("+OK")
-	case verb == "PASS" && s.user != "":
-		if want, ok := s.Password[s.user]; !ok || want != args {
-			s.reply("-ERR [AUTH] wrong user or password")
-			return
-		}
-		drop := s.Maildrop[s.user]
-		drop.mu.Lock()
-		defer drop.mu.Unlock()
-		if drop.locked {
-			s.reply("-ERR [IN-USE] another session has the maildrop")
-			return
-		}
-		drop.locked = true
-		s.drop, s.msgs, s.deleted = drop, drop.messages, make([]bool, len(drop.messages))
-		s.reply("+OK %d messages", len(s.msgs))
-	default:
-		s.reply("-ERR not in this state")
-	}
 }
 
 func (s *pop3Session) unlock() {
@@ -234,12 +299,14 @@ func (s *pop3Session) transact(verb, args string) {
 	m := s.msgs[n-1]
 	switch {
 	case verb == "LIST":
-		s.reply("+OK %d %d", n, len(m.content))
+		s.reply("+OK %d %d", n, s.size(n))
 	case verb == "UIDL" && !s.NoUIDL:
-		s.reply("+OK %d %s", n, m.uid)
+		s.reply("+OK %d %s", n, s.uid(n))
 	case verb == "DELE":
 		s.deleted[n-1] = true
 		s.reply("+OK")
+	case (verb == "RETR" || verb == "TOP") && s.UTF8 && !s.utf8 && beyondASCII(m.content):
+		s.reply("-ERR [UTF8] the header has UTF-8")
 	case verb == "RETR":
 		s.reply("+OK %d octets", len(m.content))
 		s.w.Write(Stuff(m.content))
@@ -263,11 +330,13 @@ func (s *pop3Session) transactAll(verb string) {
 		if !s.deleted[i] {
 			count++
 			octets += len(m.content)
-			sizes = append(sizes, fmt.Sprintf("%d %d", i+1, len(m.content)))
-			uids = append(uids, fmt.Sprintf("%d %s", i+1, m.uid))
+			sizes = append(sizes, fmt.Sprintf("%d %d", i+1, s.size(i+1)))
+			uids = append(uids, fmt.Sprintf("%d %s", i+1, s.uid(i+1)))
 		}
 	}
 	switch {
+	case verb == "STAT" && s.Stat != nil:
+		s.reply("+OK %s", s.Stat(count, octets))
 	case verb == "STAT":
 		s.reply("+OK %d %d", count, octets)
 	case verb == "LIST":
@@ -282,6 +351,22 @@ func (s *pop3Session) transactAll(verb string) {
 	default:
 		s.reply("-ERR unknown command")
 	}
+}
+
+func (s *pop3Session) size(number int) int64 {
+	size := len(s.msgs[number-1].content)
+	if s.Size != nil {
+		return s.Size(number, size)
+	}
+	return int64(size)
+}
+
+func (s *pop3Session) uid(number int) string {
+	uid := s.msgs[number-1].uid
+	if s.UID != nil {
+		return s.UID(number, uid)
+	}
+	return uid
 }
 
 // wait is XWAIT: see the package pop3.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"embed"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -32,6 +33,9 @@ type Bed struct {
 	Submission  int // STARTTLS, AUTH (also in plain text)
 	Submissions int // implicit TLS, AUTH
 
+	// More ways in, each with a certificate that cannot be verified: it has expired, is another host's, or vouches for itself.
+	Expired, WrongHost, SelfSigned Door
+
 	Domain string // of the users: "example.test"
 	Users  []User
 
@@ -44,10 +48,22 @@ type Bed struct {
 // User is an account of the bed; its address is Name@Domain.
 type User struct{ Name, Password string }
 
+// Door is a way in to the same servers by implicit TLS, with a certificate of its own.
+type Door struct {
+	Name        string
+	Host        string // an address of loopback of its own, by which Dovecot chooses the certificate
+	POP3S       int
+	Submissions int
+	Certificate tls.Certificate
+}
+
+// Doors are the ways in that are not to be trusted.
+func (b *Bed) Doors() []*Door { return []*Door{&b.Expired, &b.WrongHost, &b.SelfSigned} }
+
 // mailOwner is the number of the user and group that own the mail; it needs no name.
 const mailOwner = 5000
 
-//go:embed dovecot.conf main.cf master.cf
+//go:embed dovecot.conf oauth2.conf main.cf master.cf
 var configuration embed.FS
 
 // Start starts Dovecot and Postfix, and stops them at the end of the test.
@@ -187,6 +203,10 @@ func prepare(t testing.TB, programs ...string) *Bed {
 		Domain: "example.test",
 		Users:  []User{{"alice", "alice-pw"}, {"bob", "bob-pw"}, {"carol", "pässwörd-carol"}},
 		CAFile: filepath.Join(dir, "tls", "ca.pem"),
+
+		Expired:    Door{Name: "expired", Host: "127.0.0.2"},
+		WrongHost:  Door{Name: "wronghost", Host: "127.0.0.3"},
+		SelfSigned: Door{Name: "selfsigned", Host: "127.0.0.4"},
 	}
 	b.reservePorts(t)
 	b.layOut(t)
@@ -196,13 +216,20 @@ func prepare(t testing.TB, programs ...string) *Bed {
 // reservePorts finds free ports. They are free again until the servers take them, a moment later.
 func (b *Bed) reservePorts(t testing.TB) {
 	t.Helper()
-	for _, port := range []*int{&b.POP3, &b.POP3S, &b.SMTP, &b.Submission, &b.Submissions} {
-		l, err := net.Listen("tcp", b.Host+":0")
+	reserve := func(host string, port *int) net.Listener {
+		l, err := net.Listen("tcp", host+":0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
 		*port = l.Addr().(*net.TCPAddr).Port
+		return l
+	}
+	for _, port := range []*int{&b.POP3, &b.POP3S, &b.SMTP, &b.Submission, &b.Submissions} {
+		defer reserve(b.Host, port).Close()
+	}
+	for _, d := range b.Doors() {
+		defer reserve(d.Host, &d.POP3S).Close()
+		defer reserve(d.Host, &d.Submissions).Close()
 	}
 }
 
@@ -215,13 +242,21 @@ func (b *Bed) layOut(t testing.TB) {
 		}
 	}
 	check(os.Chmod(b.Dir, 0o755))
-	for _, d := range []string{"etc", "etc/postfix", "tls", "run", "state", "state/postfix", "log", "mail", "queue", "queue/private"} {
+	for _, d := range []string{"etc", "etc/postfix", "tls", "run", "state", "state/postfix", "etc/keys", "etc/keys/default", "etc/keys/default/HS256", "log", "mail", "queue", "queue/private"} {
 		check(os.Mkdir(filepath.Join(b.Dir, d), 0o755))
 	}
 	b.Authority = mailtest.NewAuthority(t)
 	b.Roots = b.Authority.Pool()
 	b.Certificate = b.Authority.Server("localhost", "mail.example.test", "127.0.0.1", "::1")
 	certificate, key := mailtest.WritablePEM(t, b.Certificate)
+	b.Expired.Certificate = b.Authority.Expired("localhost", "127.0.0.1", b.Expired.Host)
+	b.WrongHost.Certificate = b.Authority.Server("elsewhere.test")
+	b.SelfSigned.Certificate = mailtest.SelfSigned(t, "localhost", "127.0.0.1", b.SelfSigned.Host)
+	for _, d := range b.Doors() {
+		certificate, key := mailtest.WritablePEM(t, d.Certificate)
+		check(os.WriteFile(filepath.Join(b.Dir, "tls", d.Name+".pem"), certificate, 0o644))
+		check(os.WriteFile(filepath.Join(b.Dir, "tls", d.Name+".key"), key, 0o644))
+	}
 
 	var users, mailboxes bytes.Buffer
 	for _, u := range b.Users {
@@ -238,11 +273,13 @@ func (b *Bed) layOut(t testing.TB) {
 		"tls/key.pem":   key,
 		"etc/users":     users.Bytes(),
 		"etc/mailboxes": mailboxes.Bytes(),
+
+		"etc/keys/default/HS256/default": []byte(base64.StdEncoding.EncodeToString([]byte(tokenKey))),
 	} {
 		check(os.WriteFile(filepath.Join(b.Dir, name), content, 0o644))
 	}
 	for name, to := range map[string]string{
-		"dovecot.conf": "etc/dovecot.conf", "main.cf": "etc/postfix/main.cf", "master.cf": "etc/postfix/master.cf",
+		"dovecot.conf": "etc/dovecot.conf", "oauth2.conf": "etc/oauth2.conf", "main.cf": "etc/postfix/main.cf", "master.cf": "etc/postfix/master.cf",
 	} {
 		tmpl, err := template.ParseFS(configuration, name)
 		check(err)
@@ -259,7 +296,7 @@ func (b *Bed) startDovecot(t testing.TB) {
 	t.Helper()
 	b.ownBy(t, "postfix", "queue/private", "state/postfix")
 	b.run(t, "dovecot", "-F", "-c", filepath.Join(b.Dir, "etc/dovecot.conf"))
-	b.awaitPorts(t, b.POP3, b.POP3S)
+	b.awaitPorts(t, b.Address(b.POP3), b.Address(b.POP3S), b.Expired.pop3s(), b.WrongHost.pop3s(), b.SelfSigned.pop3s())
 }
 
 func (b *Bed) startPostfix(t testing.TB) {
@@ -270,7 +307,7 @@ func (b *Bed) startPostfix(t testing.TB) {
 		t.Fatalf("postfix check: %v\n%s", err, out)
 	}
 	b.run(t, "/usr/lib/postfix/sbin/master", "-d", "-c", etc)
-	b.awaitPorts(t, b.SMTP, b.Submission, b.Submissions)
+	b.awaitPorts(t, b.Address(b.SMTP), b.Address(b.Submission), b.Address(b.Submissions))
 }
 
 // run starts a server in the foreground, so that it is our child, and ends it, and its children with it, when the
@@ -315,18 +352,18 @@ func (b *Bed) ownBy(t testing.TB, user string, folders ...string) {
 }
 
 // awaitPorts waits until every port answers.
-func (b *Bed) awaitPorts(t testing.TB, ports ...int) {
+func (b *Bed) awaitPorts(t testing.TB, addresses ...string) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for _, port := range ports {
+	for _, address := range addresses {
 		for {
-			c, err := net.Dial("tcp", b.Address(port))
+			c, err := net.Dial("tcp", address)
 			if err == nil {
 				c.Close()
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("testbed: port %d: %v\n%s", port, err, b.logs())
+				t.Fatalf("testbed: %s: %v\n%s", address, err, b.logs())
 			}
 			wait(5 * time.Millisecond)
 		}

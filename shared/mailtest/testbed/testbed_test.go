@@ -4,7 +4,10 @@ package testbed_test
 
 import (
 	"bufio"
+	"crypto/tls"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +28,20 @@ func TestStart(t *testing.T) {
 			line, err := bufio.NewReader(b.Dial(t, port)).ReadString('\n')
 			if err != nil || !strings.HasPrefix(line, greeting) {
 				t.Errorf("port %d greets %q, %v", port, line, err)
+			}
+		}
+		for _, d := range b.Doors() {
+			for port, greeting := range map[int]string{d.POP3S: "+OK", d.Submissions: "220 "} {
+				c, err := tls.Dial("tcp", net.JoinHostPort(d.Host, strconv.Itoa(port)), &tls.Config{InsecureSkipVerify: true})
+				if err != nil {
+					t.Errorf("%s, port %d: %v", d.Name, port, err)
+					continue
+				}
+				line, err := bufio.NewReader(c).ReadString('\n')
+				if !c.ConnectionState().PeerCertificates[0].Equal(d.Certificate.Leaf) || err != nil || !strings.HasPrefix(line, greeting) {
+					t.Errorf("%s, port %d greets %q, %v, or has another certificate", d.Name, port, line, err)
+				}
+				c.Close()
 			}
 		}
 		b.Deliver(t, "bob", []byte("Subject: marker\r\n\r\n"))
