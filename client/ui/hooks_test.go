@@ -218,7 +218,7 @@ func name(doc, n *html.Node) string {
 func everyControlHasAName(t *testing.T, doc *html.Node) {
 	t.Helper()
 	for _, n := range all(doc, func(n *html.Node) bool {
-		return n.Data == "button" || n.Data == "a" || n.Data == "input" || n.Data == "textarea" || n.Data == "iframe" || attr(n, "role") == "dialog"
+		return n.Data == "button" || n.Data == "a" || n.Data == "input" || n.Data == "textarea" || n.Data == "select" || n.Data == "iframe" || strings.HasSuffix(attr(n, "role"), "dialog")
 	}) {
 		if name(doc, n) == "" {
 			t.Errorf("<%s class=%q data-testid=%q> has no name", n.Data, attr(n, "class"), attr(n, "data-testid"))

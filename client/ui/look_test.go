@@ -104,6 +104,7 @@ func TestContrast(t *testing.T) {
 		for _, fore := range []string{"accent", "accent-deep", "danger", "waits"} {
 			check(fore, "sheet", "sheet", 0, 4.5)
 			check(fore, "canvas", "canvas", 0, 4.5)
+			check(fore, "raised", "raised", 0, 4.5) // menus and sheets
 		}
 		for _, fore := range []string{"text", "quiet", "accent-deep"} {
 			check(fore, "sheet", "accent", 0.12, 4.5) // the row that is selected

@@ -215,7 +215,7 @@ func (f *AccountForm) State() string {
 }
 
 func (f *AccountForm) setPassword() {
-	f.wrong = wrongField{}
+	f.wrong, f.Problem = wrongField{}, nil
 	if f.Password == "" {
 		f.wrong = wrongField{"settings-password", "Enter the password"}
 		f.app.platform.Focus(`[data-testid="settings-password"]`)
@@ -238,7 +238,7 @@ func (f *AccountForm) setPassword() {
 
 func (f *AccountForm) setPhrase(none bool) {
 	v := f.phrase
-	f.wrong = wrongField{}
+	f.wrong, f.Problem = wrongField{}, nil
 	switch {
 	case f.app.Vault.State != api.VaultOpen && v.old == "":
 		f.wrong = wrongField{"passphrase-old", "Enter the present passphrase"}
@@ -267,8 +267,9 @@ func (f *AccountForm) setPhrase(none bool) {
 
 // remove takes the account off the page, and with erase its mail off this device.
 func (f *AccountForm) remove(erase bool) {
+	id := f.Account
 	f.Discard()
-	f.app.Session.SignOut(erase)
+	f.app.Session.signOut(id, erase)
 }
 
 // unpin takes a certificate's trust away at once: waiting for Save would be the less safe surprise.

@@ -189,9 +189,10 @@ func (s *Session) Cancel() {
 
 // SignOut forgets the present account's password; with erase the mail on this device too. Without it the mail stays,
 // and is shown again when somebody signs in.
-func (s *Session) SignOut(erase bool) {
+func (s *Session) SignOut(erase bool) { s.signOut(s.app.Account, erase) }
+
+func (s *Session) signOut(id api.AccountID, erase bool) {
 	a := s.app
-	id := a.Account
 	a.Menu.Close()
 	a.Composer.Close()
 	s.remember(id, !erase)

@@ -16,6 +16,7 @@ type world struct {
 	trouble  map[string]*api.Problem  // by host: why nobody gets in there
 	settings map[api.AccountID]api.Settings
 	signIns  []api.SignIn
+	signOuts []api.SignOut
 	phrase   string
 }
 
@@ -52,6 +53,13 @@ func (s *Service) SignIns() []api.SignIn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.world.signIns)
+}
+
+// SignedOut are the calls of SignOut so far.
+func (s *Service) SignedOut() []api.SignOut {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.world.signOuts)
 }
 
 func (s *Service) refusal(v api.Servers) *api.Problem {

@@ -29,6 +29,7 @@ func (s *Service) SignOut(ctx context.Context, r api.SignOut) error {
 		return err
 	}
 	s.mu.Lock()
+	s.world.signOuts = append(s.world.signOuts, r)
 	s.status.Accounts = slices.DeleteFunc(s.status.Accounts, func(a api.Account) bool { return a.ID == r.Account })
 	tell := s.onEvent
 	s.mu.Unlock()
