@@ -29,11 +29,12 @@ func decodeDraft(content []byte) (d api.Draft, err error) {
 
 // draftSummary is what a list shows of a draft.
 func (a *account) draftSummary(d api.Draft) mail.Summary {
-	a.mu.Lock()
-	from := mail.Address{Name: a.rec.Name, Addr: a.email}
-	a.mu.Unlock()
+	from, err := a.identity(d.Identity)
+	if err != nil { // it was taken away since: what a list shows does no harm
+		from.Addr = d.Identity
+	}
 	return mail.Summary{
-		From: []mail.Address{from}, To: fromAddresses(d.To), Cc: fromAddresses(d.Cc), Bcc: fromAddresses(d.Bcc),
+		From: []mail.Address{{Name: from.Name, Addr: from.Addr}}, To: fromAddresses(d.To), Cc: fromAddresses(d.Cc), Bcc: fromAddresses(d.Bcc),
 		Subject: d.Subject, Date: a.e.Clock.Now(), Snippet: snippet(d.Text), Attachments: len(d.Attachments),
 		InReplyTo: d.InReplyTo, References: d.References,
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -24,13 +26,6 @@ func shownState(s string) api.OutboxState {
 	return api.OutboxState(s)
 }
 
-// settlement is what became of an attempt to send a message.
-type settlement struct {
-	state   api.OutboxState // sent, deferred, failed, unknown, or queued again
-	problem *api.Problem
-	retryAt time.Time
-}
-
 // recoverOutbox puts every message that the last run left on the wire into the state that is true of it.
 func (a *account) recoverOutbox() error {
 	left := a.box.List(outbox, func(e *store.Entry) bool {
@@ -44,7 +39,9 @@ func (a *account) recoverOutbox() error {
 			d := *e.Delivery
 			if d.State == stateCommitting {
 				d.State = string(api.StateUnknown)
-				d.Problem = encodeProblem(&api.Problem{Code: api.CodeServerClosed, Technical: "the engine ended between the final dot and its answer"})
+				f := decodeFate(d.Problem)
+				f.problem = &api.Problem{Code: api.CodeServerClosed, Technical: "the engine ended between the final dot and its answer"}
+				d.Problem = f.encode()
 			} else {
 				d.State = string(api.StateQueued)
 			}
@@ -91,19 +88,20 @@ func (a *account) enqueue(d api.Draft) (id store.ID, err error) {
 	if err != nil {
 		return 0, err
 	}
-	a.mu.Lock()
-	from := mail.Address{Name: a.rec.Name, Addr: a.email}
-	a.mu.Unlock()
+	from, err := a.identity(d.Identity)
+	if err != nil {
+		return 0, err
+	}
 	content, err := mail.Compose(mail.Draft{ // the Message-ID is made here, so that every attempt sends the same message
-		From: from, To: fromAddresses(d.To), Cc: fromAddresses(d.Cc), Bcc: fromAddresses(d.Bcc),
+		From: mail.Address{Name: from.Name, Addr: from.Addr}, To: fromAddresses(d.To), Cc: fromAddresses(d.Cc), Bcc: fromAddresses(d.Bcc),
 		Subject: d.Subject, Text: d.Text, InReplyTo: d.InReplyTo, References: d.References, Attachments: attachments,
-		Date: a.e.Clock.Now(), MessageID: mail.NewMessageID(domainOf(a.email)),
+		Date: a.e.Clock.Now(), MessageID: mail.NewMessageID(domainOf(from.Addr)),
 	})
 	if err != nil {
 		return 0, &api.Problem{Code: api.CodeBadRequest, Technical: "composing: " + err.Error()}
 	}
 	entry := store.Entry{Folder: outbox, Summary: a.e.Mail.Summarize(content),
-		Delivery: &store.Delivery{State: string(api.StateQueued), From: a.email, To: to}}
+		Delivery: &store.Delivery{State: string(api.StateQueued), From: from.Addr, To: to}}
 	entry.Summary.Bcc = fromAddresses(d.Bcc) // for the sender's eyes; it is not in the message
 	origin, err := encodeDraft(d)
 	if err != nil {
@@ -127,6 +125,20 @@ func (a *account) enqueue(d api.Draft) (id store.ID, err error) {
 	})
 }
 
+// identity is who a message is from: the identity of that address, or the account's first.
+func (a *account) identity(addr string) (api.Identity, error) {
+	list := a.settings().Identities
+	if addr == "" {
+		return list[0], nil
+	}
+	for _, i := range list {
+		if strings.EqualFold(i.Addr, addr) {
+			return i, nil
+		}
+	}
+	return api.Identity{}, &api.Problem{Code: api.CodeBadRequest, Detail: fmt.Sprintf("“%s” is none of this account's addresses", addr)}
+}
+
 // recipients is the envelope: every address once. See RFC 5321 section 2.3.1.
 func recipients(d api.Draft) ([]string, error) {
 	var to []string
@@ -136,7 +148,7 @@ func recipients(d api.Draft) ([]string, error) {
 			if !(mail.Address{Name: r.Name, Addr: r.Addr}).Valid() {
 				return nil, &api.Problem{Code: api.CodeBadRequest, Detail: fmt.Sprintf("“%s” is not an address", r.Addr)}
 			}
-			if key := r.Addr[:len(r.Addr)-len(domainOf(r.Addr))] + domainOf(r.Addr); !seen[key] {
+			if key := mailboxKey(r.Addr); !seen[key] {
 				seen[key] = true
 				to = append(to, r.Addr)
 			}
@@ -146,6 +158,12 @@ func recipients(d api.Draft) ([]string, error) {
 		return nil, &api.Problem{Code: api.CodeBadRequest, Detail: "There is no recipient"}
 	}
 	return to, nil
+}
+
+// mailboxKey is the same for spellings of one address: case counts in the local part alone (RFC 5321 section 2.4).
+func mailboxKey(addr string) string {
+	domain := domainOf(addr)
+	return addr[:len(addr)-len(domain)] + domain
 }
 
 // Retry puts a message back into the queue, at the user's word.
@@ -162,7 +180,8 @@ func (e *Engine) Retry(_ context.Context, r api.MessageRef) error {
 			return err
 		}
 		d := *m.Delivery
-		d.State, d.Attempts, d.NextTry, d.Problem = string(api.StateQueued), 0, time.Time{}, nil
+		d.State, d.Attempts, d.NextTry = string(api.StateQueued), 0, time.Time{}
+		again(&d)
 		return tx.SetDelivery(id, &d)
 	})
 	a.outbox.Unlock()
@@ -196,6 +215,16 @@ func (a *account) takeBack(id store.ID) error {
 		d, err := decodeDraft(origin)
 		if !ok || err != nil {
 			return &api.Problem{Code: api.CodeInternal, Technical: fmt.Sprintf("message %d has lost its draft", id)}
+		}
+		if served := decodeFate(m.Delivery.Problem).in(api.StateSent); len(served) > 0 { // they have it
+			for _, list := range []*[]api.Address{&d.To, &d.Cc, &d.Bcc} {
+				*list = slices.DeleteFunc(*list, func(r api.Address) bool {
+					return slices.ContainsFunc(served, func(addr string) bool { return mailboxKey(addr) == mailboxKey(r.Addr) })
+				})
+			}
+			if origin, err = encodeDraft(d); err != nil {
+				return err
+			}
 		}
 		return errors.Join(
 			tx.Replace(m.ID, a.draftSummary(d), origin),

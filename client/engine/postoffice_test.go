@@ -20,12 +20,15 @@ type postOffice struct {
 	// (with the address), DATA, content (in the middle of it), dot (after the final dot, before the message is taken) and
 	// answer (after it is taken, before the reply).
 	fault func(step, arg string) string
+	// extensions are announced besides SIZE and AUTH.
+	extensions []string
 }
 
 // taken is a message that the server has taken responsibility for.
 type taken struct {
 	from    string
 	to      []string
+	params  []string // of MAIL, and of each RCPT
 	content string
 }
 
@@ -75,7 +78,11 @@ func (p *postOffice) ServeConn(conn net.Conn) {
 		ok := true
 		switch strings.ToUpper(verb) {
 		case "EHLO":
-			ok = s.answer("EHLO", "", "250-mail.postern.test\r\n250-8BITMIME\r\n250-SIZE 30000000\r\n250 AUTH PLAIN")
+			reply := "250-mail.postern.test\r\n250-8BITMIME\r\n250-SIZE 30000000\r\n"
+			for _, x := range s.extensions {
+				reply += "250-" + x + "\r\n"
+			}
+			ok = s.answer("EHLO", "", reply+"250 AUTH PLAIN")
 		case "AUTH":
 			_, encoded, _ := strings.Cut(arg, " ")
 			plain, _ := base64.StdEncoding.DecodeString(encoded)
@@ -86,12 +93,13 @@ func (p *postOffice) ServeConn(conn net.Conn) {
 			}
 			ok = s.answer("AUTH", "", reply)
 		case "MAIL":
-			letter = taken{from: path(arg)}
+			letter = taken{from: path(arg), params: []string{arg[strings.IndexByte(arg, '>')+1:]}}
 			ok = s.answer("MAIL", letter.from, "250 2.1.0 ok")
 		case "RCPT":
 			reply := s.what("RCPT", path(arg))
 			if reply == "" {
 				letter.to = append(letter.to, path(arg))
+				letter.params = append(letter.params, arg[strings.IndexByte(arg, '>')+1:])
 			}
 			ok = s.do(reply, "250 2.1.5 ok")
 		case "DATA":

@@ -29,7 +29,25 @@ func problemOf(err error) *api.Problem {
 		return own
 	}
 	code, detail := classify(err)
-	return &api.Problem{Code: code, Detail: detail, Technical: err.Error()}
+	return &api.Problem{Code: code, Detail: detail, Technical: err.Error(), Means: explain(err)}
+}
+
+// explain is what the status code of a server's refusal says, in a sentence.
+func explain(err error) string {
+	var (
+		pop        *pop3.Error
+		recipients *smtp.RecipientsError
+		submission *smtp.Error
+	)
+	switch {
+	case errors.As(err, &pop):
+		return pop.Explain()
+	case errors.As(err, &recipients) && len(recipients.Refused) > 0:
+		return recipients.Refused[0].Err.Explain()
+	case errors.As(err, &submission):
+		return submission.Explain()
+	}
+	return ""
 }
 
 // classify goes from the most particular to the least: a TLS alert arrives within a net.OpError, a timeout within a

@@ -47,6 +47,12 @@ func (e *Engine) Message(_ context.Context, r api.MessageRef) (api.Message, erro
 		MessageID: s.MessageID, References: s.References,
 		Text: o.message.Text, HTML: o.html.HTML, Remote: o.html.Remote, Note: o.message.Note,
 	}
+	if m.Delivery != nil {
+		out.Recipients = recipientsOf(&m, out.State)
+		if note := decodeFate(m.Delivery.Problem).note; out.Note == "" {
+			out.Note = note
+		}
+	}
 	if out.Text == "" {
 		out.Text = mail.PlainText(o.message.HTML) // to quote in an answer, and to read where HTML cannot be shown
 	}

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"encoding/json"
-
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mail"
@@ -38,7 +36,8 @@ func (a *account) row(e *store.Entry) api.Row {
 	}
 	if d := e.Delivery; d != nil && (e.Folder == drafts || e.Folder == outbox || e.Folder == sent) {
 		r.State = shownState(d.State)
-		r.Problem = decodeProblem(d.Problem)
+		f := decodeFate(d.Problem)
+		r.Problem, r.Session = f.problem, f.session
 		if r.State == api.StateDeferred {
 			r.RetryAt = d.NextTry
 		}
@@ -85,23 +84,4 @@ func fromAddresses(list []api.Address) []mail.Address {
 		out[i] = mail.Address{Name: a.Name, Addr: a.Addr}
 	}
 	return out
-}
-
-func encodeProblem(p *api.Problem) []byte {
-	if p == nil {
-		return nil
-	}
-	b, _ := json.Marshal(p) // three strings
-	return b
-}
-
-func decodeProblem(b []byte) *api.Problem {
-	if len(b) == 0 {
-		return nil
-	}
-	p := new(api.Problem)
-	if json.Unmarshal(b, p) != nil {
-		return nil
-	}
-	return p
 }

@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -12,9 +9,6 @@ import (
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/smtp"
 )
-
-// progressEvery bounds how often a page is told of the octets sent.
-const progressEvery = 200 * time.Millisecond
 
 // keepSending sends what is due whenever something may be.
 func (a *account) keepSending(ctx context.Context) {
@@ -30,14 +24,18 @@ func (a *account) keepSending(ctx context.Context) {
 type sender struct {
 	account *account
 	session *smtp.Client
-	current store.ID // on the wire
-	size    int64    // of it
+	wire    *wireRecorder // of the session
+	used    bool          // a message was sent over it, or refused
+	fault   *api.Problem  // the last that the server refused in it
+	current store.ID      // on the wire
+	size    int64         // of it
 	told    time.Time
 }
 
 // round sends everything that is due and answers how long to rest.
 func (s *sender) round(ctx context.Context) time.Duration {
 	s.account.settleRest()
+	s.account.hurry()
 	pause := s.sendDue(ctx)
 	if s.account.hasUnsettled() {
 		pause = sooner(pause, settlePause)
@@ -51,9 +49,7 @@ func (s *sender) sendDue(ctx context.Context) time.Duration {
 		due, next := a.due()
 		switch {
 		case len(due) == 0:
-			if s.session != nil {
-				_ = s.session.Quit(ctx) // everything was answered: the goodbye may get lost
-			}
+			s.quit(ctx)
 			return next
 		case !a.e.online():
 			return untilAsked // the gateway's return asks
@@ -63,7 +59,7 @@ func (s *sender) sendDue(ctx context.Context) time.Duration {
 				return s.postpone(ctx, due, err)
 			}
 		}
-		if pause := s.submit(ctx, due[0]); pause > 0 {
+		if pause := s.submit(ctx, due[0].ID); pause != 0 {
 			return pause
 		}
 	}
@@ -102,7 +98,37 @@ func (a *account) due() (due []store.Entry, next time.Duration) {
 func (s *sender) open(ctx context.Context) (err error) {
 	a := s.account
 	s.session, err = a.openSubmission(ctx, &smtp.Options{Timeout: a.e.Limits.Answer, Progress: s.progress})
+	s.wire, s.used, s.fault = nil, false, nil
+	if err == nil {
+		s.wire = a.talks.latest(api.SMTP)
+	}
 	return err
+}
+
+// hurry makes messages due at once that were put off for want of a connection, if there may be one again.
+func (a *account) hurry() {
+	if !a.reachable.Swap(false) {
+		return
+	}
+	w := a.box.List(outbox, func(e *store.Entry) bool {
+		return e.Delivery != nil && e.Delivery.State == string(api.StateDeferred) && !e.Delivery.NextTry.IsZero() &&
+			isUnreached(decodeFate(e.Delivery.Problem).problem)
+	}, 0, maxWindow)
+	for _, e := range w.Entries {
+		a.change(e.ID, func(d *store.Delivery) { d.NextTry = time.Time{} })
+	}
+}
+
+// isUnreached says whether a message was put off because the server was not to be reached, not by its word.
+func isUnreached(p *api.Problem) bool {
+	if p == nil {
+		return false
+	}
+	switch p.Code {
+	case api.CodeGatewayOffline, api.CodeGatewayRefused, api.CodeServerUnreachable, api.CodeServerTimeout, api.CodeServerClosed:
+		return true
+	}
+	return false
 }
 
 // postpone says of all that is due why it cannot be sent now, and answers how long to rest. Without the gateway, or
@@ -120,13 +146,15 @@ func (s *sender) postpone(ctx context.Context, due []store.Entry, err error) tim
 			return firstBackoff
 		}
 		return untilAsked
-	case api.CodeWrongPassword, api.CodePasswordNeeded:
+	case api.CodeWrongPassword, api.CodePasswordNeeded, api.CodeLocked:
 		if problem.Code == api.CodeWrongPassword {
 			a.refuse(submissionDoor)
 		}
 		for _, e := range due {
-			if had := decodeProblem(e.Delivery.Problem); had == nil || had.Code != problem.Code {
-				a.change(e.ID, func(d *store.Delivery) { d.State, d.Problem = string(api.StateQueued), encodeProblem(problem) })
+			if had := decodeFate(e.Delivery.Problem).problem; had == nil || had.Code != problem.Code {
+				a.change(e.ID, func(d *store.Delivery) {
+					settlement{state: api.StateQueued, problem: problem, session: problem.Session}.apply(d)
+				})
 			}
 		}
 		return untilAsked
@@ -134,8 +162,9 @@ func (s *sender) postpone(ctx context.Context, due []store.Entry, err error) tim
 	for _, e := range due {
 		a.change(e.ID, func(d *store.Delivery) {
 			d.Attempts++
-			d.State, d.Problem = string(api.StateDeferred), encodeProblem(problem)
-			d.NextTry = a.e.Clock.Now().Add(retryPause(d.Attempts))
+			settlement{
+				state: api.StateDeferred, problem: problem, session: problem.Session, retryAt: a.e.Clock.Now().Add(retryPause(d.Attempts)),
+			}.apply(d)
 		})
 	}
 	_, next := a.due()
@@ -167,137 +196,18 @@ func (a *account) change(id store.ID, fn func(d *store.Delivery)) bool {
 
 var errNotDue = &api.Problem{Code: api.CodeBadRequest, Technical: "the message does not wait to be sent"}
 
-// submit makes one attempt with one message and settles it. It answers how long to rest before the next: nothing, but
-// where the same would only happen again.
-func (s *sender) submit(ctx context.Context, e store.Entry) time.Duration {
-	a := s.account
-	attempts, ok, err := a.claim(e.ID)
-	if err != nil {
-		a.e.Logf("account %s: claiming message %d: %v", a.id, e.ID, err)
-		return settlePause // the mailbox cannot be written
-	}
-	if !ok {
-		return 0 // the user took it out
-	}
-	var receipt *smtp.Receipt
-	content, err := a.box.Content(e.ID)
-	body := &body{r: bytes.NewReader(content), commit: func() error { return a.commit(e.ID) }}
-	if err == nil {
-		s.current, s.size, s.told = e.ID, int64(len(content)), time.Time{}
-		receipt, err = s.session.Send(ctx, smtp.Envelope{
-			From: e.Delivery.From, To: e.Delivery.To, Size: int64(len(content)), UTF8: needsUTF8(e.Delivery),
-		}, body)
-		s.current = 0
-	}
-	if err != nil {
-		err = a.atServer(api.SMTP, err)
-		a.e.Logf("account %s: sending message %d: %v", a.id, e.ID, err)
+// quit ends the session in good order: everything was answered, and the goodbye may get lost.
+func (s *sender) quit(ctx context.Context) {
+	if s.session != nil {
+		_ = s.session.Quit(ctx)
 		s.closeSession()
 	}
-	settled := settlement{}
-	settled.state, settled.problem = judge(err, receipt)
-	if settled.state == api.StateDeferred {
-		settled.retryAt = a.e.Clock.Now().Add(retryPause(attempts))
-	}
-	a.settle(e.ID, settled)
-	if settled.state == api.StateQueued {
-		return firstBackoff // the gateway went away, and may be back already
-	}
-	return 0
-}
-
-// claim marks a message as being sent, before anything of it is on the wire.
-func (a *account) claim(id store.ID) (attempts int, ok bool, err error) {
-	a.outbox.Lock()
-	err = a.update(func(tx *store.Tx) error {
-		m, gone := a.idleInOutbox(tx, id)
-		if gone != nil {
-			return nil
-		}
-		if s := api.OutboxState(m.Delivery.State); s != api.StateQueued && s != api.StateDeferred {
-			return nil
-		}
-		d := *m.Delivery
-		d.State, d.NextTry, d.Problem = string(api.StateSending), time.Time{}, nil
-		d.Attempts++
-		attempts, ok = d.Attempts, true
-		return tx.SetDelivery(id, &d)
-	})
-	if ok = ok && err == nil; ok {
-		a.mu.Lock()
-		a.inFlight = id
-		a.mu.Unlock()
-	}
-	a.outbox.Unlock()
-	if ok {
-		a.announceOutbox(id)
-	}
-	return attempts, ok, err
-}
-
-// commit sets the mark that the final dot may have been sent.
-func (a *account) commit(id store.ID) error {
-	return storing(a.box.Update(func(tx *store.Tx) error {
-		m, ok := tx.Get(id)
-		if !ok || m.Delivery == nil {
-			return fmt.Errorf("message %d: %w", id, store.ErrNoMessage)
-		}
-		d := *m.Delivery
-		d.State = stateCommitting
-		return tx.SetDelivery(id, &d)
-	}))
-}
-
-// body is a message's content that makes the mark durable before its end is seen, so before the final dot is written.
-// If that fails the content ends in an error, and the dot is not sent.
-type body struct {
-	r         *bytes.Reader
-	commit    func() error
-	committed bool
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != io.EOF {
-		return n, err
-	}
-	if !b.committed {
-		if err := b.commit(); err != nil {
-			return 0, err
-		}
-		b.committed = true
-	}
-	return 0, io.EOF
-}
-
-// progress is told how much of the message is written.
-func (s *sender) progress(octets int64) {
-	a, now := s.account, s.account.e.Clock.Now()
-	if s.current == 0 || s.size <= 0 || now.Sub(s.told) < progressEvery {
-		return
-	}
-	s.told = now
-	a.mu.Lock()
-	a.progress[s.current] = min(1, max(0, float64(octets)/float64(s.size)))
-	a.mu.Unlock()
-	a.announceOutbox(s.current)
 }
 
 func (s *sender) closeSession() {
 	if s.session != nil {
 		s.session.Close()
 		s.session = nil
+		s.wire.end(s.fault)
 	}
-}
-
-// needsUTF8 says that an address needs SMTPUTF8 (RFC 6531).
-func needsUTF8(d *store.Delivery) bool {
-	for _, addr := range append([]string{d.From}, d.To...) {
-		for i := range len(addr) {
-			if addr[i] >= 0x80 {
-				return true
-			}
-		}
-	}
-	return false
 }

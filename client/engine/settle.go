@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -19,32 +20,55 @@ func retryPause(attempts int) time.Duration {
 	return retryPauses[min(max(attempts-1, 0), len(retryPauses)-1)]
 }
 
-// judge says what became of a message from how its submission ended. Package smtp promises that a server cannot have
-// taken it when there is an error that is not ErrUnknown.
-func judge(err error, receipt *smtp.Receipt) (api.OutboxState, *api.Problem) {
-	if err == nil {
-		if receipt != nil && len(receipt.Refused) > 0 {
-			p := &smtp.RecipientsError{Refused: receipt.Refused}
-			return api.StateSent, &api.Problem{Code: api.CodeRecipientRefused, Detail: refusals(receipt.Refused), Technical: p.Error()}
+// settlement is what became of an attempt to send a message.
+type settlement struct {
+	state   api.OutboxState // sent, deferred, failed, unknown, or queued again
+	problem *api.Problem
+	retryAt time.Time
+
+	session uint64          // the WireSession of the attempt
+	served  []string        // who has the message now
+	refused []api.Recipient // who does not, each for a reason of his own: failed, or deferred
+	note    string
+	crowded bool // the deferred were too many for one transaction: the next may follow at once
+}
+
+// judge says what became of a message, tried for these recipients, from how its submission ended. Package smtp promises
+// that a server cannot have taken it when there is an error that is not ErrUnknown.
+func judge(tried []string, err error, receipt *smtp.Receipt) (s settlement) {
+	var none *smtp.RecipientsError
+	switch {
+	case err == nil:
+		s.state = api.StateSent
+		var refused []smtp.RecipientError
+		if receipt != nil {
+			refused = receipt.Refused
 		}
-		return api.StateSent, nil
+		s.served = slices.DeleteFunc(slices.Clone(tried), func(addr string) bool {
+			return slices.ContainsFunc(refused, func(r smtp.RecipientError) bool { return r.Recipient == addr })
+		})
+		s.refuse(refused)
+		return s
+	case errors.Is(err, smtp.ErrUnknown):
+		s.state, s.problem = api.StateUnknown, problemOf(err)
+		return s
+	case errors.As(err, &none):
+		s.state = api.StateFailed
+		s.refuse(none.Refused)
+		return s
 	}
+	s.state, s.problem = judgeWhole(err)
+	return s
+}
+
+// judgeWhole is judge for an error that is about no recipient in particular.
+func judgeWhole(err error) (api.OutboxState, *api.Problem) {
 	problem := problemOf(err)
 	var (
-		none  *smtp.RecipientsError
 		reply *smtp.Error
 		large *smtp.TooLargeError
 	)
 	switch {
-	case errors.Is(err, smtp.ErrUnknown):
-		return api.StateUnknown, problem
-	case errors.As(err, &none):
-		for _, r := range none.Refused {
-			if r.Err != nil && r.Err.Temporary() {
-				return api.StateDeferred, problem
-			}
-		}
-		return api.StateFailed, problem
 	case errors.As(err, &reply):
 		if reply.Temporary() || !aboutMessage(reply) || reply.Code == 530 { // 530: log in first, RFC 4954 section 6
 			return api.StateDeferred, problem
@@ -60,6 +84,64 @@ func judge(err error, receipt *smtp.Receipt) (api.OutboxState, *api.Problem) {
 	return api.StateDeferred, problem
 }
 
+// refuse takes the recipients whom the server refused. One that it refused for now is tried again, alone.
+func (s *settlement) refuse(refused []smtp.RecipientError) {
+	if len(refused) == 0 {
+		return
+	}
+	s.crowded = len(s.served) > 0
+	for _, r := range refused {
+		state := api.StateFailed
+		if r.Err.Temporary() {
+			state, s.state = api.StateDeferred, api.StateDeferred
+			s.crowded = s.crowded && r.Err.Code == 452 // RFC 5321 section 4.5.3.1.10
+		}
+		s.refused = append(s.refused, api.Recipient{Addr: r.Recipient, State: state, Problem: problemOf(r.Err)})
+	}
+	s.problem = refusalOf(s.refused)
+	s.crowded = s.crowded && s.state == api.StateDeferred
+}
+
+// apply changes what the outbox knows of a message by what became of an attempt.
+func (s settlement) apply(d *store.Delivery) {
+	f := decodeFate(d.Problem)
+	f.problem, f.note = s.problem, s.note
+	if s.session != 0 {
+		f.session = s.session
+	}
+	apart := len(s.refused) > 0 || len(f.recipients) > 0 // some have fared differently from others
+	if apart {
+		for _, addr := range s.served {
+			f.with(api.Recipient{Addr: addr, State: api.StateSent})
+		}
+		for _, r := range s.refused {
+			f.with(r)
+		}
+		if s.state == api.StateFailed && len(s.refused) == 0 { // the message as such, after others had been given it
+			for _, addr := range d.To {
+				f.with(api.Recipient{Addr: addr, State: api.StateFailed, Problem: s.problem})
+			}
+		}
+		over := append(f.in(api.StateSent), f.in(api.StateFailed)...)
+		d.To = slices.DeleteFunc(slices.Clone(d.To), func(addr string) bool { return slices.Contains(over, addr) })
+	}
+	if s.state == api.StateFailed && len(f.in(api.StateSent)) > 0 {
+		s.state = api.StateSent // somebody has it
+	}
+	if s.state == api.StateSent && len(f.in(api.StateFailed)) > 0 {
+		f.problem = refusalOf(slices.DeleteFunc(slices.Clone(f.recipients), func(r api.Recipient) bool { return r.State != api.StateFailed }))
+	}
+	d.State, d.NextTry, d.Problem = string(s.state), s.retryAt, f.encode()
+}
+
+// refusalOf is the problem of a message that these recipients did not get.
+func refusalOf(list []api.Recipient) *api.Problem {
+	p := *list[0].Problem
+	p.Code = api.CodeRecipientRefused
+	p.Detail = enumerate(len(list), func(i int) (string, string) { return list[i].Addr, list[i].Problem.Detail })
+	return &p
+}
+
 // settle writes down what became of a message: sent messages go to Sent, in the same update in which the message
 // that they answer is marked. When that cannot be written, it is remembered and tried again: a message that the server
 // took must not look as if it could be sent once more.
@@ -71,8 +153,8 @@ func (a *account) settle(id store.ID, s settlement) {
 			return nil
 		}
 		d := *m.Delivery
-		d.State, d.NextTry, d.Problem = string(s.state), s.retryAt, encodeProblem(s.problem)
-		if err := tx.SetDelivery(id, &d); err != nil || s.state != api.StateSent {
+		s.apply(&d)
+		if err := tx.SetDelivery(id, &d); err != nil || d.State != string(api.StateSent) {
 			return err
 		}
 		if err := tx.SetFolder(id, sent); err != nil {

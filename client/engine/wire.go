@@ -73,7 +73,7 @@ func (r *wireRecorder) note(text string) { r.take(api.Remark, "", text) }
 func (r *wireRecorder) pop3(e pop3.Exchange) { r.take(speaker(e.Sent), e.State.String(), e.Line) }
 
 // smtp is for smtp.Options.Trace.
-func (r *wireRecorder) smtp(e smtp.Exchange) { r.take(speaker(e.Sent), "", e.Line) }
+func (r *wireRecorder) smtp(e smtp.Exchange) { r.take(speaker(e.Sent), e.Stage, e.Line) }
 
 func speaker(client bool) api.Speaker {
 	if client {
