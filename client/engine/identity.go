@@ -85,7 +85,7 @@ func (f *fetch) resolve(ctx context.Context, doubtful []spot) error {
 		return nil
 	}
 	next := 0
-	err := topAll(ctx, f.session, listings(doubtful), 0, func(_ int, body io.Reader) error {
+	err := f.session.TopAll(ctx, listings(doubtful), 0, func(_ int, body io.Reader) error {
 		s := &doubtful[next]
 		next++
 		header, err := io.ReadAll(body)

@@ -175,19 +175,15 @@ func (f *fetch) remove(ctx context.Context) error {
 	for i, r := range list {
 		numbers[i] = r.Number
 	}
-	return deleAll(ctx, f.session, numbers, func(_ int, err error) error {
+	return f.session.DeleAll(ctx, numbers, func(_ int, err error) {
 		r := &list[next]
 		next++
 		if refused := refusal(err); refused != nil {
 			a.e.Logf("account %s: DELE %d: %v", a.id, r.Number, err)
 			note(&f.trouble.removed, r.name(), f.trouble.removed[r.name()]+1)
-			return nil
-		}
-		if err != nil {
-			return err
+			return
 		}
 		f.marked = append(f.marked, r.spot)
-		return nil
 	})
 }
 
@@ -226,7 +222,7 @@ func (f *fetch) verify(ctx context.Context, list []removal) ([]removal, error) {
 		pass(&sure[i])
 	}
 	top := func(ctx context.Context, msgs []pop3.Listing, fn func(int, io.Reader) error) error {
-		return topAll(ctx, f.session, msgs, 0, fn)
+		return f.session.TopAll(ctx, msgs, 0, fn)
 	}
 	err := f.compare(ctx, byHeader, top, func(r *removal, body io.Reader) (same bool, err error) {
 		header, err := io.ReadAll(body)

@@ -22,7 +22,7 @@ const leastBeginning = 256 << 10
 // retrieveBeginnings fetches the header and some lines of the messages over the size cap.
 func (f *fetch) retrieveBeginnings(ctx context.Context) error {
 	top := func(ctx context.Context, msgs []pop3.Listing, fn func(int, io.Reader) error) error {
-		return topAll(ctx, f.session, msgs, beginningLines, fn)
+		return f.session.TopAll(ctx, msgs, beginningLines, fn)
 	}
 	before := f.plan.refused
 	err := f.receiveAll(ctx, f.plan.begin, top, func(s *spot, content []byte) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -17,17 +16,14 @@ type serverTerms struct {
 	canTop       bool // TOP may be tried: it was announced, or nothing was
 	announcesTop bool
 	loginDelay   time.Duration // between two logins, at least (section 6.5)
-	expire       int           // the days after which it deletes mail; neverExpires (section 6.7)
+	expire       int           // the days after which it deletes mail; negative: it does not, or has not said so (section 6.7)
 }
 
-const (
-	neverExpires   = -1
-	mostLoginDelay = 24 * time.Hour // more than any server means
-)
+const mostLoginDelay = 24 * time.Hour // more than any server means
 
 // learnTerms asks for the server's capabilities.
 func (f *fetch) learnTerms(ctx context.Context) error {
-	f.expire = neverExpires
+	f.expire = pop3.ExpireUnsaid
 	caps, err := f.session.Capa(ctx)
 	if refusal(err) != nil { // a server from before RFC 2449
 		f.canTop = true
@@ -37,16 +33,7 @@ func (f *fetch) learnTerms(ctx context.Context) error {
 		return err
 	}
 	f.canWatch, f.canTop, f.announcesTop = caps.Wait, caps.Top, caps.Top
-	if args, ok := caps.Args("LOGIN-DELAY"); ok && len(args) > 0 {
-		if seconds, err := strconv.ParseUint(args[0], 10, 31); err == nil {
-			f.loginDelay = min(time.Duration(seconds)*time.Second, mostLoginDelay)
-		}
-	}
-	if args, ok := caps.Args("EXPIRE"); ok && len(args) > 0 {
-		if days, err := strconv.ParseUint(args[0], 10, 31); err == nil { // else NEVER
-			f.expire = int(days)
-		}
-	}
+	f.loginDelay, f.expire = min(caps.LoginDelay, mostLoginDelay), caps.Expire
 	return nil
 }
 
@@ -54,7 +41,7 @@ func (f *fetch) learnTerms(ctx context.Context) error {
 // whole any more.
 func (f *fetch) expiry() *api.Problem {
 	switch {
-	case f.expire == neverExpires:
+	case f.expire < 0:
 		return nil
 	case f.expire == 0:
 		return &api.Problem{Code: api.CodeExpires, Detail: "as soon as it was fetched", Technical: "EXPIRE 0"}
