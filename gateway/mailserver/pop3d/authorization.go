@@ -2,12 +2,10 @@ package pop3d
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/emersion/go-sasl"
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 )
 
@@ -17,7 +15,7 @@ func (s *session) capa(string) error {
 	s.ok("capability list follows")
 	list := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
 	if s.secret() {
-		list = append(list, "USER", "SASL PLAIN")
+		list = append(list, "USER", "SASL PLAIN LOGIN")
 	}
 	if s.state == authorization && !s.tls && s.srv.cfg.TLS != nil {
 		list = append(list, "STLS")
@@ -66,57 +64,6 @@ func (s *session) pass(arg string) error {
 	user := s.user
 	s.user = ""
 	return s.login(user, arg)
-}
-
-// auth is AUTH PLAIN (RFC 5034).
-func (s *session) auth(arg string) error {
-	mechanism, initial, _ := strings.Cut(arg, " ")
-	if !strings.EqualFold(mechanism, sasl.Plain) {
-		return s.bad("the only mechanism is PLAIN")
-	}
-	if !s.secret() {
-		return s.bad(needTLS)
-	}
-	if initial == "" {
-		if _, err := s.out.WriteString("+ \r\n"); err != nil {
-			return err
-		}
-		line, err := s.readLine(maxResponse)
-		switch {
-		case errors.Is(err, errLongLine):
-			return s.bad("a SASL response has at most 12,288 octets (RFC 5034 section 4)")
-		case err != nil:
-			return err
-		case line == "*":
-			return s.err("cancelled")
-		}
-		initial = line
-	}
-	if initial == "=" {
-		initial = ""
-	}
-	response, err := base64.StdEncoding.DecodeString(initial)
-	if err != nil {
-		return s.bad("that is not base64")
-	}
-	var answer error
-	malformed := true
-	plain := sasl.NewPlainServer(func(identity, user, password string) error {
-		malformed = false
-		if identity != "" && account.Canonical(identity) != account.Canonical(user) {
-			answer = s.denied("nobody acts for another here") // RFC 4616 §2: authorization identity
-			return nil
-		}
-		answer = s.login(user, password)
-		return nil
-	})
-	if response == nil {
-		response = []byte{}
-	}
-	if _, _, err := plain.Next(response); err != nil && malformed {
-		return s.bad("that is not a PLAIN response")
-	}
-	return answer
 }
 
 // login leads to the TRANSACTION state: the password is right and the maildrop

@@ -60,10 +60,14 @@ func TestCommands(t *testing.T) {
 		{"auth plain in two steps", false, "auth plain\r\nAGFsaWNlQHBvc3Rlcm4udGVzdABzZWNyZXQgd29yZA==\r\nSTAT\r\n", []string{"+ ", "+OK 2 messages", "+OK 2 55"}},
 		{"auth plain cancelled", false, "AUTH PLAIN\r\n*\r\nCAPA x\r\n", []string{"+ ", "-ERR cancelled", "-ERR"}},
 		{"auth plain malformed", false, "AUTH PLAIN !!\r\nAUTH PLAIN =\r\nAUTH PLAIN YQ==\r\nAUTH CRAM-MD5\r\nAUTH\r\nAUTH PLAIN\r\n" + strings.Repeat("A", 13000) + "\r\n",
-			[]string{"-ERR that is not base64", "-ERR that is not a PLAIN", "-ERR that is not a PLAIN", "-ERR the only mechanism", "-ERR AUTH needs", "+ ", "-ERR a SASL response"}},
+			[]string{"-ERR that is not base64", "-ERR that is not a PLAIN", "-ERR that is not a PLAIN", "-ERR the mechanisms", "-ERR AUTH needs", "+ ", "-ERR a SASL response"}},
+		{"auth login", false, "AUTH LOGIN\r\nYWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0IHdvcmQ=\r\nSTAT\r\n", []string{"+ VXNlcm5hbWU6", "+ UGFzc3dvcmQ6", "+OK 2 messages", "+OK 2 55"}},
+		{"auth login with the name", false, "AUTH login YWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0IHdvcmQ=\r\n", []string{"+ UGFzc3dvcmQ6", "+OK 2 messages"}},
+		{"auth login cancelled", false, "AUTH LOGIN\r\n*\r\nAUTH LOGIN =\r\n*\r\nAUTH LOGIN\r\n!\r\nSTAT\r\n", []string{"+ ", "-ERR cancelled", "+ ", "-ERR cancelled", "+ ", "-ERR that is not base64", "-ERR STAT"}},
+		{"auth login wrong", false, "AUTH LOGIN\r\nYQ==\r\nYg==\r\n", []string{"+ ", "+ ", "-ERR [AUTH]"}},
 		{"auth plain for another", false, "AUTH PLAIN Ym9iAGFsaWNlAHNlY3JldCB3b3Jk\r\n", []string{"-ERR [AUTH] nobody acts"}},
-		{"capa before", false, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUSER\r\nSASL PLAIN\r\nSTLS\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
-		{"capa after", true, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUSER\r\nSASL PLAIN\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
+		{"capa before", false, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUSER\r\nSASL PLAIN LOGIN\r\nSTLS\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
+		{"capa after", true, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUSER\r\nSASL PLAIN LOGIN\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := drops(hello, "no end.")
