@@ -2522,15 +2522,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											_ = vgparent
 											words(vgparent, "It may arrive twice.")
 										}
-										words(vgparent, " Look into What was said, or ask the recipient, before you send it again. ")
-										vgn = element(vgparent, "", "button", attributes208)
-										on(vgn, "click",
-											func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
-										{
-											vgparent := vgn
-											_ = vgparent
-											words(vgparent, "Send again anyway")
-										}
+										words(vgparent, " Look at what was said, or ask the recipient, before you send it again.")
+									}
+								}
+								if c.warned() {
+									vgn = element(vgparent, "", "button", attributes208)
+									on(vgn, "click",
+										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
+									{
+										vgparent := vgn
+										_ = vgparent
+										words(vgparent, "Send again anyway")
 									}
 								}
 								if c.row.Problem != nil {
@@ -2601,6 +2603,10 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										if f.why != "" {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(f.why)
+										}
+										if f.said != "" {
+											vgn = element(vgparent, "", "code", nil)
+											vgn.SetInnerHTML(f.said)
 										}
 									}
 								}
@@ -4110,7 +4116,7 @@ var (
 	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
 	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
 	attributes210 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
 	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
 	attributes213 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
 	attributes214 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}

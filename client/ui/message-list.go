@@ -141,7 +141,7 @@ func (c *MessageList) emptyWords() emptyWords {
 		if c.App.Speaking().Sync.State == api.Syncing {
 			return emptyWords{"inbox", "Fetching your mail", "The first messages appear here in a moment.", ""}
 		}
-		return emptyWords{"inbox", "Nothing in "+c.yours(), "New mail appears here by itself.", "Write a message"}
+		return emptyWords{"inbox", "Nothing in " + c.yours(), "New mail appears here by itself.", "Write a message"}
 	case api.Drafts:
 		return emptyWords{"drafts", "No drafts", "What you write is kept here until you send it.", "Write a message"}
 	case api.Outbox:

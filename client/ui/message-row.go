@@ -223,7 +223,9 @@ func (c *MessageRow) canMark() bool {
 	return c.row.Folder != api.Drafts && c.row.Folder != api.Outbox && c.row.Folder != api.Sent
 }
 
-func (c *MessageRow) canArchive() bool { return c.App.HasFolder(c.row.Account, view.Archive) && c.canMark() }
+func (c *MessageRow) canArchive() bool {
+	return c.App.HasFolder(c.row.Account, view.Archive) && c.canMark()
+}
 
 func (c *MessageRow) unreadAct() string {
 	if c.row.Unread {

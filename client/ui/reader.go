@@ -75,8 +75,8 @@ func (c *Reader) session() uint64 {
 // fate is what became of a message at one of its recipients.
 type fate struct {
 	api.Recipient
-	words view.StateWords
-	why   string
+	words     view.StateWords
+	why, said string // what it means, and the server's words
 }
 
 // fates are told of a message on its way, and of one that not everybody got.
@@ -85,7 +85,7 @@ func (c *Reader) fates() []fate {
 		return nil
 	}
 	var out []fate
-	news := c.outgoing()
+	news := c.outgoing() && len(c.App.Reader.Message.Recipients) > 1
 	for _, x := range c.App.Reader.Message.Recipients {
 		f := fate{Recipient: x, words: c.App.StateWordsFor(api.Row{State: x.State, Problem: x.Problem, RetryAt: c.row.RetryAt})}
 		switch x.State {
@@ -94,10 +94,14 @@ func (c *Reader) fates() []fate {
 		case api.StateFailed:
 			f.words.Short = "Refused"
 		}
-		if x.Problem != nil {
-			f.why = f.words.Means
+		if p := x.Problem; p != nil {
+			if f.why, f.said = p.Means, p.Technical; f.why == "" {
+				f.why = f.words.Means
+			} else if f.said == "" {
+				f.said = p.Detail
+			}
 		}
-		news = news || x.State != api.StateSent
+		news = news || x.State != c.row.State
 		out = append(out, f)
 	}
 	if !news {

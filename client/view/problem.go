@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -63,7 +64,10 @@ func WordsFor(p *api.Problem) Words {
 		out.Means = fill(w.means, p.Detail)
 	}
 	if p.Means != "" {
-		out.Means += " " + p.Means
+		if n := len(out.Means); n > 0 && strings.IndexByte(".!?", out.Means[n-1]) < 0 { // the server's words
+			out.Means += "."
+		}
+		out.Means = strings.TrimSpace(out.Means + " " + p.Means)
 	}
 	if p.Technical == "" {
 		out.Technical = p.Error()

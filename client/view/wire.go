@@ -249,8 +249,13 @@ func (w *Wire) Save() {
 	w.app.platform.SaveFile("wire "+FileName(acc.Email)+".txt", "text/plain", []byte(b.String()))
 }
 
-// When says when a connection began, and how it is protected.
+// When says when a connection began, and by which version of TLS it is protected.
 func (w *Wire) When(s api.WireSession) string {
+	s.TLS, _, _ = strings.Cut(s.TLS, ",")
+	return w.when(s)
+}
+
+func (w *Wire) when(s api.WireSession) string {
 	at, now := w.app.platform.Local(s.Began), w.app.Now()
 	when := at.Format("15:04:05")
 	if !sameDay(at, now) {
@@ -267,5 +272,5 @@ func (w *Wire) When(s api.WireSession) string {
 
 // Heading names a connection in a line.
 func (w *Wire) Heading(s api.WireSession) string {
-	return Speaks(s.Protocol) + " " + s.Server + ", " + w.When(s) + ", " + w.Outcome(s)
+	return Speaks(s.Protocol) + " " + s.Server + ", " + w.when(s) + ", " + w.Outcome(s)
 }
