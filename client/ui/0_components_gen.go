@@ -3949,7 +3949,7 @@ var (
 	attributes41  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
 	attributes42  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
 	attributes43  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
-	attributes44  = []vugu.VGAttribute{{Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
+	attributes44  = []vugu.VGAttribute{{Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
 	attributes45  = []vugu.VGAttribute{{Key: "id", Val: "certificate-title"}}
 	attributes46  = []vugu.VGAttribute{{Key: "id", Val: "certificate-means"}}
 	attributes47  = []vugu.VGAttribute{{Key: "class", Val: "facts"}}

@@ -84,7 +84,7 @@ func TestAccountHooks(t *testing.T) {
 			s.typeIn("signin-password", "no")
 			s.fire("signin-form", "submit", nil)
 		}, map[string]string{"setup-found": "status", "signin-error": "alert"}},
-		{"certificate", "/", nobody, func(s *screen) { s.Do(func() { s.Trust.Look("", distrusted("expired").Certificate) }) }, map[string]string{"certificate": "alertdialog", "trust-certificate": "button", "certificate-cancel": "button"}},
+		{"certificate", "/", nobody, func(s *screen) { s.Do(func() { s.Trust.Look("", distrusted("expired").Certificate) }) }, map[string]string{"certificate": "dialog", "trust-certificate": "button", "certificate-cancel": "button"}},
 		{"certificate changed", "/inbox", mailbox, func(s *screen) { s.Do(func() { s.Trust.Look(alice, distrusted("pin-changed").Certificate) }) }, map[string]string{"certificate-sure": "checkbox", "trust-certificate": "button"}},
 		{"account", "/inbox?account=" + dana, settled(t), func(s *screen) { s.click("account-menu") }, map[string]string{"account-settings": "button", "account-seal": "", "account-add": "button", "sign-out": "button", "sign-out-erase": "button"}},
 		{"settings", "/settings?account=" + dana, settled(t), nil, plus("settings-form", "form", "settings-label", "textbox", "settings-leave", "combobox", "settings-most", "textbox", "identity-0-name", "textbox",

@@ -97,6 +97,7 @@ func (t *Trust) Facts() []Fact {
 			list = append(list, Fact{Name: name, Value: value})
 		}
 	}
+	add("Server", c.Host+" ("+strings.ToUpper(string(c.Protocol))+")")
 	add("Issued by", c.Issuer)
 	add("For", c.Subject)
 	add("Names", strings.Join(c.Names, ", "))

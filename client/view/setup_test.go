@@ -402,7 +402,7 @@ func TestCertificateWords(t *testing.T) {
 				for _, f := range p.Trust.Facts() {
 					all.WriteString(f.Name + ": " + f.Value + "\n")
 				}
-				for _, want := range []string{"Issued by: CN=Own", "For: CN=pop.example.org", "Names: other.example", "1998", "1999", "AB12 AB12"} {
+				for _, want := range []string{"Server: pop.example.org (POP3)", "Issued by: CN=Own", "For: CN=pop.example.org", "Names: other.example", "1998", "1999", "AB12 AB12"} {
 					if !strings.Contains(all.String(), want) {
 						t.Errorf("%s: no %q in %s", reason, want, all.String())
 					}
