@@ -18,8 +18,8 @@ type Proxy struct {
 	Server  Server // behind it, in memory; or
 	Address string // host:port
 
-	// Strip takes STARTTLS and STLS out of what the server announces, as boxes in the field do: the words are made
-	// unknown ones.
+	// Strip takes STARTTLS and STLS out of what the server announces and of what the client asks, as boxes in the field do:
+	// the words are made ones that nobody knows.
 	Strip bool
 	// Forge, if set, changes each line that the server says before TLS; they end in CRLF.
 	Forge func(line string) string
@@ -108,9 +108,12 @@ func (r *proxied) up() {
 		word := strings.ToUpper(strings.TrimSpace(line))
 		asks := word == "STLS" || word == "STARTTLS"
 		r.asking.Lock()
-		r.asked = asks
+		r.asked = asks && !r.Strip
 		r.asking.Unlock()
 		r.keep(&r.toServer, []byte(line))
+		if asks && r.Strip {
+			line, asks = strings.Repeat("X", len(word))+"\r\n", false
+		}
 		if _, werr := io.WriteString(r.server, line); err != nil || werr != nil {
 			return
 		}
