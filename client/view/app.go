@@ -168,7 +168,7 @@ func (a *App) loadStatus() {
 func (a *App) startAccount() api.AccountID {
 	path, _, _ := strings.Cut(a.platform.Location(), "?")
 	if a.Route.Account != "" {
-		a.Route = Route{Folder: a.Route.Folder, Page: PageList}
+		a.Route = Route{All: a.Route.All, Folder: a.Route.Folder, Page: PageList}
 	} else if path != "/" && !a.Route.All {
 		return a.Accounts[0].ID
 	}

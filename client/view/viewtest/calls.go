@@ -125,6 +125,10 @@ func (s *Service) change(ctx context.Context, method string, acc api.AccountID, 
 		return err
 	}
 	s.mu.Lock()
+	if p := s.fail[method+" "+string(acc)]; p != nil {
+		s.mu.Unlock()
+		return p
+	}
 	for _, id := range ids {
 		if m := s.messages[s.ref(acc, id)]; m != nil {
 			c := *m

@@ -65,3 +65,26 @@ func (s *Service) Wire(ctx context.Context, q api.WireQuery) (api.WirePage, erro
 func (s *Service) FetchRest(ctx context.Context, r api.MessageRef) error {
 	return s.change(ctx, "FetchRest", r.Account, []api.MessageID{r.ID}, func(m *api.Message) { m.Partial, m.Text = false, m.Text+" And the rest." })
 }
+
+// Draft answers a draft or a message on its way as it was given.
+func (s *Service) Draft(acc api.AccountID, id api.MessageID) api.Draft {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drafts[s.ref(acc, id)]
+}
+
+// Alter changes a message without telling of it.
+func (s *Service) Alter(acc api.AccountID, id api.MessageID, change func(*api.Message)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := *s.messages[s.ref(acc, id)]
+	change(&m)
+	s.messages[s.ref(acc, id)] = &m
+}
+
+// Refuse makes a method that changes messages answer a problem for one account.
+func (s *Service) Refuse(method string, acc api.AccountID, p *api.Problem) {
+	s.mu.Lock()
+	s.fail[method+" "+string(acc)] = p
+	s.mu.Unlock()
+}

@@ -1,0 +1,167 @@
+package view_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/view"
+	"github.com/postern-mail/postern/client/view/viewtest"
+)
+
+func spoken(from, n int) []api.WireLine {
+	var list []api.WireLine
+	for i := range n {
+		list = append(list, api.WireLine{Who: api.ClientSays, State: "TRANSACTION", Text: fmt.Sprintf("RETR %d", from+i)})
+	}
+	return list
+}
+
+func TestWire(t *testing.T) {
+	in(t, "/inbox", 1, func(t *testing.T, p *page) {
+		fetch := api.WireSession{ID: 1, Protocol: api.POP3, Server: "pop.x:995", Began: time.Now(), TLS: "TLS 1.3, X"}
+		p.svc.Say(alice, fetch, spoken(1, 700)...)
+		p.act(func() { p.OpenWire(alice, 0) })
+		p.pass(time.Second)
+		w := &p.Wire
+		equal(t, "place", p.Browser.Location(), "/wire")
+		equal(t, "pane", p.Pane(), view.PageWire)
+		equal(t, "all that is kept", len(w.Lines), 700)
+		lines, before, after := w.Drawn()
+		equal(t, "a few are drawn", len(lines)*10000+before*10+after, 300*10000+4000)
+
+		p.svc.Say(alice, fetch, spoken(701, 1)...)
+		p.pass(time.Second)
+		lines, _, _ = w.Drawn()
+		equal(t, "the newest is followed", lines[299].Text, "RETR 701")
+		p.act(func() { w.Follow(false) })
+		p.svc.Say(alice, fetch, spoken(702, 1)...)
+		p.pass(time.Second)
+		lines, _, after = w.Drawn()
+		equal(t, "what is looked at stays", lines[299].Text, "RETR 701")
+		equal(t, "and more is told of", after, 1)
+		p.act(func() { w.Follow(true) })
+		equal(t, "the end of what is drawn is not the end", w.Following(), false)
+		p.act(w.Earlier)
+		lines, _, _ = w.Drawn()
+		equal(t, "earlier", lines[0].Text, "RETR 252")
+		p.act(w.Newest)
+		lines, _, _ = w.Drawn()
+		equal(t, "newest", lines[299].Text, "RETR 702")
+
+		p.act(w.Pause)
+		p.svc.Say(alice, fetch, spoken(703, 1)...)
+		p.pass(time.Second)
+		equal(t, "paused", len(w.Lines), 702)
+		p.act(w.Pause)
+		p.pass(time.Second)
+		equal(t, "all came after the pause", len(w.Lines), 703)
+
+		p.svc.Say(alice, fetch, spoken(704, 2000)...)
+		p.pass(5 * time.Second)
+		equal(t, "bounded", len(w.Lines), 2000)
+		equal(t, "the newest are kept", w.Lines[1999].Text, "RETR 2703")
+
+		p.act(w.Save)
+		text := string(p.Browser.Saved[0].Data)
+		if p.Browser.Saved[0].Name != "wire alice@postern.test.txt" || !strings.Contains(text, "# POP3 pop.x:995") || !strings.Contains(text, "C: RETR 2703   [TRANSACTION]\n") {
+			t.Errorf("%s: %.300s", p.Browser.Saved[0].Name, text)
+		}
+
+		calls := func() (n int) {
+			for _, c := range p.svc.Calls() {
+				if c == "Wire" {
+					n++
+				}
+			}
+			return n
+		}
+		p.act(func() { p.Key(view.Key{Name: "Escape"}) })
+		equal(t, "back", p.Browser.Location(), "/inbox")
+		asked := calls()
+		p.svc.Say(alice, fetch, spoken(1, 1)...)
+		p.pass(time.Second)
+		equal(t, "nobody listens any more", calls(), asked)
+	})
+}
+
+func TestWireOfOneConnection(t *testing.T) {
+	both(t, "/wire?session=2&account="+bob, 1, func(t *testing.T, p *page) {
+		at := time.Now()
+		why := &api.Problem{Code: api.CodeServerTimeout, Detail: "smtp.x"}
+		p.svc.Say(bob, api.WireSession{ID: 1, Protocol: api.POP3, Began: at, Ended: at}, spoken(1, 3)...)
+		p.svc.Say(bob, api.WireSession{ID: 2, Protocol: api.SMTP, Server: "smtp.x:465", Began: at, Ended: at, Problem: why}, api.WireLine{Who: api.ServerSays, State: "HELLO", Text: "220 hi"})
+		p.pass(time.Second)
+		w := &p.Wire
+		equal(t, "one", len(w.Lines), 1)
+		equal(t, "the newest first", w.Sessions[0].ID, 2)
+		equal(t, "how it ended", w.Outcome(w.Sessions[0]), "The mail server is not answering")
+		equal(t, "and the other", w.Outcome(w.Sessions[1]), "Ended well")
+		equal(t, "account", string(p.Account), bob)
+		p.act(func() { p.OpenWire(bob, 0) })
+		p.pass(time.Second)
+		equal(t, "all", len(w.Lines), 4)
+		equal(t, "place", p.Browser.Location(), "/wire?account="+bob)
+
+		p.svc.Fail("Wire", &api.Problem{Code: api.CodeInternal})
+		p.act(func() { p.OpenWire(alice, 0) })
+		equal(t, "said", w.Problem.Code, api.CodeInternal)
+		p.svc.Fail("Wire", nil)
+		p.act(w.Retry)
+		equal(t, "mended", w.Problem == nil && w.Loaded, true)
+
+		other := viewtest.NewService(nil)
+		other.SignedIn(alice, "Alice")
+		other.SignedIn(bob, "Bob")
+		other.Say(alice, api.WireSession{ID: 1, Protocol: api.POP3, Began: at}, spoken(1, 2)...)
+		p.act(func() { p.Attach(other) })
+		p.pass(time.Second)
+		equal(t, "a new engine is asked", len(w.Lines), 2)
+	})
+}
+
+func TestFetchRest(t *testing.T) {
+	in(t, "/inbox", 0, func(t *testing.T, p *page) {
+		m := inbox(1)[0]
+		m.Partial, m.Size, m.Text = true, 480_000, strings.Repeat("x", 11_900)
+		p.svc.Add(m)
+		p.act(func() { p.Go(view.Route{Folder: api.Inbox, ID: 1}) })
+		r := &p.Reader
+		equal(t, "words", r.PartialWords(), "Only the beginning is here: 12 of 480 KB.")
+		p.svc.Fail("FetchRest", &api.Problem{Code: api.CodeServerClosed})
+		p.act(r.FetchRest)
+		equal(t, "why not", r.Rest.Code, api.CodeServerClosed)
+		p.svc.Fail("FetchRest", nil)
+		release := p.svc.Hold("FetchRest")
+		p.act(r.FetchRest)
+		equal(t, "on its way", r.Fetching && r.Rest == nil, true)
+		equal(t, "what is here stays", r.Message != nil, true)
+		release()
+		synctest.Wait()
+		equal(t, "whole", r.Message.Partial || r.Fetching, false)
+		equal(t, "said", strings.TrimRight(p.Voice.Polite, "\u00a0"), "The whole message is here")
+		if !strings.HasSuffix(r.Message.Text, "And the rest.") {
+			t.Error("the text is still the beginning")
+		}
+	})
+}
+
+// What may have been sent goes again after a warning alone; what became of each recipient is asked when the state changes.
+func TestRecipientsFollow(t *testing.T) {
+	in(t, "/outbox", 0, func(t *testing.T, p *page) {
+		p.svc.Add(api.Message{Row: api.Row{ID: 1, Folder: api.Outbox, State: api.StateSending, Subject: "Hi", Date: time.Now()}})
+		p.act(func() { p.Go(view.Route{Folder: api.Outbox, ID: 1}) })
+		p.svc.Alter(alice, 1, func(m *api.Message) {
+			m.Recipients = []api.Recipient{{Addr: "a@x", State: api.StateSent}, {Addr: "b@x", State: api.StateFailed}}
+		})
+		p.svc.Outgoing(alice, 1, func(r *api.Row) {
+			r.State, r.Session, r.Problem = api.StateFailed, 5, &api.Problem{Code: api.CodeRecipientRefused}
+		})
+		synctest.Wait()
+		equal(t, "recipients", len(p.Reader.Message.Recipients), 2)
+		equal(t, "session", p.Reader.Message.Session, 5)
+	})
+}
