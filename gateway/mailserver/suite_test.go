@@ -12,23 +12,29 @@ import (
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/shared/mailtest/pop3suite"
 	"github.com/postern-mail/postern/shared/mailtest/smtpsuite"
+	"github.com/postern-mail/postern/shared/pop3"
 )
 
 // The suites are those that Dovecot and Postfix pass with the same client.
 
 func TestPOP3Suite(t *testing.T) {
+	const user, password = "carol@postern.test", "pässwörd of 会議"
 	s := start(t, testConfig(t.TempDir()))
+	must(t, s.EnsureUser(t.Context(), Account{user, "Carol", password}))
 	pop3suite.Run(t, pop3suite.Target{
 		Dial:     func(t testing.TB) net.Conn { return s.dial(t, POP3) },
+		DialTLS:  func(t testing.TB) net.Conn { return tls.Client(s.dial(t, POP3S), s.pinned()) },
 		TLS:      s.pinned(),
-		User:     alice,
+		Ways:     []string{"PLAIN", "LOGIN", pop3.WayUser},
+		Options:  &pop3.Options{AllowPlaintextAuth: true},
+		User:     user,
 		Password: password,
 		// Straight into the store: what SMTP takes is the other suite's matter.
 		Deliver: func(t testing.TB, text []byte) {
 			in, err := s.store.Create()
 			must(t, err)
 			in.Write(text)
-			must(t, in.Deliver(t.Context(), maildrop.Envelope{Local: []string{alice}}))
+			must(t, in.Deliver(t.Context(), maildrop.Envelope{Local: []string{user}}))
 		},
 		Locks: true,
 	})

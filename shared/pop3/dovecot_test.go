@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/postern-mail/postern/shared/mailtest/pop3suite"
 	"github.com/postern-mail/postern/shared/mailtest/testbed"
 	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
 // The suite against Dovecot, by STLS and by implicit TLS; carol's password is not ASCII.
@@ -26,17 +29,54 @@ func TestDovecot(t *testing.T) {
 			TLS:      bed.ClientTLS(),
 			User:     user.Name,
 			Password: user.Password,
+			Token:    bed.Token(user.Name),
+			Ways:     []string{"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", pop3.WayUser, pop3.WayAPOP},
+			Options:  &pop3.Options{AllowPlaintextAuth: true},
+			DialTLS:  func(t testing.TB) net.Conn { return tls.Client(bed.Dial(t, bed.POP3S), bed.ClientTLS()) },
 			Deliver:  func(t testing.TB, m []byte) { bed.Deliver(t, user.Name, m) },
 		}
 	}
 	t.Run("STLS", func(t *testing.T) { pop3suite.Run(t, target(bed.Users[1])) })
 	t.Run("non-ASCII password", func(t *testing.T) { pop3suite.Run(t, target(bed.Users[2])) })
+	t.Run("non-ASCII user", func(t *testing.T) { pop3suite.Run(t, target(bed.Users[3])) })
 	t.Run("implicit TLS", func(t *testing.T) {
 		implicit := target(bed.Users[0])
-		implicit.TLS = nil
-		implicit.Dial = func(t testing.TB) net.Conn { return tls.Client(bed.Dial(t, bed.POP3S), bed.ClientTLS()) }
+		implicit.TLS, implicit.Dial = nil, implicit.DialTLS
 		pop3suite.Run(t, implicit)
 	})
+}
+
+// Dovecot that locks, as RFC 1939 section 4 wants: it takes its time to refuse, and names the reason.
+func TestDovecotInUse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Dovecot waits for twelve seconds")
+	}
+	bed := testbed.StartDovecot(t)
+	open := func() *pop3.Client {
+		conn, err := net.Dial("tcp", net.JoinHostPort(bed.Locking.Host, strconv.Itoa(bed.Locking.POP3)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := pop3.New(conn, nil)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	bob := sasl.Credentials{User: "bob", Password: "bob-pw"}
+	first, second := open(), open()
+	if _, err := first.Auth(t.Context(), bob, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := second.Auth(t.Context(), bob, "")
+	var refused *pop3.Error
+	if !errors.As(err, &refused) || refused.Code != "IN-USE" || !refused.Temporary() || refused.Explain() == "" {
+		t.Errorf("a second session: %v", err)
+	}
+	if err := first.Quit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := open().Auth(t.Context(), bob, ""); err != nil {
+		t.Errorf("after the first: %v", err)
+	}
 }
 
 // Ten thousand messages (one thousand with -short) come from Dovecot with nothing lost and nothing changed.

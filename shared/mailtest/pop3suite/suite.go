@@ -22,8 +22,13 @@ type Target struct {
 	Dial func(testing.TB) net.Conn
 	// TLS is the client's configuration for STLS; nil if the server has no STLS.
 	TLS *tls.Config
-	// User and Password open the maildrop.
-	User, Password string
+	// DialTLS returns a new connection that is TLS from the first octet; nil if there is no such port.
+	DialTLS func(testing.TB) net.Conn
+	// User and Password open the maildrop. Token does too, for the mechanisms that take one.
+	User, Password, Token string
+	// Ways are the ways to log in that the server must offer, by the names that pop3.Client.Auth gives them; it must offer none that
+	// is not here. Where there is STLS, they are those under TLS.
+	Ways []string
 	// Deliver puts a message with CRLF line ends into the maildrop, after those that are there.
 	Deliver func(testing.TB, []byte)
 	// Locks tells that a second session is refused with [IN-USE].
@@ -41,6 +46,11 @@ func Run(t *testing.T, target Target) {
 		test func(*suite, *testing.T)
 	}{
 		{"capabilities", (*suite).capabilities},
+		{"ways that are announced", (*suite).announced},
+		{"ways to log in", (*suite).ways},
+		{"safest way", (*suite).safest},
+		{"implicit TLS", (*suite).implicit},
+		{"UTF8 and LANG", (*suite).international},
 		{"wrong password", (*suite).wrongPassword},
 		{"states", (*suite).states},
 		{"STLS", (*suite).stls},
@@ -50,6 +60,9 @@ func Run(t *testing.T, target Target) {
 		{"deletion", (*suite).deletion},
 		{"unique-ids", (*suite).uniqueIDs},
 		{"pipeline", (*suite).pipeline},
+		{"heads ahead", (*suite).heads},
+		{"deletion ahead", (*suite).marks},
+		{"QUIT before login", (*suite).quitBefore},
 		{"lock", (*suite).lock},
 		{"XWAIT", (*suite).wait},
 	} {
@@ -67,8 +80,17 @@ type session struct {
 
 func (s *suite) connect(t *testing.T) *session {
 	t.Helper()
+	return s.connectWith(t, s.Options)
+}
+
+func (s *suite) connectWith(t *testing.T, o *pop3.Options) *session {
+	t.Helper()
+	return s.wrap(t, pop3.New(s.Dial(t), o))
+}
+
+func (s *suite) wrap(t *testing.T, c *pop3.Client) *session {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	c := pop3.New(s.Dial(t), s.Options)
 	t.Cleanup(func() {
 		c.Close()
 		cancel()

@@ -36,6 +36,12 @@ type Bed struct {
 	// More ways in, each with a certificate that cannot be verified: it has expired, is another host's, or vouches for itself.
 	Expired, WrongHost, SelfSigned Door
 
+	// Locking is Dovecot again, in plain text and by STLS, where a second session is refused with [IN-USE].
+	Locking struct {
+		Host string
+		POP3 int
+	}
+
 	Domain string // of the users: "example.test"
 	Users  []User
 
@@ -201,13 +207,14 @@ func prepare(t testing.TB, programs ...string) *Bed {
 		Dir:    dir,
 		Host:   "127.0.0.1",
 		Domain: "example.test",
-		Users:  []User{{"alice", "alice-pw"}, {"bob", "bob-pw"}, {"carol", "pässwörd-carol"}},
+		Users:  []User{{"alice", "alice-pw"}, {"bob", "bob-pw"}, {"carol", "pässwörd-carol"}, {"jörg", "jörg-pw"}},
 		CAFile: filepath.Join(dir, "tls", "ca.pem"),
 
 		Expired:    Door{Name: "expired", Host: "127.0.0.2"},
 		WrongHost:  Door{Name: "wronghost", Host: "127.0.0.3"},
 		SelfSigned: Door{Name: "selfsigned", Host: "127.0.0.4"},
 	}
+	b.Locking.Host = "127.0.0.5"
 	b.reservePorts(t)
 	b.layOut(t)
 	return b
@@ -227,6 +234,7 @@ func (b *Bed) reservePorts(t testing.TB) {
 	for _, port := range []*int{&b.POP3, &b.POP3S, &b.SMTP, &b.Submission, &b.Submissions} {
 		defer reserve(b.Host, port).Close()
 	}
+	defer reserve(b.Locking.Host, &b.Locking.POP3).Close()
 	for _, d := range b.Doors() {
 		defer reserve(d.Host, &d.POP3S).Close()
 		defer reserve(d.Host, &d.Submissions).Close()
