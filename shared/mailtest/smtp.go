@@ -21,6 +21,7 @@ type SMTP struct {
 	Password   map[string]string // by user
 	Tokens     map[string]string // bearer tokens, by user, for OAUTHBEARER and XOAUTH2
 	Users      []string          // the recipients that exist; others are refused with 550 5.1.1
+	Anybody    bool              // every recipient exists
 	Refuse     map[string]string // by recipient: the reply that refuses it
 	TLS        *tls.Config       // offers STARTTLS
 	Size       int64             // announced and kept to; 0 for no limit

@@ -79,7 +79,7 @@ func (c *smtpSession) to(args string) {
 		c.reply(503, "5.5.1 MAIL first")
 	case c.Refuse[address] != "":
 		c.say(c.Refuse[address] + "\r\n")
-	case !slices.Contains(c.Users, address):
+	case !c.Anybody && !slices.Contains(c.Users, address):
 		c.reply(550, "5.1.1 <"+address+">: no such user", "5.1.1 ask the postmaster")
 	default:
 		c.wide(address)

@@ -86,6 +86,8 @@ func (g *guard) Read(p []byte) (int, error) {
 	switch r := &g.replies; {
 	case r.long:
 		return 0, g.fail(fmt.Errorf("%w: a line of more than %d octets", ErrTooLong, maxReplyLine))
+	case r.broken:
+		return 0, g.fail(fmt.Errorf("%w: %.80q is no reply", ErrProtocol, printable(r.last)))
 	case r.octets > g.options.MaxReply:
 		return 0, g.fail(fmt.Errorf("%w: more than %d octets", ErrTooLong, g.options.MaxReply))
 	}
@@ -200,9 +202,6 @@ func (g *guard) reply(limit time.Duration) (reply, error) {
 	defer func() { g.replies.keep = false }()
 	for {
 		if r, ok := g.replies.take(); ok {
-			if !r.valid {
-				return r, g.fail(fmt.Errorf("%w: %.80q is no reply", ErrProtocol, printable(r.text)))
-			}
 			return r, nil
 		}
 		var p [4 << 10]byte

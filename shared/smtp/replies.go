@@ -16,6 +16,7 @@ type replies struct {
 	last    string   // the last line that was read
 	unasked bool     // there is more than was asked for
 	long    bool     // a line is over the limit
+	broken  bool     // a reply is none: its last line is in last
 
 	keep bool    // replies are to be taken from here
 	done []reply // complete, and not taken yet: what one read of the connection held
@@ -26,7 +27,6 @@ type reply struct {
 	code     int
 	enhanced string // RFC 2034
 	text     string // its lines, joined by spaces
-	valid    bool   // it has the form of a reply
 }
 
 // maxReplyLine limits a line of a reply: go-smtp refuses longer ones, and RFC 5321 section 4.5.3.1.5 allows a quarter.
@@ -46,14 +46,18 @@ func (r *replies) read(p []byte, each func(stage, line string)) {
 			}
 			continue
 		}
-		r.last = strings.TrimSuffix(string(r.line), "\r")
+		line := strings.TrimSuffix(string(r.line), "\r")
 		r.line = r.line[:0]
 		stage := ""
 		if len(r.owed) > 0 {
 			stage = r.owed[0]
 		}
-		each(stage, r.last)
-		if r.add(r.last) && len(r.owed) > 0 {
+		each(stage, line)
+		if r.broken {
+			continue
+		}
+		r.last = line
+		if len(r.owed) > 0 && r.add(line) {
 			r.owed = r.owed[1:]
 			if r.keep {
 				r.current.text = string(r.text)
@@ -70,14 +74,14 @@ func (r *replies) add(line string) (last bool) {
 	first := !r.begun
 	r.begun = true
 	if first {
-		r.current = reply{code: code, valid: true}
+		r.current.code = code
 	}
 	if !ok || code != r.current.code {
-		r.current.valid = false
-		text = line
+		r.broken = true
+		return true
 	}
 	enhanced, rest, _ := strings.Cut(text, " ")
-	if ok && isEnhanced(enhanced, code) {
+	if isEnhanced(enhanced, code) {
 		if first {
 			r.current.enhanced = enhanced
 		}
