@@ -100,7 +100,7 @@ func (l *login) logInMaildrop(ctx context.Context) (*pop3.Client, error) {
 	if err != nil {
 		return nil, l.failed(api.POP3, rec, err)
 	}
-	o := &pop3.Options{Timeout: l.e.Limits.Answer, MaxMessage: l.e.Limits.Message}
+	o := &pop3.Options{Timeout: l.e.Limits.Answer, MaxMessage: l.e.Limits.Message, AllowPlaintextAuth: to.security == api.Plain}
 	if rec != nil {
 		o.Trace = rec.pop3
 	}
@@ -109,7 +109,7 @@ func (l *login) logInMaildrop(ctx context.Context) (*pop3.Client, error) {
 		err = secured(c.STLS(ctx, to.tls), c.TLS, rec)
 	}
 	if err == nil {
-		err = c.Login(ctx, to.user, l.password)
+		_, err = c.Auth(ctx, sasl.Credentials{User: to.user, Password: l.password}, to.auth)
 	}
 	if err != nil {
 		c.Close()

@@ -101,7 +101,7 @@ func (c *cutAt) Read(p []byte) (int, error) {
 func TestMaildropInUse(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a := w.signIn(alice)
-		w.gateway.serve(wire.POP3S, mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
+		w.gateway.serve(wire.POP3S, mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("CAPA"), mailtest.Say("-ERR\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
 			mailtest.Hear("PASS "+alicePW), mailtest.Say("-ERR [IN-USE] another client has it\r\n")))
 		before := w.gateway.streams(wire.POP3S)
 		time.Sleep(defaultPoll + 6*time.Second)

@@ -13,6 +13,7 @@ import (
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
 	"github.com/postern-mail/postern/shared/trust"
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -66,6 +67,8 @@ func classify(err error) (code api.Code, detail string) {
 	switch {
 	case errors.As(err, &refused):
 		return classifyGateway(refused)
+	case errors.Is(err, sasl.ErrNoMechanism), errors.Is(err, sasl.ErrUnsupported):
+		return api.CodeNoMechanism, offered(err)
 	case errors.Is(err, errNoTLS):
 		return api.CodeNoTLS, ""
 	case errors.As(err, &certificate):
@@ -204,6 +207,12 @@ func enumerate(n int, at func(i int) (addr, words string)) string {
 		}
 	}
 	return b.String()
+}
+
+// offered is what a server announced of ways to log in, where an error tells.
+func offered(err error) string {
+	_, ways, _ := strings.Cut(err.Error(), "the server offers ")
+	return ways
 }
 
 // errStore marks an error of the mailbox that has no kind of its own: the device failed to read or write.

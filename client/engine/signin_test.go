@@ -90,7 +90,7 @@ func TestSignInUsesSTLSWhereThereIsNothingBetter(t *testing.T) {
 // RFC 2449 section 8.1.2: [IN-USE] says that the password was right.
 func TestSignInWhileAnotherClientHasTheMaildrop(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.gateway.serve(wire.POP3S, mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
+		w.gateway.serve(wire.POP3S, mailtest.Script(t, mailtest.Say("+OK\r\n"), mailtest.Hear("CAPA"), mailtest.Say("-ERR\r\n"), mailtest.Hear("USER "+alice), mailtest.Say("+OK\r\n"),
 			mailtest.Hear("PASS "+alicePW), mailtest.Say("-ERR [IN-USE] busy\r\n")))
 		a := w.signIn(alice)
 		time.Sleep(6 * time.Second) // the quick attempts of the first fetch

@@ -98,7 +98,7 @@ func mergeLists(lists []sortedList, offset, limit int, each func(list int, m *st
 	for range limit {
 		best := -1
 		for i, w := range windows {
-			if len(w) > 0 && (best < 0 || moment(&w[0]).After(moment(&windows[best][0]))) {
+			if len(w) > 0 && (best < 0 || dated(&w[0]).After(dated(&windows[best][0]))) {
 				best = i
 			}
 		}
@@ -137,7 +137,7 @@ func skip(lists []sortedList, offset int) []int {
 				lists[i].n = at[i]
 				continue
 			}
-			if m := moment(&w[0]); best < 0 || m.After(newest) {
+			if m := dated(&w[0]); best < 0 || m.After(newest) {
 				best, taken, newest = i, ahead, m
 			}
 		}
@@ -149,8 +149,8 @@ func skip(lists []sortedList, offset int) []int {
 	return at
 }
 
-// moment is the time by which a list is in order: as the store has it.
-func moment(m *store.Entry) time.Time {
+// dated is the time by which a list is in order: as the store has it.
+func dated(m *store.Entry) time.Time {
 	if m.Summary.Date.IsZero() {
 		return m.Stored
 	}

@@ -53,7 +53,7 @@ func TestMergeLists(t *testing.T) {
 		want := all[min(offset, len(all)):min(offset+limit, len(all))]
 		var got []at
 		mergeLists(lists, offset, limit, func(list int, m *store.Entry) {
-			got = append(got, at{int(moment(m).Unix() / 60), list, int(m.ID) - 1})
+			got = append(got, at{int(dated(m).Unix() / 60), list, int(m.ID) - 1})
 		})
 		if !slices.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)

@@ -57,7 +57,7 @@ func TestTranscriptOfASignInAndASend(t *testing.T) {
 			"note                 Connecting to mail.postern.test:1 through the gateway",
 			"note                 Sealed by TLS 1.3, TLS_",
 			"server AUTHORIZATION +OK",
-			"client AUTHORIZATION PASS ****",
+			"client AUTHORIZATION AUTH PLAIN ****",
 			"server AUTHORIZATION +OK",
 			"client TRANSACTION   RETR 1",
 			"server TRANSACTION   ... ",
