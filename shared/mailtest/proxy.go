@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Proxy is somebody on the way between a client and a server of POP3 or SMTP, who passes on what both say, keeps all of
@@ -29,8 +28,6 @@ type Proxy struct {
 	Implicit bool
 	// Inject is said to the client in plain text after the server agreed to STARTTLS or STLS, in one packet with that.
 	Inject string
-	// Delay is how long what either side says is on its way: half a round trip.
-	Delay time.Duration
 
 	mu               sync.Mutex
 	toServer, toHere bytes.Buffer
@@ -60,10 +57,6 @@ func (p *Proxy) ServeConn(conn net.Conn) {
 		return
 	}
 	r := &proxied{Proxy: p, client: conn, server: server, agreed: make(chan bool, 1)}
-	if p.Delay > 0 {
-		client, far := lag(conn, p.Delay, &behind), lag(server, p.Delay, &behind)
-		r.client, r.server = client, far
-	}
 	r.clientIn, r.serverIn = bufio.NewReader(r.client), bufio.NewReader(r.server)
 	if p.Implicit {
 		r.sealed()
@@ -204,70 +197,4 @@ func closeWrite(c net.Conn) {
 		return
 	}
 	_ = w.CloseWrite()
-}
-
-// lagging is a connection whose writes take a while to arrive.
-type lagging struct {
-	net.Conn
-	delay time.Duration
-	queue chan late
-	once  sync.Once
-	ended chan struct{}
-}
-
-type late struct {
-	octets []byte
-	due    time.Time
-}
-
-// lagQueue is how many writes may be on their way: writes wait where there are more.
-const lagQueue = 1 << 12
-
-func lag(c net.Conn, d time.Duration, running *sync.WaitGroup) *lagging {
-	l := &lagging{Conn: c, delay: d, queue: make(chan late, lagQueue), ended: make(chan struct{})}
-	running.Go(func() {
-		defer c.Close()
-		for {
-			select {
-			case w := <-l.queue:
-				if !l.deliver(w) {
-					return
-				}
-			case <-l.ended:
-				for { // what was written before
-					select {
-					case w := <-l.queue:
-						if !l.deliver(w) {
-							return
-						}
-					default:
-						return
-					}
-				}
-			}
-		}
-	})
-	return l
-}
-
-func (l *lagging) deliver(w late) bool {
-	<-time.After(time.Until(w.due))
-	_, err := l.Conn.Write(w.octets)
-	return err == nil
-}
-
-// Write implements net.Conn.
-func (l *lagging) Write(p []byte) (int, error) {
-	select {
-	case <-l.ended:
-		return 0, net.ErrClosed
-	case l.queue <- late{bytes.Clone(p), time.Now().Add(l.delay)}:
-		return len(p), nil
-	}
-}
-
-// Close implements net.Conn: the connection closes when all has arrived.
-func (l *lagging) Close() error {
-	l.once.Do(func() { close(l.ended) })
-	return nil
 }
