@@ -152,7 +152,7 @@ func sealedBy(config *tls.Config, s mailtest.Server) mailtest.Server {
 }
 
 func swap(p *mailtest.Proxy, foreign *mailtest.Authority) {
-	c := foreign.Server("pop.example.org", "smtp.example.org")
+	c := foreign.Server("pop.example.org", "smtp.example.org", "127.0.0.1")
 	p.Certificate = &c
 }
 
