@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/postern-mail/postern/shared/mailtest"
 )
@@ -32,6 +33,8 @@ type maildrop struct {
 	// step is asked at every boundary of a command and of an answer, and within each answer, whether the line goes
 	// dead here.
 	step func(at string) (cut bool)
+	// pace lets everybody else come to rest before each step. Without it the server is far ahead of the client.
+	pace bool
 
 	mu       sync.Mutex
 	messages []dropped
@@ -117,7 +120,16 @@ func (d *maildrop) ServeConn(conn net.Conn) {
 	}
 }
 
-func (s *dropSession) cut(at string) bool { return s.step != nil && s.step(at) }
+func (s *dropSession) cut(at string) bool {
+	if s.step == nil {
+		return false
+	}
+	if s.pace {
+		s.w.Flush()
+		time.Sleep(time.Nanosecond) // of a bubble's time: it passes when everybody waits
+	}
+	return s.step(at)
+}
 
 // answer says text, unless the line goes dead within it or after it.
 func (s *dropSession) answer(verb, text string) bool {
