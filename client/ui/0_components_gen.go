@@ -82,7 +82,7 @@ func (c *AccountForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
 						vgcomp.Hook = "settings-error"
 						vgcomp.Look = bad
-						vgcomp.Words = view.WordsFor(c.App.AccountForm.Problem)
+						vgcomp.Words = c.App.Words(c.App.AccountForm.Problem)
 						vgout.Components = append(vgout.Components, vgcomp)
 						vgn = &vugu.VGNode{Component: vgcomp}
 						vgparent.AppendChild(vgn)
@@ -137,7 +137,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgparent
 				vgn = element(vgparent, "", "strong", nil)
 				vgn.SetInnerHTML(nameOf(c.App.Current()))
-				if c.App.Current().Name != "" {
+				if nameOf(c.App.Current()) != c.App.Current().Email {
 					vgn = element(vgparent, "", "span", nil)
 					vgn.SetInnerHTML(c.App.Current().Email)
 				}
@@ -1052,7 +1052,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				if c.App.Several() {
 					vgn = element(vgparent, "", "button", attributes99)
 					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
-					vgn.AddAttrInterface("aria-label", t.name+", "+t.sync)
+					vgn.AddAttrInterface("aria-label", t.name+", "+view.SealOf(t.Account).Text+", "+t.sync)
 					vgn.AddAttrInterface("data-account", string(t.ID))
 					vgn.AddAttrInterface("title", t.Email+"\n"+t.sync)
 					on(vgn, "click",
@@ -1071,6 +1071,20 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							if t.name != t.Email {
 								vgn = element(vgparent, "", "small", nil)
 								vgn.SetInnerHTML(t.Email)
+							}
+						}
+						vgn = element(vgparent, "", "span", nil)
+						vgn.AddAttrInterface("class", sealClass(t.Account))
+						vgn.AddAttrInterface("title", view.SealOf(t.Account).Title)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "svg", attributes23)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "use", nil)
+								vgn.AddAttrInterface("href", icon(view.SealOf(t.Account).Icon))
 							}
 						}
 						if t.icon() != "" {

@@ -30,6 +30,9 @@ func (c *AccountPanel) first(i int) any {
 }
 
 func nameOf(a api.Account) string {
+	if a.Label != "" {
+		return a.Label
+	}
 	if a.Name != "" {
 		return a.Name
 	}

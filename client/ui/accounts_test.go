@@ -167,7 +167,7 @@ func TestTrustOnThePage(t *testing.T) {
 			st.Accounts[1].Sync = api.Sync{State: api.SyncError, Problem: distrusted("pin-changed")}
 		})
 		doc := s.draw()
-		if w := text(s.hook(doc, "banner")); !strings.Contains(w, dana+": The server could not prove who it is") || !strings.Contains(w, "Look at it") {
+		if w := text(s.hook(doc, "banner")); !strings.Contains(w, dana+": The certificate of pop.example.org is not the one you trusted") || !strings.Contains(w, "Look at it") {
 			t.Error(w)
 		}
 		s.Do(func() { s.Trust.Look(dana, s.Accounts[1].Sync.Problem.Certificate) })

@@ -128,6 +128,15 @@ func (f *AccountForm) Save() {
 	if f.Busy || !f.Ready() {
 		return
 	}
+	switch { // Enter in a field of what is not saved but done
+	case f.Changed():
+	case f.Password != "":
+		f.setPassword()
+		return
+	case f.phrase.now != "":
+		f.setPhrase(false)
+		return
+	}
 	f.Said, f.Problem, f.Leaving = "", nil, false
 	s, wrong := f.read()
 	f.wrong = wrong

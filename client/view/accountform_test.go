@@ -190,7 +190,7 @@ func TestPasswordInSettings(t *testing.T) {
 		equal(t, "problem", p.AccountForm.Problem.Code, api.CodeWrongPassword)
 		p.Do(func() { field(t, p.AccountForm.Sections(), "settings-keep").Switch(false) })
 		p.setIn("settings-password", "secret")
-		p.pressIn("settings-password-set")
+		p.act(func() { p.AccountForm.Save() }) // Enter
 		r := p.svc.SignIns()[1]
 		equal(t, "kept", r.Keep, false)
 		equal(t, "address", r.Email, dana)

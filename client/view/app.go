@@ -276,6 +276,8 @@ func (a *App) title() {
 	acc := a.Current()
 	t := FolderName(a.Route.Folder)
 	switch {
+	case a.Route.Page == PageSettings:
+		t = "Settings"
 	case a.Route.Query != "":
 		t = "Search: " + a.Route.Query
 	case a.Route.All:

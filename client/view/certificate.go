@@ -44,7 +44,9 @@ func (t *Trust) Cancel() {
 }
 
 // Changed says that another certificate is trusted for this server: the one case that is loud.
-func (t *Trust) Changed() bool { return t.Certificate != nil && t.Certificate.Reason == "pin-changed" }
+func (t *Trust) Changed() bool { return t.Certificate != nil && t.Certificate.Reason == changed }
+
+const changed = "pin-changed"
 
 // Words say why the certificate is not believed, what that may mean, and what to do.
 func (t *Trust) Words() Words {
@@ -52,7 +54,11 @@ func (t *Trust) Words() Words {
 	if c == nil {
 		return Words{}
 	}
-	if t.Changed() {
+	return t.about(c)
+}
+
+func (t *Trust) about(c *api.Certificate) Words {
+	if c.Reason == changed {
 		return Words{
 			Title: "The certificate of " + c.Host + " is not the one you trusted",
 			Means: "Nothing was sent. Either whoever runs the server has changed its certificate, or somebody on the way is reading along in its name.",
@@ -78,6 +84,16 @@ func (t *Trust) Words() Words {
 }
 
 func (t *Trust) date(at time.Time) string { return FullDate(t.app.platform.Local(at)) }
+
+// Words puts a problem into words, with what the page knows of the certificate that it may be about.
+func (a *App) Words(p *api.Problem) Words {
+	w := WordsFor(p)
+	if p.Certificate != nil {
+		x := a.Trust.about(p.Certificate)
+		w.Title, w.Means, w.Do = x.Title, x.Means, x.Do
+	}
+	return w
+}
 
 // Fact is a line of what is known of something.
 type Fact struct {

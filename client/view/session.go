@@ -156,7 +156,7 @@ func (s *Session) ErrorWords() Words {
 	case notFound:
 		return Words{Title: s.Problem.Detail, Do: "Say below which servers it uses: your provider’s help pages name them.", Technical: s.Problem.Technical, Waits: true}
 	}
-	w := WordsFor(s.Problem)
+	w := s.app.Words(s.Problem)
 	if s.Problem.Code == api.CodeGatewayOffline { // there is no mail here yet that one could read meanwhile
 		w.Means = "Postern's gateway cannot be reached, and signing in needs it."
 		w.Do = "It is tried again by itself: sign in when the word below says Online."

@@ -99,9 +99,12 @@ func (s *Session) discover() {
 		if turn != s.attempt {
 			return
 		}
-		if p != nil {
+		if p != nil && (p.Code == api.CodeGatewayOffline || p.Code == api.CodeGatewayRefused || p.Code == api.CodeCanceled) {
 			s.say(p)
 			return
+		}
+		if p != nil { // what is wrong with looking keeps nobody from saying it
+			d.Problem = p
 		}
 		s.email, s.left, s.best, s.why = email, d.Candidates, nil, nil
 		if len(d.Candidates) == 0 {

@@ -262,6 +262,20 @@ func TestNothingFoundIsSaidByHand(t *testing.T) {
 	})
 }
 
+// What is wrong with looking for settings keeps nobody from saying them; without the gateway there is no signing in.
+func TestLookingFails(t *testing.T) {
+	for code, byHand := range map[api.Code]bool{api.CodeInternal: true, api.CodeServerTimeout: true, api.CodeGatewayOffline: false, api.CodeGatewayRefused: false} {
+		outside(t, found(), func(t *testing.T, p *page) {
+			p.svc.Fail("Discover", &api.Problem{Code: code, Technical: "look-ups"})
+			p.signIn(dana, "secret")
+			equal(t, string(code), p.Session.Manual, byHand)
+			if w := p.Session.ErrorWords(); !strings.Contains(w.Technical, "look-ups") || w.Title == "" {
+				t.Error(w)
+			}
+		})
+	}
+}
+
 func TestPortsFollowSecurityUnlessEdited(t *testing.T) {
 	outside(t, found(), func(t *testing.T, p *page) {
 		p.Do(func() {

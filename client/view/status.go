@@ -117,7 +117,7 @@ func trouble(acc *api.Account) *api.Problem {
 
 // AlertWords put an alert into words, and name the account where there are several.
 func (a *App) AlertWords(x *Alert) Words {
-	w := WordsFor(x.Problem)
+	w := a.Words(x.Problem)
 	if a.Several() && x.Account != "" {
 		w.Title = Label(a.AccountOf(x.Account)) + ": " + w.Title
 	}
