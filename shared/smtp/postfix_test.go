@@ -19,8 +19,10 @@ func TestPostfix(t *testing.T) {
 		return smtpsuite.Target{
 			Dial: func(t testing.TB) net.Conn { return bed.Dial(t, bed.Submission) },
 			TLS:  bed.ClientTLS(),
-			User: user.Name, Password: user.Password,
-			From: user.Name + "@" + bed.Domain, To: [2]string{"alice@" + bed.Domain, "bob@" + bed.Domain},
+			User: user.Name, Password: user.Password, Token: bed.Token(user.Name),
+			Mechanisms: []string{"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2"},
+			Announces:  []string{"SMTPUTF8", "DSN", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"},
+			From:       user.Name + "@" + bed.Domain, To: [2]string{"alice@" + bed.Domain, "bob@" + bed.Domain},
 			Unknown: "nobody@" + bed.Domain, UTF8: "büro@" + bed.Domain,
 			Await: func(t testing.TB, address, marker string) []byte {
 				name, _, _ := strings.Cut(address, "@")

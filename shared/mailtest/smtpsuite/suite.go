@@ -3,18 +3,18 @@
 package smtpsuite
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
 )
@@ -27,8 +27,12 @@ type Target struct {
 	TLS *tls.Config
 	// Plaintext tells that the server takes passwords without TLS, and TLS is not used.
 	Plaintext bool
-	// User and Password may send.
-	User, Password string
+	// User and Password may send. Token may too, by the mechanisms that take one.
+	User, Password, Token string
+	// Mechanisms are those of SASL that the server must announce, under TLS if there is TLS, and no other.
+	Mechanisms []string
+	// Announces are the extensions that the server must announce besides SIZE and 8BITMIME.
+	Announces []string
 	// From is the user's address; To are two that accept mail; Unknown is one that the server refuses at RCPT.
 	From    string
 	To      [2]string
@@ -46,14 +50,20 @@ func Run(t *testing.T, target Target) {
 		name string
 		test func(*suite, *testing.T)
 	}{
+		{"extensions", (*suite).extensions},
 		{"no password in plain text", (*suite).plaintext},
+		{"mechanisms", (*suite).mechanisms},
 		{"wrong password", (*suite).wrongPassword},
 		{"one message", (*suite).one},
 		{"several messages", (*suite).several},
 		{"content", (*suite).content},
 		{"some recipients refused", (*suite).someRefused},
 		{"all recipients refused", (*suite).allRefused},
+		{"many recipients", (*suite).many},
 		{"too large", (*suite).tooLarge},
+		{"large", (*suite).large},
+		{"long line", (*suite).longLine},
+		{"reports", (*suite).reports},
 		{"SMTPUTF8", (*suite).utf8},
 		{"after QUIT", (*suite).afterQuit},
 	} {
@@ -68,9 +78,15 @@ type session struct {
 	ctx context.Context
 }
 
-func (s *session) logIn(user, password string) error {
-	_, err := s.Auth(s.ctx, sasl.Credentials{User: user, Password: password}, "")
-	return err
+// credentials are those of the target that a mechanism takes.
+func (s *suite) credentials(mechanism string) sasl.Credentials {
+	cr := sasl.Credentials{User: s.User, Host: "localhost", Port: 587}
+	if mechanism == sasl.OAuthBearer || mechanism == sasl.XOAuth2 {
+		cr.Token = s.Token
+	} else {
+		cr.Password = s.Password
+	}
+	return cr
 }
 
 func (s *suite) connect(t *testing.T, o *smtp.Options) *session {
@@ -91,12 +107,86 @@ func (s *suite) session(t *testing.T, o *smtp.Options) *session {
 		o = &smtp.Options{}
 	}
 	o.AllowPlaintextAuth = s.Plaintext
+	c := s.secured(t, o)
+	_, err := c.Auth(c.ctx, s.credentials(""), "")
+	must(t, err)
+	return c
+}
+
+// secured is under TLS, if there is TLS.
+func (s *suite) secured(t *testing.T, o *smtp.Options) *session {
+	t.Helper()
 	c := s.connect(t, o)
 	if s.TLS != nil {
 		must(t, c.StartTLS(c.ctx, s.TLS))
 	}
-	must(t, c.logIn(s.User, s.Password))
 	return c
+}
+
+// extensions are what the server must announce, and TLS only before TLS.
+func (s *suite) extensions(t *testing.T) {
+	c := s.secured(t, nil)
+	e, err := c.Extensions(c.ctx)
+	must(t, err)
+	slices.Sort(e.Auth)
+	want := slices.Sorted(slices.Values(s.Mechanisms))
+	if !slices.Equal(e.Auth, want) {
+		t.Errorf("mechanisms %q, want %q", e.Auth, want)
+	}
+	has := map[string]bool{"SMTPUTF8": e.SMTPUTF8, "DSN": e.DSN, "PIPELINING": e.Pipelining, "CHUNKING": e.Chunking, "ENHANCEDSTATUSCODES": e.EnhancedStatusCodes}
+	for keyword, got := range has {
+		if want := slices.Contains(s.Announces, keyword); got != want {
+			t.Errorf("%s: %v, want %v", keyword, got, want)
+		}
+	}
+	if e.Size <= 0 || !e.EightBitMIME || len(e.Lines) < 3 || e.StartTLS {
+		t.Errorf("%+v", e)
+	}
+	must(t, c.Quit(c.ctx))
+}
+
+// mechanisms logs in by each, to send, and by none that is not announced.
+func (s *suite) mechanisms(t *testing.T) {
+	for _, m := range []string{sasl.Plain, sasl.Login, sasl.CRAMMD5, sasl.SCRAMSHA256, sasl.OAuthBearer, sasl.XOAuth2} {
+		t.Run(m, func(t *testing.T) {
+			var transcript strings.Builder
+			c := s.secured(t, &smtp.Options{AllowPlaintextAuth: s.Plaintext, Trace: func(e smtp.Exchange) { fmt.Fprintln(&transcript, e.Sent, e.Line) }})
+			cr := s.credentials(m)
+			if !slices.Contains(s.Mechanisms, m) {
+				if _, err := c.Auth(c.ctx, cr, m); !errors.Is(err, smtp.ErrUnsupported) {
+					t.Errorf("not announced: %v", err)
+				}
+				return
+			}
+			wrong := cr
+			wrong.Password += "!"
+			if wrong.Token != "" {
+				wrong.Password, wrong.Token = "", wrong.Token+"x"
+			}
+			var refused *smtp.Error
+			if _, err := c.Auth(c.ctx, wrong, m); !errors.As(err, &refused) || refused.Code != 535 || refused.Command != "AUTH" {
+				t.Errorf("with a wrong secret: %v", err)
+			}
+			used, err := c.Auth(c.ctx, cr, strings.ToLower(m))
+			must(t, err)
+			if used != m {
+				t.Errorf("used %s", used)
+			}
+			mark := marker()
+			text := s.message(mark, "by "+m+"\r\n")
+			_, err = c.Send(c.ctx, smtp.Envelope{From: s.From, To: s.To[:1]}, strings.NewReader(text))
+			must(t, err)
+			must(t, c.Quit(c.ctx))
+			s.same(t, s.Await(t, s.To[0], mark), text)
+			for _, secret := range []string{cr.Password, cr.Token} {
+				for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
+					if secret != "" && strings.Contains(transcript.String(), form) {
+						t.Errorf("the trace holds %q", form)
+					}
+				}
+			}
+		})
+	}
 }
 
 func must(t *testing.T, err error) {
@@ -118,26 +208,28 @@ func (s *suite) plaintext(t *testing.T) {
 		return
 	}
 	c := s.connect(t, nil)
-	if err := c.logIn(s.User, s.Password); !errors.Is(err, smtp.ErrPlaintext) {
-		t.Errorf("AUTH without TLS: %v", err)
+	for _, m := range []string{sasl.Plain, sasl.Login} {
+		if _, err := c.Auth(c.ctx, s.credentials(m), m); !errors.Is(err, smtp.ErrPlaintext) {
+			t.Errorf("AUTH %s without TLS: %v", m, err)
+		}
 	}
 	must(t, c.StartTLS(c.ctx, s.TLS))
 	if err := c.StartTLS(c.ctx, s.TLS); !errors.Is(err, smtp.ErrState) {
 		t.Errorf("STARTTLS under TLS: %v", err)
 	}
-	must(t, c.logIn(s.User, s.Password))
+	_, err := c.Auth(c.ctx, s.credentials(""), "")
+	must(t, err)
 	must(t, c.Noop(c.ctx))
 	must(t, c.Quit(c.ctx))
 }
 
 func (s *suite) wrongPassword(t *testing.T) {
-	c := s.connect(t, &smtp.Options{AllowPlaintextAuth: s.Plaintext})
-	if s.TLS != nil {
-		must(t, c.StartTLS(c.ctx, s.TLS))
-	}
-	err := c.logIn(s.User, s.Password+"!")
+	c := s.secured(t, &smtp.Options{AllowPlaintextAuth: s.Plaintext})
+	wrong := s.credentials("")
+	wrong.Password += "!"
+	_, err := c.Auth(c.ctx, wrong, "")
 	var refused *smtp.Error
-	if !errors.As(err, &refused) || refused.Code != 535 || refused.Command != "AUTH" || refused.Temporary() {
+	if !errors.As(err, &refused) || refused.Code != 535 || refused.Command != "AUTH" || refused.Temporary() || refused.Explain() == "" {
 		t.Errorf("%v", err)
 	}
 	_, err = c.Send(c.ctx, smtp.Envelope{From: s.From, To: s.To[:1]}, strings.NewReader("Subject: no\r\n\r\n"))
@@ -145,165 +237,8 @@ func (s *suite) wrongPassword(t *testing.T) {
 	if !errors.As(err, &refused) && !errors.As(err, &all) {
 		t.Errorf("sending without AUTH: %v", err)
 	}
-}
-
-func (s *suite) one(t *testing.T) {
-	mark := marker()
-	var progress []int64
-	var transcript strings.Builder
-	c := s.session(t, &smtp.Options{
-		Progress: func(n int64) { progress = append(progress, n) },
-		Trace:    func(e smtp.Exchange) { fmt.Fprintf(&transcript, "%v %s\n", e.Sent, e.Line) },
-	})
-	text := s.message(mark, strings.Repeat("a line of the message\r\n", 10_000))
-	receipt, err := c.Send(c.ctx, smtp.Envelope{From: s.From, To: s.To[:1], Size: int64(len(text))}, strings.NewReader(text))
-	must(t, err)
-	if receipt.Text == "" || len(receipt.Refused) != 0 {
-		t.Errorf("receipt %+v", receipt)
-	}
-	must(t, c.Quit(c.ctx))
-	s.same(t, s.Await(t, s.To[0], mark), text)
-	if n := len(progress); n < 2 || progress[n-1] != int64(len(text)) {
-		t.Errorf("progress %v of %d", progress, len(text))
-	}
-	for _, secret := range []string{s.Password, "a line of the message"} {
-		if strings.Contains(transcript.String(), secret) {
-			t.Errorf("the trace holds %q", secret)
-		}
-	}
-	if !strings.Contains(transcript.String(), "true MAIL FROM:<"+s.From+">") || !strings.Contains(transcript.String(), "****") {
-		t.Errorf("the trace lacks something:\n%s", transcript.String())
-	}
-}
-
-// same compares header and body that were sent with what was delivered, behind the server's trace header.
-func (s *suite) same(t *testing.T, delivered []byte, want string) {
-	t.Helper()
-	got := bytes.ReplaceAll(delivered, []byte("\r\n"), []byte("\n")) // files may hold LF
-	want = strings.ReplaceAll(want, "\r\n", "\n")
-	if i := bytes.Index(got, []byte(want[:20])); i > 0 {
-		got = got[i:]
-	}
-	if string(got) != want {
-		i := 0
-		for i < min(len(got), len(want)) && got[i] == want[i] {
-			i++
-		}
-		t.Errorf("delivered %d octets, want %d; they differ at %d: %.60q, want %.60q", len(got), len(want), i, got[i:], want[i:])
-	}
-}
-
-func (s *suite) several(t *testing.T) {
-	c := s.session(t, nil)
-	g := mailtest.Generator{Median: 1000}
-	marks := make(map[string]string)
-	for i := range 5 {
-		mark := marker()
-		text := s.message(mark, string(g.Message(i)))
-		marks[mark] = text
-		_, err := c.Send(c.ctx, smtp.Envelope{From: s.From, To: s.To[:]}, strings.NewReader(text))
-		must(t, err)
-	}
-	must(t, c.Quit(c.ctx))
-	for mark, text := range marks {
-		for _, to := range s.To {
-			s.same(t, s.Await(t, to, mark), text)
-		}
-	}
-}
-
-// What is sent arrives, and every line end arrives as one, so that nothing can be smuggled.
-func (s *suite) content(t *testing.T) {
-	c := s.session(t, nil)
-	for name, body := range map[string][2]string{
-		"dots":             {".\r\n..\r\n.hidden\r\n\r\n.\r\n", ""},
-		"bare LF":          {"one\ntwo\n.\nthree\n", "one\r\ntwo\r\n.\r\nthree\r\n"},
-		"bare CR":          {"one\rtwo\r.\rthree\r", "one\r\ntwo\r\n.\r\nthree\r\n"},
-		"smuggled":         {"end\n.\r\nMAIL FROM:<x@y.test>\r\n", "end\r\n.\r\nMAIL FROM:<x@y.test>\r\n"},
-		"smuggled by CR":   {"end\r.\r\nMAIL FROM:<x@y.test>\r\n", "end\r\n.\r\nMAIL FROM:<x@y.test>\r\n"},
-		"no last line end": {"end", "end\r\n"},
-		"8-bit":            {"Grüße, 会議\r\n", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			mark := marker()
-			_, err := c.Send(c.ctx, smtp.Envelope{From: s.From, To: s.To[:1]}, strings.NewReader(s.message(mark, body[0])))
-			must(t, err)
-			want := body[1]
-			if want == "" {
-				want = body[0]
-			}
-			s.same(t, s.Await(t, s.To[0], mark), s.message(mark, want))
-		})
-	}
-	must(t, c.Quit(c.ctx))
-}
-
-func (s *suite) someRefused(t *testing.T) {
-	c := s.session(t, nil)
-	mark := marker()
-	text := s.message(mark, "to some\r\n")
-	receipt, err := c.Send(c.ctx, smtp.Envelope{From: s.From, To: []string{s.To[0], s.Unknown, s.To[1]}}, strings.NewReader(text))
-	must(t, err)
-	if len(receipt.Refused) != 1 || receipt.Refused[0].Recipient != s.Unknown || receipt.Refused[0].Err.Code/100 != 5 {
-		t.Errorf("refused: %v", receipt.Refused)
-	}
-	must(t, c.Quit(c.ctx))
-	for _, to := range s.To {
-		s.same(t, s.Await(t, to, mark), text)
-	}
-}
-
-func (s *suite) allRefused(t *testing.T) {
-	c := s.session(t, nil)
-	_, err := c.Send(c.ctx, smtp.Envelope{From: s.From, To: []string{s.Unknown}}, strings.NewReader(s.message(marker(), "no")))
-	var all *smtp.RecipientsError
-	if !errors.As(err, &all) || len(all.Refused) != 1 || all.Refused[0].Err.Command != "RCPT" || all.Temporary() {
-		t.Errorf("%v", err)
-	}
-	// The session goes on.
-	mark := marker()
-	text := s.message(mark, "yes\r\n")
-	_, err = c.Send(c.ctx, smtp.Envelope{From: s.From, To: s.To[:1]}, strings.NewReader(text))
+	// In groups as in lock-step, refused commands leave the session usable.
+	_, err = c.Auth(c.ctx, s.credentials(""), "")
 	must(t, err)
 	must(t, c.Quit(c.ctx))
-	s.same(t, s.Await(t, s.To[0], mark), text)
-}
-
-func (s *suite) tooLarge(t *testing.T) {
-	c := s.session(t, nil)
-	_, err := c.Send(c.ctx, smtp.Envelope{From: s.From, To: s.To[:1], Size: 1 << 40}, strings.NewReader("never read"))
-	var large *smtp.TooLargeError
-	if !errors.As(err, &large) || large.Size != 1<<40 || large.Limit <= 0 {
-		t.Errorf("%v", err)
-	}
-	must(t, c.Quit(c.ctx))
-}
-
-func (s *suite) utf8(t *testing.T) {
-	c := s.session(t, nil)
-	mark := marker()
-	text := s.message(mark, "Grüße\r\n")
-	to := s.UTF8
-	if to == "" {
-		to = "büro@example.test"
-	}
-	_, err := c.Send(c.ctx, smtp.Envelope{From: s.From, To: []string{to}}, strings.NewReader(text))
-	if s.UTF8 == "" {
-		if !errors.Is(err, smtp.ErrUnsupported) {
-			t.Errorf("without SMTPUTF8: %v", err)
-		}
-		return
-	}
-	must(t, err)
-	must(t, c.Quit(c.ctx))
-	s.same(t, s.Await(t, s.UTF8, mark), text)
-}
-
-func (s *suite) afterQuit(t *testing.T) {
-	c := s.session(t, nil)
-	must(t, c.Quit(c.ctx))
-	if err := c.Noop(c.ctx); !errors.Is(err, smtp.ErrState) {
-		t.Errorf("NOOP after QUIT: %v", err)
-	}
-	must(t, c.Close())
 }
