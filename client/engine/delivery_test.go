@@ -556,3 +556,55 @@ func TestFateOfAnEarlierVersion(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The mark that a message may have been sent is on the device before its end is on the wire, also where a server is given
+// it in chunks, and no earlier.
+func TestMarkBeforeTheEndOfAMessage(t *testing.T) {
+	for _, test := range []struct {
+		name                 string
+		pipelining, chunking bool
+		size                 int
+		end                  string
+		during               string // a stage within the message; "" for none
+	}{
+		{"DATA", false, false, 10, ".", ""},
+		{"DATA, pipelined", true, false, 3 << 20, ".", ""},
+		{"BDAT", true, true, 3 << 20, "BDAT LAST", "BDAT"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				p := newProvider(w, dora)
+				p.post.Pipelining, p.post.Chunking = test.pipelining, test.chunking
+				a := w.signInAt(api.SignIn{Email: dora, Password: doraPW, Servers: atExample(p)})
+				own, err := w.account(a.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at := make(map[string][]string) // the states at each stage
+				p.post.Fault = func(stage string) *mailtest.SMTPFault {
+					for _, e := range own.box.List(outbox, nil, 0, 1).Entries {
+						at[stage] = append(at[stage], e.Delivery.State)
+					}
+					return nil
+				}
+				text := strings.Repeat("Some seventy characters of text, so that there are lines of a good length.\n", 1+test.size/74)
+				id := w.send(api.Draft{Account: a.ID, To: to(alice), Subject: "s", Text: text})
+				synctest.Wait()
+				if r := w.row(a.ID, id); r.State != api.StateSent {
+					t.Fatalf("row %+v", r)
+				}
+				if got := at[test.end]; !slices.Equal(got, []string{stateCommitting}) {
+					t.Errorf("at the end: %v of %v", got, at)
+				}
+				for _, stage := range []string{"MAIL", "RCPT"} {
+					if got := at[stage]; !slices.Equal(got, []string{string(api.StateSending)}) {
+						t.Errorf("at %s: %v", stage, got)
+					}
+				}
+				if test.during != "" && (len(at[test.during]) == 0 || at[test.during][0] != string(api.StateSending)) {
+					t.Errorf("at %s: %v", test.during, at[test.during])
+				}
+			})
+		})
+	}
+}
