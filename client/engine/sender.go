@@ -127,6 +127,8 @@ func isUnreached(p *api.Problem) bool {
 	switch p.Code {
 	case api.CodeGatewayOffline, api.CodeGatewayRefused, api.CodeServerUnreachable, api.CodeServerTimeout, api.CodeServerClosed:
 		return true
+	case api.CodeCertificate, api.CodeNoTLS, api.CodeNoMechanism, api.CodeSettingsNeeded, api.CodeTargetRefused:
+		return true // which the account's settings can change
 	}
 	return false
 }

@@ -91,6 +91,7 @@ func (e *Engine) configure(ctx context.Context, a *account, s api.Settings) erro
 		return err
 	}
 	a.forgive()
+	a.reachable.Store(true)
 	if fetching {
 		ask(a.toFetch)
 	}
@@ -141,6 +142,7 @@ func (e *Engine) Trust(ctx context.Context, r api.Trust) error {
 	if err := a.keepSettings(s); err != nil {
 		return problemOf(err)
 	}
+	a.reachable.Store(true)
 	ask(a.toFetch)
 	ask(a.toSend)
 	return nil

@@ -341,6 +341,19 @@ func TestTrust(t *testing.T) {
 		if problem := w.accountNow(a.ID).Sync.Problem; problemCode(problem) != api.CodeCertificate || problem.Certificate.Reason != trust.SelfSigned {
 			t.Errorf("problem %+v", problem)
 		}
+		w.gateway.serveAt("smtp.example.org:465", p.post, &tls.Config{Certificates: []tls.Certificate{fresh}})
+		id := w.send(api.Draft{Account: a.ID, To: to(alice), Subject: "hello"})
+		synctest.Wait()
+		if r := w.row(a.ID, id); r.State != api.StateDeferred || problemCode(r.Problem) != api.CodeCertificate || r.Problem.Certificate.Protocol != api.SMTP {
+			t.Fatalf("row %+v", r)
+		}
+		if err := w.Trust(t.Context(), api.Trust{Account: a.ID, Protocol: api.SMTP, Fingerprint: w.row(a.ID, id).Problem.Certificate.Fingerprint}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if r := w.row(a.ID, id); r.State != api.StateSent { // at once, not when it would have been tried again
+			t.Errorf("row %+v", r)
+		}
 		b := w.signIn(alice)
 		for _, r := range []api.Trust{
 			{Account: a.ID, Protocol: api.POP3, Fingerprint: "short"}, {Account: a.ID, Protocol: "imap", Fingerprint: p.pin()},
