@@ -229,6 +229,23 @@ func (b *browser) Type(id, text string) {
 	b.run(chromedp.Focus(tid(id), chromedp.ByQuery), chromedp.KeyEvent(text))
 }
 
+// Fill types in place of what stands in a field.
+func (b *browser) Fill(id, text string) {
+	b.t.Helper()
+	b.Until(id+" is there", fmt.Sprintf(`(e => e && e.getClientRects().length > 0)(%s)`, q(id)))
+	b.run(chromedp.Focus(tid(id), chromedp.ByQuery))
+	b.Eval(q(id)+`.select()`, nil)
+	b.run(chromedp.KeyEvent(text))
+}
+
+// Choose takes an option of a select.
+func (b *browser) Choose(id, value string) {
+	b.t.Helper()
+	b.Until(id+" is there", fmt.Sprintf(`(e => e && e.getClientRects().length > 0)(%s)`, q(id)))
+	b.Eval(fmt.Sprintf(`(e => { e.value = %s; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("change", {bubbles: true})) })(%s)`, js(value), q(id)), nil)
+	b.Until(id+" is "+value, q(id)+`.value === `+js(value))
+}
+
 // Press sends a key to whatever has the focus.
 func (b *browser) Press(key string, mods ...chromedp.KeyOption) {
 	b.t.Helper()

@@ -45,16 +45,17 @@ var binary = sync.OnceValues(func() (string, error) {
 type gateway struct {
 	t     testing.TB
 	dir   string
+	flags []string       // beside those of the ports
 	ports map[string]int // flag → port
 	cmd   *exec.Cmd
 	done  chan struct{}
 	log   *logBuffer
 }
 
-// startGateway starts a demo world in a fresh data folder and waits until its page answers.
-func startGateway(t testing.TB) *gateway {
+// startGateway starts a demo world in a fresh data folder, with these flags besides, and waits until its page answers.
+func startGateway(t testing.TB, flags ...string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, dir: t.TempDir(), ports: map[string]int{}, log: &logBuffer{}}
+	g := &gateway{t: t, dir: t.TempDir(), flags: flags, ports: map[string]int{}, log: &logBuffer{}}
 	for _, name := range []string{"listen", "smtp", "submission", "submissions", "pop3", "pop3s"} {
 		g.ports[name] = freePort(t)
 	}
@@ -78,7 +79,7 @@ func (g *gateway) Start() {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	args := []string{"serve", "--demo", "--data", g.dir}
+	args := append([]string{"serve", "--demo", "--data", g.dir}, g.flags...)
 	for name, port := range g.ports {
 		args = append(args, fmt.Sprintf("--%s=127.0.0.1:%d", name, port))
 	}
