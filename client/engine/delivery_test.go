@@ -608,3 +608,55 @@ func TestMarkBeforeTheEndOfAMessage(t *testing.T) {
 		})
 	}
 }
+
+// A power cut at any moment while recipients fare apart gives nobody the message twice, nor forgets anybody, unless the
+// message says that it does not know.
+func TestPowerCutWhileRecipientsFareApart(t *testing.T) {
+	queued := false
+	atEveryMoment(t, func(_ *testing.T, w *world) {
+		queued = false
+		puts := 0
+		w.post.failAt(func(step, arg string) string {
+			if step == "RCPT" && arg == carol {
+				if puts++; puts == 1 {
+					return "450 4.7.1 greylisted"
+				}
+			}
+			return ""
+		})
+	}, func(t *testing.T, w *world) {
+		if _, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW, Keep: true}); err != nil {
+			return
+		}
+		if _, err := w.Send(t.Context(), api.Draft{Account: accountID(alice), To: to(bob, carol), Subject: "s"}); err != nil {
+			return
+		}
+		queued = true
+		time.Sleep(retryPauses[0] + time.Second)
+		synctest.Wait()
+	}, func(t *testing.T, w *world) {
+		id := accountID(alice)
+		if s, _ := w.Status(t.Context()); len(s.Accounts) == 0 {
+			if queued {
+				t.Error("the account is gone")
+			}
+			return
+		}
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		got := make(map[string]int)
+		for _, l := range w.post.letters() {
+			for _, addr := range l.to {
+				got[addr]++
+			}
+		}
+		rows := append(w.list(id, api.Outbox), w.list(id, api.Sent)...)
+		switch {
+		case len(rows) == 0 && !queued && len(got) == 0:
+		case len(rows) == 1 && rows[0].State == api.StateSent && got[bob] == 1 && got[carol] == 1:
+		case len(rows) == 1 && rows[0].State == api.StateUnknown && got[bob] <= 1 && got[carol] <= 1:
+		default:
+			t.Errorf("bob has it %d times, carol %d; rows %+v", got[bob], got[carol], rows)
+		}
+	})
+}
