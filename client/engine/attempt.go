@@ -94,7 +94,8 @@ func (s *sender) judged(e store.Entry, settled settlement) settlement {
 
 // envelope is for whom a message is that is tried now.
 func (a *account) envelope(e *store.Entry, content []byte) smtp.Envelope {
-	envelope := smtp.Envelope{From: e.Delivery.From, To: e.Delivery.To, Size: int64(len(content)), UTF8: hasUTF8Header(content)}
+	survey, _ := smtp.Survey(bytes.NewReader(content)) // memory has no errors
+	envelope := smtp.Envelope{From: e.Delivery.From, To: e.Delivery.To, Content: &survey}
 	origin, ok := a.box.Meta(originKey(e.ID))
 	if d, err := decodeDraft(origin); ok && err == nil && d.Receipt {
 		envelope.DSN = &smtp.DSN{Notify: []string{"SUCCESS", "FAILURE", "DELAY"}, Return: "HDRS"}
@@ -200,15 +201,4 @@ func (s *sender) progress(octets int64) {
 	a.progress[s.current] = min(1, max(0, float64(octets)/float64(s.size)))
 	a.mu.Unlock()
 	a.announceOutbox(s.current)
-}
-
-// hasUTF8Header says that a message needs SMTPUTF8 on its way (RFC 6531), whoever it is for.
-func hasUTF8Header(content []byte) bool {
-	header, _, _ := bytes.Cut(content, []byte("\r\n\r\n"))
-	for _, c := range header {
-		if c >= 0x80 {
-			return true
-		}
-	}
-	return false
 }
