@@ -331,5 +331,8 @@ func (g *guard) stageOf(line string) string {
 	case "RSET":
 		return stageMail
 	}
+	if g.stage == stageData { // the message is over
+		return stageMail
+	}
 	return g.stage
 }

@@ -128,7 +128,7 @@ func New(cfg Config) *Server {
 	g.MaxRecipients = max(cfg.Recipients, 0)
 	g.MaxLineLength = 0 // the link bounds commands; text needs no bound, nothing holds a line of it
 	g.EnableSMTPUTF8 = true
-	g.EnableDSN = cfg.Submission   // RFC 3461: users may ask; nothing acts on it yet
+	g.EnableDSN = cfg.Submission // RFC 3461: users may ask; nothing acts on it yet
 	g.AllowInsecureAuth = true   // go-smtp sees no TLS, the link does it: the session decides
 	g.ReadTimeout = cfg.Idle     // the link's own; here it makes reading after Close an error
 	g.ErrorLog = errorLog{s.log}
