@@ -1073,18 +1073,20 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.SetInnerHTML(t.Email)
 							}
 						}
-						vgn = element(vgparent, "", "span", nil)
-						vgn.AddAttrInterface("class", sealClass(t.Account))
-						vgn.AddAttrInterface("title", view.SealOf(t.Account).Title)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes23)
+						if !t.Sealed {
+							vgn = element(vgparent, "", "span", nil)
+							vgn.AddAttrInterface("class", sealClass(t.Account))
+							vgn.AddAttrInterface("title", view.SealOf(t.Account).Title)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
-								vgn.AddAttrInterface("href", icon(view.SealOf(t.Account).Icon))
+								vgn = element(vgparent, "svg", "svg", attributes23)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "use", nil)
+									vgn.AddAttrInterface("href", icon(view.SealOf(t.Account).Icon))
+								}
 							}
 						}
 						if t.icon() != "" {
@@ -2565,6 +2567,16 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
+							if c.certificate() != nil {
+								vgn = element(vgparent, "", "button", attributes209)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "Look at the certificate")
+								}
+							}
 							if c.session() != 0 {
 								vgn = element(vgparent, "", "button", attributes42)
 								on(vgn, "click",
@@ -2578,7 +2590,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes209)
+						vgn = element(vgparent, "", "ul", attributes210)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2587,7 +2599,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes210)
+								vgn = element(vgparent, "", "li", attributes211)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -2628,7 +2640,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes211)
+						vgn = element(vgparent, "", "div", attributes212)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2645,11 +2657,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes213)
+									vgn = element(vgparent, "", "p", attributes214)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes212)
+							vgn = element(vgparent, "", "button", attributes213)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -2663,7 +2675,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes214)
+										element(vgparent, "svg", "use", attributes215)
 									}
 								}
 								vgn = element(vgparent, "", "span", nil)
@@ -2672,7 +2684,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes215)
+						vgn = element(vgparent, "", "div", attributes216)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2680,14 +2692,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes216)
+								element(vgparent, "svg", "use", attributes217)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes217)
+						vgn = element(vgparent, "", "div", attributes218)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2695,14 +2707,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes218)
+								element(vgparent, "svg", "use", attributes219)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes219)
+						vgn = element(vgparent, "", "ul", attributes220)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2715,7 +2727,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes220)
+									vgn = element(vgparent, "", "button", attributes221)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2749,7 +2761,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes221)
+										vgn = element(vgparent, "svg", "svg", attributes222)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -2803,7 +2815,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading {
-						vgn = element(vgparent, "", "div", attributes222)
+						vgn = element(vgparent, "", "div", attributes223)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2815,7 +2827,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes223)
+						vgn = element(vgparent, "", "pre", attributes224)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2862,7 +2874,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes224)
+								vgn = element(vgparent, "", "div", attributes225)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3022,9 +3034,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes225)
-		vgn.SetInnerHTML(c.App.Voice.Polite)
 		vgn = element(vgparent, "", "div", attributes226)
+		vgn.SetInnerHTML(c.App.Voice.Polite)
+		vgn = element(vgparent, "", "div", attributes227)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -3044,7 +3056,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes227)
+		vgn = element(vgparent, "", "input", attributes228)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -3053,7 +3065,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes228)
+			vgn = element(vgparent, "", "kbd", attributes229)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3061,7 +3073,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes229)
+			vgn = element(vgparent, "", "button", attributes230)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -3094,7 +3106,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes230)
+			vgn = element(vgparent, "", "section", attributes231)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3107,7 +3119,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes231)
+					vgn = element(vgparent, "", "code", attributes232)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -3124,7 +3136,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes232)
+					vgn = element(vgparent, "", "div", attributes233)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3137,7 +3149,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes233)
+								vgn = element(vgparent, "", "button", attributes234)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
@@ -3170,17 +3182,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes43)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes234)
+		vgn = element(vgparent, "", "section", attributes235)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes235)
+			vgn = element(vgparent, "", "header", attributes236)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes237)
+				vgn = element(vgparent, "", "h2", attributes238)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes238)
+				vgn = element(vgparent, "", "button", attributes239)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -3194,7 +3206,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes236)
+			vgn = element(vgparent, "", "div", attributes237)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3259,17 +3271,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes239)
+		vgn = element(vgparent, "", "form", attributes240)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes241)
+			vgn = element(vgparent, "", "img", attributes242)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes242)
+			vgn = element(vgparent, "", "h1", attributes243)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes243)
+			vgn = element(vgparent, "", "p", attributes244)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil {
 				{
@@ -3318,18 +3330,18 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "button", attributes244)
+			vgn = element(vgparent, "", "button", attributes245)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes245)
+				vgn = element(vgparent, "", "button", attributes246)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 				vgn.SetInnerHTML(c.setupText())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes246)
+				vgn = element(vgparent, "", "button", attributes247)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -3339,13 +3351,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes247)
+				vgn = element(vgparent, "", "div", attributes248)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes248)
+					vgn = element(vgparent, "", "div", attributes249)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3354,7 +3366,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes249)
+							vgn = element(vgparent, "", "button", attributes250)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -3364,7 +3376,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "span", attributes26)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes250)
+								vgn = element(vgparent, "", "span", attributes251)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3379,7 +3391,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes240)
+		vgn = element(vgparent, "", "footer", attributes241)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3428,29 +3440,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes251)
+		vgn = element(vgparent, "", "div", attributes252)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.session() == 0 {
-				vgn = element(vgparent, "", "span", attributes253)
+				vgn = element(vgparent, "", "span", attributes254)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.session() != 0 {
-				vgn = element(vgparent, "", "button", attributes254)
+				vgn = element(vgparent, "", "button", attributes255)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Speaking().ID, c.session()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes255)
+				vgn = element(vgparent, "", "progress", attributes256)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes252)
+		vgn = element(vgparent, "", "button", attributes253)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -3461,7 +3473,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes214)
+				element(vgparent, "svg", "use", attributes215)
 			}
 		}
 		{
@@ -3500,7 +3512,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes256)
+			vgn = element(vgparent, "", "div", attributes257)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -3513,7 +3525,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes202)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes257)
+				vgn = element(vgparent, "", "div", attributes258)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3536,12 +3548,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes259)
+					vgn = element(vgparent, "", "button", attributes260)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes258)
+				vgn = element(vgparent, "", "button", attributes259)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -3656,7 +3668,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes260)
+		vgn = element(vgparent, "", "button", attributes261)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -3673,11 +3685,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes261)
+		vgn = element(vgparent, "", "header", attributes262)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes264)
+			vgn = element(vgparent, "", "button", attributes265)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -3690,7 +3702,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes265)
+			vgn = element(vgparent, "", "h1", attributes266)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3699,7 +3711,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes266)
+			vgn = element(vgparent, "", "button", attributes267)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -3718,7 +3730,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes267)
+			vgn = element(vgparent, "", "button", attributes268)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -3739,7 +3751,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes262)
+		vgn = element(vgparent, "", "ul", attributes263)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3752,7 +3764,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes268)
+					vgn = element(vgparent, "", "button", attributes269)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -3787,7 +3799,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes263)
+		vgn = element(vgparent, "", "div", attributes264)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3818,7 +3830,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes270)
+				vgn = element(vgparent, "", "div", attributes271)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3838,14 +3850,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes269)
+			vgn = element(vgparent, "", "div", attributes270)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes271)
+					vgn = element(vgparent, "", "button", attributes272)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -3861,10 +3873,10 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent := vgn
 						_ = vgparent
 						if l.heading != "" {
-							vgn = element(vgparent, "", "p", attributes273)
+							vgn = element(vgparent, "", "p", attributes274)
 							vgn.SetInnerHTML(l.heading)
 						}
-						vgn = element(vgparent, "", "div", attributes272)
+						vgn = element(vgparent, "", "div", attributes273)
 						vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 						vgn.AddAttrInterface("data-seq", l.seq)
 						vgn.AddAttrInterface("data-state", l.State)
@@ -3877,7 +3889,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgn.SetInnerHTML(l.State)
 							vgn = element(vgparent, "", "time", nil)
 							vgn.SetInnerHTML(l.at)
-							vgn = element(vgparent, "", "span", attributes274)
+							vgn = element(vgparent, "", "span", attributes275)
 							vgn.SetInnerHTML(l.says)
 							vgn = element(vgparent, "", "code", nil)
 							vgn.SetInnerHTML(l.Text)
@@ -3885,7 +3897,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes271)
+					vgn = element(vgparent, "", "button", attributes272)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
@@ -3960,7 +3972,7 @@ var (
 	attributes38  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
 	attributes39  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
 	attributes40  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
-	attributes41  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
+	attributes41  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "banner-certificate"}}
 	attributes42  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
 	attributes43  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
 	attributes44  = []vugu.VGAttribute{{Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
@@ -4128,70 +4140,71 @@ var (
 	attributes206 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
 	attributes207 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
 	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes210 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes213 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes214 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes216 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes217 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes218 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes220 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes221 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes227 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes229 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes233 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes237 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes239 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes242 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes252 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes254 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes256 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes258 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes260 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes264 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes269 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes270 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes271 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
-	attributes272 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes209 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes211 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes212 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes214 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes215 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes216 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes217 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes219 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes220 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes221 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes228 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes230 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes234 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes238 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes243 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes253 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes255 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes256 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes257 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes260 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes271 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes272 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes273 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
 )

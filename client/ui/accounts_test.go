@@ -53,7 +53,6 @@ var serverHooks = map[string]string{"setup-pop3-host": "textbox", "setup-pop3-po
 	"setup-smtp-security": "combobox", "setup-user": "textbox"}
 
 func TestAccountHooks(t *testing.T) {
-	nobody := func(*viewtest.Service) {}
 	plus := func(more ...string) map[string]string {
 		out := map[string]string{}
 		for k, v := range serverHooks {
@@ -170,7 +169,7 @@ func TestTrustOnThePage(t *testing.T) {
 		if w := text(s.hook(doc, "banner")); !strings.Contains(w, dana+": The certificate of pop.example.org is not the one you trusted") || !strings.Contains(w, "Look at it") {
 			t.Error(w)
 		}
-		s.Do(func() { s.Trust.Look(dana, s.Accounts[1].Sync.Problem.Certificate) })
+		s.click("banner-certificate")
 		doc = s.draw()
 		sheet := text(s.hook(doc, "certificate"))
 		for _, want := range []string{"is not the one you trusted", "Trusted so far 0000 0000", "Now AA11 BB22", "Issued by CN=Own"} {
@@ -192,6 +191,23 @@ func TestTrustOnThePage(t *testing.T) {
 		s.click("trust-certificate")
 		equal(t, "closed", len(hooks(s.draw(), "certificate")), 0)
 		equal(t, "pinned", s.Accounts[1].Servers.POP3.Pin, fingerprint)
+	})
+}
+
+// A message that waits for a certificate leads to it.
+func TestTrustFromTheOutbox(t *testing.T) {
+	show(t, "/outbox/40", func(s *viewtest.Service) {
+		settled(t)(s)
+		c := *distrusted("expired").Certificate
+		c.Protocol, c.Host, c.Pinned = api.SMTP, "smtp.example.org", ""
+		s.Add(api.Message{Row: api.Row{ID: 40, Folder: api.Outbox, State: api.StateDeferred, Problem: &api.Problem{Code: api.CodeCertificate, Certificate: &c}}})
+	}, func(t *testing.T, s *screen) {
+		s.click("outbox-certificate")
+		if w := text(s.hook(s.draw(), "certificate")); !strings.Contains(w, "smtp.example.org could not prove who it is") {
+			t.Error(w)
+		}
+		s.click("trust-certificate")
+		equal(t, "pinned", s.Accounts[0].Servers.SMTP.Pin, fingerprint)
 	})
 }
 

@@ -54,6 +54,14 @@ func (c *Reader) words() view.StateWords { return c.App.StateWordsFor(c.row) }
 
 func (c *Reader) technical() string { return view.WordsFor(c.row.Problem).Technical }
 
+// certificate is the one for which the message was not sent.
+func (c *Reader) certificate() *api.Certificate {
+	if c.row.Problem == nil {
+		return nil
+	}
+	return c.row.Problem.Certificate
+}
+
 func (c *Reader) canRetry() bool {
 	switch c.row.State {
 	case api.StateDeferred, api.StateFailed, api.StateUnknown:

@@ -107,7 +107,7 @@ func fates(s *viewtest.Service) {
 
 // Every scene keeps the rules of the page; with -scenes they are written to be looked at.
 func TestScenes(t *testing.T) {
-	for _, c := range scenes {
+	for _, c := range append(scenes, accountScenes...) {
 		t.Run(c.name, func(t *testing.T) {
 			show(t, c.at, c.setup, func(t *testing.T, s *screen) {
 				if c.do != nil {
@@ -144,7 +144,7 @@ func live(n *html.Node) {
 			for _, o := range all(n, func(o *html.Node) bool { return attr(o, "value") == a.Val }) {
 				o.Attr = append(o.Attr, html.Attribute{Key: "selected"})
 			}
-		case name == "checked" && a.Val == "false":
+		case a.Val == "false" && (name == "checked" || name == "selected"):
 		default:
 			n.Attr = append(n.Attr, html.Attribute{Key: name, Val: a.Val})
 		}

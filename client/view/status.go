@@ -118,6 +118,9 @@ func trouble(acc *api.Account) *api.Problem {
 // AlertWords put an alert into words, and name the account where there are several.
 func (a *App) AlertWords(x *Alert) Words {
 	w := a.Words(x.Problem)
+	if x.Problem.Certificate != nil {
+		w.Do = "" // the sheet says it
+	}
 	if a.Several() && x.Account != "" {
 		w.Title = Label(a.AccountOf(x.Account)) + ": " + w.Title
 	}
