@@ -116,6 +116,6 @@ func (c *Wire) tail(el js.Value) {
 		return
 	}
 	if w.Following() {
-		el.Set("scrollTop", el.Get("scrollHeight"))
+		el.Set("scrollTop", el.Get("scrollHeight").Float())
 	}
 }
