@@ -26,6 +26,7 @@ type guard struct {
 	cause error // the first failure: deadlines are not moved after it
 
 	spoke   bool     // the client has said something
+	writes  int      // that were begun, of commands
 	preset  string   // is read before the connection
 	stage   string   // of what was said last, for the trace
 	hello   []string // the lines of the reply to the last EHLO or HELO
@@ -152,6 +153,7 @@ func (g *guard) ask(group []command) error {
 		g.replies.owed = append(g.replies.owed, g.stage)
 		g.traceCommand(c)
 	}
+	g.writes++
 	if _, err := g.conn.Write(packet); err != nil {
 		return g.fail(err)
 	}

@@ -32,13 +32,14 @@ func (t *transaction) traceContent(octets int64) {
 // message's fate unknown.
 func (t *transaction) finish(last command) (string, error) {
 	g := t.guard
-	if err := g.ready(); err != nil {
-		return "", err
-	}
 	if err := g.SetDeadline(time.Now().Add(t.options.Timeout)); err != nil {
 		return "", err
 	}
+	before := g.writes
 	if err := g.ask([]command{last}); err != nil {
+		if g.writes == before {
+			return "", err
+		}
 		return "", ErrUnknown
 	}
 	r, err := g.reply(t.options.FinalTimeout)
