@@ -24,6 +24,7 @@ type record struct {
 	Kept     bool          `json:"kept,omitempty"` // the password is in the vault
 	Added    time.Time     `json:"added"`
 	Settings api.Settings  `json:"settings,omitzero"`
+	Moves    int           `json:"moves,omitempty"` // how often it moved to another maildrop: see move.go
 }
 
 // recordVersion is that of the records that are written. One with a higher version is not opened: to write it again

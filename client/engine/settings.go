@@ -101,16 +101,23 @@ func (e *Engine) configure(ctx context.Context, a *account, s api.Settings) erro
 
 // keepSettings makes settings durable, and the account's.
 func (a *account) keepSettings(s api.Settings) error {
-	return a.changeRecord(func(rec *record) { rec.Settings = s })
+	return a.changeRecord(func(rec *record) {
+		rec.moveTo(s.Servers)
+		rec.Settings = s
+	})
 }
 
 // changeRecord changes the account's entry in the registry, durably. Its callers hold e.signing.
 func (a *account) changeRecord(change func(rec *record)) error {
 	rec := a.registered()
 	rec.Settings = rec.settings()
+	moves := rec.Moves
 	change(&rec)
 	if err := a.e.registry.put(rec); err != nil {
 		return storing(err)
+	}
+	if rec.Moves != moves {
+		a.moved()
 	}
 	a.mu.Lock()
 	a.rec = rec

@@ -141,7 +141,7 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 	rec := a.registered()
 	if r.Servers != nil {
 		rec.Settings = rec.settings()
-		rec.Settings.Servers = *r.Servers
+		rec.moveTo(*r.Servers)
 	}
 	wasKept := rec.Kept
 	kept, later := e.keepPassword(ctx, rec.ID, r)
@@ -156,6 +156,9 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 	}
 	if !rec.Kept {
 		e.forgetPassword(ctx, rec.ID)
+	}
+	if rec.Moves != a.registered().Moves {
+		a.moved()
 	}
 	a.setPassword(rec, r.Password)
 	a.setKeepLater(later)

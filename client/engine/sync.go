@@ -120,7 +120,7 @@ func (f *fetch) makePlan(ctx context.Context, look *lastLook) (total int, err er
 		return 0, err
 	}
 	look.believe(listing)
-	sure, doubtful := identify(ids, listing, believed)
+	sure, doubtful := identify(f.account.inMaildrop(ids), listing, believed)
 	for i := 0; i < len(sure); i++ { // those under whose unique-id another message was seen
 		if f.trouble.foreign[sure[i].uid] {
 			doubtful = append(doubtful, spot{Listing: sure[i].Listing})
