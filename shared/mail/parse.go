@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 )
@@ -14,12 +15,12 @@ type Reader struct {
 }
 
 // Summarize reads what a list shows of a message. It never fails: what cannot be read is empty.
-func (r Reader) Summarize(raw []byte) Summary { return open(raw, r.Charsets).summary() }
+func (r Reader) Summarize(raw []byte) Summary { return openAt(raw, r.Charsets, 0, true).summary() }
 
 // Parse opens a message for reading. It never fails and never answers nil: of what is no message at all, Text is the
 // source and Note says so. The Data of parts that came unencoded is that of raw itself.
 func (r Reader) Parse(raw []byte) *Message {
-	o := open(raw, r.Charsets)
+	o := openAt(raw, r.Charsets, 0, false)
 	m := &Message{Summary: o.summary(), Text: o.text, HTML: o.html, Note: o.note()}
 	for i, e := range o.attachments {
 		media := e.media
@@ -41,18 +42,21 @@ type opened struct {
 	htmlParts   []*entity // the body for who reads HTML
 	attachments []*entity
 	text, html  string
+	level       int             // how many messages this one is within
+	brief       bool            // of long texts, the beginning is enough for now
+	cut         bool            // and that is what text or html are
 	source      bool            // there is no header: text is the source
 	within      bool            // text and html are those of a message within
 	cids        map[string]bool // the Content-IDs that html refers to, once somebody asked
 }
 
-func open(raw []byte, charsets Charsets) *opened { return openAt(raw, charsets, 0) }
-
-func openAt(raw []byte, charsets Charsets, depth int) *opened {
+// openAt opens a message, depth levels within another. A brief look decodes the beginning of a long text only, until
+// somebody wants more.
+func openAt(raw []byte, charsets Charsets, depth int, brief bool) *opened {
 	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') >= 0 {
 		raw = bytes.ReplaceAll(raw, []byte{'\r'}, []byte{'\n'}) // lines as an old Macintosh ended them
 	}
-	o := &opened{}
+	o := &opened{level: depth, brief: brief}
 	o.b, o.charsets = trimEnvelope(raw), charsets
 	o.root, _ = o.read(0, nil)
 	if o.root.header.traceOnly() {
@@ -68,11 +72,23 @@ func openAt(raw []byte, charsets Charsets, depth int) *opened {
 	default:
 		o.attachments = []*entity{o.root}
 	}
-	o.text, o.html = joinText(o.textParts, o.decoder()), joinHTML(o.htmlParts, o.decoder())
-	if len(o.textParts) == 0 && len(o.htmlParts) == 0 {
-		o.lookWithin(depth)
-	}
+	o.readTexts()
 	return o
+}
+
+func (o *opened) readTexts() {
+	o.text, o.html = o.joinText(), o.joinHTML()
+	if len(o.textParts) == 0 && len(o.htmlParts) == 0 {
+		o.lookWithin()
+	}
+}
+
+// readOn reads the texts whole, if it was not done.
+func (o *opened) readOn() {
+	if o.cut {
+		o.brief, o.cut = false, false
+		o.readTexts()
+	}
 }
 
 // choose sorts the parts of a multipart into bodies and attachments, as RFC 8621 section 4.1.4 does it. A nil list is one
@@ -123,19 +139,19 @@ func (o *opened) choose(multi *entity, inAlternative bool, text, htm *[]*entity)
 	}
 }
 
-// joinText answers the text of the parts, one below the other; empty if none of them is plain text, for then the HTML is
+// joinText answers the text of the text parts, one below the other; empty if none of them is plain text, for then the HTML is
 // what the writer wrote.
-func joinText(parts []*entity, d decoder) string {
+func (o *opened) joinText() string {
 	plain := false
-	for _, e := range parts {
+	for _, e := range o.textParts {
 		plain = plain || e.media == "text/plain"
 	}
 	if !plain {
 		return ""
 	}
 	var out strings.Builder
-	for _, e := range parts {
-		s := e.string(d)
+	for _, e := range o.textParts {
+		s := o.string(e)
 		if e.media == "text/html" {
 			s = PlainText(s)
 		}
@@ -147,18 +163,18 @@ func joinText(parts []*entity, d decoder) string {
 	return out.String()
 }
 
-// joinHTML answers the HTML of the parts, plain text among them as preformatted; empty if none of them is HTML.
-func joinHTML(parts []*entity, d decoder) string {
+// joinHTML answers the HTML of the HTML parts, plain text among them as preformatted; empty if none of them is HTML.
+func (o *opened) joinHTML() string {
 	any := false
-	for _, e := range parts {
+	for _, e := range o.htmlParts {
 		any = any || e.media == "text/html"
 	}
 	if !any {
 		return ""
 	}
 	var out strings.Builder
-	for _, e := range parts {
-		s := e.string(d)
+	for _, e := range o.htmlParts {
+		s := o.string(e)
 		if e.media != "text/html" {
 			if strings.TrimSpace(s) == "" {
 				continue
@@ -170,17 +186,38 @@ func joinHTML(parts []*entity, d decoder) string {
 	return out.String()
 }
 
-// string answers a text part's text as UTF-8 with lines that end in "\n".
-func (e *entity) string(d decoder) string {
-	b := e.octets()
+// string answers a text part's text, or its beginning, as UTF-8 with lines that end in "\n".
+func (o *opened) string(e *entity) string {
+	b, all := []byte(nil), true
+	if o.brief {
+		b, all = e.beginning()
+		o.cut = o.cut || !all
+	} else {
+		b = e.octets()
+	}
 	cs := e.params["charset"]
 	if cs == "" && e.media == "text/html" {
 		cs = metaCharset(b)
 	}
 	if cs == "" && !asciiOnly(b) {
-		cs = d.hint
+		cs = o.hint
 	}
-	return normalizeLines(d.text(cs, b))
+	return normalizeLines(o.decoder().text(cs, b))
+}
+
+// beginning answers the first lines of a long text, decoded, or all of another: lines, for within one a character may be
+// cut in two.
+func (e *entity) beginning() (b []byte, all bool) {
+	head := e.body[:min(len(e.body), briefOctets)]
+	i := bytes.LastIndexByte(head, '\n')
+	if len(head) == len(e.body) || i < 0 {
+		return e.octets(), true
+	}
+	b = decodeTransfer(e.encoding, head[:i+1])
+	if i = bytes.LastIndexByte(b, '\n'); i < 0 {
+		return e.octets(), true
+	}
+	return b[:i+1], false
 }
 
 // metaCharset finds the charset that an HTML document gives itself.
@@ -200,25 +237,36 @@ func metaCharset(b []byte) string {
 	return ""
 }
 
+// normalizeLines makes CRLF and CR the end of a line as LF is.
 func normalizeLines(s string) string {
-	if strings.IndexByte(s, '\r') < 0 {
+	i := strings.IndexByte(s, '\r')
+	if i < 0 {
 		return s
 	}
-	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
+	var out strings.Builder
+	out.Grow(len(s))
+	for i >= 0 {
+		out.WriteString(s[:i])
+		out.WriteByte('\n')
+		s = strings.TrimPrefix(s[i+1:], "\n")
+		i = strings.IndexByte(s, '\r')
+	}
+	out.WriteString(s)
+	return out.String()
 }
 
 // lookWithin finds something to read in a message that has only attachments: a message within, or a text that calls
 // itself an attachment. The attachments stay what they are.
-func (o *opened) lookWithin(depth int) {
+func (o *opened) lookWithin() {
 	for _, e := range o.attachments {
 		switch {
-		case e.media == "message/rfc822" && depth < 3:
-			if in := openAt(e.octets(), o.charsets, depth+1); in.text != "" || in.html != "" {
+		case e.media == "message/rfc822" && o.level < 3:
+			if in := openAt(e.octets(), o.charsets, o.level+1, false); in.text != "" || in.html != "" {
 				o.text, o.html, o.within = in.text, in.html, true
 				return
 			}
 		case strings.HasPrefix(e.media, "text/") && e.media != "text/html" || e.media == "message/delivery-status":
-			if o.text = e.string(o.decoder()); o.text != "" {
+			if o.text = o.string(e); o.text != "" {
 				o.within = true
 				return
 			}
@@ -248,8 +296,9 @@ func (o *opened) summary() Summary {
 			}
 		}
 	}
-	if s.Snippet = snippet(o.text); s.Snippet == "" && o.html != "" {
-		s.Snippet = snippet(plainText(o.html, 4096))
+	if s.Snippet = o.snippet(); o.cut && utf8.RuneCountInString(s.Snippet) < snippetRunes {
+		o.readOn()
+		s.Snippet = o.snippet()
 	}
 	if o.source {
 		return Summary{Snippet: s.Snippet}
@@ -258,6 +307,14 @@ func (o *opened) summary() Summary {
 		if !o.inline(e) {
 			s.Attachments++
 		}
+	}
+	return s
+}
+
+func (o *opened) snippet() string {
+	s := snippet(o.text)
+	if s == "" && o.html != "" {
+		s = snippet(plainText(o.html, 4096))
 	}
 	return s
 }
@@ -289,6 +346,7 @@ func (o *opened) inline(e *entity) bool {
 		return false
 	}
 	if o.cids == nil {
+		o.readOn()
 		o.cids = contentIDs(o.html)
 	}
 	return o.cids[id]
