@@ -1052,7 +1052,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				if c.App.Several() {
 					vgn = element(vgparent, "", "button", attributes99)
 					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
-					vgn.AddAttrInterface("aria-label", t.name+", "+view.SealOf(t.Account).Text+", "+t.sync)
+					vgn.AddAttrInterface("aria-label", t.name+", "+t.Email+", "+view.SealOf(t.Account).Text+", "+t.sync)
 					vgn.AddAttrInterface("data-account", string(t.ID))
 					vgn.AddAttrInterface("title", t.Email+"\n"+t.sync)
 					on(vgn, "click",
@@ -1068,10 +1068,8 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgparent
 							vgn = element(vgparent, "", "strong", nil)
 							vgn.SetInnerHTML(t.name)
-							if t.name != t.Email {
-								vgn = element(vgparent, "", "small", nil)
-								vgn.SetInnerHTML(t.Email)
-							}
+							vgn = element(vgparent, "", "small", nil)
+							vgn.SetInnerHTML(t.Email)
 						}
 						if !t.Sealed {
 							vgn = element(vgparent, "", "span", nil)
@@ -1109,7 +1107,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 				if !t.folded {
 					vgn = element(vgparent, "", "ul", attributes101)
-					vgn.AddAttrInterface("aria-label", "Folders of "+t.name)
+					vgn.AddAttrInterface("aria-label", t.label())
 					{
 						vgparent := vgn
 						_ = vgparent

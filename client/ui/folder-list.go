@@ -2,6 +2,7 @@ package ui
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/vugu/vugu"
 
@@ -25,7 +26,10 @@ type tree struct {
 func (c *FolderList) trees() []tree {
 	out := make([]tree, 0, len(c.App.Accounts)+1)
 	for i, acc := range c.App.Accounts {
-		t := tree{Account: acc, name: view.Label(acc), place: i + 1, first: i == 0}
+		t := tree{Account: acc, name: acc.Label, place: i + 1, first: i == 0}
+		if t.name == "" { // there is no room for the whole address, which stands beneath
+			t.name, _, _ = strings.Cut(acc.Email, "@")
+		}
 		t.sync, _ = c.App.SyncWordsOf(acc)
 		t.folded = c.App.Several() && c.App.Settings.Folded(acc.ID)
 		if out = append(out, t); acc.ID == c.App.Account {
@@ -47,6 +51,13 @@ func (c *FolderList) trees() []tree {
 }
 
 func (t tree) order() string { return "order:" + strconv.Itoa(t.place) }
+
+func (t tree) label() string {
+	if t.ID == "" {
+		return "Folders"
+	}
+	return "Folders of " + t.Email
+}
 
 func (t tree) unread() (n int) {
 	for _, f := range t.Folders {

@@ -93,6 +93,10 @@ func partial(s *viewtest.Service) {
 // fates are messages on their way of which the recipients fared differently.
 func fates(s *viewtest.Service) {
 	mailbox(s)
+	fatesOnly(s)
+}
+
+func fatesOnly(s *viewtest.Service) {
 	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	self := api.Address{Name: "Alice", Addr: alice}
 	refused := &api.Problem{Code: api.CodeRecipientRefused, Detail: "gone@example.org", Means: "There is no mailbox of that name there (5.1.1).", Technical: "RCPT: 550 5.1.1 User unknown", Session: 2}
