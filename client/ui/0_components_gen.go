@@ -3298,6 +3298,16 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 			}
+			if c.App.Session.Said() != 0 {
+				vgn = element(vgparent, "", "button", attributes246)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "What was said")
+				}
+			}
 			if c.App.Session.FoundWords().Title != "" {
 				{
 					vgcompKey := vugu.MakeCompKey(0x801CAB793B93D364^vgin.CurrentPositionHash(), vgiterkey)
@@ -3332,14 +3342,14 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes246)
+				vgn = element(vgparent, "", "button", attributes247)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 				vgn.SetInnerHTML(c.setupText())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes247)
+				vgn = element(vgparent, "", "button", attributes248)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -3349,13 +3359,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes248)
+				vgn = element(vgparent, "", "div", attributes249)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes249)
+					vgn = element(vgparent, "", "div", attributes250)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3364,7 +3374,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes250)
+							vgn = element(vgparent, "", "button", attributes251)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -3374,7 +3384,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "span", attributes26)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes251)
+								vgn = element(vgparent, "", "span", attributes252)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3438,29 +3448,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes252)
+		vgn = element(vgparent, "", "div", attributes253)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.session() == 0 {
-				vgn = element(vgparent, "", "span", attributes254)
+				vgn = element(vgparent, "", "span", attributes255)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.session() != 0 {
-				vgn = element(vgparent, "", "button", attributes255)
+				vgn = element(vgparent, "", "button", attributes256)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Speaking().ID, c.session()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes256)
+				vgn = element(vgparent, "", "progress", attributes257)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes253)
+		vgn = element(vgparent, "", "button", attributes254)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -3510,7 +3520,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes257)
+			vgn = element(vgparent, "", "div", attributes258)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -3523,7 +3533,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes202)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes258)
+				vgn = element(vgparent, "", "div", attributes259)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3546,12 +3556,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes260)
+					vgn = element(vgparent, "", "button", attributes261)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes259)
+				vgn = element(vgparent, "", "button", attributes260)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -3666,7 +3676,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes261)
+		vgn = element(vgparent, "", "button", attributes262)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -3683,11 +3693,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes262)
+		vgn = element(vgparent, "", "header", attributes263)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes265)
+			vgn = element(vgparent, "", "button", attributes266)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -3700,7 +3710,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes266)
+			vgn = element(vgparent, "", "h1", attributes267)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3709,7 +3719,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes267)
+			vgn = element(vgparent, "", "button", attributes268)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -3728,7 +3738,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes268)
+			vgn = element(vgparent, "", "button", attributes269)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -3749,7 +3759,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes263)
+		vgn = element(vgparent, "", "ul", attributes264)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3762,7 +3772,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes269)
+					vgn = element(vgparent, "", "button", attributes270)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -3797,7 +3807,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes264)
+		vgn = element(vgparent, "", "div", attributes265)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3828,7 +3838,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes271)
+				vgn = element(vgparent, "", "div", attributes272)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3848,14 +3858,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes270)
+			vgn = element(vgparent, "", "div", attributes271)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes272)
+					vgn = element(vgparent, "", "button", attributes273)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -3871,10 +3881,10 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent := vgn
 						_ = vgparent
 						if l.heading != "" {
-							vgn = element(vgparent, "", "p", attributes274)
+							vgn = element(vgparent, "", "p", attributes275)
 							vgn.SetInnerHTML(l.heading)
 						}
-						vgn = element(vgparent, "", "div", attributes273)
+						vgn = element(vgparent, "", "div", attributes274)
 						vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 						vgn.AddAttrInterface("data-seq", l.seq)
 						vgn.AddAttrInterface("data-state", l.State)
@@ -3887,7 +3897,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgn.SetInnerHTML(l.State)
 							vgn = element(vgparent, "", "time", nil)
 							vgn.SetInnerHTML(l.at)
-							vgn = element(vgparent, "", "span", attributes275)
+							vgn = element(vgparent, "", "span", attributes276)
 							vgn.SetInnerHTML(l.says)
 							vgn = element(vgparent, "", "code", nil)
 							vgn.SetInnerHTML(l.Text)
@@ -3895,7 +3905,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes272)
+					vgn = element(vgparent, "", "button", attributes273)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
@@ -4175,34 +4185,35 @@ var (
 	attributes243 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
 	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
 	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes253 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes255 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes256 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes257 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes260 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes271 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes272 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
-	attributes273 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes254 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes258 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes259 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes260 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes262 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes267 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes270 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes271 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes272 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes273 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes274 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
 )

@@ -52,7 +52,7 @@ func (a *App) Key(k Key) bool {
 	}
 	if a.Menu.going {
 		a.Menu.going = false
-		if k.Name == "a" && a.Several() {
+		if k.Name == "a" {
 			a.OpenAll()
 			return true
 		}

@@ -166,8 +166,12 @@ func (a *App) OpenFolderOf(acc api.AccountID, f api.FolderID) {
 	a.goToList(Route{Account: acc, Folder: f})
 }
 
-// OpenAll shows the inboxes of all accounts together.
+// OpenAll shows the inboxes of all accounts together; of one, that is its inbox.
 func (a *App) OpenAll() {
+	if !a.Several() {
+		a.OpenFolder(api.Inbox)
+		return
+	}
 	a.platform.SetPreference("all", "yes")
 	a.goToList(Route{All: true, Folder: api.Inbox})
 }

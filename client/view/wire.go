@@ -42,6 +42,32 @@ func (a *App) OpenWire(acc api.AccountID, session uint64) {
 	a.Go(Route{Page: PageWire, Account: acc, Session: session})
 }
 
+// Said is the connection in which signing in went wrong, if it was to an account that is here; 0 if not.
+func (s *Session) Said() uint64 {
+	if s.Problem != nil && s.accountHere() != "" {
+		return s.Problem.Session
+	}
+	return 0
+}
+
+// ShowSaid leaves the form for what was said.
+func (s *Session) ShowSaid() {
+	acc, session := s.accountHere(), s.Said()
+	s.Cancel()
+	s.app.OpenWire(acc, session)
+}
+
+func (s *Session) accountHere() api.AccountID {
+	if s.Adding {
+		for _, acc := range s.app.Accounts {
+			if strings.EqualFold(acc.Email, s.Email) {
+				return acc.ID
+			}
+		}
+	}
+	return ""
+}
+
 // LeaveWire goes back to the mail.
 func (a *App) LeaveWire() {
 	a.leave(a.List.place)

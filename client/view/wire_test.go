@@ -123,6 +123,20 @@ func TestWireOfOneConnection(t *testing.T) {
 	})
 }
 
+func TestWireOfASignInThatFailed(t *testing.T) {
+	in(t, "/inbox", 1, func(t *testing.T, p *page) {
+		p.svc.Fail("SignIn", &api.Problem{Code: api.CodeWrongPassword, Session: 4})
+		p.act(p.Session.Add)
+		p.act(func() { p.Session.Email, p.Session.Password = "new@postern.test", "x"; p.Session.Submit() })
+		equal(t, "of an account that is not here nothing is kept", p.Session.Said(), 0)
+		p.act(func() { p.Session.Email, p.Session.Password = alice, "x"; p.Session.Submit() })
+		equal(t, "of one that is", p.Session.Said(), 4)
+		p.act(p.Session.ShowSaid)
+		equal(t, "place", p.Browser.Location(), "/wire?session=4")
+		equal(t, "the form is put away", p.Session.Shown(), false)
+	})
+}
+
 func TestFetchRest(t *testing.T) {
 	in(t, "/inbox", 0, func(t *testing.T, p *page) {
 		m := inbox(1)[0]
