@@ -292,10 +292,18 @@ func TestPassphrase(t *testing.T) {
 		if err := w.SetPassphrase(t.Context(), api.Passphrase{Old: "wrong", New: "x"}); code(err) != api.CodeWrongPassphrase {
 			t.Errorf("got %v", err)
 		}
+		id := w.send(api.Draft{Account: a.ID, To: to(bob), Subject: "written while it was locked"})
+		synctest.Wait()
+		if r := w.row(a.ID, id); r.State != api.StateQueued || problemCode(r.Problem) != api.CodeLocked {
+			t.Errorf("row %+v", r)
+		}
 		if err := w.Unlock(t.Context(), "correct horse"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		if r := w.row(a.ID, id); r.State != api.StateSent {
+			t.Errorf("row %+v", r)
+		}
 		if w.only(a.ID, api.Inbox).Subject != "while it was locked" || w.vaultState() != api.VaultSealed || w.accountNow(a.ID).Sync.Problem != nil {
 			t.Errorf("unlocked: %+v", w.accountNow(a.ID))
 		}
