@@ -36,6 +36,9 @@ func (e *Engine) Forwardable(_ context.Context, r api.MessageRef) ([]api.DraftAt
 		d, err := a.draft(m.ID)
 		return d.Attachments, asError(problemOf(err))
 	}
+	if m.Partial() {
+		return nil, errPartial
+	}
 	o, err := a.open(&m)
 	if err != nil {
 		return nil, problemOf(err)

@@ -90,7 +90,13 @@ func (l *lastLook) believe(listing []pop3.Listing) {
 // remember keeps the look for the next fetch if there was nothing to do, and it saves something.
 func (f *fetch) remember(ctx context.Context, look *lastLook) {
 	p := &f.plan
-	if look.wrong || len(p.wanted)+len(p.begin)+len(p.rest)+len(f.marked) > 0 || f.more || f.fault != nil {
+	done := f.stored + len(p.begin) + len(p.rest) + len(f.marked)
+	for _, s := range p.wanted {
+		if s.uid != "" { // the others are fetched at every look
+			done++
+		}
+	}
+	if look.wrong || done > 0 || f.more || f.fault != nil {
 		return
 	}
 	if look.count <= smallMaildrop && look.doubtful == 0 {

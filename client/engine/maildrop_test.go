@@ -108,6 +108,7 @@ func (d *maildrop) ServeConn(conn net.Conn) {
 		d.mu.Unlock()
 		verb, arg, _ := strings.Cut(line, " ")
 		if s.cut(verb + " heard") {
+			s.w.Flush() // what was answered before it
 			return
 		}
 		if verb == "QUIT" {

@@ -74,6 +74,7 @@ type poller struct {
 	loggedIn    time.Time     // when the last session began
 	loginDelay  time.Duration // what the server wants between two sessions
 	unconfirmed int           // removals that the server did not confirm, one after the other
+	doubt       *api.Problem  // the last of them
 	removeFrom  time.Time     // before it, none is tried
 }
 
@@ -120,7 +121,11 @@ func (p *poller) round(ctx context.Context) time.Duration {
 		}
 		return a.e.Poll
 	}
-	a.fetched(f, nil)
+	if f.spare && f.more {
+		a.fetched(f, p.doubt)
+	} else {
+		a.fetched(f, nil)
+	}
 	if f.canWatch && !f.more {
 		return p.watch(ctx, f.stored > 0)
 	}
@@ -137,7 +142,7 @@ func (p *poller) update(ctx context.Context, f *fetch) *api.Problem {
 	a := p.account
 	err := p.session.Quit(ctx)
 	if err == nil {
-		p.unconfirmed = 0
+		p.unconfirmed, p.doubt = 0, nil
 		p.trouble.halved = max(0, p.trouble.halved-1)
 		f.confirmed()
 		return nil
@@ -150,6 +155,10 @@ func (p *poller) update(ctx context.Context, f *fetch) *api.Problem {
 		problem.Session = rec.id()
 		rec.end(problem)
 	}
+	if refusal(err) == nil {
+		p.trouble.cutShort(len(f.marked))
+	}
+	p.doubt = problem
 	return problem
 }
 

@@ -58,7 +58,7 @@ func (e *Engine) Message(_ context.Context, r api.MessageRef) (api.Message, erro
 	}
 	out.Text = clip(out.Text)
 	for i := range o.message.Parts {
-		if !o.shown[i] {
+		if !o.shown[i] && !m.Partial() { // of a beginning, nobody knows which part is whole
 			out.Parts = append(out.Parts, partOf(i, &o.message.Parts[i]))
 		}
 	}
@@ -114,6 +114,9 @@ func (e *Engine) Attachment(_ context.Context, r api.PartRef) (api.Part, []byte,
 		data, err := a.box.Blob(string(at.Blob))
 		return api.Part{Index: r.Index, Name: partName(at.Name), Type: at.Type, Size: int64(len(data))}, data, asError(problemOf(storing(err)))
 	}
+	if m.Partial() {
+		return api.Part{}, nil, errPartial
+	}
 	o, err := a.open(&m)
 	if err != nil {
 		return api.Part{}, nil, problemOf(err)
@@ -124,6 +127,9 @@ func (e *Engine) Attachment(_ context.Context, r api.PartRef) (api.Part, []byte,
 	p := &o.message.Parts[r.Index]
 	return partOf(r.Index, p), bytes.Clone(p.Data), nil // the page takes the bytes away; the next one wants them too
 }
+
+// errPartial answers who wants a part of a message of which only the beginning is here.
+var errPartial = &api.Problem{Code: api.CodeBadRequest, Detail: "Only the beginning of this message is here: fetch the rest first"}
 
 func partOf(i int, p *mail.Part) api.Part {
 	return api.Part{Index: i, Name: partName(p.Name), Type: p.Type, Size: int64(len(p.Data))}
