@@ -55,6 +55,9 @@ func (s *Session) Submit() {
 	before := s.Problem
 	s.Busy, s.Problem, s.wrong = true, nil, wrongField{}
 	s.attempt++
+	if s.asked && !s.servers.touched && domainOf(s.Email) != domainOf(s.email) { // the domain was mistyped
+		s.Manual = false
+	}
 	switch {
 	case s.Manual && s.CanSetUp():
 		servers, wrong := s.servers.read()
@@ -68,7 +71,7 @@ func (s *Session) Submit() {
 	case s.Found != nil && s.email == s.Email && (before == nil || !tryAnother(s.Found, before)): // what was found answered
 		s.tryFound()
 	default:
-		s.Found, s.Manual, s.Confirm, s.Doing = nil, false, false, ""
+		s.Found, s.Manual, s.Confirm, s.Doing, s.asked = nil, false, false, "", false
 		s.signIn(nil)
 	}
 }
@@ -112,7 +115,7 @@ func (s *Session) Demo(d api.DemoAccount) {
 	if s.Busy {
 		return
 	}
-	s.Email, s.Password, s.Keep = d.Email, d.Password, true
+	s.Email, s.Password, s.Keep, s.Setup = d.Email, d.Password, true, Setup{}
 	s.Submit()
 }
 

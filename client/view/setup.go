@@ -16,6 +16,7 @@ type Setup struct {
 	Name    string
 
 	servers ServersForm
+	asked   bool            // Manual because nothing was found, not because somebody wished it
 	email   string          // the address that Found and left are about
 	left    []api.Candidate // not tried yet
 	best    *api.Candidate  // the first that was tried, and why it did not work
@@ -49,7 +50,7 @@ func (s *Session) ByHand() {
 		s.Manual, s.Found = false, nil
 		return
 	}
-	s.Manual = true
+	s.Manual, s.asked = true, false
 	if s.Found != nil {
 		s.servers.fill(s.Found.Servers)
 	} else if !s.servers.touched {
@@ -122,7 +123,7 @@ func (s *Session) doing(what string) {
 
 // notFound has somebody say the servers.
 func (s *Session) notFound(begin api.Servers, why string, p *api.Problem) {
-	s.Found, s.left, s.Manual = nil, nil, true
+	s.Found, s.left, s.Manual, s.asked = nil, nil, true, true
 	s.servers.fill(begin)
 	s.say(&api.Problem{Code: notFound, Detail: why, Technical: technical(p)})
 	s.app.platform.Focus(`[data-testid="setup-pop3-host"]`)

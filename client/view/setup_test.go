@@ -276,6 +276,32 @@ func TestLookingFails(t *testing.T) {
 	}
 }
 
+func TestMistypedDomainIsLookedUpAgain(t *testing.T) {
+	setup := found(candidate(api.OriginSRV, "pop.example.org", "smtp.example.org"))
+	outside(t, setup, func(t *testing.T, p *page) {
+		p.signIn("dana@exmaple.org", "secret")
+		equal(t, "by hand", p.Session.Manual, true)
+		p.signIn(dana, "secret")
+		equal(t, "phase", p.Session.Phase, view.SignedIn)
+		equal(t, "tried", hosts(p), "- - pop.example.org")
+	})
+	outside(t, setup, func(t *testing.T, p *page) { // what was typed counts
+		p.signIn("dana@exmaple.org", "secret")
+		p.Do(func() {
+			set(t, p.Session.Fields(), "setup-pop3-host", "a.example.org")
+			set(t, p.Session.Fields(), "setup-smtp-host", "a.example.org")
+		})
+		p.signIn(dana, "secret")
+		equal(t, "tried", hosts(p), "- a.example.org")
+	})
+	outside(t, setup, func(t *testing.T, p *page) { // and a demo account is the gateway's own
+		p.signIn("dana@exmaple.org", "secret")
+		p.act(func() { p.Session.Demo(api.DemoAccount{Name: "Alice", Email: alice, Password: "secret"}) })
+		equal(t, "tried", hosts(p), "- -")
+		equal(t, "phase", p.Session.Phase, view.SignedIn)
+	})
+}
+
 func TestPortsFollowSecurityUnlessEdited(t *testing.T) {
 	outside(t, found(), func(t *testing.T, p *page) {
 		p.Do(func() {
