@@ -7,17 +7,22 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"pgregory.net/rapid"
 
 	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
 // segments is a server that says one piece at each thing it hears, whatever that is, in packets of some size.
 type segments struct {
+	mu      sync.Mutex
 	pieces  [][]byte
 	packets []int // sizes of the first ones
 	packet  int   // size of the others
@@ -26,6 +31,8 @@ type segments struct {
 }
 
 func (s *segments) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.now) == 0 && len(s.pieces) == 0 && s.endless != nil {
 		s.now = s.endless
 	}
@@ -43,6 +50,8 @@ func (s *segments) Read(p []byte) (int, error) {
 }
 
 func (s *segments) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.pieces) > 0 {
 		s.now = append(s.now, s.pieces[0]...)
 		s.pieces = s.pieces[1:]
@@ -108,6 +117,13 @@ func FuzzSession(f *testing.F) {
 			}
 			return err
 		}))
+		check(c.TopAll(ctx, list, 1, func(_ int, r io.Reader) error { _, err := io.Copy(io.Discard, r); return err }))
+		check(c.DeleAll(ctx, []int{1, 2, 3}, func(_ int, err error) { check(err) }))
+		langs, err := c.Langs(ctx)
+		check(err)
+		if len(langs) > 20 {
+			t.Errorf("%d languages", len(langs))
+		}
 		check(c.Quit(ctx))
 		if c.State() != pop3.Closed {
 			t.Errorf("state %v after QUIT", c.State())
@@ -168,6 +184,39 @@ func FuzzUnstuff(f *testing.F) {
 		packets := slices.Repeat([]int{int(packet)%16 + 1}, 600)
 		if got := retrieve(t, mailtest.Stuff(content), packets, int(size)+1); !bytes.Equal(got, content) {
 			t.Errorf("got %q, want %q", got, content)
+		}
+	})
+}
+
+// Whatever a server says to an attempt to log in by any way, in whatever packets: every error is one of ours, the client is in
+// TRANSACTION if and only if there is none, no server is believed to have proved itself by SCRAM, and nothing of the
+// password is in the trace. NUL separates as in FuzzSession.
+func FuzzAuth(f *testing.F) {
+	ways := []string{"", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "APOP", "USER"}
+	for i := range ways {
+		f.Add([]byte("+OK <1@x>\r\n\x00+OK\r\nSASL PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 OAUTHBEARER XOAUTH2\r\nUSER\r\nUTF8\r\n.\r\n\x00+OK\r\n\x00+ QUJD\r\n\x00+ QUJD\r\n\x00+OK\r\n"), uint8(i), uint8(255))
+		f.Add([]byte("+OK <1@x>\r\n\x00+OK\r\nSASL PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 OAUTHBEARER XOAUTH2\r\n.\r\n\x00+ \r\n\x00-ERR\r\n"), uint8(i), uint8(1))
+	}
+	f.Add([]byte("+OK <\xff@x> <1@[::1]>\n\x00-ERR\n\x00+OK\n\x00+OK\n"), uint8(7), uint8(2))
+	f.Fuzz(func(t *testing.T, said []byte, way, packet uint8) {
+		pieces := bytes.Split(said, []byte{0})
+		conn := &segments{now: pieces[0], pieces: pieces[1:], packet: int(packet) + 1}
+		only := ways[int(way)%len(ways)]
+		c := pop3.New(conn, &pop3.Options{MaxLine: 512, MaxListing: 20, AllowPlaintextAuth: true, Trace: func(e pop3.Exchange) {
+			if e.Sent && strings.Contains(e.Line, "hunter2") || strings.ContainsFunc(e.Line, unicode.IsControl) {
+				t.Errorf("in the trace: %q", e.Line)
+			}
+		}})
+		cr := sasl.Credentials{User: "bob", Password: "hunter2"}
+		if only == "OAUTHBEARER" || only == "XOAUTH2" {
+			cr.Token = "hunter2"
+		}
+		used, err := c.Auth(t.Context(), cr, only)
+		if (err == nil) != (c.State() == pop3.Transaction) || err == nil && used == "SCRAM-SHA-256" {
+			t.Errorf("by %s: %v, state %v", used, err, c.State())
+		}
+		if err != nil && !typed(err) && !errors.Is(err, pop3.ErrNoMechanism) && !errors.Is(err, pop3.ErrPlaintext) {
+			t.Errorf("%T %v", err, err)
 		}
 	})
 }
