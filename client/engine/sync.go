@@ -15,9 +15,9 @@ import (
 )
 
 // A batch of fetched messages is made durable when it has so many messages or octets or is so old. Durability costs
-// some milliseconds each time, a twelfth of a large fetch with a third of these; a person watches the list grow.
+// some milliseconds each time, a twelfth of a large fetch with half of these; a person watches the list grow.
 const (
-	batchMessages = 500
+	batchMessages = 200
 	batchOctets   = 8 << 20
 	batchAge      = 500 * time.Millisecond
 )
