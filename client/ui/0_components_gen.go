@@ -2812,7 +2812,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 					}
-					if c.App.Reader.Slow && c.App.Reader.Loading {
+					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
 						vgn = element(vgparent, "", "div", attributes223)
 						{
 							vgparent := vgn
@@ -3683,6 +3683,54 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
+func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute(nil)}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		for vgiterkeyt, l := range c.Lines {
+			var vgiterkey interface{} = vgiterkeyt
+			_ = vgiterkey
+			l := l
+			_ = l
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+			vgparent.AppendChild(vgn)
+			{
+				vgparent := vgn
+				_ = vgparent
+				if l.heading != "" {
+					vgn = element(vgparent, "", "p", attributes264)
+					vgn.SetInnerHTML(l.heading)
+				}
+				vgn = element(vgparent, "", "div", attributes263)
+				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
+				vgn.AddAttrInterface("data-seq", l.seq)
+				vgn.AddAttrInterface("data-state", l.State)
+				vgn.AddAttrInterface("data-who", string(l.Who))
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "span", nil)
+					vgn.AddAttrInterface("class", classes("wire-state", when(l.same, "wire-same")))
+					vgn.SetInnerHTML(l.State)
+					vgn = element(vgparent, "", "time", nil)
+					vgn.SetInnerHTML(l.at)
+					vgn = element(vgparent, "", "span", attributes265)
+					vgn.SetInnerHTML(l.says)
+					vgn = element(vgparent, "", "code", nil)
+					vgn.SetInnerHTML(l.Text)
+				}
+			}
+		}
+	}
+	return vgout
+}
+
 func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout = &vugu.BuildOut{}
 	var vgiterkey interface{}
@@ -3693,11 +3741,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes263)
+		vgn = element(vgparent, "", "header", attributes266)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes266)
+			vgn = element(vgparent, "", "button", attributes269)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -3710,7 +3758,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes267)
+			vgn = element(vgparent, "", "h1", attributes270)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3719,7 +3767,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes268)
+			vgn = element(vgparent, "", "button", attributes271)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -3738,7 +3786,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes269)
+			vgn = element(vgparent, "", "button", attributes272)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -3759,7 +3807,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes264)
+		vgn = element(vgparent, "", "ul", attributes267)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3772,7 +3820,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes270)
+					vgn = element(vgparent, "", "button", attributes273)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -3807,7 +3855,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes265)
+		vgn = element(vgparent, "", "div", attributes268)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3838,7 +3886,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes272)
+				vgn = element(vgparent, "", "div", attributes275)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3858,54 +3906,39 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes271)
+			vgn = element(vgparent, "", "div", attributes274)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes273)
+					vgn = element(vgparent, "", "button", attributes276)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
 				}
-				for vgiterkeyt, l := range c.lines {
-					var vgiterkey interface{} = vgiterkeyt
+				for _, b := range c.blocks() {
+					var vgiterkey interface{} = b.key
 					_ = vgiterkey
-					l := l
-					_ = l
-					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-					vgparent.AppendChild(vgn)
+					b := b
+					_ = b
 					{
-						vgparent := vgn
-						_ = vgparent
-						if l.heading != "" {
-							vgn = element(vgparent, "", "p", attributes275)
-							vgn.SetInnerHTML(l.heading)
+						vgcompKey := vugu.MakeCompKey(0x64D093A0F98C4A8C^vgin.CurrentPositionHash(), b.key)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*WireBlock)
+						if vgcomp == nil {
+							vgcomp = new(WireBlock)
+							vgin.BuildEnv.WireComponent(vgcomp)
 						}
-						vgn = element(vgparent, "", "div", attributes274)
-						vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
-						vgn.AddAttrInterface("data-seq", l.seq)
-						vgn.AddAttrInterface("data-state", l.State)
-						vgn.AddAttrInterface("data-who", string(l.Who))
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "", "span", nil)
-							vgn.AddAttrInterface("class", classes("wire-state", when(l.same, "wire-same")))
-							vgn.SetInnerHTML(l.State)
-							vgn = element(vgparent, "", "time", nil)
-							vgn.SetInnerHTML(l.at)
-							vgn = element(vgparent, "", "span", attributes276)
-							vgn.SetInnerHTML(l.says)
-							vgn = element(vgparent, "", "code", nil)
-							vgn.SetInnerHTML(l.Text)
-						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Lines = b.lines
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes273)
+					vgn = element(vgparent, "", "button", attributes276)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
@@ -4202,18 +4235,18 @@ var (
 	attributes260 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
 	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
 	attributes262 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes267 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes270 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes271 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes272 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes273 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
-	attributes274 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes263 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes267 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes268 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes271 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes272 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes273 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes275 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes276 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

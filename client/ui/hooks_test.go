@@ -41,6 +41,11 @@ func TestHooks(t *testing.T) {
 		{"composer", "/inbox", mailbox, func(s *screen) { s.click("compose") }, map[string]string{"compose-form": "form", "compose-to": "textbox", "compose-cc": "textbox",
 			"compose-bcc": "textbox", "compose-subject": "textbox", "compose-body": "textbox", "compose-attach": "", "compose-send": "button", "compose-close": "button"}},
 		{"outbox", "/outbox", mailbox, nil, map[string]string{"outbox-row": "row", "message-list": "grid"}},
+		{"several accounts", "/all", twoAccounts, nil, map[string]string{"folder-unified": "link", "account-tree": "button", "folder-inbox": "link", "folder-list": "list", "message-row": "row", "banner": "alert", "wire-link": "button"}},
+		{"wire", "/wire", talk, nil, map[string]string{"wire-view": "region", "wire-lines": "log", "wire-line": "", "wire-session": "button", "wire-pause": "button", "wire-save": "button"}},
+		{"composer of several", "/inbox", twoAccounts, func(s *screen) { s.click("compose") }, map[string]string{"compose-from": "combobox", "compose-receipt": "button"}},
+		{"beginning", "/inbox/20", partial, nil, map[string]string{"partial": "note", "fetch-rest": "button"}},
+		{"not sent", "/outbox/30", fates, nil, map[string]string{"message-state": "status", "recipient": "", "wire-link": "button", "outbox-retry": "button"}},
 		{"account", "/inbox", mailbox, func(s *screen) { s.click("account-menu") }, map[string]string{"account-menu": "button", "sign-out": "button"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -181,7 +186,7 @@ func role(n *html.Node) string {
 	case "ul":
 		return "list"
 	}
-	return map[string]string{"a": "link", "textarea": "textbox", "button": "button", "form": "form", "main": "main", "nav": "navigation"}[n.Data]
+	return map[string]string{"a": "link", "textarea": "textbox", "button": "button", "form": "form", "main": "main", "nav": "navigation", "select": "combobox", "section": "region"}[n.Data]
 }
 
 // name is an element's accessible name, simplified from the accname computation.

@@ -34,7 +34,7 @@ const (
 	// linesDrawn at once: each line is some ten nodes, and 300 are compared in a frame's time.
 	linesDrawn = 300
 	// wirePause is between an answer and the next question: a fast fetch says thousands of lines a second.
-	wirePause = 150 * time.Millisecond
+	wirePause = 200 * time.Millisecond
 )
 
 // OpenWire shows what was said to an account's servers: in one connection, or with 0 in all.
