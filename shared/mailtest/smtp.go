@@ -28,7 +28,7 @@ type SMTP struct {
 	Mechanisms []string          // of SASL; nil for PLAIN and LOGIN
 	NoPlain    bool              // AUTH LOGIN alone
 	NoUTF8     bool              // SMTPUTF8 is not announced
-	No8Bit     bool              // 8BITMIME is not announced
+	No8Bit     bool              // 8BITMIME is not announced, nor SMTPUTF8, which needs it (RFC 6531 section 3.1)
 	OpenMail   bool              // MAIL without AUTH is accepted
 	DSN        bool              // RFC 3461 is announced
 	Pipelining bool              // RFC 2920
@@ -257,6 +257,9 @@ func (c *smtpSession) mechanisms() []string {
 	return []string{"PLAIN", "LOGIN"}
 }
 
+// wideOK tells whether SMTPUTF8 is announced.
+func (s *SMTP) wideOK() bool { return !s.NoUTF8 && !s.No8Bit }
+
 func (c *smtpSession) extensions() []string {
 	ext := []string{"ENHANCEDSTATUSCODES", "SIZE " + strconv.FormatInt(c.Size, 10)}
 	_, under := c.conn.(*tls.Conn)
@@ -264,7 +267,7 @@ func (c *smtpSession) extensions() []string {
 		name string
 		has  bool
 	}{
-		{"8BITMIME", !c.No8Bit}, {"SMTPUTF8", !c.NoUTF8}, {"DSN", c.DSN}, {"PIPELINING", c.Pipelining}, {"CHUNKING", c.Chunking},
+		{"8BITMIME", !c.No8Bit}, {"SMTPUTF8", c.wideOK()}, {"DSN", c.DSN}, {"PIPELINING", c.Pipelining}, {"CHUNKING", c.Chunking},
 		{"STARTTLS", c.TLS != nil && !under},
 	} {
 		if e.has {

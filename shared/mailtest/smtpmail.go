@@ -30,7 +30,7 @@ func (c *smtpSession) allow(params string, keywords map[string]bool) {
 
 func (c *smtpSession) from(args string) {
 	address, params, ok := path(args, "FROM:")
-	c.allow(params, map[string]bool{"SIZE": true, "BODY": !c.No8Bit, "SMTPUTF8": !c.NoUTF8, "RET": c.DSN, "ENVID": c.DSN})
+	c.allow(params, map[string]bool{"SIZE": true, "BODY": !c.No8Bit, "SMTPUTF8": c.wideOK(), "RET": c.DSN, "ENVID": c.DSN})
 	switch {
 	case !c.authed && !c.OpenMail:
 		c.reply(530, "5.7.0 authentication required")

@@ -122,6 +122,7 @@ func FuzzSend(f *testing.F) {
 	f.Add([]byte("end\n.\r\nMAIL FROM:<x@y.test>\r\nRCPT TO:<x@y.test>\r\nDATA\r\nforged\r\n.\r\n"), "b@x> SIZE=1", "ü@例え.テスト", "a=b+", uint8(255))
 	f.Add([]byte("\r.\r\n"), "\"a b\"@x", "a@ü", "", uint8(0))
 	f.Add(bytes.Repeat([]byte("."), 3000), "", "x@[127.0.0.1]", " ", uint8(7))
+	f.Add([]byte("\xe2"), "", "0@ü", "", uint8(21))
 	f.Fuzz(func(t *testing.T, content []byte, from, to, id string, road uint8) {
 		server := mailtest.NewSMTP()
 		server.OpenMail, server.Anybody, server.Size = true, true, 0

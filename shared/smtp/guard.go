@@ -177,18 +177,30 @@ func (g *guard) putContent(p []byte) error {
 		return err
 	}
 	_, err := g.conn.Write(p)
-	if err != nil && g.failure() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		if len(g.replies.owed) == 0 {
-			g.replies.owed = []string{stageData}
-		}
-		if r, rerr := g.reply(lastWords); rerr == nil && (r.is(4) || r.is(5)) {
-			err = r.refusal(".")
-		}
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		return g.fail(err)
+	if g.failure() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		err = g.hear(err)
 	}
-	return nil
+	return g.fail(err)
+}
+
+// hear listens once more on a connection that failed by err, and answers what ended it.
+func (g *guard) hear(err error) error {
+	if len(g.replies.owed) == 0 {
+		g.replies.owed = []string{stageData}
+	}
+	r, silent := g.reply(lastWords)
+	switch {
+	case silent != nil: // it is no news that it failed
+		g.mu.Lock()
+		g.cause = err
+		g.mu.Unlock()
+	case r.is(4) || r.is(5):
+		return r.refusal(".")
+	}
+	return err
 }
 
 // lastWords is how long a server that has hung up is listened to.

@@ -252,3 +252,40 @@ func TestBoundedMemory(t *testing.T) {
 		}
 	}
 }
+
+// brittle fails the write of one thing, of which the other side may have seen all or nothing.
+type brittle struct {
+	net.Conn
+	at string
+}
+
+var errBrittle = errors.New("it broke")
+
+func (b *brittle) Write(p []byte) (int, error) {
+	if strings.HasPrefix(string(p), b.at) || strings.HasSuffix(string(p), b.at) {
+		b.Conn.Write(p)
+		return 0, errBrittle
+	}
+	return b.Conn.Write(p)
+}
+
+// A write that fails has perhaps reached the server: that of a message's last word leaves its fate unknown, and no other.
+func TestBrokenWrite(t *testing.T) {
+	for _, m := range modes {
+		last := ".\r\n"
+		if m.chunking {
+			last = "BDAT 2 LAST\r\n\r\n"
+		}
+		for at, unknown := range map[string]bool{last: true, "Subject: stages": false, "RCPT": false, "MAIL": false, "BDAT 1": false, "DATA\r\n": false} {
+			if m.chunking != strings.HasPrefix(at, "BDAT") && (at == "DATA\r\n" || strings.HasPrefix(at, "BDAT")) || m.pipelining && at == "RCPT" {
+				continue
+			}
+			client := smtp.New(&brittle{mailtest.Connect(t, m.server(), nil), at}, &smtp.Options{AllowPlaintextAuth: true})
+			_, sendErr, _ := whole(t.Context(), client)
+			if !errors.Is(sendErr, errBrittle) || errors.Is(sendErr, smtp.ErrUnknown) != unknown {
+				t.Errorf("%s, %q: %v", m.name, at, sendErr)
+			}
+			client.Close()
+		}
+	}
+}
