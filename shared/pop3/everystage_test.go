@@ -1,9 +1,11 @@
 package pop3_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -189,6 +191,61 @@ func TestEveryStageFlood(t *testing.T) {
 				}
 				c.Close()
 			}
+		}
+	}
+}
+
+// The handshake after STLS, cut or stalled anywhere, or answered by rubbish, ends the session, and nothing was said under it.
+func TestSTLSHandshake(t *testing.T) {
+	authority := mailtest.NewAuthority(t)
+	config := &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}
+	server := mailtest.NewPOP3()
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server()}}
+	start := func(t *testing.T, f *mailtest.Faults, timeout time.Duration) (*pop3.Client, error) {
+		c := pop3.New(mailtest.Connect(t, server, f), &pop3.Options{Timeout: timeout})
+		t.Cleanup(func() { c.Close() })
+		return c, c.STLS(t.Context(), config)
+	}
+	greeting := int64(len("+OK ready\r\n+OK\r\n"))
+	for at := greeting; ; at += 41 {
+		c, err := start(t, &mailtest.Faults{CutAfter: at}, time.Minute)
+		if err == nil {
+			if at < greeting+500 {
+				t.Errorf("cut after %d octets and no error", at)
+			}
+			break
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) || c.State() != pop3.Closed {
+			t.Errorf("cut after %d octets: %v, state %v", at, err, c.State())
+		}
+		if c, err := start(t, &mailtest.Faults{SplitAt: []int64{at}}, time.Minute); err != nil || c.State() != pop3.Authorization {
+			t.Errorf("split after %d octets: %v", at, err)
+		}
+	}
+	for _, at := range []int64{greeting, greeting + 100, greeting + 500} {
+		if c, err := start(t, &mailtest.Faults{StallAfter: at}, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) || c.State() != pop3.Closed {
+			t.Errorf("stalled after %d octets: %v, state %v", at, err, c.State())
+		}
+	}
+	for name, rubbish := range map[string]string{
+		"NUL":                      strings.Repeat("\x00", 100),
+		"POP3 in plain text":       "-ERR no TLS today, sorry\r\n",
+		"8-bit":                    strings.Repeat("\xff", 1000),
+		"a record of the most":     "\x16\x03\x03\xff\xff" + strings.Repeat("\x00", 1<<16),
+		"an alert":                 "\x15\x03\x03\x00\x02\x02\x28",
+		"a hello of no known kind": "\x16\x03\x03\x00\x04\x02\x00\x00\x00",
+	} {
+		conn := mailtest.Connect(t, mailtest.ServerFunc(func(conn net.Conn) {
+			io.WriteString(conn, "+OK\r\n")
+			conn.Read(make([]byte, 100)) // STLS
+			io.WriteString(conn, "+OK\r\n")
+			conn.Read(make([]byte, 10)) // the client's hello has begun: this cannot be taken for an injection
+			io.WriteString(conn, rubbish)
+			io.Copy(io.Discard, conn)
+		}), nil)
+		c := pop3.New(conn, &pop3.Options{Timeout: 10 * time.Second})
+		if err := c.STLS(t.Context(), config); err == nil || errors.Is(err, os.ErrDeadlineExceeded) || c.State() != pop3.Closed {
+			t.Errorf("%s: %v, state %v", name, err, c.State())
 		}
 	}
 }

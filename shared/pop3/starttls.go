@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -45,7 +46,9 @@ func (l *link) startTLS(config *tls.Config) error {
 		return err
 	}
 	conn := tls.Client(l.conn, config)
-	if err := conn.Handshake(); err != nil {
+	if err := conn.Handshake(); err == io.EOF {
+		return l.fail(io.ErrUnexpectedEOF)
+	} else if err != nil {
 		return l.fail(err)
 	}
 	l.mu.Lock()

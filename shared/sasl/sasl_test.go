@@ -1,11 +1,16 @@
 package sasl
 
 import (
+	"bytes"
+	"crypto/pbkdf2"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	gosasl "github.com/emersion/go-sasl"
 	"pgregory.net/rapid"
@@ -293,4 +298,31 @@ func decode(s string) string {
 		panic(fmt.Sprint(s, err))
 	}
 	return string(b)
+}
+
+// Hashing lets others have a turn: in a bubble, where time passes only while everybody sleeps, it passes.
+func TestHashingYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		hi([]byte("pencil"), []byte("salt"), 3*yieldEvery+1)
+		if turns := time.Since(start); turns != 3*time.Nanosecond {
+			t.Errorf("%d turns for others, want 3", turns)
+		}
+	})
+}
+
+// The largest count of all gives what PBKDF2 of the standard library gives.
+func TestHashingMost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a million iterations")
+	}
+	want, err := pbkdf2.Key(sha256.New, "pässwörd", []byte("salt"), MaxIterations, sha256.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if got := hi([]byte("pässwörd"), []byte("salt"), MaxIterations); !bytes.Equal(got, want) {
+		t.Errorf("%x, want %x", got, want)
+	}
+	t.Logf("%d iterations in %v", MaxIterations, time.Since(start))
 }

@@ -21,7 +21,7 @@ import (
 func FuzzSession(f *testing.F) {
 	for _, seed := range []string{
 		"CAPA\r\nUSER a\r\nPASS secret word\r\nSTAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nTOP 2 1\r\nDELE 1\r\nRSET\r\nNOOP\r\nQUIT\r\n",
-		"AUTH PLAIN AGEAc2VjcmV0IHdvcmQ=\r\nXWAIT 1\r\nQUIT\r\n", "AUTH PLAIN\r\n*\r\n", "STLS\r\n\x16\x03\x01", "\x00\r\r\n.\r\n", "RETR 1 \r\nLIST 0\r\nTOP 1 99999999999\r\n",
+		"AUTH PLAIN AGEAc2VjcmV0IHdvcmQ=\r\nXWAIT 1\r\nQUIT\r\n", "AUTH PLAIN\r\n*\r\n", "AUTH LOGIN\r\nYQ==\r\nYg==\r\n", "AUTH LOGIN =\r\n*\r\n", "STLS\r\n\x16\x03\x01", "\x00\r\r\n.\r\n", "RETR 1 \r\nLIST 0\r\nTOP 1 99999999999\r\n",
 		strings.Repeat("A", 5000) + "\nNOOP\n",
 	} {
 		f.Add(byte(0), []byte(seed))

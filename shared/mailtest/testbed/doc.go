@@ -2,6 +2,10 @@
 // 127.0.0.1, in a folder of their own, each test its own, with a certificate authority of its own. Mail that Postfix
 // accepts is in Dovecot's maildrops. Nothing leaves the machine: Postfix knows no DNS and refuses all other domains.
 //
+// Each user logs in by USER, APOP, PLAIN, LOGIN, CRAM-MD5 and SCRAM-SHA-256, and with a token ([Bed.Token]) by OAUTHBEARER and
+// XOAUTH2. There are more ways in with certificates that are not to be believed ([Bed.Doors]), on addresses of loopback of
+// their own, and one to a Dovecot that locks maildrops ([Bed.Locking]).
+//
 // The script install, beside this file, installs them on Debian. Where they are missing, or the test is not run by
 // root (both servers change to users of their own), Start skips the test and says why.
 package testbed
