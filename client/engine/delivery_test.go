@@ -568,7 +568,7 @@ func TestMarkBeforeTheEndOfAMessage(t *testing.T) {
 		during               string // a stage within the message; "" for none
 	}{
 		{"DATA", false, false, 10, ".", ""},
-		{"DATA, pipelined", true, false, 3 << 20, ".", ""},
+		{"DATA, pipelined", true, false, 200 << 10, ".", ""},
 		{"BDAT", true, true, 3 << 20, "BDAT LAST", "BDAT"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
