@@ -37,10 +37,16 @@ func (f *AccountForm) open(id api.AccountID) {
 	if f.Account == id && (f.Changed() || f.Busy) {
 		return
 	}
-	app, turn := f.app, f.turn+1
-	*f = AccountForm{app: app, turn: turn, Account: id, Keep: true}
+	*f = AccountForm{app: f.app, turn: f.turn, Account: id, Keep: true}
+	f.load()
+	f.app.platform.Focus(`[data-testid="settings-close"]`)
+}
+
+func (f *AccountForm) load() {
+	f.turn++
+	id, turn := f.Account, f.turn
 	var got api.Settings
-	app.ask(func(ctx context.Context, svc api.Service) (err error) {
+	f.app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		got, err = svc.Settings(ctx, id)
 		return err
 	}, func(p *api.Problem) {
@@ -52,7 +58,32 @@ func (f *AccountForm) open(id api.AccountID) {
 			f.fill(got)
 		}
 	})
-	app.platform.Focus(`[data-testid="settings-close"]`)
+}
+
+// elsewhere follows what was changed by another way, or in another tab. Where somebody is changing the settings here,
+// only certificates are taken over: saving an old one would take the trust away that was given meanwhile.
+func (f *AccountForm) elsewhere(acc api.Account) {
+	if f.Account != acc.ID || !f.Ready() || f.Busy {
+		return
+	}
+	if !f.Changed() {
+		if f.saved.Servers != acc.Servers || f.saved.Label != acc.Label || !slices.Equal(f.saved.Identities, acc.Identities) {
+			f.load()
+		}
+		return
+	}
+	for _, x := range []struct {
+		now   api.Server
+		saved *api.Server
+		form  *serverForm
+	}{{acc.Servers.POP3, &f.saved.Servers.POP3, &f.servers.pop3}, {acc.Servers.SMTP, &f.saved.Servers.SMTP, &f.servers.smtp}} {
+		if x.now.Host == x.saved.Host {
+			x.saved.Pin = x.now.Pin
+		}
+		if x.now.Host == x.form.was.Host {
+			x.form.was.Pin = x.now.Pin
+		}
+	}
 }
 
 func (f *AccountForm) fill(s api.Settings) {
@@ -202,8 +233,7 @@ const unsaved = "There are changes that are not saved"
 
 // Discard goes back to the mail without the changes.
 func (f *AccountForm) Discard() {
-	f.turn++
-	f.Account, f.saved, f.Leaving = "", api.Settings{}, false
+	*f = AccountForm{app: f.app, turn: f.turn + 1} // passwords too
 	if f.app.Route.Page == PageSettings {
 		f.app.leave(f.app.List.place)
 		f.app.List.focusCursor()

@@ -181,6 +181,44 @@ func TestUnpin(t *testing.T) {
 	})
 }
 
+// Trust that is given while the settings are open, beside them or in another tab, is not taken away by saving them.
+func TestSettingsFollowWhatIsTrustedMeanwhile(t *testing.T) {
+	for _, dirty := range []bool{false, true} {
+		settled(t, func(t *testing.T, p *page) {
+			if dirty {
+				p.setIn("settings-label", "Work")
+			}
+			c := certificate("pop.example.org", "pin-changed")
+			c.Fingerprint = strings.Repeat("ef56", 16)
+			p.act(func() {
+				p.Trust.Look(dana, c)
+				p.Trust.Sure = true
+				p.Trust.Believe()
+			})
+			equal(t, "not a change of somebody's", p.AccountForm.Changed(), dirty)
+			p.setIn("settings-most", "7")
+			p.act(func() { p.AccountForm.Save() })
+			got := p.now(dana)
+			equal(t, "pinned", got.Servers.POP3.Pin, c.Fingerprint)
+			equal(t, "saved", got.SizeCap, int64(7<<20))
+			equal(t, "label", got.Label == "Work", dirty)
+		})
+	}
+}
+
+func TestSettingsAfterAnotherTabTookOver(t *testing.T) {
+	settled(t, func(t *testing.T, p *page) {
+		p.act(func() { p.AccountForm.Discard() })
+		p.svc.Fail("Settings", &api.Problem{Code: api.CodeCanceled})
+		p.act(func() { p.OpenSettings(dana) })
+		equal(t, "ready", p.AccountForm.Ready(), false)
+		p.svc.Fail("Settings", nil)
+		p.act(func() { p.Attach(p.svc) })
+		equal(t, "ready", p.AccountForm.Ready(), true)
+		equal(t, "problem", p.AccountForm.Problem == nil, true)
+	})
+}
+
 func TestPasswordInSettings(t *testing.T) {
 	settled(t, func(t *testing.T, p *page) {
 		p.pressIn("settings-password-set")

@@ -84,6 +84,9 @@ func (a *App) Attach(svc api.Service) {
 	}
 	a.Composer.resave()
 	a.Wire.again()
+	if a.AccountForm.Account != "" && !a.AccountForm.Ready() {
+		a.AccountForm.load()
+	}
 }
 
 // Receive takes an event of the engine. Unlike most methods it takes the lock itself.
@@ -221,6 +224,7 @@ func (a *App) accountChanged(acc api.Account) {
 	}
 	a.Accounts[i] = acc
 	a.recountPending(acc.ID)
+	a.AccountForm.elsewhere(acc)
 	a.List.revised(acc)
 	a.title()
 }
