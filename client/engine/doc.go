@@ -11,7 +11,22 @@
 // # What is durable when
 //
 // A fetched message counts as known only with its content, in the same update of the mailbox, so a cut at any moment
-// loses nothing and fetches nothing twice. Mail stays on the server.
+// loses nothing and fetches nothing twice. What came whole before a cut is kept, and the next session goes on with the
+// rest; while sessions get on, the pauses between them do not grow. Mail stays on the server unless the account
+// says otherwise: leave.go has when DELE is said, and what comes of a QUIT that is not confirmed. Of a message over the
+// account's size cap the beginning is fetched (rest.go).
+//
+// # Servers that are not as they should be
+//
+//   - without UIDL, with unique-ids that are empty, malformed, repeated, changed, or used again: identity.go, leave.go
+//   - with a STAT that is wrong, or the same for other messages: lastlook.go
+//   - that want to be left alone between logins, or delete mail by themselves: terms.go
+//   - whose maildrop is in use: inUsePauses
+//   - that drop the line after some messages: above; while removing: mostRemovals
+//   - whose TOP is missing: large mail is left there, and said; messages are compared by all of their content
+//
+// One thing cannot be seen without fetching everything again and again: a unique-id that was given to another message
+// of the same maildrop. It is noticed before a DELE, and only then.
 //
 // A message to be sent goes through the states of api.OutboxState, and each is in the mailbox before the wire sees what
 // follows from it: "sending" before the envelope, a finer mark (stateCommitting) before the final dot of RFC 5321

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -290,4 +291,68 @@ func TestLimits(t *testing.T) {
 		t.Error("-1 is no limit but that of the format")
 	}
 	add(t, m, Entry{}, "1234567890")
+}
+
+// A message fetched again under another unique-id is the one that was here, erased or not; the beginning of a message is
+// not the message that ends there.
+func TestAddOnce(t *testing.T) {
+	fs := NewMemFS()
+	mb := open(t, fs)
+	once := func(uid, content string, whole int64) (id ID, added bool) {
+		t.Helper()
+		err := mb.Update(func(tx *Tx) (err error) {
+			e := letter("inbox", uid, uid, day(1))
+			e.Whole = whole
+			id, added, err = tx.AddOnce(e, []byte(content))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id, added
+	}
+	local := add(t, mb, Entry{Folder: "sent"}, "one") // not fetched
+	one, added := once("a", "one", 0)
+	if !added || one == local {
+		t.Fatal("what was not fetched is no copy")
+	}
+	if id, added := once("b", "one", 0); added || id != one {
+		t.Errorf("a copy is %d", id)
+	}
+	if err := mb.Update(func(tx *Tx) error { return tx.Remove(one) }); err != nil {
+		t.Fatal(err)
+	}
+	mb.Close()
+	mb = open(t, fs)
+	if id, added := once("c", "one", 0); added || id != one {
+		t.Errorf("a copy of what was erased is %d", id)
+	}
+	if gone, ok := mb.Erased(one); !ok || gone.SHA256 != sha256.Sum256([]byte("one")) || mb.Erasures() != 1 {
+		t.Errorf("erased: %+v", gone)
+	}
+	part, added := once("d", "begin", 99)
+	if !added {
+		t.Fatal("not added")
+	}
+	for uid, want := range map[string]struct {
+		whole int64
+		added bool
+	}{"e": {0, true}, "f": {98, true}, "g": {99, false}} {
+		if id, added := once(uid, "begin", want.whole); added != want.added || !added && id != part {
+			t.Errorf("%s: %d, %v", uid, id, added)
+		}
+	}
+	if err := mb.Update(func(tx *Tx) error { return tx.Complete(part, mail.Summary{}, []byte("beginning and end")) }); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := mb.Get(part); e.Partial() || e.UID != "d" || !e.Flags.Unread {
+		t.Errorf("%+v", e)
+	}
+	if id, added := once("h", "beginning and end", 0); added || id != part {
+		t.Errorf("a copy of the whole is %d", id)
+	}
+	if err := mb.Update(func(tx *Tx) error { _, _, err := tx.AddOnce(letter("inbox", "h", "h", day(1)), nil); return err }); !errors.Is(err, ErrKnownUID) {
+		t.Errorf("a unique-id that is known: %v", err)
+	}
+	mb.Close()
 }
