@@ -176,11 +176,12 @@ func TestTraceStages(t *testing.T) {
 func TestSTARTTLSNonsense(t *testing.T) {
 	authority := mailtest.NewAuthority(t)
 	config := &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}
+	certificate := authority.Server()
 	for name, fault := range nonsense {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := mailtest.NewSMTP()
-			server.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server()}}
+			server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 			server.Fault = func(stage string) *mailtest.SMTPFault {
 				if stage != "STARTTLS" {
 					return nil

@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // client may not do fails the test.
 func TestInMemory(t *testing.T) {
 	authority := mailtest.NewAuthority(t)
+	certificate := authority.Server()
 	everything := []string{"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2"}
 	for _, c := range []struct {
 		name   string
@@ -26,7 +27,7 @@ func TestInMemory(t *testing.T) {
 		mend   func(*mailtest.SMTP, *smtpsuite.Target)
 	}{
 		{"everything, STARTTLS", nil, func(s *mailtest.SMTP, target *smtpsuite.Target) {
-			s.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server()}}
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 			target.TLS, target.Plaintext = &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}, false
 			s.Mechanisms, target.Mechanisms = everything, everything
 			s.DSN, s.Pipelining, s.Chunking = true, true, true
@@ -35,7 +36,7 @@ func TestInMemory(t *testing.T) {
 		{"everything, implicit TLS", nil, func(s *mailtest.SMTP, target *smtpsuite.Target) {
 			target.Dial = func(t testing.TB) net.Conn {
 				under := mailtest.ServerFunc(func(c net.Conn) {
-					s.ServeConn(tls.Server(c, &tls.Config{Certificates: []tls.Certificate{authority.Server()}}))
+					s.ServeConn(tls.Server(c, &tls.Config{Certificates: []tls.Certificate{certificate}}))
 				})
 				return tls.Client(mailtest.Connect(t, under, nil), &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()})
 			}
