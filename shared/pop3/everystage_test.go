@@ -171,7 +171,7 @@ func TestEveryStageFlood(t *testing.T) {
 				for _, p := range pieces[1:] {
 					conn.pieces = append(conn.pieces, []byte(p))
 				}
-				c := pop3.New(conn, &pop3.Options{MaxListing: 1000, MaxMessage: 8 << 20})
+				c := pop3.New(conn, &pop3.Options{MaxListing: 1000, MaxMessage: 2 << 20})
 				s.reach(t, c)
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)

@@ -127,7 +127,7 @@ func (s *scram) verify(final string) error {
 	}
 	encoded, ok := strings.CutPrefix(final, "v=")
 	encoded, _, _ = strings.Cut(encoded, ",") // extensions
-	signature, err := base64.StdEncoding.DecodeString(encoded)
+	signature, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if !ok || err != nil || !hmac.Equal(signature, s.expected) {
 		return ErrServerProof
 	}
