@@ -36,9 +36,8 @@ type tap struct {
 
 type tapped struct {
 	net.Conn
-	tap       *tap
-	in, out   []byte // what was read from the peer, and what was written to it
-	closeOnce sync.Once
+	tap     *tap
+	in, out []byte // what was read from the peer, and what was written to it
 }
 
 func (t *tap) on(c net.Conn) net.Conn {
