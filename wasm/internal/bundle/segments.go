@@ -64,7 +64,9 @@ func (s *section) merged() []byte {
 			return nil
 		}
 		content := s.take()
-		list = append(list, segment{at, content[:len(content):len(content)]})
+		if len(content) > 0 {
+			list = append(list, segment{at, content[:len(content):len(content)]})
+		}
 	}
 	// The linker writes them section by section, and the sections in another order than that of memory.
 	slices.SortStableFunc(list, func(a, b segment) int { return cmp.Compare(a.at, b.at) })

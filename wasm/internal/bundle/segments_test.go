@@ -81,10 +81,15 @@ func TestMergeSegments(t *testing.T) {
 			t.Fatal("the other sections are others")
 		}
 		apart := 0
-		for i, l := range list {
-			if i == 0 || l.at-list[i-1].at-uint64(len(list[i-1].content)) >= leastGap {
+		var last *segment
+		for i := range list {
+			if len(list[i].content) == 0 {
+				continue
+			}
+			if last == nil || list[i].at-last.end() >= leastGap {
 				apart++
 			}
+			last = &list[i]
 		}
 		if n != apart {
 			t.Fatalf("%d segments, want %d", n, apart)
