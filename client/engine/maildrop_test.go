@@ -34,7 +34,8 @@ type maildrop struct {
 	// dead here.
 	step func(at string) (cut bool)
 	// pace lets everybody else come to rest before each step. Without it the server is far ahead of the client.
-	pace bool
+	pace  bool
+	steps sync.Mutex
 
 	mu       sync.Mutex
 	messages []dropped
@@ -129,6 +130,8 @@ func (s *dropSession) cut(at string) bool {
 		s.w.Flush()
 		time.Sleep(time.Nanosecond) // of a bubble's time: it passes when everybody waits
 	}
+	s.steps.Lock() // a session that was cut may not have noticed when the next one begins
+	defer s.steps.Unlock()
 	return s.step(at)
 }
 
