@@ -123,7 +123,10 @@ func (d *maildrop) ServeConn(conn net.Conn) {
 }
 
 func (s *dropSession) cut(at string) bool {
-	if s.step == nil {
+	s.mu.Lock() // a test that changes step delivers something then
+	step := s.step
+	s.mu.Unlock()
+	if step == nil {
 		return false
 	}
 	if s.pace {
@@ -132,7 +135,7 @@ func (s *dropSession) cut(at string) bool {
 	}
 	s.steps.Lock() // a session that was cut may not have noticed when the next one begins
 	defer s.steps.Unlock()
-	return s.step(at)
+	return step(at)
 }
 
 // answer says text, unless the line goes dead within it or after it.
