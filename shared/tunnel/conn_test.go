@@ -251,6 +251,40 @@ func TestStalledStreamLeavesOthersAlone(t *testing.T) {
 	wg.Wait()
 }
 
+// Each end has a window of its own: a client's large one lets more be on its way to it, and nothing more to its gateway.
+func TestWindows(t *testing.T) {
+	const large, small, queues = 4 << 20, 1 << 20, 1 << 20 // some of a window has gone for the answer to the Open
+	a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
+	served := make(chan *tunnel.ServerSession, 1)
+	go func() {
+		s, err := tunnel.Serve(t.Context(), b, greet, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		served <- s
+	}()
+	c, err := tunnel.Client(t.Context(), a, hello, &tunnel.Options{Window: large})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := <-served
+	t.Cleanup(func() { c.Close(); s.Close() })
+	client, server := conns(t, c, s)
+	for _, way := range []struct {
+		name   string
+		from   net.Conn
+		window int
+	}{{"to the client", server, large}, {"to the gateway", client, small}} {
+		if err := way.from.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := way.from.Write(make([]byte, 16<<20))
+		if !errors.Is(err, os.ErrDeadlineExceeded) || n < way.window-1024 || n > way.window+queues {
+			t.Errorf("%s, who reads nothing, %d bytes went: %v", way.name, n, err)
+		}
+	}
+}
+
 func TestManyStreamsAtOnce(t *testing.T) {
 	a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
 	c, s := sessions(t, a, b, nil)

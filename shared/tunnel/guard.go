@@ -24,6 +24,9 @@ const (
 	flagRST
 )
 
+// largestFrame bounds a data frame from the peer, which is held until all of it is here. Ours are thirty times smaller.
+const largestFrame = 1 << 20
+
 type header [headerSize]byte
 
 func newHeader(kind byte, flags uint16, stream, length uint32) (h header) {
@@ -103,8 +106,8 @@ func (c *carrier) arrived(h *header) error {
 	case typeGoAway:
 		return nil
 	case typeData:
-		if h.length() > uint32(c.o.Window) {
-			return fmt.Errorf("%w: a frame of %d bytes is over the window", ErrProtocol, h.length())
+		if h.length() > uint32(min(c.o.Window, largestFrame)) {
+			return fmt.Errorf("%w: a frame of %d bytes is too long", ErrProtocol, h.length())
 		}
 	}
 	id := h.stream()

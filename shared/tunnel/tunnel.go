@@ -32,8 +32,9 @@ var (
 
 // Options are the limits and times of a session. A nil *Options and zero fields mean the defaults.
 type Options struct {
-	// Window is how many bytes of a stream may be on their way to a reader who has not taken them: what each stream
-	// may cost in memory. Default 1 MiB: that carries 10 MB/s at a round trip of 100 ms, where yamux's own 256 KiB
+	// Window is how many bytes of a stream may be on their way to a reader here who has not taken them: what each stream
+	// may cost in memory at this end. The other end has one of its own, and holds no more than a queue of 128 KiB for
+	// all that it sends, however large ours is: so a client may have a large one at no cost to its gateway. Default 1 MiB: that carries 10 MB/s at a round trip of 100 ms, where yamux's own 256 KiB
 	// carries 2.6; on loopback it is a third faster too. No less than 256 KiB, yamux's floor.
 	Window int
 	// Streams is how many streams the peer may have open at one time, the control stream not counted. Default 32: an
