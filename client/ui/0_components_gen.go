@@ -395,7 +395,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				words(vgparent, "Sign out and erase")
+				words(vgparent, "Sign out and erase…")
 				vgn = element(vgparent, "", "small", nil)
 				{
 					vgparent := vgn
@@ -2038,6 +2038,49 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
+func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "div", attributes43)
+		on(vgn, "click",
+			func(event vugu.DOMEvent) { c.App.Question.No() })
+		vgn = element(vgparent, "", "section", attributes165)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "h2", attributes166)
+			vgn.SetInnerHTML(c.App.Question.Title)
+			vgn = element(vgparent, "", "p", attributes167)
+			vgn.SetInnerHTML(c.App.Question.Means)
+			vgn = element(vgparent, "", "footer", attributes48)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "button", attributes168)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Question.No() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Cancel")
+				}
+				vgn = element(vgparent, "", "button", attributes169)
+				vgn.SetInnerHTML(c.App.Question.Yes)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Question.Agree() })
+			}
+		}
+	}
+	return vgout
+}
+
 func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout = &vugu.BuildOut{}
 	var vgiterkey interface{}
@@ -2065,7 +2108,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes165)
+						element(vgparent, "svg", "use", attributes170)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -2109,11 +2152,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes166)
+				vgn = element(vgparent, "", "div", attributes171)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes168)
+					vgn = element(vgparent, "", "button", attributes173)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -2132,7 +2175,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes169)
+							vgn = element(vgparent, "", "button", attributes174)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -2153,7 +2196,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.all {
-								vgn = element(vgparent, "", "button", attributes171)
+								vgn = element(vgparent, "", "button", attributes176)
 								vgn.AddAttrInterface("disabled", !c.loaded())
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -2164,7 +2207,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes172)
+										element(vgparent, "svg", "use", attributes177)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2174,7 +2217,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes170)
+							vgn = element(vgparent, "", "button", attributes175)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -2185,7 +2228,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes173)
+									element(vgparent, "svg", "use", attributes178)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2203,7 +2246,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes174)
+								vgn = element(vgparent, "", "button", attributes179)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.retry() })
 								{
@@ -2213,14 +2256,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes175)
+										element(vgparent, "svg", "use", attributes180)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes176)
+								vgn = element(vgparent, "", "button", attributes181)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
@@ -2230,7 +2273,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes177)
+										element(vgparent, "svg", "use", attributes182)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2250,7 +2293,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes180)
+								vgn = element(vgparent, "", "button", attributes185)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
@@ -2260,12 +2303,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes181)
+										element(vgparent, "svg", "use", attributes186)
 									}
 								}
 							}
 							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes182)
+								vgn = element(vgparent, "", "button", attributes187)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -2279,7 +2322,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes178)
+							vgn = element(vgparent, "", "button", attributes183)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -2295,7 +2338,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes183)
+								vgn = element(vgparent, "", "button", attributes188)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -2310,7 +2353,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes184)
+								vgn = element(vgparent, "", "button", attributes189)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -2327,11 +2370,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes179)
+							vgn = element(vgparent, "", "div", attributes184)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes185)
+								vgn = element(vgparent, "", "button", attributes190)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -2342,7 +2385,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes186)
+										element(vgparent, "svg", "use", attributes191)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -2354,11 +2397,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "", "div", attributes111)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes187)
+										vgn = element(vgparent, "", "div", attributes192)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes188)
+											vgn = element(vgparent, "", "button", attributes193)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -2368,12 +2411,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes190)
+													element(vgparent, "svg", "use", attributes195)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes189)
+											vgn = element(vgparent, "", "button", attributes194)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -2383,7 +2426,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes191)
+													element(vgparent, "svg", "use", attributes196)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												{
@@ -2399,30 +2442,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes167)
+				vgn = element(vgparent, "", "article", attributes172)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes192)
+						vgn = element(vgparent, "", "header", attributes197)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes193)
+							vgn = element(vgparent, "", "h2", attributes198)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes194)
+							vgn = element(vgparent, "", "div", attributes199)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes195)
+								vgn = element(vgparent, "", "span", attributes200)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes196)
+								vgn = element(vgparent, "", "div", attributes201)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes198)
+									vgn = element(vgparent, "", "p", attributes203)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2430,12 +2473,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes200)
+											vgn = element(vgparent, "", "span", attributes205)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes201)
+										vgn = element(vgparent, "", "p", attributes206)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -2443,17 +2486,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes202)
+												element(vgparent, "svg", "use", attributes207)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes199)
+									vgn = element(vgparent, "", "p", attributes204)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes203)
+										vgn = element(vgparent, "", "button", attributes208)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -2466,18 +2509,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes204)
+												element(vgparent, "svg", "use", attributes209)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes197)
+								vgn = element(vgparent, "", "time", attributes202)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes205)
+								vgn = element(vgparent, "", "dl", attributes210)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2501,7 +2544,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes206)
+						vgn = element(vgparent, "", "div", attributes211)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -2526,7 +2569,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.words().Do)
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes207)
+									vgn = element(vgparent, "", "p", attributes212)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2540,7 +2583,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes208)
+									vgn = element(vgparent, "", "button", attributes213)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 									{
@@ -2566,7 +2609,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes209)
+								vgn = element(vgparent, "", "button", attributes214)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 								{
@@ -2588,7 +2631,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes210)
+						vgn = element(vgparent, "", "ul", attributes215)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2597,7 +2640,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes211)
+								vgn = element(vgparent, "", "li", attributes216)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -2638,7 +2681,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes212)
+						vgn = element(vgparent, "", "div", attributes217)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2646,7 +2689,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes191)
+								element(vgparent, "svg", "use", attributes196)
 							}
 							vgn = element(vgparent, "", "div", attributes39)
 							{
@@ -2655,11 +2698,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes214)
+									vgn = element(vgparent, "", "p", attributes219)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes213)
+							vgn = element(vgparent, "", "button", attributes218)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -2673,7 +2716,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes215)
+										element(vgparent, "svg", "use", attributes220)
 									}
 								}
 								vgn = element(vgparent, "", "span", nil)
@@ -2682,7 +2725,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes216)
+						vgn = element(vgparent, "", "div", attributes221)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2690,14 +2733,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes217)
+								element(vgparent, "svg", "use", attributes222)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes218)
+						vgn = element(vgparent, "", "div", attributes223)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2705,14 +2748,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes219)
+								element(vgparent, "svg", "use", attributes224)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes220)
+						vgn = element(vgparent, "", "ul", attributes225)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2725,7 +2768,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes221)
+									vgn = element(vgparent, "", "button", attributes226)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2759,11 +2802,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes222)
+										vgn = element(vgparent, "svg", "svg", attributes227)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes191)
+											element(vgparent, "svg", "use", attributes196)
 										}
 									}
 								}
@@ -2813,7 +2856,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes223)
+						vgn = element(vgparent, "", "div", attributes228)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2825,7 +2868,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes224)
+						vgn = element(vgparent, "", "pre", attributes229)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2872,7 +2915,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes225)
+								vgn = element(vgparent, "", "div", attributes230)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2906,7 +2949,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes172)
+												element(vgparent, "svg", "use", attributes177)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -2926,7 +2969,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes173)
+											element(vgparent, "svg", "use", attributes178)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -3019,6 +3062,21 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
+		if c.App.Question.Asked() {
+			{
+				vgcompKey := vugu.MakeCompKey(0x70D7B632B311F9AA^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Question)
+				if vgcomp == nil {
+					vgcomp = new(Question)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		{
 			vgcompKey := vugu.MakeCompKey(0x651AC266CBAE7517^vgin.CurrentPositionHash(), vgiterkey)
 			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Toasts)
@@ -3032,9 +3090,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes226)
+		vgn = element(vgparent, "", "div", attributes231)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes227)
+		vgn = element(vgparent, "", "div", attributes232)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -3054,7 +3112,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes228)
+		vgn = element(vgparent, "", "input", attributes233)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -3063,7 +3121,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes229)
+			vgn = element(vgparent, "", "kbd", attributes234)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3071,7 +3129,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes230)
+			vgn = element(vgparent, "", "button", attributes235)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -3104,7 +3162,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes231)
+			vgn = element(vgparent, "", "section", attributes236)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3117,7 +3175,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes232)
+					vgn = element(vgparent, "", "code", attributes237)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -3134,7 +3192,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes233)
+					vgn = element(vgparent, "", "div", attributes238)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3147,7 +3205,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes234)
+								vgn = element(vgparent, "", "button", attributes239)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
@@ -3180,17 +3238,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes43)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes235)
+		vgn = element(vgparent, "", "section", attributes240)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes236)
+			vgn = element(vgparent, "", "header", attributes241)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes238)
+				vgn = element(vgparent, "", "h2", attributes243)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes239)
+				vgn = element(vgparent, "", "button", attributes244)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -3204,7 +3262,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes237)
+			vgn = element(vgparent, "", "div", attributes242)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3269,17 +3327,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes240)
+		vgn = element(vgparent, "", "form", attributes245)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes242)
+			vgn = element(vgparent, "", "img", attributes247)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes243)
+			vgn = element(vgparent, "", "h1", attributes248)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes244)
+			vgn = element(vgparent, "", "p", attributes249)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil {
 				{
@@ -3299,7 +3357,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Session.Said() != 0 {
-				vgn = element(vgparent, "", "button", attributes246)
+				vgn = element(vgparent, "", "button", attributes251)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 				{
@@ -3338,18 +3396,18 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "button", attributes245)
+			vgn = element(vgparent, "", "button", attributes250)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes247)
+				vgn = element(vgparent, "", "button", attributes252)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 				vgn.SetInnerHTML(c.setupText())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes248)
+				vgn = element(vgparent, "", "button", attributes253)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -3359,13 +3417,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes249)
+				vgn = element(vgparent, "", "div", attributes254)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes250)
+					vgn = element(vgparent, "", "div", attributes255)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3374,7 +3432,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes251)
+							vgn = element(vgparent, "", "button", attributes256)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -3384,7 +3442,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "span", attributes26)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes252)
+								vgn = element(vgparent, "", "span", attributes257)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3399,7 +3457,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes241)
+		vgn = element(vgparent, "", "footer", attributes246)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3448,29 +3506,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes253)
+		vgn = element(vgparent, "", "div", attributes258)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.session() == 0 {
-				vgn = element(vgparent, "", "span", attributes255)
+				vgn = element(vgparent, "", "span", attributes260)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.session() != 0 {
-				vgn = element(vgparent, "", "button", attributes256)
+				vgn = element(vgparent, "", "button", attributes261)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Speaking().ID, c.session()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes257)
+				vgn = element(vgparent, "", "progress", attributes262)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes254)
+		vgn = element(vgparent, "", "button", attributes259)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -3481,7 +3539,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes215)
+				element(vgparent, "svg", "use", attributes220)
 			}
 		}
 		{
@@ -3520,7 +3578,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes258)
+			vgn = element(vgparent, "", "div", attributes263)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -3530,10 +3588,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes202)
+						element(vgparent, "svg", "use", attributes207)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes259)
+				vgn = element(vgparent, "", "div", attributes264)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3556,12 +3614,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes261)
+					vgn = element(vgparent, "", "button", attributes266)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes260)
+				vgn = element(vgparent, "", "button", attributes265)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -3676,7 +3734,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes262)
+		vgn = element(vgparent, "", "button", attributes267)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -3704,10 +3762,10 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes264)
+					vgn = element(vgparent, "", "p", attributes269)
 					vgn.SetInnerHTML(l.heading)
 				}
-				vgn = element(vgparent, "", "div", attributes263)
+				vgn = element(vgparent, "", "div", attributes268)
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-seq", l.seq)
 				vgn.AddAttrInterface("data-state", l.State)
@@ -3720,7 +3778,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes265)
+					vgn = element(vgparent, "", "span", attributes270)
 					vgn.SetInnerHTML(l.says)
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
@@ -3741,11 +3799,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes266)
+		vgn = element(vgparent, "", "header", attributes271)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes269)
+			vgn = element(vgparent, "", "button", attributes274)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -3758,7 +3816,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes270)
+			vgn = element(vgparent, "", "h1", attributes275)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3767,7 +3825,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes271)
+			vgn = element(vgparent, "", "button", attributes276)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -3786,7 +3844,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes272)
+			vgn = element(vgparent, "", "button", attributes277)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -3797,7 +3855,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes191)
+					element(vgparent, "svg", "use", attributes196)
 				}
 				vgn = element(vgparent, "", "span", nil)
 				{
@@ -3807,7 +3865,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes267)
+		vgn = element(vgparent, "", "ul", attributes272)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3820,7 +3878,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes273)
+					vgn = element(vgparent, "", "button", attributes278)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -3855,7 +3913,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes268)
+		vgn = element(vgparent, "", "div", attributes273)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3886,7 +3944,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes275)
+				vgn = element(vgparent, "", "div", attributes280)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3906,14 +3964,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes274)
+			vgn = element(vgparent, "", "div", attributes279)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes276)
+					vgn = element(vgparent, "", "button", attributes281)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -3938,7 +3996,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes276)
+					vgn = element(vgparent, "", "button", attributes281)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
@@ -4137,116 +4195,121 @@ var (
 	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
 	attributes163 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
 	attributes164 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes165 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes167 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes168 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes170 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes171 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes172 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes173 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes175 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes180 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes181 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes182 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes183 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes184 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes185 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes186 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes188 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes190 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes191 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes193 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes196 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes202 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes204 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes206 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes207 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes209 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes211 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes212 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes214 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes215 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes216 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes217 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes219 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes220 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes221 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes228 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes230 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes234 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes238 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes243 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes254 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes258 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes259 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes260 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes262 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes263 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes267 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes268 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes271 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes272 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes273 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes275 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes276 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
+	attributes166 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
+	attributes167 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
+	attributes168 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
+	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
+	attributes170 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes172 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes173 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes178 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes179 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes180 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes181 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes182 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes183 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes185 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes186 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes187 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes188 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes190 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes191 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes193 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes195 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes198 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes207 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes209 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes211 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes212 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes214 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes216 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes217 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes218 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes219 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes220 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes221 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes222 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes224 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes226 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes233 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes238 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes243 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes244 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes248 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes256 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes260 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes263 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes268 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes269 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes271 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes274 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes276 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes277 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes278 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes280 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes281 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

@@ -86,6 +86,10 @@ func TestAccountHooks(t *testing.T) {
 		{"certificate", "/", nobody, func(s *screen) { s.Do(func() { s.Trust.Look("", distrusted("expired").Certificate) }) }, map[string]string{"certificate": "dialog", "trust-certificate": "button", "certificate-cancel": "button"}},
 		{"certificate changed", "/inbox", mailbox, func(s *screen) { s.Do(func() { s.Trust.Look(alice, distrusted("pin-changed").Certificate) }) }, map[string]string{"certificate-sure": "checkbox", "trust-certificate": "button"}},
 		{"account", "/inbox?account=" + dana, settled(t), func(s *screen) { s.click("account-menu") }, map[string]string{"account-settings": "button", "account-seal": "", "account-add": "button", "sign-out": "button", "sign-out-erase": "button"}},
+		{"erase", "/inbox", mailbox, func(s *screen) {
+			s.click("account-menu")
+			s.click("sign-out-erase")
+		}, map[string]string{"question": "alertdialog", "question-no": "button", "question-yes": "button"}},
 		{"settings", "/settings?account=" + dana, settled(t), nil, plus("settings-form", "form", "settings-label", "textbox", "settings-leave", "combobox", "settings-most", "textbox", "identity-0-name", "textbox",
 			"identity-1-addr", "textbox", "identity-0-signature", "textbox", "identity-add", "button", "identity-1-first", "button", "identity-1-remove", "button", "unpin-pop3", "button", "settings-keep", "checkbox",
 			"settings-password", "", "settings-password-set", "button", "passphrase-new", "", "passphrase-set", "button", "account-remove-keep", "button", "account-remove-erase", "button",

@@ -14,7 +14,7 @@ func (c *Root) pane() string { return string(c.App.Pane()) }
 
 // inert keeps the focus in the sheet before the page.
 func inert(a *view.App) any {
-	if a.Trust.Certificate != nil {
+	if a.Trust.Certificate != nil || a.Question.Asked() {
 		return ""
 	}
 	return nil

@@ -243,10 +243,18 @@ func TestRemoveAnAccount(t *testing.T) {
 		erase bool
 	}{{"account-remove-keep", false}, {"account-remove-erase", true}} {
 		settled(t, func(t *testing.T, p *page) {
+			onServer := 1
+			p.svc.Change(func(s *api.Status) {
+				s.Accounts[1].Folders, s.Accounts[1].Sync.OnServer = []api.Folder{{ID: api.Inbox, Total: 3}, {ID: api.Outbox, Total: 1}}, &onServer
+			})
 			p.act(func() { p.OpenFolderOf(alice, api.Inbox) }) // the place to which leaving the settings leads back
 			p.act(func() { p.OpenSettings(dana) })
 			p.setIn("settings-label", "Work")
 			p.pressIn(c.id)
+			if c.erase {
+				equal(t, "asked first", p.Question.Asked() && len(p.Accounts) == 2, true)
+				p.act(func() { p.Question.Agree() })
+			}
 			equal(t, "accounts", len(p.Accounts), 1)
 			equal(t, "shown", p.Account, api.AccountID(alice))
 			equal(t, "page", p.Route.Page, view.PageList)

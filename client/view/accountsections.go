@@ -30,7 +30,7 @@ func (f *AccountForm) Sections() []Section {
 	list = append(list, f.aboutSecrets()...)
 	return f.wrong.marked(append(list, Section{ID: "remove", Title: "Remove this account", Actions: []Action{
 		{ID: "account-remove-keep", Label: "Remove, keep the mail here", Hint: "The password is forgotten. The mail on this device is shown again when you sign in.", Do: func() { f.remove(false) }},
-		{ID: "account-remove-erase", Label: "Remove and erase", Hint: "Takes the account and its mail off this device. What is still on the server stays there; what is only here is lost.", Bad: true, Do: func() { f.remove(true) }},
+		{ID: "account-remove-erase", Label: "Remove and erase…", Hint: "Takes the account and its mail off this device. What is still on the server stays there; what is only here is lost.", Bad: true, Do: func() { f.app.askErase(f.Account, `[data-testid="account-remove-erase"]`, func() { f.remove(true) }) }},
 	}}))
 }
 

@@ -30,6 +30,7 @@ type App struct {
 
 	Vault       Vault
 	Trust       Trust
+	Question    Question
 	AccountForm AccountForm
 
 	Version string // the engine's
@@ -49,7 +50,7 @@ func New(svc api.Service, p Platform, s Scheduler) *App {
 	a := &App{svc: svc, platform: p, sched: s, ctx: context.Background()}
 	a.Session.app, a.List.app, a.Reader.app, a.Composer.app = a, a, a, a
 	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app, a.Wire.app = a, a, a, a, a
-	a.Vault.app, a.Trust.app, a.AccountForm.app = a, a, a
+	a.Vault.app, a.Trust.app, a.Question.app, a.AccountForm.app = a, a, a, a
 	a.Gateway.State = api.Connecting
 	a.Session.Keep = true
 	return a

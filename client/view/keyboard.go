@@ -27,6 +27,12 @@ var Shortcuts = []struct {
 
 // Key does what a key means here, and says whether it meant anything.
 func (a *App) Key(k Key) bool {
+	if a.Question.Asked() {
+		if k.Name == "Escape" {
+			a.Question.No()
+		}
+		return k.Name == "Escape"
+	}
 	if a.Trust.Certificate != nil {
 		if k.Name == "Escape" {
 			a.Trust.Cancel()

@@ -190,9 +190,17 @@ func (s *Session) Cancel() {
 	s.app.List.focusCursor()
 }
 
-// SignOut forgets the present account's password; with erase the mail on this device too. Without it the mail stays,
-// and is shown again when somebody signs in.
-func (s *Session) SignOut(erase bool) { s.signOut(s.app.Account, erase) }
+// SignOut forgets the present account's password; with erase, after a question, the mail on this device too. Without it
+// the mail stays, and is shown again when somebody signs in.
+func (s *Session) SignOut(erase bool) {
+	id := s.app.Account
+	if !erase {
+		s.signOut(id, false)
+		return
+	}
+	s.app.Menu.Close()
+	s.app.askErase(id, `[data-testid="account-menu"]`, func() { s.signOut(id, true) })
+}
 
 func (s *Session) signOut(id api.AccountID, erase bool) {
 	a := s.app

@@ -196,6 +196,7 @@ func TestPlacesOfSeveralAccounts(t *testing.T) {
 
 		p.act(func() { p.OpenMessage(ref(bob, 1)) })
 		p.act(func() { p.Session.SignOut(true) }) // bob's
+		p.act(func() { p.Question.Agree() })
 		equal(t, "with one account there is no place for all", p.Browser.Location(), "/inbox")
 		equal(t, "nothing of the other is open", p.Reader.ID, api.MessageID(0))
 		equal(t, "title", p.Browser.Title, "Inbox – "+alice+" – Postern")
