@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mail"
 )
@@ -215,12 +216,24 @@ func (a *account) warmTexts(ctx context.Context) {
 	}
 }
 
+// isFetching says whether messages are on their way.
+func (a *account) isFetching() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sync.State == api.Syncing
+}
+
 // readAhead reads the texts of the inbox and of what was sent, the newest first, in bites. It says false when there is no
 // room for more.
 func (a *account) readAhead(ctx context.Context) bool {
 	never := make(chan struct{})
 	for _, folder := range []store.Folder{inbox, sent} {
 		for offset := 0; ; offset += warmBite {
+			for a.isFetching() {
+				if !a.rest(ctx, never, warmAfter) {
+					return false
+				}
+			}
 			w := a.box.List(folder, nil, offset, warmBite)
 			if len(w.Entries) == 0 {
 				break

@@ -56,6 +56,7 @@ type arrival struct {
 	spot
 	entry   store.Entry
 	content []byte
+	sum     func() [32]byte // waits for the content's SHA-256
 }
 
 // run fetches. What was received whole before an error is kept.
@@ -220,7 +221,7 @@ func (f *fetch) add(s *spot, e store.Entry, content []byte) error {
 		f.since = a.e.Clock.Now()
 	}
 	e.Folder, e.Flags, e.Summary = inbox, store.Flags{Unread: true}, a.e.Mail.Summarize(content)
-	f.batch = append(f.batch, arrival{*s, e, content})
+	f.batch = append(f.batch, arrival{*s, e, content, a.e.SHA256(content)})
 	f.octets += len(content)
 	if len(f.batch) >= batchMessages || f.octets >= batchOctets || a.e.Clock.Now().Sub(f.since) >= batchAge {
 		return f.flush()
@@ -238,6 +239,9 @@ func (f *fetch) flush() error {
 	ids := make([]store.ID, 0, len(batch))
 	fresh := make([]bool, len(batch))
 	renamed := 0
+	for i := range batch {
+		batch[i].entry.SHA256 = batch[i].sum()
+	}
 	err := a.box.Update(func(tx *store.Tx) error {
 		for i, m := range batch {
 			id, added, err := tx.AddOnce(m.entry, m.content)

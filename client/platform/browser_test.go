@@ -203,6 +203,13 @@ func TestSocket(t *testing.T) {
 	b.Eventually(`call("echo", "1").catch(e => /closed with 1006/.test(e.message))`)
 }
 
+func TestDigester(t *testing.T) {
+	b := browsertest.Open(t, serve(t))
+	for _, size := range []string{"0", "1", "4095", "4096", "262144", "262145", "3000000"} {
+		b.Call("digest", size)
+	}
+}
+
 func TestDecodeText(t *testing.T) {
 	site := serve(t)
 	b := browsertest.Open(t, site)

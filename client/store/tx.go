@@ -95,13 +95,14 @@ func (tx *Tx) record(id ID) *record {
 	return tx.m.s.entries[id]
 }
 
-// Add stores a new message. The ID, Size and SHA256 of e are set here, and Stored if it is zero. The octets must stay as
+// Add stores a new message. The ID and Size of e are set here, and Stored and SHA256 if they are zero: who gives a SHA256
+// has hashed these very octets, or they will be taken for damaged when they are read. The octets must stay as
 // they are until Update returns. A UID that was stored before is ErrKnownUID: no message is kept twice.
 func (tx *Tx) Add(e Entry, octets []byte) (ID, error) {
 	if err := tx.unknown(e.UID); err != nil {
 		return 0, err
 	}
-	loc, err := tx.locate(octets)
+	loc, err := tx.locate(octets, e.SHA256)
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +116,7 @@ func (tx *Tx) AddOnce(e Entry, octets []byte) (id ID, added bool, err error) {
 	if err := tx.unknown(e.UID); err != nil {
 		return 0, false, err
 	}
-	loc, err := tx.locate(octets)
+	loc, err := tx.locate(octets, e.SHA256)
 	if err != nil {
 		return 0, false, err
 	}
@@ -259,19 +260,22 @@ func (tx *Tx) SetMeta(key string, value []byte) error {
 
 // put queues octets for content.log and says where they will be.
 func (tx *Tx) put(p []byte) (location, error) {
-	loc, err := tx.locate(p)
+	loc, err := tx.locate(p, [32]byte{})
 	if err == nil {
 		tx.write(p)
 	}
 	return loc, err
 }
 
-// locate says where octets would be if they were written next.
-func (tx *Tx) locate(p []byte) (location, error) {
+// locate says where octets would be if they were written next. A sum of zeros is not known yet.
+func (tx *Tx) locate(p []byte, sum [32]byte) (location, error) {
 	if int64(len(p)) > tx.m.maxContent {
 		return location{}, fmt.Errorf("%w: content of %d octets, at most %d", ErrTooLarge, len(p), tx.m.maxContent)
 	}
-	return location{off: tx.end, size: int64(len(p)), sum: sha256.Sum256(p)}, nil
+	if sum == ([32]byte{}) {
+		sum = sha256.Sum256(p)
+	}
+	return location{off: tx.end, size: int64(len(p)), sum: sum}, nil
 }
 
 // write queues octets for content.log.

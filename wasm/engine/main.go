@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 		Options: &tunnel.Options{Window: window},
 	}
 	e, err := engine.New(engine.Config{
-		FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: mail.Reader{Charsets: platform.DecodeText},
+		FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: mail.Reader{Charsets: platform.DecodeText}, SHA256: platform.NewDigester().SHA256,
 		Version: version, Logf: logf,
 	})
 	if err != nil {

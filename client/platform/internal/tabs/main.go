@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -186,6 +187,18 @@ func main() {
 		// echo sends messages of these sizes and compares what comes back; it answers how the connection ended.
 		"echo": func(ctx context.Context, sizes string) (string, error) {
 			return echo(ctx, strings.Fields(sizes))
+		},
+		// digest hashes so many octets of one kind, twice at the same time.
+		"digest": func(_ context.Context, size string) (string, error) {
+			n, err := strconv.Atoi(size)
+			b := bytes.Repeat([]byte{7}, n)
+			d := platform.NewDigester()
+			one, two := d.SHA256(b), d.SHA256(b)
+			clear(b)
+			if one() != two() || one() != sha256.Sum256(bytes.Repeat([]byte{7}, n)) {
+				return "", errors.New("another sum")
+			}
+			return "", err
 		},
 		"text": func(_ context.Context, label string) (string, error) {
 			t, ok := platform.DecodeText(label, []byte{0xcf, 0xf0, 0xe8, 0xe2, 0xe5, 0xf2})
