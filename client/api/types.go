@@ -153,8 +153,9 @@ type Account struct {
 	ID          AccountID  `json:"id"`
 	Email       string     `json:"email"`
 	Name        string     `json:"name,omitempty"`
-	HasPassword bool       `json:"hasPassword"` // false after a restart when the password was not kept: mail is readable, fetching waits
-	Sealed      bool       `json:"sealed"`      // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
+	HasPassword bool       `json:"hasPassword"`    // false after a restart when the password was not kept: mail is readable, fetching waits
+	Kept        bool       `json:"kept,omitempty"` // the password is kept on this device
+	Sealed      bool       `json:"sealed"`         // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
 	Label       string     `json:"label,omitempty"`
 	Servers     Servers    `json:"servers"`
 	Identities  []Identity `json:"identities"` // at least one
@@ -181,7 +182,7 @@ type Status struct {
 // SignIn adds an account, or gives an existing one its password. It answers after the server accepted the password.
 type SignIn struct {
 	Email    string `json:"email"`
-	Password string `json:"password"`
+	Password string `json:"password"`       // empty: the one that the account has already; no server is asked, and Keep alone changes
 	Keep     bool   `json:"keep"`           // keep the password on this device, encrypted
 	Name     string `json:"name,omitempty"` // of the person, for a new account's first identity
 	// Servers are where to sign in. Without them: the account's own if it is there already, else the gateway's own server

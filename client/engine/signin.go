@@ -28,6 +28,11 @@ func (e *Engine) signIn(ctx context.Context, r api.SignIn) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Password == "" && r.Servers == nil {
+		if a, err := e.account(accountID(email)); err == nil {
+			return a, e.keepAgain(ctx, a, r.Keep)
+		}
+	}
 	if r.Password == "" {
 		return nil, &api.Problem{Code: api.CodeWrongPassword, Detail: email, Technical: "no password was given"}
 	}
@@ -166,6 +171,29 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 	a.announce()
 	ask(a.toSend)
 	return nil
+}
+
+// keepAgain keeps the password that an account has on this device, or not any longer: then it is in memory alone.
+func (e *Engine) keepAgain(ctx context.Context, a *account, keep bool) error {
+	if err := e.oneAtATime(ctx); err != nil {
+		return err
+	}
+	defer func() { <-e.signing }()
+	password, err := a.secret(ctx)
+	if err != nil {
+		return err
+	}
+	kept, later := e.keepPassword(ctx, a.id, api.SignIn{Password: password, Keep: keep})
+	switch {
+	case later:
+		return &api.Problem{Code: api.CodeLocked}
+	case keep && !kept:
+		return &api.Problem{Code: api.CodeStorage, Technical: "the vault did not take the password"}
+	case !keep: // first: a cut must not leave a password that nobody knows of
+		e.forgetPassword(ctx, a.id)
+	}
+	a.setKeepLater(false)
+	return a.changeRecord(func(rec *record) { rec.Kept = kept })
 }
 
 // addAccount makes the mailbox, then the entry in the registry: a folder without an entry is removed at the next start.

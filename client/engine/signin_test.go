@@ -407,3 +407,39 @@ func TestCloseWithoutRun(t *testing.T) {
 		}
 	})
 }
+
+// Whether the password is kept can be changed without it being typed again.
+func TestKeepWithoutThePassword(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.signIn(alice)
+		keep := func(on bool) {
+			t.Helper()
+			got, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Keep: on})
+			if err != nil || got.Kept != on || !got.HasPassword {
+				t.Fatalf("keep %v: %+v, %v", on, got, err)
+			}
+			if n := len(w.vault.secrets); (n == 1) != on {
+				t.Errorf("keep %v: %d secrets", on, n)
+			}
+		}
+		keep(false)
+		w.halt()
+		w.start()
+		if now := w.accountNow(a.ID); now.HasPassword || now.Kept {
+			t.Errorf("after a restart: %+v", now)
+		}
+		if _, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Keep: true}); code(err) != api.CodePasswordNeeded {
+			t.Errorf("there is none to keep: %v", err)
+		}
+		if _, err := w.SignIn(t.Context(), api.SignIn{Email: bob}); code(err) != api.CodeWrongPassword {
+			t.Errorf("of no account: %v", err)
+		}
+		w.signIn(alice)
+		keep(true)
+		w.halt()
+		w.start()
+		if now := w.accountNow(a.ID); !now.HasPassword || !now.Kept {
+			t.Errorf("after a restart: %+v", now)
+		}
+	})
+}
