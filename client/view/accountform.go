@@ -37,7 +37,7 @@ func (f *AccountForm) open(id api.AccountID) {
 	if f.Account == id && (f.Changed() || f.Busy) {
 		return
 	}
-	*f = AccountForm{app: f.app, turn: f.turn, Account: id, Keep: true}
+	*f = AccountForm{app: f.app, turn: f.turn, Account: id, Keep: f.app.keeps(id)}
 	f.load()
 	f.app.platform.Focus(`[data-testid="settings-close"]`)
 }
@@ -106,15 +106,20 @@ func (f *AccountForm) Title() string { return "Settings of " + f.email() }
 // Ready says that the settings are here.
 func (f *AccountForm) Ready() bool { return f.saved.Account != "" }
 
-// Changed says that there is something to save.
-func (f *AccountForm) Changed() bool {
-	if !f.Ready() {
-		return false
-	}
+// Changed says that there is something to lose: changes, or a password that was typed and not sent off.
+func (f *AccountForm) Changed() bool { return f.Ready() && (f.typed() || f.edited()) }
+
+// edited says that there is something to save.
+func (f *AccountForm) edited() bool {
 	now, wrong := f.read()
 	was := f.saved
 	return wrong.why != "" || now.Label != was.Label || now.Servers != was.Servers || now.Leave != was.Leave || now.LeaveDays != was.LeaveDays ||
 		now.SizeCap != was.SizeCap || !slices.Equal(now.Identities, was.Identities)
+}
+
+// typed says that there is a password or a passphrase that was typed and not sent off.
+func (f *AccountForm) typed() bool {
+	return f.Password != "" || f.phrase.old != "" || f.phrase.now != "" || f.phrase.again != ""
 }
 
 // read is what the form says, or what is wrong with it. What nobody touched stays to the octet.
@@ -160,7 +165,7 @@ func (f *AccountForm) Save() {
 		return
 	}
 	switch { // Enter in a field of what is not saved but done
-	case f.Changed():
+	case f.edited():
 	case f.Password != "":
 		f.setPassword()
 		return
@@ -247,10 +252,26 @@ func (f *AccountForm) State() string {
 		return f.Said
 	case f.Leaving:
 		return unsaved + "."
-	case f.Changed():
+	case f.edited():
 		return "Not saved yet"
+	case f.typed():
+		return "A password was typed and is not in use yet"
 	}
 	return ""
+}
+
+// keeps says whether an account's password is kept on this device; where there is none, that it will be.
+func (a *App) keeps(id api.AccountID) bool {
+	acc := a.AccountOf(id)
+	return acc.Kept || !acc.HasPassword
+}
+
+// keep keeps the password that the account has, or not any longer: at once, as everything about passwords here.
+func (f *AccountForm) keep() {
+	if f.Password != "" || f.Busy || !f.app.AccountOf(f.Account).HasPassword {
+		return // it goes with the password that is typed
+	}
+	f.signIn("Saving…", api.SignIn{Email: f.email(), Keep: f.Keep})
 }
 
 func (f *AccountForm) setPassword() {
@@ -260,17 +281,22 @@ func (f *AccountForm) setPassword() {
 		f.app.platform.Focus(`[data-testid="settings-password"]`)
 		return
 	}
-	r := api.SignIn{Email: f.email(), Password: f.Password, Keep: f.Keep}
+	f.signIn("Signing in…", api.SignIn{Email: f.email(), Password: f.Password, Keep: f.Keep})
+}
+
+func (f *AccountForm) signIn(doing string, r api.SignIn) {
 	done := "The password is kept on this device"
-	if !f.Keep {
+	if !r.Keep {
 		done = "The password is forgotten when the page closes"
 	}
-	f.do("Signing in…", done, func(ctx context.Context, svc api.Service) error {
+	f.do(doing, done, func(ctx context.Context, svc api.Service) error {
 		_, err := svc.SignIn(ctx, r)
 		return err
 	}, func(p *api.Problem) {
 		if p == nil {
 			f.Password = ""
+		} else if r.Password == "" {
+			f.Keep = !r.Keep
 		}
 	})
 }

@@ -331,3 +331,42 @@ func TestUnlock(t *testing.T) {
 		})
 	})
 }
+
+func TestTypedPasswordsAreNotLost(t *testing.T) {
+	for _, id := range []string{"settings-password", "passphrase-new"} {
+		settled(t, func(t *testing.T, p *page) {
+			p.setIn(id, "typed")
+			equal(t, "state", p.AccountForm.State(), "A password was typed and is not in use yet")
+			p.act(func() { p.Key(view.Key{Name: "Escape", Typing: true}) })
+			equal(t, "asked", p.AccountForm.State(), "There are changes that are not saved.")
+			p.act(func() { p.AccountForm.Discard() })
+			p.act(func() { p.OpenSettings(dana) })
+			p.Do(func() { equal(t, "gone", *field(t, p.AccountForm.Sections(), id).Value, "") })
+		})
+	}
+}
+
+// Whether the password is kept changes without it being typed again.
+func TestKeepInSettings(t *testing.T) {
+	settled(t, func(t *testing.T, p *page) {
+		equal(t, "as it is", p.AccountForm.Keep, false)
+		turn := func(on bool) {
+			t.Helper()
+			p.act(func() { field(t, p.AccountForm.Sections(), "settings-keep").Switch(on) })
+		}
+		turn(true)
+		equal(t, "kept", p.AccountOf(dana).Kept, true)
+		equal(t, "said", p.AccountForm.State(), "The password is kept on this device")
+		p.svc.Fail("SignIn", &api.Problem{Code: api.CodeLocked})
+		turn(false)
+		equal(t, "problem", p.AccountForm.Problem.Code, api.CodeLocked)
+		equal(t, "turned back", p.AccountForm.Keep, true)
+		p.svc.Fail("SignIn", nil)
+		p.setIn("settings-password", "secret")
+		turn(false)
+		equal(t, "goes with what is typed", p.AccountOf(dana).Kept, true)
+		p.pressIn("settings-password-set")
+		all := p.svc.SignIns()
+		equal(t, "not kept", all[len(all)-1].Keep, false)
+	})
+}

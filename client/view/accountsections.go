@@ -2,6 +2,7 @@ package view
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -54,7 +55,7 @@ func (f *AccountForm) aboutIdentities() []Section {
 	for i := range f.identities {
 		id := &f.identities[i]
 		s := Section{ID: identityID(i, ""), Title: "Identity", Words: "Who your messages are from.", Fields: []Field{
-			{ID: identityID(i, "name"), Label: "Name", Kind: TextField, Value: &id.Name},
+			{ID: identityID(i, "name"), Label: "Name", Kind: TextField, Value: &id.Name, Auto: "name", Hint: nameless(id.Name)},
 			{ID: identityID(i, "addr"), Label: "Address", Kind: EmailField, Value: &id.Addr},
 			{ID: identityID(i, "signature"), Label: "Signature", Kind: AreaField, Value: &id.Signature, Hint: "Put at the end of a new message"},
 		}}
@@ -71,6 +72,13 @@ func (f *AccountForm) aboutIdentities() []Section {
 		list[n-1].Actions = append(list[n-1].Actions, Action{ID: "identity-add", Label: "Add an identity", Do: f.add})
 	}
 	return list
+}
+
+func nameless(name string) string {
+	if strings.TrimSpace(name) == "" {
+		return "Without one, those you write to see the address alone"
+	}
+	return ""
 }
 
 func (f *AccountForm) first(i int) {
@@ -125,7 +133,7 @@ func (f *AccountForm) leaveFields() []Field {
 func (f *AccountForm) aboutSecrets() []Section {
 	password := Section{ID: "password", Title: "Password", Words: "Kept in memory alone, or encrypted on this device too.", Fields: []Field{
 		{ID: "settings-password", Label: "Password at the mail server", Kind: PasswordField, Auto: "current-password", Value: &f.Password},
-		{ID: "settings-keep", Label: "Keep it on this device, encrypted", Kind: ToggleField, On: &f.Keep},
+		{ID: "settings-keep", Label: "Keep it on this device, encrypted", Kind: ToggleField, On: &f.Keep, Changed: func(string) { f.keep() }},
 	}, Actions: []Action{{ID: "settings-password-set", Label: "Sign in with it", Do: f.setPassword}}}
 
 	phrase := Section{ID: "passphrase", Title: "Passphrase for all accounts", Words: "The passwords on this device are encrypted with a key that this browser holds. A passphrase locks that key too: " +

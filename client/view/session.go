@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/postern-mail/postern/client/api"
@@ -141,11 +142,19 @@ func (s *Session) Fields() []Section {
 		{ID: "signin-password", Label: "Password", Kind: PasswordField, Auto: "current-password", Value: &s.Password, Wrong: wrong},
 		{ID: "signin-keep", Label: "Keep the password on this device, encrypted", Kind: ToggleField, On: &s.Keep},
 	}}}
-	if s.Manual && s.CanSetUp() {
+	if s.CanSetUp() && (s.Manual || s.elsewhere()) {
 		list[0].Fields = append(list[0].Fields, Field{ID: "setup-name", Label: "Your name", Kind: TextField, Auto: "name", Value: &s.Name, Hint: "As those you write to see it"})
+	}
+	if s.Manual && s.CanSetUp() {
 		list = append(list, s.servers.sections(s.app)...)
 	}
 	return s.wrong.marked(list)
+}
+
+// elsewhere says that an address was typed that is not at home at this gateway: of such a one, nobody knows whose it is.
+func (s *Session) elsewhere() bool {
+	email := strings.TrimSpace(s.Email)
+	return ValidAddress(email) && !slices.ContainsFunc(s.app.Gateway.Domains, func(d string) bool { return strings.HasPrefix(d, domainOf(email)) })
 }
 
 // ErrorWords is what the form says about the last attempt.
@@ -158,6 +167,8 @@ func (s *Session) ErrorWords() Words {
 		return Words{Title: s.Problem.Detail + "."}
 	case notFound:
 		return Words{Title: s.Problem.Detail, Do: "Say below which servers it uses: your provider’s help pages name them.", Technical: s.Problem.Technical, Waits: true}
+	case notAllowed:
+		return Words{Title: s.Problem.Detail, Do: "Ask whoever runs it to allow them (--allow). If your servers are others, which it does reach, say below which.", Technical: s.Problem.Technical, Waits: true}
 	}
 	w := s.app.Words(s.Problem)
 	if s.Problem.Code == api.CodeGatewayOffline { // there is no mail here yet that one could read meanwhile

@@ -64,7 +64,7 @@ func (a *App) SyncWordsOf(acc api.Account) (text string, progress float64) {
 	case s.State == api.Syncing:
 		return "Checking for mail…", -1
 	case s.State == api.SyncError && s.Problem != nil && (!offline || s.Problem.Code != api.CodeGatewayOffline):
-		return WordsFor(s.Problem).Title, -1
+		return a.Words(s.Problem).Title, -1
 	case s.State == api.SyncError && !offline:
 		return "Mail could not be fetched", -1
 	case s.Last.IsZero():

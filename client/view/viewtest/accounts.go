@@ -96,6 +96,13 @@ func (s *Service) SignIn(ctx context.Context, r api.SignIn) (api.Account, error)
 		return api.Account{}, &api.Problem{Code: api.CodeSettingsNeeded, Detail: r.Email}
 	}
 	p := s.refusal(*servers)
+	if i := at(); p == nil && r.Password == "" && i >= 0 && r.Servers == nil {
+		s.status.Accounts[i].Kept = r.Keep
+		a := s.status.Accounts[i]
+		s.mu.Unlock()
+		s.changed()
+		return a, nil
+	}
 	if p == nil && s.password[r.Email] != r.Password {
 		p = &api.Problem{Code: api.CodeWrongPassword, Detail: r.Email, Technical: "PASS: -ERR [AUTH] no"}
 	}
@@ -110,7 +117,7 @@ func (s *Service) SignIn(ctx context.Context, r api.SignIn) (api.Account, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := &s.status.Accounts[at()]
-	a.HasPassword, a.Servers, a.Sealed = true, v, v.POP3.Security != api.Plain && v.SMTP.Security != api.Plain
+	a.HasPassword, a.Kept, a.Servers, a.Sealed = true, r.Keep, v, v.POP3.Security != api.Plain && v.SMTP.Security != api.Plain
 	return *a, nil
 }
 
