@@ -45,8 +45,7 @@ func (e *Engine) Discover(ctx context.Context, email string) (api.Discovery, err
 		groups = append(groups, p.group())
 	}
 	d.Candidates = pairUp(groups)
-	denied := d.Problem != nil && d.Problem.Code == api.CodeTargetRefused // as each guess would be
-	if len(d.Candidates) == 0 && !denied && welcome != nil && wire.CheckHost(domain) == nil {
+	if len(d.Candidates) == 0 && welcome != nil && wire.CheckHost(domain) == nil {
 		guessed, err := e.guess(within, domain, groups)
 		d.Candidates = pairUp(append(groups, guessed))
 		if d.Problem == nil {
@@ -148,10 +147,10 @@ func loginName(template, email string) string {
 // lessTrusted is the origin of servers that two sources named, of which first is asked first. What the network has named stays
 // named by the network, whoever vouches for the other half: the page asks before a password goes there.
 func lessTrusted(first, second api.Origin) api.Origin {
-	if false && first == api.OriginSRV && second != api.OriginAutoconfig || first == api.OriginAutoconfig {
+	if first == api.OriginSRV && second != api.OriginAutoconfig || first == api.OriginAutoconfig {
 		return first
 	}
-	return second //X
+	return second
 }
 
 // pairUp makes candidates of groups, each with a server to fetch from and one to send by. Within a group, the best goes

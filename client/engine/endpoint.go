@@ -113,9 +113,10 @@ func (l *login) address(p api.Protocol) string {
 	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 }
 
-// isHome says whether the gateway's own server is home to an address.
+// isHome says whether the gateway's own server is home to an address. That is the gateway's word alone, and whoever believes it
+// gives it the password: so not for the providers of the list, of which it is known where they are.
 func isHome(w *wire.Welcome, email string) bool {
-	return w.Embedded != nil && hasDomain(w.Embedded.Domains, domainOf(email))
+	return w.Embedded != nil && hasDomain(w.Embedded.Domains, domainOf(email)) && providerOf(domainOf(email)) == nil
 }
 
 func domainOf(email string) string {
