@@ -45,7 +45,8 @@ func (e *Engine) Discover(ctx context.Context, email string) (api.Discovery, err
 		groups = append(groups, p.group())
 	}
 	d.Candidates = pairUp(groups)
-	if len(d.Candidates) == 0 && welcome != nil && wire.CheckHost(domain) == nil {
+	denied := d.Problem != nil && d.Problem.Code == api.CodeTargetRefused // as each guess would be
+	if len(d.Candidates) == 0 && !denied && welcome != nil && wire.CheckHost(domain) == nil {
 		guessed, err := e.guess(within, domain, groups)
 		d.Candidates = pairUp(append(groups, guessed))
 		if d.Problem == nil {

@@ -153,6 +153,11 @@ func TestDiscoverByGuessing(t *testing.T) {
 			w.gateway.stalling = map[string]bool{"mail.example.org:995": true, "example.org:465": true, "pop.example.org:110": true, "smtp.example.org:587": true}
 		}, want: []api.Servers{ofExample}},
 		{name: "the gateway's policy", problem: api.CodeTargetRefused, prepare: func(w *world, p *provider) { w.gateway.hosts, w.gateway.nowhere = nil, wire.Denied }},
+		{name: "the gateway's policy, said at once", problem: api.CodeTargetRefused, prepare: func(w *world, p *provider) { // the servers that answer are not asked
+			w.gateway.lookUp = func(string) (wire.Discovered, *wire.RefusedError) {
+				return wire.Discovered{}, &wire.RefusedError{Reason: wire.Denied}
+			}
+		}},
 		{name: "a look-up that fails", problem: api.CodeGatewayRefused, prepare: func(w *world, p *provider) {
 			w.gateway.lookUp = func(string) (wire.Discovered, *wire.RefusedError) {
 				return wire.Discovered{}, &wire.RefusedError{Reason: wire.TooMany}

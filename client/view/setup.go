@@ -109,7 +109,11 @@ func (s *Session) discover() {
 		}
 		s.email, s.left, s.best, s.why = email, d.Candidates, nil, nil
 		if len(d.Candidates) == 0 {
-			s.notFound(d.Suggestion, "No settings were found for "+domainOf(email), d.Problem)
+			why := "No settings were found for " + domainOf(email)
+			if d.Problem != nil && d.Problem.Code == api.CodeTargetRefused {
+				why = "This gateway does not reach the servers of " + domainOf(email)
+			}
+			s.notFound(d.Suggestion, why, d.Problem)
 			return
 		}
 		s.next()
@@ -125,12 +129,19 @@ func (s *Session) doing(what string) {
 func (s *Session) notFound(begin api.Servers, why string, p *api.Problem) {
 	s.Found, s.left, s.Manual, s.asked = nil, nil, true, true
 	s.servers.fill(begin)
-	s.say(&api.Problem{Code: notFound, Detail: why, Technical: technical(p)})
+	code := notFound
+	if p != nil && p.Code == api.CodeTargetRefused {
+		code = notAllowed
+	}
+	s.say(&api.Problem{Code: code, Detail: why, Technical: technical(p)})
 	s.app.platform.Focus(`[data-testid="setup-pop3-host"]`)
 }
 
-// notFound is a problem of the page: nobody knows the servers.
-const notFound api.Code = "not-found"
+// These are problems of the page: nobody knows the servers, or the gateway does not connect to them.
+const (
+	notFound   api.Code = "not-found"
+	notAllowed api.Code = "not-allowed"
+)
 
 func technical(p *api.Problem) string {
 	if p == nil {

@@ -491,3 +491,41 @@ func TestPasswordOfAKnownAccount(t *testing.T) {
 		})
 	})
 }
+
+// A gateway that does not reach a domain's servers says so, and manual settings stay possible.
+func TestServersThatTheGatewayDoesNotReach(t *testing.T) {
+	outside(t, func(s *viewtest.Service) {
+		s.Announce("example.org", api.Discovery{Suggestion: at("pop.example.org", "smtp.example.org"), Problem: &api.Problem{Code: api.CodeTargetRefused}})
+	}, func(t *testing.T, p *page) {
+		p.signIn(dana, "secret")
+		w := p.Session.ErrorWords()
+		equal(t, "title", w.Title, "This gateway does not reach the servers of example.org")
+		if !strings.Contains(w.Do, "--allow") {
+			t.Error(w.Do)
+		}
+		equal(t, "by hand", p.Session.Manual, true)
+	})
+}
+
+// The name is asked for where nobody else knows it.
+func TestNameIsAskedForElsewhere(t *testing.T) {
+	outside(t, found(candidate(api.OriginSRV, "pop.example.org", "smtp.example.org")), func(t *testing.T, p *page) {
+		asked := func(email string) (there bool) {
+			p.Do(func() {
+				p.Session.Email = email
+				for _, f := range p.Session.Fields()[0].Fields {
+					there = there || f.ID == "setup-name"
+				}
+			})
+			return there
+		}
+		for _, email := range []string{"", "dana", "alice@p", "alice@postern.te", alice} {
+			equal(t, email, asked(email), false)
+		}
+		equal(t, dana, asked(dana), true)
+		p.Do(func() { set(t, p.Session.Fields(), "setup-name", " Dana D. ") })
+		p.signIn(dana, "secret")
+		all := p.svc.SignIns()
+		equal(t, "name", all[len(all)-1].Name, "Dana D.")
+	})
+}
