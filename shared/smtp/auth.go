@@ -52,6 +52,12 @@ func (c *Client) authenticate(mechanism string, cr sasl.Credentials) error {
 	}
 	x := &exchanger{client: client, mechanism: mechanism}
 	c.guard.secrets, c.guard.steps = true, 0
+	switch mechanism {
+	case sasl.Login, sasl.CRAMMD5, sasl.OAuthBearer, sasl.XOAuth2:
+		c.guard.veiled = false
+	default:
+		c.guard.veiled = true
+	}
 	defer func() { c.guard.secrets = false }()
 	err = c.replied("AUTH", c.smtp.Auth(x))
 	if err == nil {

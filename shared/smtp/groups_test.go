@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
 )
 
@@ -257,5 +258,26 @@ func TestChunkContext(t *testing.T) {
 			t.Errorf("%s: %v", stage, err)
 		}
 		cancel()
+	}
+}
+
+// What a server says in SCRAM would allow passwords to be tried out on a transcript that somebody shows around.
+func TestTraceVeilsSCRAM(t *testing.T) {
+	server := mailtest.NewSMTP()
+	server.Mechanisms = []string{"SCRAM-SHA-256"}
+	said := 0
+	client := smtp.New(mailtest.Connect(t, server, nil), &smtp.Options{AllowPlaintextAuth: true, Trace: func(e smtp.Exchange) {
+		if !e.Sent && strings.HasPrefix(e.Line, "334") {
+			said++
+			if e.Line != "334 ****" {
+				t.Errorf("%q", e.Line)
+			}
+		}
+	}})
+	if _, err := client.Auth(t.Context(), sasl.Credentials{User: "bob", Password: "bob-pw"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if said == 0 {
+		t.Error("no challenge was traced")
 	}
 }

@@ -32,6 +32,7 @@ type guard struct {
 	hello   []string // the lines of the reply to the last EHLO or HELO
 	replies replies
 	secrets bool // commands are passwords
+	veiled  bool // challenges too: those of SCRAM allow passwords to be tried out, at leisure, on a transcript
 	steps   int  // written since secrets is set
 }
 
@@ -108,6 +109,9 @@ func (g *guard) heard(stage, line string) {
 	}
 	if stage == stageHello && g.spoke {
 		g.hello = append(g.hello, line)
+	}
+	if challenge, ok := strings.CutPrefix(line, "334 "); ok && g.secrets && g.veiled && challenge != "" {
+		line = "334 ****"
 	}
 	g.trace(Exchange{Stage: stage, Line: line})
 }
