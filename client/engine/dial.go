@@ -203,12 +203,24 @@ var errNoTLS = errors.New("the server offers no encryption, or somebody on the w
 // failed tells what an error of a conversation is, and ends its transcript with it.
 func (l *login) failed(p api.Protocol, rec *wireRecorder, err error) error {
 	problem := l.problem(p, err)
+	problem.Technical, problem.Detail = rec.masked(problem.Technical), rec.masked(problem.Detail)
 	if l.account.box != nil { // else nobody can ask for its transcript
 		problem.Session = rec.id()
 	}
 	rec.end(&problem)
-	return fmt.Errorf("%w: %w", &problem, err)
+	return &failure{text: rec.masked(problem.Error() + ": " + err.Error()), problem: &problem, err: err}
 }
+
+// failure is a problem and the error that it is about. Its text goes into logs, so that a server that repeats the password does not
+// put it there.
+type failure struct {
+	text    string
+	problem *api.Problem
+	err     error
+}
+
+func (f *failure) Error() string   { return f.text }
+func (f *failure) Unwrap() []error { return []error{f.problem, f.err} }
 
 func (l *login) problem(p api.Protocol, err error) api.Problem {
 	problem := *problemOf(err)

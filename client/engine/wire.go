@@ -97,12 +97,12 @@ func (r *wireRecorder) add(e wireEntry) {
 	w := r.log
 	w.last++
 	e.seq, r.last = w.last, w.last
+	if !r.deep || e.who != api.ClientSays { // a server may repeat it whenever it likes; the client says it while it logs in
+		e.text = r.mask(e.text) // before it is cut: half a password is one half too much
+	}
+	r.deep = r.deep || e.state == "TRANSACTION" || e.state == "MAIL"
 	if len(e.text) > lineOctets {
 		e.text = shorten(e.text)
-	}
-	if !r.deep {
-		e.text = r.mask(e.text)
-		r.deep = e.state == "TRANSACTION" || e.state == "MAIL"
 	}
 	r.size += len(e.text)
 	switch {
@@ -211,9 +211,33 @@ func (r *wireRecorder) conceal(secrets ...string) {
 	defer r.log.mu.Unlock()
 	for _, s := range secrets {
 		if len(s) >= 4 { // less than that would be found in words that are none
-			r.secrets = append(r.secrets, s, base64.StdEncoding.EncodeToString([]byte(s)))
+			r.secrets = append(append(r.secrets, s, base64.StdEncoding.EncodeToString([]byte(s))), withinBase64(s)...)
 		}
 	}
+}
+
+// withinBase64 is how a secret looks inside the base64 of something longer, such as PLAIN's response: it depends on how many
+// octets are before it. What the secret shares a character of with its neighbours is left out.
+func withinBase64(s string) (forms []string) {
+	for before := range 3 {
+		text := base64.RawStdEncoding.EncodeToString([]byte("\x00\x00"[:before] + s))
+		text = text[(before*4+2)/3:]
+		if (before+len(s))%3 != 0 {
+			text = text[:len(text)-1]
+		}
+		forms = append(forms, text)
+	}
+	return forms
+}
+
+// masked is text without what is concealed.
+func (r *wireRecorder) masked(text string) string {
+	if r == nil {
+		return text
+	}
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	return r.mask(text)
 }
 
 func (r *wireRecorder) mask(text string) string {
