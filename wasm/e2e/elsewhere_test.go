@@ -195,6 +195,7 @@ func TestAccountElsewhere(t *testing.T) {
 	b.Until("that connection alone", `document.querySelectorAll('[data-testid="wire-session"][aria-pressed="true"]').length === 1 && location.pathname.includes("wire") && new Set([...document.querySelectorAll('.wire-cut')]).size === 1`)
 	b.Until("why it failed", `(`+q("wire-problem")+`?.textContent || "").includes("nobody@example.test")`)
 	b.Until("no password", `!`+q("wire-view")+`.innerText.includes("alice-pw") && !`+q("wire-view")+`.innerText.includes(btoa("\0alice\0alice-pw"))`)
+	b.Until("nor what would allow it to be found", `[...document.querySelectorAll('[data-testid="wire-line"][data-state="AUTH"] code')].every(e => !/^334 [^*]/.test(e.textContent))`)
 	b.shot("elsewhere-wire")
 
 	// Under a passphrase.
