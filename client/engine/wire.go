@@ -271,7 +271,7 @@ func named(s string) string {
 	if s == "" {
 		return "nobody"
 	}
-	return s
+	return trust.Printable(s)
 }
 
 // linked is a problem with the session in which it happened.

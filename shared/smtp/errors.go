@@ -141,11 +141,12 @@ func nonsense(err error) bool {
 	return errors.As(err, &reply) || errors.As(err, &protocol)
 }
 
-// printable makes a server's words safe to show and to log: valid UTF-8, one line, no control characters.
+// printable makes a server's words safe to show and to log: valid UTF-8, one line, no control characters, and
+// none that turns the direction of what is written beside them.
 func printable(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r

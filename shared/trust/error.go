@@ -3,7 +3,9 @@ package trust
 import (
 	"crypto/x509"
 	"errors"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Reasons for which a certificate is not believed.
@@ -38,7 +40,7 @@ func (e *CertificateError) Error() string {
 		s += ", by " + e.Issuer
 	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + Printable(e.Err.Error()) // which has the names too
 	}
 	return s
 }
@@ -48,17 +50,40 @@ func (e *CertificateError) Unwrap() error { return e.Err }
 // maxNames is how many names of a certificate an error holds: enough for a person, and a certificate has room for thousands.
 const maxNames = 20
 
+// maxText is how many characters of a name or a text of a certificate are shown: the name of a host has 253.
+const maxText = 300
+
+// Printable makes what a certificate says fit to be shown to somebody who is to decide about it: anybody can write a certificate. It
+// has one line, of bounded length, without characters that are not seen, or that turn the direction of what is beside them.
+func Printable(s string) string {
+	n := 0
+	for i := range s {
+		if n++; n > maxText {
+			s = s[:i] + "…"
+			break
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
 func refuse(leaf *x509.Certificate, reason string, err error) *CertificateError {
 	e := &CertificateError{
 		Reason:      reason,
 		Fingerprint: Fingerprint(leaf.Raw),
-		Subject:     leaf.Subject.String(),
-		Issuer:      leaf.Issuer.String(),
+		Subject:     Printable(leaf.Subject.String()),
+		Issuer:      Printable(leaf.Issuer.String()),
 		NotBefore:   leaf.NotBefore,
 		NotAfter:    leaf.NotAfter,
 		Err:         err,
 	}
-	e.Names = append(e.Names, leaf.DNSNames[:min(len(leaf.DNSNames), maxNames)]...)
+	for _, name := range leaf.DNSNames[:min(len(leaf.DNSNames), maxNames)] {
+		e.Names = append(e.Names, Printable(name))
+	}
 	for _, ip := range leaf.IPAddresses[:min(len(leaf.IPAddresses), maxNames)] {
 		e.Names = append(e.Names, ip.String())
 	}
