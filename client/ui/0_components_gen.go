@@ -3339,7 +3339,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn.SetInnerHTML(c.title())
 			vgn = element(vgparent, "", "p", attributes249)
 			vgn.SetInnerHTML(c.lead())
-			if c.App.Session.Problem != nil {
+			if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 				{
 					vgcompKey := vugu.MakeCompKey(0xB193DFCC54473D2D^vgin.CurrentPositionHash(), vgiterkey)
 					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
@@ -3395,6 +3395,23 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgout.Components = append(vgout.Components, vgcomp)
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
+			}
+			if c.App.Session.ErrorBelow() {
+				{
+					vgcompKey := vugu.MakeCompKey(0xE983B7066165BF54^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Hook = "signin-error"
+					vgcomp.Look = lookOf(c.App.Session.ErrorWords())
+					vgcomp.Words = c.App.Session.ErrorWords()
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
 			}
 			vgn = element(vgparent, "", "button", attributes250)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))

@@ -157,6 +157,19 @@ func (s *Session) elsewhere() bool {
 	return ValidAddress(email) && !slices.ContainsFunc(s.app.Gateway.Domains, func(d string) bool { return strings.HasPrefix(d, domainOf(email)) })
 }
 
+// ErrorBelow says that the trouble is to be said at the end of the form: it is long by hand, and nobody sees its beginning
+// who has just sent it off. What is mended at the beginning is said there.
+func (s *Session) ErrorBelow() bool {
+	if s.Problem == nil || !s.Manual {
+		return false
+	}
+	switch s.Problem.Code {
+	case badForm, notFound, notAllowed, api.CodeWrongPassword:
+		return false
+	}
+	return true
+}
+
 // ErrorWords is what the form says about the last attempt.
 func (s *Session) ErrorWords() Words {
 	if s.Problem == nil {

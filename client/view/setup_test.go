@@ -529,3 +529,20 @@ func TestNameIsAskedForElsewhere(t *testing.T) {
 		equal(t, "name", all[len(all)-1].Name, "Dana D.")
 	})
 }
+
+// Trouble is said where somebody looks: by hand, at the end of the form.
+func TestWhereTroubleIsSaid(t *testing.T) {
+	outside(t, found(), func(t *testing.T, p *page) {
+		p.signIn(dana, "secret")
+		equal(t, "nothing was found: where one begins", p.Session.ErrorBelow(), false)
+		down(p.svc, "pop.example.org")
+		p.act(p.Session.Submit)
+		equal(t, "code", p.Session.Problem.Code, api.CodeServerUnreachable)
+		equal(t, "where one ended", p.Session.ErrorBelow(), true)
+		p.svc.Trouble("pop.example.org", nil)
+		p.Do(func() { p.Session.Password = "no" })
+		p.act(p.Session.Submit)
+		equal(t, "code", p.Session.Problem.Code, api.CodeWrongPassword)
+		equal(t, "at the password", p.Session.ErrorBelow(), false)
+	})
+}
