@@ -319,7 +319,7 @@ func (f *AccountForm) setPhrase(none bool) {
 	}
 	r, done, after := api.Passphrase{Old: v.old, New: v.now}, "The passphrase is set", api.VaultSealed
 	if none {
-		r.New, done, after = "", "The passphrase is gone", api.VaultOpen
+		r.New, done, after = "", "The passphrase is removed", api.VaultOpen
 	}
 	f.do("Encrypting the passwords…", done, func(ctx context.Context, svc api.Service) error { return svc.SetPassphrase(ctx, r) }, func(p *api.Problem) {
 		if p != nil {

@@ -303,7 +303,7 @@ func TestPassphrase(t *testing.T) {
 		equal(t, "wrong", phrase("x", "c", "c", "passphrase-set"), string(api.CodeWrongPassphrase))
 		equal(t, "an empty new one removes nothing", phrase("a b", "", "", "passphrase-set"), "passphrase-new")
 		equal(t, "changed", phrase("a b", "c", "c", "passphrase-set"), "The passphrase is set")
-		equal(t, "removed", phrase("c", "", "", "passphrase-remove"), "The passphrase is gone")
+		equal(t, "removed", phrase("c", "", "", "passphrase-remove"), "The passphrase is removed")
 		equal(t, "state", p.Vault.State, api.VaultOpen)
 	})
 }

@@ -147,7 +147,7 @@ func (f *AccountForm) aboutSecrets() []Section {
 		Field{ID: "passphrase-again", Label: "The same again", Kind: PasswordField, Auto: "new-password", Value: &f.phrase.again})
 	phrase.Actions = []Action{set}
 	if f.app.Vault.State != api.VaultOpen {
-		phrase.Actions = append(phrase.Actions, Action{ID: "passphrase-remove", Label: "Use none any more", Bad: true, Do: func() { f.setPhrase(true) }})
+		phrase.Actions = append(phrase.Actions, Action{ID: "passphrase-remove", Label: "Remove the passphrase", Bad: true, Do: func() { f.setPhrase(true) }})
 	}
 	return []Section{password, phrase}
 }
