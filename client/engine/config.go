@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/postern-mail/postern/client/engine/keyring"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -17,8 +18,8 @@ import (
 type Config struct {
 	FS      store.FS // the registry of accounts, and a folder for each account
 	Gateway Gateway
-	Vault   Vault // nil: passwords are kept in memory alone
-	Clock   Clock // nil: the real one
+	Vault   keyring.Vault // nil: passwords are kept in memory alone
+	Clock   Clock         // nil: the real one
 	// Mail reads messages; the zero value knows no charset but UTF-8 and Latin-1.
 	Mail mail.Reader
 	// SHA256 begins to hash octets and answers a function that waits for the sum; nil: it is done here and at once.
@@ -31,7 +32,7 @@ type Config struct {
 	Limits  Limits
 	Logf    func(format string, args ...any) // nil: no log. It is never given a password or what a message says
 
-	cost cost // of a passphrase; tests have no time for the real one
+	cost keyring.Cost // of a passphrase; tests have no time for the real one
 }
 
 // Limits bound what others can make the engine hold. Zero fields mean the defaults.
@@ -66,9 +67,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
-	}
-	if c.cost == (cost{}) {
-		c.cost = defaultCost
 	}
 	if c.SHA256 == nil {
 		c.SHA256 = func(b []byte) func() [32]byte {
@@ -106,14 +104,6 @@ type Gateway interface {
 	Subscribe(fn func(tunnel.State)) (cancel func())
 	// Kick tries to connect now.
 	Kick()
-}
-
-// Vault keeps secrets on this device, encrypted, under names.
-type Vault interface {
-	Put(ctx context.Context, name string, secret []byte) error
-	// Get answers nil without an error when there is no such secret.
-	Get(ctx context.Context, name string) ([]byte, error)
-	Delete(ctx context.Context, name string) error
 }
 
 // Clock is the time, so that a test can make it pass.

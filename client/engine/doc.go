@@ -37,6 +37,6 @@
 // # Secrets
 //
 // Passwords live in memory and, when the user asked to keep them, in the Vault; there, if the user has set a passphrase,
-// sealed under a key that is made of it (passphrase.go, secrets.go). They are in no log line, no event, no transcript and
+// sealed under a key that is made of it (keyring). They are in no log line, no event, no transcript and
 // no file of the store.
 package engine

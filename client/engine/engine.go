@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/engine/keyring"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -15,7 +16,7 @@ import (
 type Engine struct {
 	Config
 	registry *registry
-	secrets  *secrets
+	secrets  *keyring.Ring
 	events   subscribers
 	signing  chan struct{} // holds a token while a SignIn or SignOut is under way: they change who is there
 
@@ -42,7 +43,7 @@ func New(c Config) (*Engine, error) {
 		return nil, errors.New("engine: Config needs FS and Gateway")
 	}
 	e := &Engine{Config: c.withDefaults(), signing: make(chan struct{}, 1)}
-	e.secrets = &secrets{vault: e.Vault, cost: e.cost}
+	e.secrets = keyring.New(e.Vault, e.cost)
 	var err error
 	if e.registry, err = openRegistry(e.FS); err != nil {
 		return nil, fmt.Errorf("engine: the registry of accounts: %w", err)
@@ -152,7 +153,7 @@ func (e *Engine) all() []*account {
 
 // Status answers from memory.
 func (e *Engine) Status(context.Context) (api.Status, error) {
-	s := api.Status{Version: e.Version, Gateway: e.gateway(), Accounts: []api.Account{}, Vault: e.secrets.state()}
+	s := api.Status{Version: e.Version, Gateway: e.gateway(), Accounts: []api.Account{}, Vault: e.secrets.State()}
 	for _, a := range e.all() {
 		s.Accounts = append(s.Accounts, a.snapshot())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/engine/keyring"
 )
 
 // secretName names an account's password in the vault.
@@ -47,12 +48,12 @@ func (a *account) secret(ctx context.Context) (string, error) {
 	case !look || a.e.Vault == nil:
 		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email}
 	}
-	secret, err := a.e.secrets.get(ctx, secretName(a.id))
+	secret, err := a.e.secrets.Get(ctx, secretName(a.id))
 	if err != nil {
 		switch {
 		case ctx.Err() != nil:
 			return "", ctx.Err()
-		case errors.Is(err, errLocked):
+		case errors.Is(err, keyring.ErrLocked):
 			return "", &api.Problem{Code: api.CodeLocked}
 		}
 		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email, Technical: "reading the vault: " + err.Error()}
@@ -92,7 +93,7 @@ func (a *account) keepAtLast(ctx context.Context) error {
 	if !later {
 		return nil
 	}
-	if err := a.e.secrets.put(ctx, secretName(a.id), []byte(password)); err != nil {
+	if err := a.e.secrets.Put(ctx, secretName(a.id), []byte(password)); err != nil {
 		return err
 	}
 	return a.changeRecord(func(rec *record) { rec.Kept = true })

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/engine/keyring"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/pop3"
@@ -239,15 +240,15 @@ func (e *Engine) keepPassword(ctx context.Context, id api.AccountID, r api.SignI
 	if !r.Keep {
 		return false, false
 	}
-	err := e.secrets.put(ctx, secretName(id), []byte(r.Password))
-	if err != nil && !errors.Is(err, errNoVault) {
+	err := e.secrets.Put(ctx, secretName(id), []byte(r.Password))
+	if err != nil && !errors.Is(err, keyring.ErrNoVault) {
 		e.Logf("account %s: the password cannot be kept: %v", id, err)
 	}
-	return err == nil, errors.Is(err, errLocked)
+	return err == nil, errors.Is(err, keyring.ErrLocked)
 }
 
 func (e *Engine) forgetPassword(ctx context.Context, id api.AccountID) {
-	if err := e.secrets.delete(ctx, secretName(id)); err != nil {
+	if err := e.secrets.Delete(ctx, secretName(id)); err != nil {
 		e.Logf("account %s: the password cannot be removed: %v", id, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/engine/keyring"
 )
 
 // Unlock gives the passphrase under which the passwords are kept; fetching and sending go on. To check it takes
@@ -14,7 +15,7 @@ func (e *Engine) Unlock(ctx context.Context, passphrase string) error {
 		return problemOf(err)
 	}
 	defer func() { <-e.signing }()
-	if err := e.secrets.unlock(ctx, passphrase, e.keptSecrets()); err != nil && !errors.Is(err, errUnsettled) {
+	if err := e.secrets.Unlock(ctx, passphrase, e.keptSecrets()); err != nil && !errors.Is(err, keyring.ErrUnsettled) {
 		return vaultProblem(err)
 	} else if err != nil {
 		e.Logf("unlocking: %v", err)
@@ -39,19 +40,19 @@ func (e *Engine) goOn(ctx context.Context) {
 // loses none. A lost passphrase can be replaced, without the old one, once every account has its password again by a
 // sign-in; a cut can cost what is kept then, and the user has just typed it.
 func (e *Engine) SetPassphrase(ctx context.Context, r api.Passphrase) error {
-	if len(r.New) > maxPassphrase {
+	if len(r.New) > keyring.MaxPassphrase {
 		return badSetting("the passphrase is too long")
 	}
 	if err := e.oneAtATime(ctx); err != nil {
 		return problemOf(err)
 	}
 	defer func() { <-e.signing }()
-	names, locked := e.keptSecrets(), e.secrets.state() == api.VaultLocked
+	names, locked := e.keptSecrets(), e.secrets.State() == api.VaultLocked
 	anew := locked && e.allAtHand()
 	if anew {
 		names = nil
 	}
-	err := e.secrets.change(ctx, r.Old, r.New, names)
+	err := e.secrets.Change(ctx, r.Old, r.New, names)
 	e.announceVault()
 	if err != nil {
 		return vaultProblem(err)
@@ -97,17 +98,17 @@ func (e *Engine) learnVault(ctx context.Context) {
 	if e.Vault == nil {
 		return
 	}
-	if err := e.secrets.load(ctx); err != nil && ctx.Err() == nil {
+	if err := e.secrets.Load(ctx); err != nil && ctx.Err() == nil {
 		e.Logf("the vault: %v", err)
 	}
-	if e.secrets.state() != api.VaultOpen {
+	if e.secrets.State() != api.VaultOpen {
 		e.announceVault()
 	}
 }
 
 func (e *Engine) announceVault() {
 	e.events.emit(func() api.Event {
-		s := e.secrets.state()
+		s := e.secrets.State()
 		return api.Event{Vault: &s}
 	})
 }
@@ -117,12 +118,12 @@ func vaultProblem(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errWrongPassphrase):
+	case errors.Is(err, keyring.ErrWrongPassphrase):
 		return &api.Problem{Code: api.CodeWrongPassphrase}
-	case errors.Is(err, errLocked):
+	case errors.Is(err, keyring.ErrLocked):
 		return &api.Problem{Code: api.CodeLocked}
-	case errors.Is(err, errUnsettled):
-		return &api.Problem{Code: api.CodeStorage, Detail: errUnsettled.Error(), Technical: err.Error()}
+	case errors.Is(err, keyring.ErrUnsettled):
+		return &api.Problem{Code: api.CodeStorage, Detail: keyring.ErrUnsettled.Error(), Technical: err.Error()}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &api.Problem{Code: api.CodeCanceled, Technical: err.Error()}
 	}

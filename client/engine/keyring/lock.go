@@ -1,4 +1,4 @@
-package engine
+package keyring
 
 import (
 	"crypto/aes"
@@ -16,28 +16,27 @@ import (
 // that secrets are sealed with (AES-256-GCM, NIST SP 800-38D). To open them is also how a passphrase is checked.
 type passphraseLock struct {
 	Version int         `json:"version"`
-	Cost    cost        `json:"argon2id"`
+	Cost    Cost        `json:"argon2id"`
 	Salt    []byte      `json:"salt"`
 	Keys    []sealedKey `json:"keys"` // the first seals; the others, if a change of passphrase was cut, only open
 }
 
-// cost is what making a key takes.
-type cost struct {
+// Cost is what making a key of a passphrase takes.
+type Cost struct {
 	Memory  uint32 `json:"memory"` // KiB
 	Time    uint32 `json:"time"`   // passes
 	Threads uint8  `json:"threads"`
 }
 
-// defaultCost is the OWASP Password Storage Cheat Sheet's: 19 MiB, two passes, one lane. One thread does everything in a
+// DefaultCost is the OWASP Password Storage Cheat Sheet's: 19 MiB, two passes, one lane. One thread does everything in a
 // browser, so that the engine does nothing else for as long as it takes, some 0.3 s in V8.
-var defaultCost = cost{Memory: 19 * 1024, Time: 2, Threads: 1}
+func DefaultCost() Cost { return Cost{Memory: 19 * 1024, Time: 2, Threads: 1} }
 
 // A lock is read from a place that others could have written: what it may ask for is bounded.
 const (
-	lockVersion   = 1
-	mostMemory    = 256 << 10 // KiB
-	mostTime      = 16
-	maxPassphrase = 1024 // octets: no person types more
+	lockVersion = 1
+	mostMemory  = 256 << 10 // KiB
+	mostTime    = 16
 )
 
 const (
@@ -57,10 +56,10 @@ type sealingKey struct {
 	key []byte
 }
 
-var (
-	errWrongPassphrase = errors.New("that is not the passphrase")
-	errDamagedSecret   = errors.New("a sealed secret is damaged")
-)
+// MaxPassphrase is the length of a passphrase, in octets: no person types more.
+const MaxPassphrase = 1024
+
+var errDamaged = errors.New("a sealed secret is damaged")
 
 func newSealingKey() sealingKey {
 	k := sealingKey{key: make([]byte, keySize)}
@@ -72,7 +71,7 @@ func newSealingKey() sealingKey {
 }
 
 // newLock puts keys under a passphrase.
-func newLock(passphrase string, c cost, keys []sealingKey) (*passphraseLock, error) {
+func newLock(passphrase string, c Cost, keys []sealingKey) (*passphraseLock, error) {
 	l := &passphraseLock{Version: lockVersion, Cost: c, Salt: make([]byte, saltSize)}
 	rand.Read(l.Salt)
 	master := l.derive(passphrase)
@@ -86,17 +85,17 @@ func newLock(passphrase string, c cost, keys []sealingKey) (*passphraseLock, err
 	return l, nil
 }
 
-// open answers the keys, the one that seals first, or errWrongPassphrase.
+// open answers the keys, the one that seals first, or ErrWrongPassphrase.
 func (l *passphraseLock) open(passphrase string) ([]sealingKey, error) {
-	if len(passphrase) > maxPassphrase {
-		return nil, errWrongPassphrase
+	if len(passphrase) > MaxPassphrase {
+		return nil, ErrWrongPassphrase
 	}
 	master := l.derive(passphrase)
 	var keys []sealingKey
 	for _, k := range l.Keys {
 		key, err := unseal(master, k.Sealed, lockedName(k.ID))
 		if err != nil {
-			return nil, errWrongPassphrase
+			return nil, ErrWrongPassphrase
 		}
 		keys = append(keys, sealingKey{k.ID, key})
 	}
@@ -154,7 +153,7 @@ func unsealSecret(keys []sealingKey, sealed []byte, name string) ([]byte, error)
 			return unseal(k.key, sealed[1+keyIDSize:], "secret\x00"+name)
 		}
 	}
-	return nil, errDamagedSecret
+	return nil, errDamaged
 }
 
 // seal encrypts with a random nonce, which it puts before the rest. A key seals a few hundred times in its life, and
@@ -176,11 +175,11 @@ func unseal(key, sealed []byte, bound string) ([]byte, error) {
 	}
 	n := aead.NonceSize()
 	if len(sealed) < n {
-		return nil, errDamagedSecret
+		return nil, errDamaged
 	}
 	plain, err := aead.Open(nil, sealed[:n], sealed[n:], []byte(bound))
 	if err != nil {
-		return nil, errDamagedSecret
+		return nil, errDamaged
 	}
 	return plain, nil
 }
