@@ -179,7 +179,7 @@ func (f *fetch) remove(ctx context.Context) error {
 		r := &list[next]
 		next++
 		if refused := refusal(err); refused != nil {
-			a.e.Logf("account %s: DELE %d: %v", a.id, r.Number, err)
+			f.grumble("DELE %d: %v", r.Number, err)
 			note(&f.trouble.removed, r.name(), f.trouble.removed[r.name()]+1)
 			return
 		}
@@ -269,7 +269,7 @@ func (f *fetch) compare(ctx context.Context, list []removal, ask asking, same fu
 		ok, err := same(r, body)
 		switch {
 		case refusal(err) != nil:
-			f.account.e.Logf("account %s: before DELE %d: %v", f.account.id, r.Number, err)
+			f.grumble("before DELE %d: %v", r.Number, err)
 			return nil
 		case err != nil:
 			return err
@@ -279,7 +279,7 @@ func (f *fetch) compare(ctx context.Context, list []removal, ask asking, same fu
 			pass(r)
 			return nil
 		}
-		f.account.e.Logf("account %s: message %d is not the one known by %q", f.account.id, r.Number, r.uid)
+		f.grumble("message %d is not the one known by %q", r.Number, r.uid)
 		if r.copy || f.trouble.foreign[r.uid] {
 			note(&f.trouble.removed, r.name(), mostConfirmed)
 			return nil

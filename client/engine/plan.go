@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/postern-mail/postern/client/store"
@@ -144,6 +145,23 @@ func (t *trouble) cutShort(n int) {
 	for t.removals() >= n && n > 1 {
 		t.halved++
 	}
+}
+
+// forget lets go of messages that the maildrop has no longer: one that names half a million messages, anew at each look, and
+// gives none of them, would fill the memory with their names.
+func (t *trouble) forget(uids map[string]bool, spots [][]spot) {
+	if len(t.stumbles)+len(t.large)+len(t.foreign) == 0 {
+		return
+	}
+	there := make(map[string]bool)
+	for _, list := range spots {
+		for i := range list {
+			there[list[i].name()] = true
+		}
+	}
+	maps.DeleteFunc(t.stumbles, func(name string, _ int) bool { return !there[name] })
+	maps.DeleteFunc(t.large, func(name string, _ bool) bool { return !there[name] })
+	maps.DeleteFunc(t.foreign, func(name string, _ bool) bool { return !there[name] && !uids[name] })
 }
 
 func note[K comparable, V any](m *map[K]V, key K, value V) {

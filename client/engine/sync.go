@@ -49,6 +49,21 @@ type fetch struct {
 	kept     int              // messages that the server was told to remove, and has still
 	more     bool             // to be removed in another session
 	fault    *api.Problem     // why nothing was removed
+	grumbles int              // what was refused, and told to the log
+}
+
+// mostGrumbles is how much of what a server refuses in one session is told to the log: one that refuses everything can do so
+// half a million times.
+const mostGrumbles = 20
+
+// grumble tells the log of something that the server refused.
+func (f *fetch) grumble(format string, args ...any) {
+	if f.grumbles++; f.grumbles <= mostGrumbles {
+		f.account.e.Logf("account %s: "+format, append([]any{f.account.id}, args...)...)
+	}
+	if f.grumbles == mostGrumbles {
+		f.account.e.Logf("account %s: more of that is not told", f.account.id)
+	}
 }
 
 // arrival is a message received, or its beginning.
@@ -124,7 +139,8 @@ func (f *fetch) makePlan(ctx context.Context, look *lastLook) (total int, err er
 		return 0, err
 	}
 	look.believe(listing)
-	sure, doubtful := identify(f.account.inMaildrop(ids), listing, believed)
+	ids = a.inMaildrop(ids)
+	sure, doubtful := identify(ids, listing, believed)
 	for i := 0; i < len(sure); i++ { // those under whose unique-id another message was seen
 		if f.trouble.foreign[sure[i].uid] {
 			doubtful = append(doubtful, spot{Listing: sure[i].Listing})
@@ -144,6 +160,10 @@ func (f *fetch) makePlan(ctx context.Context, look *lastLook) (total int, err er
 			f.plan.add(s, in, seen, f.trouble)
 		}
 	}
+	for _, id := range ids { // also those that are not believed
+		seen[id.UID] = true
+	}
+	f.trouble.forget(seen, [][]spot{sure, doubtful})
 	f.plan.order(f.trouble)
 	return len(listing), nil
 }
@@ -174,7 +194,7 @@ func (f *fetch) receiveAll(ctx context.Context, spots []spot, ask asking, take f
 		var refused *pop3.Error
 		switch {
 		case errors.As(err, &refused): // it is gone, or the server cannot read it: the others can still come
-			f.account.e.Logf("account %s: %v", f.account.id, err)
+			f.grumble("%v", err)
 			f.trouble.stumbled(s)
 			f.plan.refused++
 			whole = next
