@@ -243,10 +243,7 @@ func (l *login) problem(p api.Protocol, err error) api.Problem {
 		if l.server(p).Host == "" {
 			break
 		}
-		if problem.Detail != "" {
-			problem.Detail = " (" + problem.Detail + ")"
-		}
-		problem.Detail = l.address(p) + problem.Detail
+		problem.Detail = l.address(p) // the gateway's own words are among the technical ones
 	case api.CodeWrongPassword, api.CodePasswordNeeded:
 		problem.Detail = l.email
 	}
