@@ -29,7 +29,7 @@ import (
 
 // programs are compiled once for all tests.
 var programs = sync.OnceValues(func() (map[string][]byte, error) {
-	return bundle.Compile(context.Background(), root, filepath.Join(root, ".task", "shell-test"),
+	return bundle.Compile(context.Background(), root, filepath.Join(root, ".task", "shell-test"), true,
 		bundle.Program{Package: "./wasm/testdata/app"}, bundle.Program{Package: "./wasm/testdata/engine"})
 })
 

@@ -25,7 +25,7 @@ type Options struct {
 	Out string
 	// Quality is brotli's, 1 to 11. Zero is 11, the smallest; 5 is twenty times faster and a fifth larger.
 	Quality int
-	// Dev leaves compression out and lets open pages reload by themselves.
+	// Dev leaves compression out, keeps the lines in stack traces, and lets open pages reload by themselves.
 	Dev bool
 }
 
@@ -61,7 +61,7 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		o.Out = filepath.Join(o.Root, "public", "dist")
 	}
 	kept := filepath.Join(o.Root, ".task", "pack")
-	programs, err := Compile(ctx, o.Root, kept, page, engine)
+	programs, err := Compile(ctx, o.Root, kept, o.Dev, page, engine)
 	if err != nil {
 		return nil, err
 	}

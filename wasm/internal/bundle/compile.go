@@ -49,7 +49,9 @@ func (p Program) flags() []string {
 
 // Compile builds programs of the module at root into dir, where Go finds them again when nothing has changed. It answers
 // them as NAME.wasm, and wasm_exec.js, the support code of the Go that built them.
-func Compile(ctx context.Context, root, dir string, list ...Program) (map[string][]byte, error) {
+//
+// Without keepLines, stack traces say in which functions something happened, and not in which lines.
+func Compile(ctx context.Context, root, dir string, keepLines bool, list ...Program) (map[string][]byte, error) {
 	dir, err := filepath.Abs(dir) // Go runs in root, not here
 	if err != nil {
 		return nil, err
@@ -70,7 +72,7 @@ func Compile(ctx context.Context, root, dir string, list ...Program) (map[string
 		if err != nil {
 			return nil, err
 		}
-		if programs[name+".wasm"], err = mergeSegments(program); err != nil {
+		if programs[name+".wasm"], err = mergeSegments(program, stripped(keepLines)); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -84,6 +86,21 @@ func Compile(ctx context.Context, root, dir string, list ...Program) (map[string
 	}
 	programs["wasm_exec.js"] = support
 	return programs, nil
+}
+
+// stripped takes the lines out of a program's memory, unless they are to be kept.
+func stripped(keepLines bool) func(memory [][]byte) error {
+	if keepLines {
+		return nil
+	}
+	return func(memory [][]byte) error {
+		for _, m := range memory {
+			if bytes.Contains(m, lineTable) {
+				return withoutLines(m)
+			}
+		}
+		return errBrokenTable
+	}
 }
 
 func run(ctx context.Context, root string, args ...string) (string, error) {
