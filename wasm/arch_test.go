@@ -35,13 +35,14 @@ var arrows = map[string][]string{
 	"client/internal": {"client/internal"},
 
 	// What both sides are built from knows neither side.
-	"shared":          {"shared"},
-	"shared/wire":     {},
-	"shared/mail":     {"shared/idn"},
-	"shared/idn":      {},
-	"shared/trust":    {},
-	"shared/tunnel":   {"shared/wire", "shared/tunnel"},
-	"shared/mailtest": {"shared"},
+	"shared":           {"shared"},
+	"shared/printable": {},
+	"shared/wire":      {"shared/printable"},
+	"shared/mail":      {"shared/idn"},
+	"shared/idn":       {},
+	"shared/trust":     {"shared/printable"},
+	"shared/tunnel":    {"shared/wire", "shared/tunnel"},
+	"shared/mailtest":  {"shared"},
 
 	// The gateway's parts know what is shared, and not each other.
 	"gateway/bridge":     {"gateway/bridge", "shared"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/printable"
 	"github.com/postern-mail/postern/shared/smtp"
 	"github.com/postern-mail/postern/shared/trust"
 )
@@ -271,7 +272,7 @@ func named(s string) string {
 	if s == "" {
 		return "nobody"
 	}
-	return trust.Printable(s)
+	return printable.Short(s, lineOctets)
 }
 
 // linked is a problem with the session in which it happened.

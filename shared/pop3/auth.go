@@ -9,6 +9,7 @@ import (
 
 	gosasl "github.com/emersion/go-sasl"
 
+	"github.com/postern-mail/postern/shared/printable"
 	"github.com/postern-mail/postern/shared/sasl"
 )
 
@@ -110,7 +111,7 @@ func (c *Client) challenge(mechanism string) (challenge []byte, done bool, err e
 func shownChallenge(mechanism string, encoded []byte) string {
 	switch mechanism {
 	case sasl.Login, sasl.CRAMMD5, sasl.OAuthBearer, sasl.XOAuth2:
-		return printable(string(encoded))
+		return printable.Line(string(encoded))
 	}
 	if len(encoded) == 0 {
 		return ""

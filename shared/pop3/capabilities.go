@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Capabilities is what the server announced with CAPA. See RFC 2449 sections 5 and 6.
@@ -136,7 +138,7 @@ func (c *Client) Capa(ctx context.Context) (*Capabilities, error) {
 func (c *Client) capa() error {
 	caps := &Capabilities{Expire: ExpireUnsaid}
 	err := c.multiline("CAPA", "CAPA", func(line []byte) error {
-		caps.add(printable(string(line)))
+		caps.add(printable.Line(string(line)))
 		return nil
 	})
 	var refused *Error

@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Client is one POP3 session over a connection. Its methods must not be called at the same time, save Close and State,
@@ -197,7 +199,7 @@ func (c *Client) readStatus(command string) ([]byte, error) {
 // statusLine reads a line as a status.
 func (c *Client) statusLine(command string, line []byte) ([]byte, error) {
 	if c.options.Trace != nil {
-		c.trace(false, printable(string(line)))
+		c.trace(false, printable.Line(string(line)))
 	}
 	if rest, ok := afterWord(line, "+OK"); ok {
 		return rest, nil
@@ -205,7 +207,7 @@ func (c *Client) statusLine(command string, line []byte) ([]byte, error) {
 	if rest, ok := afterWord(line, "-ERR"); ok {
 		return nil, refusal(command, string(rest))
 	}
-	return nil, c.link.fail(fmt.Errorf("%w: %q is no status", ErrProtocol, printable(string(line[:min(len(line), 80)]))))
+	return nil, c.link.fail(fmt.Errorf("%w: %q is no status", ErrProtocol, printable.Line(string(line[:min(len(line), 80)]))))
 }
 
 func afterWord(line []byte, word string) ([]byte, bool) {

@@ -3,8 +3,8 @@ package pop3
 import (
 	"errors"
 	"strings"
-	"unicode"
 
+	"github.com/postern-mail/postern/shared/printable"
 	"github.com/postern-mail/postern/shared/sasl"
 )
 
@@ -75,7 +75,7 @@ func refusal(command, rest string) *Error {
 			rest = strings.TrimSpace(rest[end+1:])
 		}
 	}
-	e.Text = printable(rest)
+	e.Text = printable.Line(rest)
 	return e
 }
 
@@ -89,16 +89,4 @@ func isCode(s string) bool {
 		}
 	}
 	return true
-}
-
-// printable makes a server's words safe to show and to log: valid UTF-8, no control characters, and none that
-// turns the direction of what is written beside them.
-func printable(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, s)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // UTF8 tells the server that this client reads UTF-8 wherever ASCII was: in headers, and in answers. It comes after STLS and
@@ -40,7 +42,7 @@ func (c *Client) Langs(ctx context.Context) ([]Language, error) {
 	var all []Language
 	err := c.language(ctx, func() error {
 		return c.multiline("LANG", "LANG", func(line []byte) error {
-			tag, name, _ := strings.Cut(strings.TrimSpace(printable(string(line))), " ")
+			tag, name, _ := strings.Cut(strings.TrimSpace(printable.Line(string(line))), " ")
 			if isTag(tag) {
 				all = append(all, Language{tag, strings.TrimSpace(name)})
 			}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"strconv"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Listing is a scan listing: a message's number in this session and its size in octets. See RFC 1939 section 5, LIST.
@@ -44,7 +46,7 @@ func (c *Client) Stat(ctx context.Context) (count int, octets int64, err error) 
 		}
 		l, _, ok := scanListing(rest, 0)
 		if !ok {
-			return c.link.fail(fmt.Errorf("%w: STAT answered %q", ErrProtocol, printable(string(rest))))
+			return c.link.fail(fmt.Errorf("%w: STAT answered %q", ErrProtocol, printable.Line(string(rest))))
 		}
 		count, octets = l.Number, l.Size
 		return nil
@@ -59,7 +61,7 @@ func (c *Client) List(ctx context.Context) ([]Listing, error) {
 		return c.multiline("LIST", "LIST", func(line []byte) error {
 			l, _, ok := scanListing(line, 1)
 			if !ok {
-				return fmt.Errorf("%w: scan listing %q", ErrProtocol, printable(string(line)))
+				return fmt.Errorf("%w: scan listing %q", ErrProtocol, printable.Line(string(line)))
 			}
 			all = append(all, l)
 			return nil

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Client is one SMTP session over a connection. Its methods must not be called at the same time, save Close, which may
@@ -103,7 +105,7 @@ func (c *Client) settle(command string, err error, aborted bool) error {
 			return err
 		}
 		if nonsense(err) {
-			err = fmt.Errorf("%w: %s: %s", ErrProtocol, command, printable(err.Error()))
+			err = fmt.Errorf("%w: %s: %s", ErrProtocol, command, printable.Line(err.Error()))
 		}
 		cause = c.guard.fail(err)
 	}

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"net/textproto"
 	"strings"
-	"unicode"
 
 	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Error is a server's refusal: a reply of 4yz or 5yz. See RFC 5321 section 4.2.
@@ -127,7 +128,7 @@ func refusal(command string, err error) (e *Error, ok bool) {
 	if !errors.As(err, &reply) || reply.Code/100 != 4 && reply.Code/100 != 5 {
 		return nil, false
 	}
-	e = &Error{Code: reply.Code, Command: command, Text: printable(reply.Message)}
+	e = &Error{Code: reply.Code, Command: command, Text: printable.Line(reply.Message)}
 	if c := reply.EnhancedCode; c[0] > 0 {
 		e.Enhanced = fmt.Sprintf("%d.%d.%d", c[0], c[1], c[2])
 	}
@@ -139,16 +140,4 @@ func nonsense(err error) bool {
 	var reply *gosmtp.SMTPError
 	var protocol textproto.ProtocolError
 	return errors.As(err, &reply) || errors.As(err, &protocol)
-}
-
-// printable makes a server's words safe to show and to log: valid UTF-8, one line, no control characters, and
-// none that turns the direction of what is written beside them.
-func printable(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, s)
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Extensions is what a server announces in its answer to EHLO. See RFC 5321 section 4.1.1.1.
@@ -42,7 +44,7 @@ func readExtensions(reply []string) (e Extensions) {
 		if i == 0 || !ok {
 			continue // the server's name
 		}
-		text = strings.TrimSpace(printable(text))
+		text = strings.TrimSpace(printable.Line(text))
 		e.Lines = append(e.Lines, text)
 		// QUIRK: RFC 2554's first drafts had "AUTH=LOGIN", and Exchange announces both to this day.
 		text = strings.ToUpper(text)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // guard is the connection, for go-smtp and for the transaction that this package speaks itself. It keeps what go-smtp
@@ -89,7 +91,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	case r.long:
 		return 0, g.fail(fmt.Errorf("%w: a line of more than %d octets", ErrTooLong, maxReplyLine))
 	case r.broken:
-		return 0, g.fail(fmt.Errorf("%w: %.80q is no reply", ErrProtocol, printable(r.last)))
+		return 0, g.fail(fmt.Errorf("%w: %.80q is no reply", ErrProtocol, printable.Line(r.last)))
 	case r.octets > g.options.MaxReply:
 		return 0, g.fail(fmt.Errorf("%w: more than %d octets", ErrTooLong, g.options.MaxReply))
 	}
@@ -299,7 +301,7 @@ func (g *guard) startTLS(config *tls.Config) error {
 
 func (g *guard) trace(e Exchange) {
 	if g.options.Trace != nil {
-		e.Line = printable(e.Line)
+		e.Line = printable.Line(e.Line)
 		g.options.Trace(e)
 	}
 }

@@ -3,6 +3,8 @@ package smtp
 import (
 	"fmt"
 	"strings"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // replies follows what the server says, line by line, whoever reads it. See RFC 5321 section 4.2.
@@ -145,7 +147,7 @@ func (r reply) is(class int) bool { return r.code/100 == class }
 
 // refusal is a reply of 4yz or 5yz as an error.
 func (r reply) refusal(command string) *Error {
-	return &Error{Code: r.code, Enhanced: r.enhanced, Text: printable(r.text), Command: command}
+	return &Error{Code: r.code, Enhanced: r.enhanced, Text: printable.Line(r.text), Command: command}
 }
 
 // err is a reply that was not expected as an error. One that is neither 4yz nor 5yz means that client and server have lost
@@ -154,5 +156,5 @@ func (r reply) err(command string) error {
 	if r.is(4) || r.is(5) {
 		return r.refusal(command)
 	}
-	return fmt.Errorf("%w: \"%d %.80s\" is no reply to %s", ErrProtocol, r.code, printable(r.text), command)
+	return fmt.Errorf("%w: \"%d %.80s\" is no reply to %s", ErrProtocol, r.code, printable.Line(r.text), command)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // transaction is the sending of one message: MAIL, RCPT, and DATA or BDAT. go-smtp would speak it in lock-step; here it is
@@ -105,7 +107,7 @@ func (t *transaction) run(r io.Reader) (*Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Receipt{Text: printable(text), Refused: t.refused, DSN: t.dsn}, nil
+	return &Receipt{Text: printable.Line(text), Refused: t.refused, DSN: t.dsn}, nil
 }
 
 // step is a command of the envelope.

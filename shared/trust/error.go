@@ -3,9 +3,9 @@ package trust
 import (
 	"crypto/x509"
 	"errors"
-	"strings"
 	"time"
-	"unicode"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Reasons for which a certificate is not believed.
@@ -40,7 +40,7 @@ func (e *CertificateError) Error() string {
 		s += ", by " + e.Issuer
 	}
 	if e.Err != nil {
-		s += ": " + Printable(e.Err.Error()) // which has the names too
+		s += ": " + shown(e.Err.Error()) // which has the names too
 	}
 	return s
 }
@@ -53,36 +53,21 @@ const maxNames = 20
 // maxText is how many characters of a name or a text of a certificate are shown: the name of a host has 253.
 const maxText = 300
 
-// Printable makes what a certificate says fit to be shown to somebody who is to decide about it: anybody can write a certificate. It
-// has one line, of bounded length, without characters that are not seen, or that turn the direction of what is beside them.
-func Printable(s string) string {
-	n := 0
-	for i := range s {
-		if n++; n > maxText {
-			s = s[:i] + "…"
-			break
-		}
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-}
+// shown makes what a certificate says fit to be shown to somebody who is to decide about it.
+func shown(s string) string { return printable.Short(s, maxText) }
 
 func refuse(leaf *x509.Certificate, reason string, err error) *CertificateError {
 	e := &CertificateError{
 		Reason:      reason,
 		Fingerprint: Fingerprint(leaf.Raw),
-		Subject:     Printable(leaf.Subject.String()),
-		Issuer:      Printable(leaf.Issuer.String()),
+		Subject:     shown(leaf.Subject.String()),
+		Issuer:      shown(leaf.Issuer.String()),
 		NotBefore:   leaf.NotBefore,
 		NotAfter:    leaf.NotAfter,
 		Err:         err,
 	}
 	for _, name := range leaf.DNSNames[:min(len(leaf.DNSNames), maxNames)] {
-		e.Names = append(e.Names, Printable(name))
+		e.Names = append(e.Names, shown(name))
 	}
 	for _, ip := range leaf.IPAddresses[:min(len(leaf.IPAddresses), maxNames)] {
 		e.Names = append(e.Names, ip.String())

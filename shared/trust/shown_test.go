@@ -24,7 +24,7 @@ func TestWhatACertificateSays(t *testing.T) {
 			t.Errorf("%d octets, %.100q", len(s), s)
 		}
 	}
-	if len(e.Names) != 2 || !strings.HasPrefix(e.Names[0], "pop.example.org") || Printable("büro.example, 中文") != "büro.example, 中文" {
+	if len(e.Names) != 2 || !strings.HasPrefix(e.Names[0], "pop.example.org") || shown("büro.example, 中文") != "büro.example, 中文" {
 		t.Errorf("%q", e.Names)
 	}
 }

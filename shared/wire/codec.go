@@ -106,8 +106,8 @@ func ReadOpened(r io.Reader) error {
 // WriteRefused writes the no to a Hello or an Open. The Detail is made fit: what cannot be printed becomes a space, and
 // what is over its limit is cut, so that a foreign error's text can be passed as it is.
 func WriteRefused(w io.Writer, e *RefusedError) error {
-	fit := RefusedError{Reason: e.Reason, Detail: printable(e.Detail, maxDetail)}
-	return write(w, &fit, frame{Refused: &fit})
+	said := RefusedError{Reason: e.Reason, Detail: fit(e.Detail, maxDetail)}
+	return write(w, &said, frame{Refused: &said})
 }
 
 // WriteNotice writes n, after validating it.

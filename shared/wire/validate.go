@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Bounds of the fields, in bytes and in members. Together they keep the largest frame below MaxFrame, even when every
@@ -205,14 +207,9 @@ func text(field, s string, limit int) error {
 	return nil
 }
 
-// printable makes text pass: what cannot be printed becomes a space, and the rest is cut at a character's edge.
-func printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
+// fit makes text pass: what cannot be printed becomes a space, and the rest is cut at a character's edge.
+func fit(s string, limit int) string {
+	s = printable.Line(s)
 	for len(s) > limit {
 		_, n := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-n]

@@ -91,7 +91,7 @@ func TestRefusalIsATypedError(t *testing.T) {
 func TestRefusalDetailIsMadeFit(t *testing.T) {
 	for in, want := range map[string]string{
 		"two\r\nlines\x00":          "two  lines ",
-		"not \xff UTF-8":            "not ? UTF-8",
+		"not \xff UTF-8":            "not \uFFFD UTF-8",
 		strings.Repeat("é", 400):    strings.Repeat("é", 256),
 		strings.Repeat("x", 10_000): strings.Repeat("x", 512),
 	} {

@@ -11,8 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
 
+	"github.com/postern-mail/postern/shared/printable"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -147,16 +147,6 @@ func (s *server) found(kind string, implicit, upgraded wire.ServiceName) (wire.F
 
 // oneLine is a name fit for a frame: printable, short.
 func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	s = strings.Join(strings.Fields(s), " ")
 	const limit = 30 // characters, of four octets at most
-	if runes := []rune(s); len(runes) > limit {
-		s = string(runes[:limit])
-	}
-	return s
+	return printable.Short(strings.Join(strings.Fields(printable.Line(s)), " "), limit)
 }
