@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// STLS starts TLS. What the server said before the handshake is forgotten, and what it said after its +OK and before
+// STLS starts TLS. What the server said before the handshake is forgotten, save the timestamp for APOP, of which there is no
+// other: whoever may have put one of his own there does not see the answer, which goes to the server under TLS. What it said after its +OK and before
 // the handshake breaks the session: it may have come from anybody. The state stays AUTHORIZATION. There
 // is no way back to plain text: after a refusal, an [*Error], it is for the caller to close. See RFC 2595 sections 2
 // and 4.
