@@ -27,7 +27,8 @@ var leavingHints = map[string]string{
 func (f *AccountForm) Sections() []Section {
 	list := append(f.aboutAccount(), f.aboutIdentities()...)
 	list = append(list, f.aboutServers()...)
-	list = append(list, Section{ID: "leave", Title: "Mail on the server", Fields: f.leaveFields()})
+	list = append(list, Section{ID: "leave", Title: "Mail on the server", Fields: f.leaveFields()},
+		Section{ID: "large", Title: "Large messages", Fields: []Field{{ID: "settings-most", Label: "Fetch whole messages up to, in MB", Kind: NumberField, Value: &f.most, Example: "any size", Hint: "Of a larger one only the beginning is fetched, until you ask for the rest"}}})
 	list = append(list, f.aboutSecrets()...)
 	return f.wrong.marked(append(list, Section{ID: "remove", Title: "Remove this account", Actions: []Action{
 		{ID: "account-remove-keep", Label: "Remove, keep the mail here", Hint: "The password is forgotten. The mail on this device is shown again when you sign in.", Do: func() { f.remove(false) }},
@@ -127,7 +128,7 @@ func (f *AccountForm) leaveFields() []Field {
 	if f.leave == string(api.LeaveDays) {
 		list = append(list, Field{ID: "settings-days", Label: "Days", Kind: NumberField, Value: &f.days})
 	}
-	return append(list, Field{ID: "settings-most", Label: "Fetch all of a message up to, MB", Kind: NumberField, Value: &f.most, Example: "any size", Hint: "Of a larger one only the beginning is fetched, until you ask for the rest"})
+	return list
 }
 
 func (f *AccountForm) aboutSecrets() []Section {

@@ -158,6 +158,11 @@ func TestAccountElsewhere(t *testing.T) {
 
 	// Of what is large, the beginning; the rest when it is asked for.
 	b.settings()
+	b.Until("nothing lies over what is said", `[...document.querySelectorAll(".settings-body .hint")].every(e => {
+		e.scrollIntoView({block: "center"});
+		const r = e.getBoundingClientRect();
+		return [r.left + 4, r.right - 4].every(x => document.elementFromPoint(x, (r.top + r.bottom) / 2) === e);
+	})`)
 	b.shot("elsewhere-settings")
 	b.Fill("settings-most", "1")
 	b.save()
