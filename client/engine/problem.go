@@ -67,6 +67,8 @@ func classify(err error) (code api.Code, detail string) {
 	switch {
 	case errors.As(err, &refused):
 		return classifyGateway(refused)
+	case errors.Is(err, sasl.ErrServerProof): // before what SMTP makes of it: nobody is to try the next server with the password
+		return api.CodeServerRefused, "welcome, but could not prove that it knows the password: somebody else may answer in its place"
 	case errors.Is(err, sasl.ErrNoMechanism), errors.Is(err, sasl.ErrUnsupported):
 		return api.CodeNoMechanism, offered(err)
 	case errors.Is(err, errNoTLS):
@@ -109,7 +111,8 @@ func classify(err error) (code api.Code, detail string) {
 		return api.CodeBadRequest, ""
 	case errors.Is(err, smtp.ErrUnknown), isClosed(err):
 		return api.CodeServerClosed, ""
-	case errors.Is(err, pop3.ErrProtocol), errors.Is(err, smtp.ErrProtocol), errors.Is(err, pop3.ErrTooLong):
+	case errors.Is(err, pop3.ErrProtocol), errors.Is(err, smtp.ErrProtocol), errors.Is(err, pop3.ErrTooLong), errors.Is(err, smtp.ErrTooLong),
+		errors.Is(err, sasl.ErrChallenge):
 		return api.CodeServerProtocol, ""
 	}
 	return api.CodeInternal, ""

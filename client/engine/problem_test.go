@@ -13,6 +13,7 @@ import (
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/pop3"
+	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
 	"github.com/postern-mail/postern/shared/trust"
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -64,6 +65,10 @@ func TestProblems(t *testing.T) {
 		{smtp.ErrUnknown, api.CodeServerClosed, ""},
 		{smtp.ErrProtocol, api.CodeServerProtocol, ""},
 		{smtp.ErrPlaintext, api.CodeServerRefused, ""},
+		{smtp.ErrTooLong, api.CodeServerProtocol, ""},
+		{sasl.ErrChallenge, api.CodeServerProtocol, ""},
+		{sasl.ErrServerProof, api.CodeServerRefused, "welcome, but could not prove that it knows the password: somebody else may answer in its place"},
+		{fmt.Errorf("%w: AUTH: %w", smtp.ErrProtocol, sasl.ErrServerProof), api.CodeServerRefused, "welcome, but could not prove that it knows the password: somebody else may answer in its place"},
 
 		{io.EOF, api.CodeServerClosed, ""},
 		{io.ErrUnexpectedEOF, api.CodeServerClosed, ""},
