@@ -46,8 +46,14 @@ const (
 
 func newDiscovery(b *Bridge) *discovery {
 	d := &discovery{b: b, free: make(chan struct{}, discoveriesAtOnce), asked: make(map[netip.Prefix]*asked)}
-	d.finder = &discover.Finder{SRV: b.c.SRVResolver.LookupSRV, Dial: d.dial, Roots: b.c.WebRoots}
+	d.finder = &discover.Finder{SRV: d.srv, Dial: d.dial, Roots: b.c.WebRoots}
 	return d
+}
+
+// srv looks records up under that very name: without the dot a resolver may append the domains of the operator's network to it,
+// and what it finds there is nobody's business.
+func (d *discovery) srv(ctx context.Context, service, proto, domain string) (string, []*net.SRV, error) {
+	return d.b.c.SRVResolver.LookupSRV(ctx, service, proto, strings.TrimSuffix(domain, ".")+".")
 }
 
 // dial connects to a web server that is to have a domain's settings.

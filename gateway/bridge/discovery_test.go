@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,11 @@ type srvTable struct {
 func (s *srvTable) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	name, absolute := strings.CutSuffix(name, ".")
 	full := "_" + service + "._" + proto + "." + name
+	if !absolute {
+		return "", nil, errors.New("a resolver would search for " + full)
+	}
 	s.asked = append(s.asked, full)
 	if r, ok := s.records[full]; ok {
 		return "", r, nil
