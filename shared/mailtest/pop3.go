@@ -3,53 +3,15 @@ package mailtest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
-
-// Maildrop is one user's mail in a [POP3] server. One session at a time may hold it.
-type Maildrop struct {
-	mu       sync.Mutex
-	messages []stored
-	last     int
-	locked   bool
-	login    time.Time     // the last
-	arrived  chan struct{} // closed and replaced at each delivery
-}
-
-type stored struct {
-	uid     string
-	content []byte
-}
-
-// Deliver puts a message, with CRLF line ends, into the maildrop.
-func (m *Maildrop) Deliver(content []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.last++
-	m.messages = append(m.messages, stored{fmt.Sprintf("uid-%06d", m.last), content})
-	if m.arrived != nil {
-		close(m.arrived)
-		m.arrived = nil
-	}
-}
-
-// Contents returns the messages, oldest first.
-func (m *Maildrop) Contents() [][]byte {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all [][]byte
-	for _, s := range m.messages {
-		all = append(all, s.content)
-	}
-	return all
-}
 
 // POP3 is a server in memory: RFC 1939, CAPA, STLS, AUTH and XWAIT, and more if its fields say so. They are not to change while it
 // serves.
@@ -121,7 +83,7 @@ func (p *POP3) ServeConn(conn net.Conn) {
 	s.use(conn)
 	defer s.unlock()
 	if !s.faulty("", func() bool {
-		s.reply("+OK %s", strings.TrimSpace(cmpOr(p.Greeting, "ready")+" "+p.APOP))
+		s.reply("+OK %s", strings.TrimSpace(cmp.Or(p.Greeting, "ready")+" "+p.APOP))
 		return true
 	}) {
 		s.w.Flush()
@@ -178,13 +140,6 @@ func (s *pop3Session) faulty(stage string, do func() bool) bool {
 		return false
 	}
 	return goOn
-}
-
-func cmpOr(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }
 
 func (s *pop3Session) use(conn net.Conn) {
