@@ -2998,6 +2998,7 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout.Out = append(vgout.Out, vgn)
 	vgn.AddAttrInterface("data-pane", c.pane())
 	vgn.AddAttrInterface("data-ready", c.ready())
+	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.guard(value) })
 	{
 		vgparent := vgn
 		_ = vgparent

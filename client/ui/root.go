@@ -1,6 +1,10 @@
 package ui
 
-import "github.com/postern-mail/postern/client/view"
+import (
+	"github.com/vugu/vugu/js"
+
+	"github.com/postern-mail/postern/client/view"
+)
 
 // Root is the whole page.
 type Root struct {
@@ -9,6 +13,16 @@ type Root struct {
 }
 
 func (c *Root) ready() string { return boolText(c.App.Ready()) }
+
+// guard has the browser ask before it leaves settings that are not saved. What is written is in Drafts.
+func (c *Root) guard(js.Value) {
+	js.Global().Call("addEventListener", "beforeunload", js.FuncOf(func(_ js.Value, args []js.Value) any {
+		if len(args) > 0 && c.App.AccountForm.Changed() {
+			args[0].Call("preventDefault")
+		}
+		return nil
+	}))
+}
 
 func (c *Root) pane() string { return string(c.App.Pane()) }
 

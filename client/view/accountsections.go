@@ -116,7 +116,7 @@ func (f *AccountForm) aboutServers() []Section {
 		server   api.Server
 	}{{api.POP3, f.saved.Servers.POP3}, {api.SMTP, f.saved.Servers.SMTP}} {
 		if x.server.Pin != "" {
-			list = append(list, Section{ID: "pin-" + string(x.protocol), Title: "Trusted certificate", Words: "Only this certificate is believed of " + x.server.Host + ". Its SHA-256:", Code: Fingerprint(x.server.Pin),
+			list = append(list, Section{ID: "pin-" + string(x.protocol), Title: "Trusted certificate (" + Speaks(x.protocol) + ")", Words: "Only this certificate is believed of " + x.server.Host + ". Its SHA-256:", Code: Fingerprint(x.server.Pin),
 				Actions: []Action{{ID: "unpin-" + string(x.protocol), Label: "Trust it no longer", Bad: true, Do: func() { f.unpin(x.protocol) }}}})
 		}
 	}

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
 	"github.com/postern-mail/postern/shared/mailtest/testbed"
 )
 
@@ -156,6 +159,24 @@ func TestAccountElsewhere(t *testing.T) {
 	b.Open("A short note")
 	b.shot("elsewhere-mail")
 
+	// A reload does not take what was not saved.
+	b.settings()
+	b.Fill("settings-label", "Home")
+	asked := make(chan bool, 1)
+	chromedp.ListenTarget(b.ctx, func(ev any) {
+		if ev, ok := ev.(*page.EventJavascriptDialogOpening); ok && ev.Type == page.DialogTypeBeforeunload {
+			go func() { chromedp.Run(b.ctx, page.HandleJavaScriptDialog(false)); asked <- true }()
+		}
+	})
+	b.Eval(`setTimeout(() => location.reload())`, nil)
+	select {
+	case <-asked:
+	case <-time.After(wait):
+		t.Error("the browser did not ask")
+	}
+	b.Until("it is still there", q("settings-label")+`.value === "Home"`)
+	b.save()
+
 	// Of what is large, the beginning; the rest when it is asked for.
 	b.settings()
 	b.Until("nothing lies over what is said", `[...document.querySelectorAll(".settings-body .hint")].every(e => {
@@ -175,6 +196,21 @@ func TestAccountElsewhere(t *testing.T) {
 	b.Until("all of it is here", q("partial")+` === null && +`+q("attachment")+`.dataset.size === `+strconv.Itoa(3<<20))
 	if n := len(bed.Messages(t, "alice", "Date: Mon, 02 Nov 2026")); n != 2 {
 		t.Errorf("%d messages are on the server, which were to stay there", n)
+	}
+
+	// Deleted there when it is deleted here.
+	b.settings()
+	b.Choose("settings-leave", "until-deleted")
+	b.save()
+	bed.Deliver(t, "alice", letter("To be thrown away", "Read and forgotten."))
+	b.Click("sync-now")
+	b.Open("To be thrown away")
+	b.Click("delete")
+	b.Until("it is not in the list", row("To be thrown away")+` === undefined`)
+	b.Click("sync-now")
+	gone(t, bed, "alice", "To be thrown away")
+	if n := len(bed.Messages(t, "alice", "A short note")); n != 1 {
+		t.Errorf("%d of what was not deleted here are on the server", n)
 	}
 
 	// Deleted there as soon as it is safe here.
