@@ -32,7 +32,8 @@ type Config struct {
 	Limits  Limits
 	Logf    func(format string, args ...any) // nil: no log. It is never given a password or what a message says
 
-	cost keyring.Cost // of a passphrase; tests have no time for the real one
+	cost  keyring.Cost // of a passphrase; tests have no time for the real one
+	batch int          // of fetched messages; 0: batchMessages. Tests want several of them of fewer messages
 }
 
 // Limits bound what others can make the engine hold. Zero fields mean the defaults.
@@ -67,6 +68,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
+	}
+	if c.batch == 0 {
+		c.batch = batchMessages
 	}
 	if c.SHA256 == nil {
 		c.SHA256 = func(b []byte) func() [32]byte {

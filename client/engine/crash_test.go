@@ -125,9 +125,11 @@ func atEveryMoment(t *testing.T, prepare, story, check func(t *testing.T, w *wor
 }
 
 func TestPowerCutWhileFetching(t *testing.T) {
-	const n = 200
+	t.Parallel()
+	const n = 60
 	g := mailtest.Generator{Seed: 9, Median: 400, Largest: 3000}
 	atEveryMoment(t, func(t *testing.T, w *world) {
+		w.batch = 15
 		for i := range n {
 			w.pop.Maildrop[alice].Deliver(g.Message(i))
 		}
@@ -148,7 +150,11 @@ func TestPowerCutWhileFetching(t *testing.T) {
 }
 
 func TestPowerCutWhileSending(t *testing.T) {
-	const n = 3
+	t.Parallel()
+	n := 3
+	if underRace {
+		n = 2
+	}
 	queued := make(map[string]bool) // subjects that Send has answered for
 	atEveryMoment(t, func(*testing.T, *world) { clear(queued) }, func(t *testing.T, w *world) {
 		if _, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW, Keep: true}); err != nil {

@@ -35,6 +35,17 @@ func thousand() int {
 	return 1000
 }
 
+// few is how many messages the short ones have: a kind of each, in several batches.
+func few() int {
+	if underRace {
+		return 8
+	}
+	return 16
+}
+
+// batch is how many messages become durable at once: each story has several.
+func (s story) batch() int { return max(2, s.n/5) }
+
 // mail is message i of a story: small, for what matters is their number.
 func (s story) mail(i int) []byte { return letter(fmt.Sprint("m", i), strings.Repeat("x", i%7*10)) }
 
@@ -52,6 +63,7 @@ func (s story) stays(i int) bool {
 func (s story) begin(t *testing.T, w *world, d *maildrop) {
 	w.gateway.serveAt("pop.example.org:110", d, nil) // in plain text: TLS would take half of the time of it all
 	w.gateway.serveAt("smtp.example.org:587", w.post, nil)
+	w.batch = s.batch()
 	w.startEvery(1000 * time.Hour)
 	a, err := w.SignIn(t.Context(), api.SignIn{Email: alice, Password: alicePW, Keep: true, Servers: &api.Servers{
 		POP3: api.Server{Host: "pop.example.org", Port: 110, Security: api.Plain},
@@ -271,11 +283,12 @@ func sample(at []string, most int) (steps []int) {
 }
 
 // TestCutEverywhere cuts the line at every boundary of a command and of an answer, within every answer, and kills the
-// engine at each of them, over a maildrop of 16 messages.
+// engine at each of them, over a maildrop of a few messages.
 func TestCutEverywhere(t *testing.T) {
+	t.Parallel()
 	for _, policy := range policies {
 		t.Run("leave "+string(policy), func(t *testing.T) {
-			s := story{policy, 16}
+			s := story{policy, few()}
 			all := s.steps(t)
 			t.Logf("%d steps", len(all))
 			for step := range all {
@@ -375,6 +388,7 @@ func (f *noticedFile) Sync() error {
 // from what the device and the server have at that moment, so each such state is played on from once, however many steps
 // lead to it.
 func TestKillThousandEverywhere(t *testing.T) {
+	t.Parallel()
 	for _, policy := range policies {
 		t.Run("leave "+string(policy), func(t *testing.T) {
 			s := story{policy, thousand()}
@@ -386,7 +400,7 @@ func TestKillThousandEverywhere(t *testing.T) {
 			for _, now := range all {
 				synctest.Test(t, func(t *testing.T) {
 					w, d := newWorld(t), &maildrop{messages: now.messages, last: s.n}
-					w.fs, w.vault = now.disk, vault
+					w.fs, w.vault, w.batch = now.disk, vault, s.batch()
 					w.gateway.serveAt("pop.example.org:110", d, nil)
 					w.gateway.serveAt("smtp.example.org:587", w.post, nil)
 					s.watch(t, w, d)
@@ -406,6 +420,7 @@ func TestKillThousandEverywhere(t *testing.T) {
 // TestCutThousand cuts the line over a maildrop of 1,000 messages: at a sample of the steps that has every kind of them,
 // and at octets chosen at random.
 func TestCutThousand(t *testing.T) {
+	t.Parallel()
 	for _, policy := range policies {
 		t.Run("leave "+string(policy), func(t *testing.T) {
 			s := story{policy, thousand()}

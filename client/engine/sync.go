@@ -243,7 +243,7 @@ func (f *fetch) add(s *spot, e store.Entry, content []byte) error {
 	e.Folder, e.Flags, e.Summary = inbox, store.Flags{Unread: true}, a.e.Mail.Summarize(content)
 	f.batch = append(f.batch, arrival{*s, e, content, a.e.SHA256(content)})
 	f.octets += len(content)
-	if len(f.batch) >= batchMessages || f.octets >= batchOctets || a.e.Clock.Now().Sub(f.since) >= batchAge {
+	if len(f.batch) >= a.e.batch || f.octets >= batchOctets || a.e.Clock.Now().Sub(f.since) >= batchAge {
 		return f.flush()
 	}
 	return nil

@@ -41,6 +41,7 @@ type world struct {
 	post    *postOffice
 	limits  Limits
 	over    store.FS // instead of fs
+	batch   int      // 0: as it is
 
 	*Engine
 	seen recorder
@@ -72,7 +73,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) config() Config {
-	c := Config{Mail: mail.Reader{Charsets: charset.Decode}, FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf, cost: cheap}
+	c := Config{Mail: mail.Reader{Charsets: charset.Decode}, FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf, cost: cheap, batch: w.batch}
 	if w.over != nil {
 		c.FS = w.over
 	}
