@@ -213,7 +213,21 @@ func throughARealGateway(t *testing.T, servers *mailServers, security api.Securi
 	defer engine.Subscribe(func(api.Event) { ask(changed) })()
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
+	online := make(chan struct{}, 1)
+	defer dialer.Subscribe(func(s tunnel.State) {
+		if s.Phase == tunnel.Online {
+			select {
+			case online <- struct{}{}:
+			default:
+			}
+		}
+	})()
 	running.Go(func() { _ = dialer.Run(ctx) })
+	select {
+	case <-online: // until it has tried, an engine says that there is no gateway
+	case <-time.After(30 * time.Second):
+		t.Fatal("the gateway was not reached")
+	}
 	running.Go(func() { _ = engine.Run(ctx) })
 	ended := false
 	end := func() {
