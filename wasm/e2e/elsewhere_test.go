@@ -146,6 +146,7 @@ func TestAccountElsewhere(t *testing.T) {
 	b.Type("signin-email", "alice@"+bed.Domain)
 	b.Type("signin-password", "alice-pw")
 	b.Click("setup-manual")
+	b.Until("the form begins with the usual names", q("setup-pop3-host")+`?.value === "pop.`+bed.Domain+`"`)
 	b.Type("setup-name", "Alice Adams")
 	b.Fill("setup-pop3-host", bed.Host)
 	b.Fill("setup-pop3-port", strconv.Itoa(pop3s.Port))
