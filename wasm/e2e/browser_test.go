@@ -147,8 +147,9 @@ func (b *browser) Go(url string) {
 // Reload reloads the page and waits until it has rendered from the store.
 func (b *browser) Reload() {
 	b.t.Helper()
+	b.Eval(`void (document.documentElement.dataset.former = "true")`, nil) // or the page that goes could be taken for the one that comes
 	b.run(chromedp.ActionFunc(func(ctx context.Context) error { return page.Reload().Do(ctx) }))
-	b.Until("the page is ready again", `document.readyState === "complete" && document.querySelector('[data-ready="true"]') !== null`)
+	b.Until("the page is ready again", `!document.documentElement.dataset.former && document.readyState === "complete" && document.querySelector('[data-ready="true"]') !== null`)
 }
 
 // Eval evaluates an expression in the page, promises awaited.

@@ -330,6 +330,7 @@ func (b *Bed) run(t testing.TB, program string, args ...string) {
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Postfix wants a session, and signals to the tests are not for it
+	endWithParent(cmd.SysProcAttr)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
