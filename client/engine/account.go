@@ -16,8 +16,7 @@ type account struct {
 	id    api.AccountID
 	email string
 
-	wire  *wireLog
-	talks talks
+	wire *wireLog
 
 	reachable atomic.Bool // there may be a way to the servers again: what could not be sent for want of one is tried now
 
@@ -53,7 +52,7 @@ type account struct {
 // newAccount makes an account without a mailbox: it can speak to servers.
 func newAccount(e *Engine, rec record) *account {
 	a := &account{
-		e: e, id: rec.ID, email: rec.Email, rec: rec, talks: talks{last: make(map[api.Protocol]*wireRecorder)},
+		e: e, id: rec.ID, email: rec.Email, rec: rec,
 		toFetch: make(chan struct{}, 1), toSend: make(chan struct{}, 1), toWarm: make(chan struct{}, 1),
 		sync: api.Sync{State: api.SyncIdle}, texts: newTexts(e.Limits.Texts), opened: newOpenedCache(),
 		progress: make(map[store.ID]float64), unsettled: make(map[store.ID]settlement),

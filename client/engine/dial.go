@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/pop3"
@@ -24,25 +23,9 @@ type login struct {
 	servers  api.Servers
 }
 
-// talks are the last conversations of an account with its servers.
-type talks struct {
-	mu   sync.Mutex
-	last map[api.Protocol]*wireRecorder
-}
-
-// latest is the last conversation in that protocol.
-func (t *talks) latest(p api.Protocol) *wireRecorder {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.last[p]
-}
-
 func (l *login) begin(p api.Protocol, to endpoint) *wireRecorder {
 	rec := l.account.wire.begin(p, to.address)
 	rec.conceal(l.password)
-	l.account.talks.mu.Lock()
-	defer l.account.talks.mu.Unlock()
-	l.account.talks.last[p] = rec
 	return rec
 }
 
@@ -71,7 +54,7 @@ func (a *account) login(password string) *login {
 // atServer adds to an error of a conversation what the person has to know: which server, or which address. The gateway is
 // blamed for a connection that went with its session. What err is otherwise, smtp.ErrUnknown above all, it stays.
 func (a *account) atServer(p api.Protocol, err error) error {
-	return a.login("").failed(p, a.talks.latest(p), err)
+	return a.login("").failed(p, a.wire.latest(p), err)
 }
 
 // openMaildrop tries a maildrop in use again for a moment, as it may be held by our own last session, whose end has not

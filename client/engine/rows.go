@@ -51,7 +51,7 @@ func (a *account) row(e *store.Entry) api.Row {
 // sendingRow adds to a row what the mailbox does not know of a message being sent: how far it is, or what became of it
 // when that could not be written down.
 func (a *account) sendingRow(id store.ID, r *api.Row) {
-	r.Session = a.talks.latest(api.SMTP).id()
+	r.Session = a.wire.latest(api.SMTP).id()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r.Progress = a.progress[id]

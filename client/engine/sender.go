@@ -100,7 +100,7 @@ func (s *sender) open(ctx context.Context) (err error) {
 	s.session, err = a.openSubmission(ctx, &smtp.Options{Timeout: a.e.Limits.Answer, Progress: s.progress})
 	s.wire, s.used, s.fault = nil, false, nil
 	if err == nil {
-		s.wire = a.talks.latest(api.SMTP)
+		s.wire = a.wire.latest(api.SMTP)
 	}
 	return err
 }

@@ -29,13 +29,14 @@ type wireLog struct {
 	mu       sync.Mutex
 	last     uint64          // Seq
 	sessions []*wireRecorder // the oldest first
-	changed  chan struct{}   // closed at the next line; nil when nobody waits
+	newest   map[api.Protocol]*wireRecorder
+	changed  chan struct{} // closed at the next line; nil when nobody waits
 	closed   bool
 	ended    chan struct{} // closed with the account
 }
 
 func newWireLog(a *account) *wireLog {
-	w := &wireLog{account: a, ended: make(chan struct{})}
+	w := &wireLog{account: a, newest: make(map[api.Protocol]*wireRecorder), ended: make(chan struct{})}
 	w.file.open = a.wireFolder
 	// The time in microseconds: no run says a million lines a second, so that each begins above the last one's end,
 	// and nothing has to be written for it.
@@ -59,8 +60,19 @@ func (w *wireLog) begin(p api.Protocol, server string) *wireRecorder {
 	}
 	r.session = api.WireSession{ID: w.last + 1, Protocol: p, Server: server, Began: now.UTC()}
 	w.sessions = append(w.sessions, r)
+	w.newest[p] = r
 	r.add(wireEntry{at: now, who: api.Remark, text: "Connecting to " + server + " through the gateway"})
 	return r
+}
+
+// latest is the transcript of this run's last connection in that protocol, nil if there was none.
+func (w *wireLog) latest(p api.Protocol) *wireRecorder {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.newest[p]
 }
 
 // close ends every wait. Nothing is written to the device any more.
