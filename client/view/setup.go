@@ -16,6 +16,7 @@ type Setup struct {
 	Name    string
 
 	servers ServersForm
+	offer   *api.Servers    // what was found while somebody says them by hand
 	asked   bool            // Manual because nothing was found, not because somebody wished it
 	email   string          // the address that Found and left are about
 	left    []api.Candidate // not tried yet
@@ -42,10 +43,11 @@ func (s *Session) known() bool {
 // CanSetUp says whether the servers can be said by hand here.
 func (s *Session) CanSetUp() bool { return !s.known() }
 
-// ByHand shows the form for the servers, begun with what was found, or takes it away again.
+// ByHand shows the form for the servers, begun with what was found before, or takes it away again.
 func (s *Session) ByHand() {
 	s.attempt++
 	s.Busy, s.Problem, s.Doing, s.Confirm, s.wrong = false, nil, "", false, wrongField{}
+	s.offer = nil
 	if s.Manual {
 		s.Manual, s.Found = false, nil
 		return
@@ -60,7 +62,7 @@ func (s *Session) ByHand() {
 	s.app.platform.Focus(`[data-testid="setup-pop3-host"]`)
 }
 
-// suggest fills the form in, unless somebody was faster.
+// suggest looks for settings to offer. They are not filled in: whoever asked for the form has a field in hand by then.
 func (s *Session) suggest() {
 	email := strings.TrimSpace(s.Email)
 	if !ValidAddress(email) {
@@ -72,10 +74,27 @@ func (s *Session) suggest() {
 		d, err = svc.Discover(ctx, email)
 		return err
 	}, func(p *api.Problem) {
-		if p == nil && turn == s.attempt && !s.servers.touched {
-			s.servers.fill(suggested(d))
+		if found := suggested(d); p == nil && turn == s.attempt && found.POP3.Host != "" {
+			s.offer = &found
 		}
 	})
+}
+
+// Offer says what the form could be filled in with; empty if there is nothing, or somebody has filled it in.
+func (s *Session) Offer() string {
+	if s.offer == nil || !s.Manual || s.servers.touched {
+		return ""
+	}
+	return "Use " + s.offer.POP3.Host + " and " + s.offer.SMTP.Host
+}
+
+// TakeOffer fills the form in with it.
+func (s *Session) TakeOffer() {
+	if s.Offer() != "" {
+		s.servers.fill(*s.offer)
+		s.offer = nil
+		s.app.platform.Focus(`[data-testid="signin-submit"]`)
+	}
 }
 
 // suggested is the best of what was found that can be shown in the form.

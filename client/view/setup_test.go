@@ -334,25 +334,38 @@ func TestServersFormRefusesWhatCannotBe(t *testing.T) {
 	}
 }
 
-func TestByHandBeginsWithWhatIsUsual(t *testing.T) {
+func TestByHandOffersWhatIsUsual(t *testing.T) {
 	outside(t, found(), func(t *testing.T, p *page) {
 		p.act(func() { p.Session.Email = dana; p.Session.ByHand() })
 		p.Do(func() {
-			equal(t, "suggested", *field(t, p.Session.Fields(), "setup-smtp-host").Value, "smtp.example.org")
+			equal(t, "not filled in", *field(t, p.Session.Fields(), "setup-smtp-host").Value, "")
+			equal(t, "offered", p.Session.Offer(), "Use pop.example.org and smtp.example.org")
+			p.Session.TakeOffer()
+			equal(t, "taken", *field(t, p.Session.Fields(), "setup-smtp-host").Value, "smtp.example.org")
+			equal(t, "once", p.Session.Offer(), "")
 			p.Session.ByHand()
 			equal(t, "back", p.Session.Manual, false)
 		})
 	})
-	outside(t, found(), func(t *testing.T, p *page) { // who types is not typed over
+	outside(t, found(), func(t *testing.T, p *page) { // who types is not typed over, nor bothered
 		release := p.svc.Hold("Discover")
 		p.act(func() { p.Session.Email = dana; p.Session.ByHand() })
 		p.Do(func() { set(t, p.Session.Fields(), "setup-pop3-host", "x.example.org") })
 		release()
 		synctest.Wait()
 		p.Do(func() {
+			equal(t, "offered", p.Session.Offer(), "")
+			p.Session.TakeOffer()
 			equal(t, "kept", *field(t, p.Session.Fields(), "setup-pop3-host").Value, "x.example.org")
 			equal(t, "kept", *field(t, p.Session.Fields(), "setup-smtp-host").Value, "")
 		})
+	})
+	outside(t, found(), func(t *testing.T, p *page) { // the form is gone by then
+		release := p.svc.Hold("Discover")
+		p.act(func() { p.Session.Email = dana; p.Session.ByHand(); p.Session.ByHand() })
+		release()
+		synctest.Wait()
+		p.Do(func() { equal(t, "offered", p.Session.Offer(), "") })
 	})
 	outside(t, found(candidate(api.OriginSRV, "pop.example.org", "smtp.example.org")), func(t *testing.T, p *page) { // an answer that comes late changes nothing
 		release := p.svc.Hold("Discover")
