@@ -15,12 +15,14 @@ type Reader struct {
 }
 
 // Summarize reads what a list shows of a message. It never fails: what cannot be read is empty.
-func (r Reader) Summarize(raw []byte) Summary { return openAt(raw, r.Charsets, 0, true).summary() }
+func (r Reader) Summarize(raw []byte) Summary {
+	return openAt(raw, r.Charsets, 0, briefOctets).summary()
+}
 
 // Parse opens a message for reading. It never fails and never answers nil: of what is no message at all, Text is the
 // source and Note says so. The Data of parts that came unencoded is that of raw itself.
 func (r Reader) Parse(raw []byte) *Message {
-	o := openAt(raw, r.Charsets, 0, false)
+	o := openAt(raw, r.Charsets, 0, 0)
 	m := &Message{Summary: o.summary(), Text: o.text, HTML: o.html, Note: o.note()}
 	for i, e := range o.attachments {
 		media := e.media
@@ -43,16 +45,16 @@ type opened struct {
 	attachments []*entity
 	text, html  string
 	level       int             // how many messages this one is within
-	brief       bool            // of long texts, the beginning is enough for now
+	brief       int             // of long texts, so many octets are enough for now; 0: all
 	cut         bool            // and that is what text or html are
 	source      bool            // there is no header: text is the source
 	within      bool            // text and html are those of a message within
 	cids        map[string]bool // the Content-IDs that html refers to, once somebody asked
 }
 
-// openAt opens a message, depth levels within another. A brief look decodes the beginning of a long text only, until
-// somebody wants more.
-func openAt(raw []byte, charsets Charsets, depth int, brief bool) *opened {
+// openAt opens a message, depth levels within another. A brief look decodes that many octets of a long text, until somebody
+// wants more.
+func openAt(raw []byte, charsets Charsets, depth, brief int) *opened {
 	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') >= 0 {
 		raw = bytes.ReplaceAll(raw, []byte{'\r'}, []byte{'\n'}) // lines as an old Macintosh ended them
 	}
@@ -83,10 +85,10 @@ func (o *opened) readTexts() {
 	}
 }
 
-// readOn reads the texts whole, if it was not done.
-func (o *opened) readOn() {
+// readOn reads the texts up to so many octets, or whole for 0, if that was not done.
+func (o *opened) readOn(octets int) {
 	if o.cut {
-		o.brief, o.cut = false, false
+		o.brief, o.cut = octets, false
 		o.readTexts()
 	}
 }
@@ -189,8 +191,8 @@ func (o *opened) joinHTML() string {
 // string answers a text part's text, or its beginning, as UTF-8 with lines that end in "\n".
 func (o *opened) string(e *entity) string {
 	b, all := []byte(nil), true
-	if o.brief {
-		b, all = e.beginning()
+	if o.brief > 0 {
+		b, all = e.beginning(o.brief)
 		o.cut = o.cut || !all
 	} else {
 		b = e.octets()
@@ -207,8 +209,8 @@ func (o *opened) string(e *entity) string {
 
 // beginning answers the first lines of a long text, decoded, or all of another: lines, for within one a character may be
 // cut in two.
-func (e *entity) beginning() (b []byte, all bool) {
-	head := e.body[:min(len(e.body), briefOctets)]
+func (e *entity) beginning(octets int) (b []byte, all bool) {
+	head := e.body[:min(len(e.body), octets)]
 	i := bytes.LastIndexByte(head, '\n')
 	if len(head) == len(e.body) || i < 0 {
 		return e.octets(), true
@@ -261,7 +263,7 @@ func (o *opened) lookWithin() {
 	for _, e := range o.attachments {
 		switch {
 		case e.media == "message/rfc822" && o.level < 3:
-			if in := openAt(e.octets(), o.charsets, o.level+1, false); in.text != "" || in.html != "" {
+			if in := openAt(e.octets(), o.charsets, o.level+1, 0); in.text != "" || in.html != "" {
 				o.text, o.html, o.within = in.text, in.html, true
 				return
 			}
@@ -296,9 +298,12 @@ func (o *opened) summary() Summary {
 			}
 		}
 	}
-	if s.Snippet = o.snippet(); o.cut && utf8.RuneCountInString(s.Snippet) < snippetRunes {
-		o.readOn()
-		s.Snippet = o.snippet()
+	s.Snippet = o.snippet()
+	for _, octets := range [...]int{styledOctets, 0} {
+		if o.cut && utf8.RuneCountInString(s.Snippet) < snippetRunes {
+			o.readOn(octets)
+			s.Snippet = o.snippet()
+		}
 	}
 	if o.source {
 		return Summary{Snippet: s.Snippet}
@@ -346,7 +351,7 @@ func (o *opened) inline(e *entity) bool {
 		return false
 	}
 	if o.cids == nil {
-		o.readOn()
+		o.readOn(0)
 		o.cids = contentIDs(o.html)
 	}
 	return o.cids[id]

@@ -140,6 +140,9 @@ func decodeLine(b []byte, d decoder) string { return cleanLine(decodeWords(b, d)
 // cleanLine takes out what does not belong into one line of text: line ends and tabs become blanks, other control
 // characters and the marks that turn the direction of text around (a way to disguise names) go.
 func cleanLine(s string) string {
+	if plainASCII(s) { // most are
+		return strings.TrimSpace(s)
+	}
 	s = strings.ToValidUTF8(s, "\ufffd")
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -151,6 +154,16 @@ func cleanLine(s string) string {
 		return r
 	}, s)
 	return strings.TrimSpace(s)
+}
+
+// plainASCII says that s has visible ASCII and blanks alone.
+func plainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // clip answers the first n octets of s at most, whole characters.
