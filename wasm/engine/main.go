@@ -28,6 +28,7 @@ var version = "dev"
 const window = 8 << 20
 
 func main() {
+	tendMemory()
 	if err := run(context.Background()); err != nil {
 		js.Global().Get("console").Call("error", "postern: "+err.Error())
 		platform.Fail(api.AsProblem(err))
