@@ -79,7 +79,7 @@ func TestSMTPSuite(t *testing.T) {
 // queued finds a message that waits for another server.
 func queued(t testing.TB, s *Server, dir, marker string) []byte {
 	t.Helper()
-	queue, err := s.store.Queue(t.Context())
+	queue, err := s.store.Queue(t.Context(), maildrop.Filter{})
 	must(t, err)
 	for _, q := range queue {
 		if !q.UTF8 || time.Since(q.Created) > time.Minute {

@@ -57,6 +57,47 @@ var migrations = []string{
 	) STRICT;
 	CREATE INDEX queue_content ON queue(content);
 	CREATE INDEX queue_due ON queue(state, next_try);`,
+
+	// What the queue needs to send mail by itself. The destination of what waits
+	// already is what follows the last @: the trimming takes away from the right
+	// all that is no @.
+	`ALTER TABLE queue RENAME TO queue_1;
+	DROP INDEX queue_content;
+	DROP INDEX queue_due;
+	CREATE TABLE queue (              -- what is for other servers, a row for each recipient
+		id          INTEGER PRIMARY KEY AUTOINCREMENT,
+		content     INTEGER NOT NULL REFERENCES contents(id),
+		sender      TEXT NOT NULL,    -- reverse-path, "" is the null sender
+		recipient   TEXT NOT NULL,
+		destination TEXT NOT NULL,    -- the recipient's domain, as A-labels in lower case
+		utf8        INTEGER NOT NULL, -- SMTPUTF8 was asked for
+		ret         TEXT NOT NULL,    -- RFC 3461: RET, ENVID, NOTIFY and ORCPT
+		envid       TEXT NOT NULL,
+		notify      TEXT NOT NULL,
+		orcpt       TEXT NOT NULL,
+		state       TEXT NOT NULL,    -- waiting, held, sending
+		claim       INTEGER NOT NULL DEFAULT 0, -- while it is sent: who sends it
+		attempts    INTEGER NOT NULL DEFAULT 0,
+		next_try    INTEGER NOT NULL,
+		created     INTEGER NOT NULL,
+		delay_told  INTEGER NOT NULL DEFAULT 0, -- the sender knows that it takes long
+		unknown     INTEGER NOT NULL DEFAULT 0, -- attempts that the other server may have taken for all we know
+		tried       INTEGER NOT NULL DEFAULT 0, -- the last attempt, and what came of it
+		code        INTEGER NOT NULL DEFAULT 0,
+		enhanced    TEXT NOT NULL DEFAULT '',
+		problem     TEXT NOT NULL DEFAULT '',
+		server      TEXT NOT NULL DEFAULT '',
+		tls         TEXT NOT NULL DEFAULT '',
+		own         INTEGER NOT NULL DEFAULT 0, -- it is our own finding, not another server's words
+		transcript  TEXT NOT NULL DEFAULT ''
+	) STRICT;
+	INSERT INTO queue (id, content, sender, recipient, destination, utf8, ret, envid, notify, orcpt, state, attempts, next_try, created, problem)
+		SELECT id, content, sender, recipient, lower(substr(recipient, length(rtrim(recipient, replace(recipient, '@', ''))) + 1)),
+			utf8, '', '', '', '', state, attempts, next_try, created, problem FROM queue_1;
+	DROP TABLE queue_1;
+	CREATE INDEX queue_content ON queue(content);
+	CREATE INDEX queue_due ON queue(state, next_try);
+	CREATE INDEX queue_destination ON queue(state, destination, next_try);`,
 }
 
 // openIndex opens the index with n connections. Every commit of a writer is
