@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-mail/postern/shared/sasl"
@@ -68,6 +69,8 @@ type Options struct {
 	// Upgrade keeps the SCRAM keys of an account that has none, made of a password
 	// that was right. It is called before the login is answered. Nil: not kept.
 	Upgrade func(ctx context.Context, r Record)
+	// Keyed says whether every account has SCRAM keys. Nil: they have.
+	Keyed func(ctx context.Context) (bool, error)
 
 	now func() time.Time
 }
@@ -84,6 +87,7 @@ type Gate struct {
 	slots  chan struct{}
 	dummy  string // a hash that no password has, for names that do not exist
 	key    []byte // of remembered passwords; made anew in each process
+	keyed  atomic.Bool
 
 	mu         sync.Mutex
 	remembered map[[sha256.Size]byte]time.Time

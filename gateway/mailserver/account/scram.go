@@ -37,6 +37,22 @@ func (g *Gate) SCRAM(ctx context.Context, remote net.Addr) *Exchange {
 	return x
 }
 
+// Mechanisms are those to offer. Clients choose SCRAM where they see it, and a
+// server that lets nobody in by it whose keys it has not yet would lock him out:
+// so it is offered when there are keys for all. Accounts that are older than the
+// keys get theirs at the next login by another way, or with a new password.
+func (g *Gate) Mechanisms(ctx context.Context) []string {
+	if !g.keyed.Load() {
+		if g.opts.Keyed != nil {
+			if all, err := g.opts.Keyed(ctx); err != nil || !all {
+				return []string{sasl.Plain, sasl.Login}
+			}
+		}
+		g.keyed.Store(true) // it stays so: every new password brings its keys
+	}
+	return []string{sasl.SCRAMSHA256, sasl.Plain, sasl.Login}
+}
+
 // Account is who has logged in, after Next has said that it is done.
 func (x *Exchange) Account() Account { return x.record.Account }
 
@@ -57,7 +73,7 @@ func (x *Exchange) find(ctx context.Context, user string) (sasl.Keys, error) {
 	}
 	keys, err := sasl.ParseKeys(r.SCRAM)
 	if err != nil {
-		return made, nil // none yet: see Ready
+		return made, nil // none yet: see Mechanisms
 	}
 	x.ok = true
 	return keys, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -139,6 +140,26 @@ func TestKeysAreMadeAtLogin(t *testing.T) {
 	k, err := sasl.ParseKeys(kept[0].SCRAM)
 	if want := sasl.DeriveKeys("secret", k.Salt, k.Iterations); err != nil || want.String() != kept[0].SCRAM {
 		t.Errorf("keys %q are not of the password (%v)", kept[0].SCRAM, err)
+	}
+}
+
+// SCRAM is offered when nobody is locked out by it.
+func TestMechanisms(t *testing.T) {
+	all, failed := false, error(nil)
+	g := scramGate(t, &Options{Keyed: func(context.Context) (bool, error) { return all, failed }})
+	offers := func() bool { return slices.Contains(g.Mechanisms(t.Context()), sasl.SCRAMSHA256) }
+	if offers() {
+		t.Error("offered although bob has no keys")
+	}
+	all, failed = true, errors.New("disk on fire")
+	if offers() {
+		t.Error("offered although nobody knows")
+	}
+	if failed = nil; !offers() {
+		t.Error("not offered although all have keys")
+	}
+	if got := scramGate(t, &Options{}).Mechanisms(t.Context()); !slices.Equal(got, []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"}) {
+		t.Errorf("%q", got)
 	}
 }
 

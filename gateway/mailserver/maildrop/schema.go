@@ -98,6 +98,45 @@ var migrations = []string{
 	CREATE INDEX queue_content ON queue(content);
 	CREATE INDEX queue_due ON queue(state, next_try);
 	CREATE INDEX queue_destination ON queue(state, destination, next_try);`,
+
+	// What a household needs of its accounts. The sums are kept by triggers,
+	// whatever changes the messages: a full maildrop is told at RCPT, where nobody
+	// can wait for a scan of it.
+	`ALTER TABLE accounts ADD COLUMN scram TEXT NOT NULL DEFAULT '';            -- SCRAM-SHA-256 keys, RFC 5803; '' until a password is seen
+	ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;       -- 1: nobody signs in
+	ALTER TABLE accounts ADD COLUMN quota_octets INTEGER NOT NULL DEFAULT 0;   -- 0: no limit
+	ALTER TABLE accounts ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT 0; -- 0: no limit
+	ALTER TABLE accounts ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;         -- sums over messages
+	ALTER TABLE accounts ADD COLUMN count INTEGER NOT NULL DEFAULT 0;
+	UPDATE accounts SET
+		octets = (SELECT coalesce(sum(c.size + length(CAST(m.trace AS BLOB))), 0) FROM messages m JOIN contents c ON c.id = m.content WHERE m.account = accounts.id),
+		count = (SELECT count(*) FROM messages m WHERE m.account = accounts.id);
+	CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN
+		UPDATE accounts SET count = count + 1, octets = octets + length(CAST(new.trace AS BLOB))
+			+ coalesce((SELECT size FROM contents WHERE id = new.content), 0) WHERE id = new.account;
+	END;
+	CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN
+		UPDATE accounts SET count = count - 1, octets = octets - length(CAST(old.trace AS BLOB))
+			- coalesce((SELECT size FROM contents WHERE id = old.content), 0) WHERE id = old.account;
+	END;
+
+	CREATE TABLE aliases (            -- addresses that stand for accounts, a row for each
+		id      INTEGER PRIMARY KEY,
+		address TEXT NOT NULL,        -- in canonical form
+		account INTEGER NOT NULL REFERENCES accounts(id),
+		created INTEGER NOT NULL,
+		UNIQUE (address, account)
+	) STRICT;
+	CREATE INDEX aliases_account ON aliases(account);
+	CREATE TABLE catchalls (          -- who gets what nobody else of a domain does
+		id      INTEGER PRIMARY KEY,
+		domain  TEXT NOT NULL UNIQUE,
+		account INTEGER NOT NULL REFERENCES accounts(id)
+	) STRICT;
+	CREATE TABLE secrets (            -- random octets that outlive the process
+		name  TEXT PRIMARY KEY,
+		value BLOB NOT NULL
+	) STRICT;`,
 }
 
 // openIndex opens the index with n connections. Every commit of a writer is

@@ -343,24 +343,6 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-func TestAccounts(t *testing.T) {
-	s := world(t, t.TempDir(), nil)
-	r := account.Record{Account: account.Account{Email: alice, Name: "Alice"}, Hash: "new"}
-	if err := s.AddAccount(r); !errors.Is(err, ErrAccountExists) {
-		t.Errorf("adding twice: %v", err)
-	}
-	must(t, s.SetAccount(r))
-	if got, ok, err := s.Account(t.Context(), alice); got != r || !ok || err != nil {
-		t.Errorf("Account = %v %v %v", got, ok, err)
-	}
-	if _, ok, err := s.Account(t.Context(), "carol@postern.test"); ok || err != nil {
-		t.Errorf("unknown account: %v %v", ok, err)
-	}
-	if first, ok, err := s.FirstAccount(t.Context()); first != alice || !ok || err != nil {
-		t.Errorf("FirstAccount = %v %v %v", first, ok, err)
-	}
-}
-
 func TestClosedStore(t *testing.T) {
 	s := world(t, t.TempDir(), nil)
 	in, err := s.Create()
