@@ -66,7 +66,11 @@ func (in incoming) Write(b []byte) (int, error) {
 }
 
 func (in incoming) Deliver(ctx context.Context, env smtpd.Envelope) error {
-	return full(in.Incoming.Deliver(ctx, maildrop.Envelope(env)))
+	to := maildrop.Envelope{From: env.From, Local: env.Local, UTF8: env.UTF8, Trace: env.Trace}
+	for _, address := range env.Remote {
+		to.Remote = append(to.Remote, maildrop.Recipient{Address: address})
+	}
+	return full(in.Incoming.Deliver(ctx, to))
 }
 
 func full(err error) error {

@@ -98,14 +98,30 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.gate, err = account.NewGate(s.store.Account, &account.Options{Hashers: s.cfg.Limits.PasswordHashers, Delay: s.cfg.Limits.AuthFailureDelay})
-	if err != nil {
+	if s.gate, err = newGate(ctx, s.store, s.cfg.Limits, s.log); err != nil {
 		return err
 	}
 	for _, v := range s.services {
 		v.server = s.protocol(v)
 	}
 	return nil
+}
+
+// newGate checks passwords against the store's accounts, and gives those that are
+// older than SCRAM keys theirs.
+func newGate(ctx context.Context, store *maildrop.Store, limits Limits, log *slog.Logger) (*account.Gate, error) {
+	saltKey, err := store.Secret(ctx, "scram salts")
+	if err != nil {
+		return nil, err
+	}
+	return account.NewGate(store.Account, &account.Options{
+		Hashers: limits.PasswordHashers, Delay: limits.AuthFailureDelay, SaltKey: saltKey, Keyed: store.Keyed,
+		Upgrade: func(_ context.Context, r account.Record) {
+			if err := store.SetKeys(r); err != nil {
+				log.Warn("an account's SCRAM keys could not be kept; the next login tries again", "user", r.Email, "error", err)
+			}
+		},
+	})
 }
 
 // traceRoom is for the header lines that the server adds to a message.

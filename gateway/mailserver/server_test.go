@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
@@ -157,7 +158,7 @@ func TestJourney(t *testing.T) {
 			}
 		}
 	}
-	queue, err := s.store.Queue(t.Context())
+	queue, err := s.store.Queue(t.Context(), maildrop.Filter{})
 	must(t, err)
 	if len(queue) != 1 || queue[0].Sender != alice || queue[0].Recipient != "carol@elsewhere.test" {
 		t.Errorf("queue %+v", queue)
@@ -173,7 +174,7 @@ func TestJourney(t *testing.T) {
 	if s.Fingerprint() != fp {
 		t.Error("over a restart the fingerprint changed")
 	}
-	if queue, _ := s.store.Queue(t.Context()); len(queue) != 1 {
+	if queue, _ := s.store.Queue(t.Context(), maildrop.Filter{}); len(queue) != 1 {
 		t.Errorf("over a restart the queue became %v", queue)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
 // ErrUserExists is what AddUser answers when the address is taken.
@@ -28,8 +29,8 @@ func (s *Server) AddUser(ctx context.Context, a Account) error {
 	if err != nil {
 		return err
 	}
-	if r.Hash, err = account.Hash(a.Password, account.DefaultParams()); err != nil {
-		return &UserError{a.Email, err.Error()}
+	if r, err = withPassword(r, a.Password); err != nil {
+		return err
 	}
 	return s.store.AddAccount(r)
 }
@@ -48,15 +49,25 @@ func (s *Server) EnsureUser(ctx context.Context, a Account) error {
 	if ok && r.Name == "" {
 		r.Name = old.Name
 	}
-	if ok && old.Name == r.Name {
+	if ok && old.Name == r.Name && old.SCRAM != "" {
 		if same, err := account.Verify(old.Hash, a.Password); same && err == nil {
 			return nil
 		}
 	}
-	if r.Hash, err = account.Hash(a.Password, account.DefaultParams()); err != nil {
-		return &UserError{a.Email, err.Error()}
+	if r, err = withPassword(r, a.Password); err != nil {
+		return err
 	}
 	return s.store.SetAccount(r)
+}
+
+// withPassword fills in what is kept of a password.
+func withPassword(r account.Record, password string) (account.Record, error) {
+	hash, err := account.Hash(password, account.DefaultParams())
+	if err != nil {
+		return r, &UserError{r.Email, err.Error()}
+	}
+	r.Hash, r.SCRAM = hash, sasl.NewKeys(password, 0).String()
+	return r, nil
 }
 
 // Introduce says for whom a program on this machine, the gateway, connects from

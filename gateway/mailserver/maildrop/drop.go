@@ -155,12 +155,17 @@ func (d *Drop) Remove(ctx context.Context, messages []Message) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range unnamed {
+	s.removeContents(unnamed)
+	return nil
+}
+
+// removeContents removes the files of contents whose rows are gone.
+func (s *Store) removeContents(ids []int64) {
+	for _, id := range ids {
 		if err := s.disk.Remove(s.contentPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.log.Warn("a deleted message's file stays until the next start", "file", s.contentPath(id), "error", err)
 		}
 	}
-	return nil
 }
 
 // forget removes a content's row if nothing names it any more.

@@ -30,9 +30,11 @@ type Options struct {
 	// second. Negative: not at all.
 	LockWait time.Duration
 	Logger   *slog.Logger
+	// Now is the clock that rows are stamped by; the queue's, if it has one of its
+	// own. Nil: time.Now.
+	Now func() time.Time
 
 	disk disk
-	now  func() time.Time
 }
 
 const defaultMessageSize = 50_000_000
@@ -85,8 +87,8 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if s.opts.LockWait == 0 {
 		s.opts.LockWait = time.Second
 	}
-	if s.opts.now == nil {
-		s.opts.now = time.Now
+	if s.opts.Now == nil {
+		s.opts.Now = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -158,4 +160,4 @@ func (s *Store) closeIndex() error {
 	return errors.Join(errs...)
 }
 
-func (s *Store) micros() int64 { return s.opts.now().UnixMicro() }
+func (s *Store) micros() int64 { return s.opts.Now().UnixMicro() }

@@ -28,7 +28,12 @@ var (
 // are told to the client as such.
 type Accounts interface {
 	Authenticate(ctx context.Context, remote net.Addr, user, password string) (account.Account, error)
+	// Mechanisms are the SASL mechanisms to offer, of SCRAM-SHA-256, PLAIN, LOGIN.
+	Mechanisms(ctx context.Context) []string
+	SCRAM(ctx context.Context, remote net.Addr) *account.Exchange
 }
+
+var _ Accounts = (*account.Gate)(nil)
 
 // Post is where mail goes.
 type Post interface {

@@ -152,7 +152,7 @@ func TestSubmission(t *testing.T) {
 			c = &client{linetest.New(t, conn)}
 			c.expect("220")
 			c.Send("EHLO client.test\r\n")
-			if caps := c.expect("250"); strings.Contains(caps, "STARTTLS") || !strings.Contains(caps, "AUTH PLAIN LOGIN") {
+			if caps := c.expect("250"); strings.Contains(caps, "STARTTLS") || !strings.Contains(caps, "AUTH SCRAM-SHA-256 PLAIN LOGIN") {
 				t.Errorf("capabilities over TLS: %q", caps)
 			}
 		} else {

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	scram "github.com/postern-mail/postern/shared/sasl"
 )
 
 func refusal(code int, enhanced smtp.EnhancedCode, format string, a ...any) *smtp.SMTPError {
@@ -55,7 +56,7 @@ func (s *session) AuthMechanisms() []string {
 	if !s.srv.cfg.Submission || s.link.tls == nil {
 		return nil
 	}
-	return []string{sasl.Plain, sasl.Login}
+	return s.srv.cfg.Accounts.Mechanisms(s.srv.ctx)
 }
 
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
@@ -63,6 +64,8 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		return nil, refusal(503, smtp.EnhancedCode{5, 5, 1}, "there is no AUTH here; users submit mail on the submission ports")
 	}
 	switch mechanism {
+	case scram.SCRAMSHA256:
+		return &scramServer{s, s.srv.cfg.Accounts.SCRAM(s.srv.ctx, s.link.RemoteAddr())}, nil
 	case sasl.Plain:
 		return strict{sasl.NewPlainServer(s.login)}, nil
 	case sasl.Login:
@@ -108,6 +111,11 @@ func (s *session) login(identity, user, password string) error {
 	if identity == "" || account.Canonical(identity) == account.Canonical(user) {
 		who, err = s.srv.cfg.Accounts.Authenticate(s.srv.ctx, s.link.RemoteAddr(), user, password)
 	}
+	return s.admit(who, user, err)
+}
+
+// admit lets in whom the accounts know, and answers others.
+func (s *session) admit(who account.Account, user string, err error) error {
 	switch {
 	case err == nil:
 		s.user = who.Email
@@ -124,6 +132,25 @@ func (s *session) login(identity, user, password string) error {
 	}
 	s.srv.log.Error("smtp: cannot check a password", "error", err)
 	return refusal(454, smtp.EnhancedCode{4, 7, 0}, "the server cannot check passwords now")
+}
+
+// scramServer is SCRAM-SHA-256 (RFC 5802, RFC 7677) with SMTP's answers.
+type scramServer struct {
+	session  *session
+	exchange *account.Exchange
+}
+
+func (m *scramServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = m.exchange.Next(response)
+	switch {
+	case errors.Is(err, scram.ErrResponse):
+		err = refusal(501, smtp.EnhancedCode{5, 5, 2}, "malformed response")
+	case err != nil:
+		err = m.session.admit(account.Account{}, m.exchange.User(), err)
+	case done:
+		err = m.session.admit(m.exchange.Account(), "", nil)
+	}
+	return challenge, done, err
 }
 
 func (s *session) shuttingDown() error {
