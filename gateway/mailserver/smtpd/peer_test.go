@@ -69,16 +69,28 @@ type delivered struct {
 	text string
 }
 
-func (p *fakePost) Lookup(_ context.Context, address string) (string, bool, error) {
+func (p *fakePost) Lookup(_ context.Context, address string) ([]string, bool, error) {
 	switch a := account.Canonical(address); {
-	case a == "alice@postern.test", a == "bob@postern.test", a == "postmaster@postern.test":
-		return a, true, nil
+	case a == "alice@postern.test", a == "bob@postern.test", a == "postmaster@postern.test", a == "full@postern.test":
+		return []string{a}, true, nil
+	case a == "all@postern.test":
+		return []string{"alice@postern.test", "bob@postern.test"}, true, nil
 	case a == "broken@postern.test":
-		return "", true, errors.New("disk on fire")
+		return nil, true, errors.New("disk on fire")
 	case strings.HasSuffix(a, "@postern.test"):
-		return "", true, ErrNoMailbox
+		return nil, true, ErrNoMailbox
 	}
-	return "", false, nil
+	return nil, false, nil
+}
+
+func (p *fakePost) Owns(_ context.Context, user, address string) (bool, error) {
+	a := account.Canonical(address)
+	return a == user || a == "alias-of-"+user, nil
+}
+
+// Full is full@postern.test, and alice's has room for 1,000 octets.
+func (p *fakePost) Full(_ context.Context, mailbox string, size int64) (bool, error) {
+	return mailbox == "full@postern.test" || mailbox == "alice@postern.test" && size > 1000, nil
 }
 
 func (p *fakePost) Create() (Incoming, error) { return &fakeIncoming{post: p}, nil }

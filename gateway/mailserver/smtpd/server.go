@@ -37,9 +37,14 @@ var _ Accounts = (*account.Gate)(nil)
 
 // Post is where mail goes.
 type Post interface {
-	// Lookup says where an address belongs: the mailbox that it is delivered to,
-	// or local false if its domain is another server's.
-	Lookup(ctx context.Context, address string) (mailbox string, local bool, err error)
+	// Lookup says where an address belongs: the mailboxes that it is delivered to,
+	// one at least, or local false if its domain is another server's.
+	Lookup(ctx context.Context, address string) (mailboxes []string, local bool, err error)
+	// Owns says whether a user may send as an address.
+	Owns(ctx context.Context, user, address string) (bool, error)
+	// Full says whether a mailbox has no room for a message of that size, 0 if the
+	// client has not said it.
+	Full(ctx context.Context, mailbox string, size int64) (bool, error)
 	// Create begins a message.
 	Create() (Incoming, error)
 }

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,10 @@ func TestCommands(t *testing.T) {
 		{"not logged in", submission, true, "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n", "530 5.7.0|502|502"},
 		{"as oneself only", submission, true, aliceLogin + "MAIL FROM:<bob@postern.test>\r\nMAIL FROM:<alice@elsewhere.test>\r\nMAIL FROM:<Alice@Postern.test>\r\nRCPT TO:<x@elsewhere.test>\r\nRCPT TO:<nobody@postern.test>\r\n",
 			"235|553 5.7.1|553 5.7.1|250|250|550 5.1.1"},
+		{"as an alias", submission, true, aliceLogin + "MAIL FROM:<Alias-of-alice@postern.test>\r\nRSET\r\nMAIL FROM:<alias-of-bob@postern.test>\r\n", "235|250|250|553 5.7.1"},
+		{"full", nil, false, "EHLO x\r\nMAIL FROM:<a@b.test> SIZE=1001\r\nRCPT TO:<full@postern.test>\r\nRCPT TO:<alice@postern.test>\r\nRCPT TO:<all@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nRSET\r\nMAIL FROM:<a@b.test> SIZE=1000\r\nRCPT TO:<all@postern.test>\r\n",
+			"250|250|452 4.2.2|452 4.2.2|452 4.2.2|250|250|250|250"},
+		{"scram malformed", submission, true, "AUTH SCRAM-SHA-256 cD14LCxuPXUscj14\r\nAUTH SCRAM-SHA-256 biwsbj11LHI9eA==\r\nYz1iaXdzLHI9eCxwPUFBQUE=\r\nAUTH SCRAM-SHA-256\r\n*\r\nAUTH SCRAM-SHA-256 biwsbj1icm9rZW4scj14\r\n", "501 5.5.2|334 cj14|501 5.5.2|334|501|454 4.7.0"},
 		{"login", submission, true, "AUTH LOGIN\r\nYWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0\r\nAUTH PLAIN x\r\n", "334 VXNlcm5hbWU6|334 UGFzc3dvcmQ6|235 2.0.0|503"},
 		{"login with the name", submission, true, "AUTH LOGIN YWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0\r\n", "334 UGFzc3dvcmQ6|235"},
 		{"plain in two steps", submission, true, "AUTH PLAIN\r\nAGFsaWNlQHBvc3Rlcm4udGVzdABzZWNyZXQ=\r\n", "334|235"},
@@ -85,6 +90,22 @@ func TestCommands(t *testing.T) {
 				conn.End()
 			}
 		})
+	}
+}
+
+// An alias of several is delivered to each, and to nobody twice.
+func TestAliasOfSeveral(t *testing.T) {
+	p := &fakePost{}
+	addr, _ := start(t, p, nil)
+	c := dial(t, addr)
+	c.Send("EHLO client.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<all@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+	for _, a := range []string{"250", "250", "250", "250", "354"} {
+		c.expect(a)
+	}
+	c.Send("Subject: x\r\n\r\nx\r\n.\r\n")
+	c.expect("250 2.0.0 OK ")
+	if len(p.delivered) != 1 || !slices.Equal(p.delivered[0].Local, []string{"alice@postern.test", "bob@postern.test"}) || !strings.Contains(p.delivered[0].text, "for <all@postern.test>") {
+		t.Errorf("%+v", p.delivered)
 	}
 }
 

@@ -30,6 +30,7 @@ type session struct {
 	mu     sync.Mutex // a message by BDAT is read by a goroutine of its own
 	sender *string    // after MAIL; "" is the null sender
 	utf8   bool
+	size   int64 // as the client declares it, 0 if it does not
 	local  []string
 	remote []string
 	trace  trace
@@ -46,7 +47,7 @@ func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
 func (s *session) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sender, s.utf8, s.local, s.remote, s.trace, s.seen = nil, false, nil, nil, trace{}, nil
+	s.sender, s.utf8, s.size, s.local, s.remote, s.trace, s.seen = nil, false, 0, nil, nil, trace{}, nil
 }
 
 func (s *session) Logout() error { return nil }
@@ -180,12 +181,18 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 		if wide && !opts.UTF8 {
 			return refusal(550, smtp.EnhancedCode{5, 6, 7}, "an address with such letters needs SMTPUTF8") // RFC 6531 §3.5
 		}
-		if s.user != "" && account.Canonical(wire) != s.user {
-			return refusal(553, smtp.EnhancedCode{5, 7, 1}, "you are logged in as %s and may send as nobody else", s.user)
+		if s.user != "" {
+			switch owns, err := s.srv.cfg.Post.Owns(s.srv.ctx, s.user, wire); {
+			case err != nil:
+				s.srv.log.Error("smtp: cannot look up a sender", "error", err)
+				return refusal(451, smtp.EnhancedCode{4, 3, 0}, "the server cannot look up senders now")
+			case !owns:
+				return refusal(553, smtp.EnhancedCode{5, 7, 1}, "you are logged in as %s and may send as nobody else", s.user)
+			}
 		}
 		from = wire
 	}
-	s.sender, s.utf8, s.seen = &from, opts.UTF8, map[string]bool{}
+	s.sender, s.utf8, s.size, s.seen = &from, opts.UTF8, opts.Size, map[string]bool{}
 	s.trace = trace{helo: helo(s.conn.Hostname()), protocol: s.protocol(opts.UTF8)}
 	return nil
 }
@@ -205,7 +212,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if wide && !s.utf8 {
 		return refusal(553, smtp.EnhancedCode{5, 6, 7}, "an address with such letters needs SMTPUTF8")
 	}
-	box, local, err := s.srv.cfg.Post.Lookup(s.srv.ctx, wire)
+	boxes, local, err := s.srv.cfg.Post.Lookup(s.srv.ctx, wire)
 	switch {
 	case errors.Is(err, ErrNoMailbox):
 		if s.link.junk > maxUnknown {
@@ -221,20 +228,35 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 		return refusal(550, smtp.EnhancedCode{5, 7, 1}, "<%s> is not ours, and this is no relay", wire)
 	}
 	if !local {
-		box = wire
+		boxes = []string{wire}
 	}
-	if len(s.seen) == 0 {
-		s.trace.only = wire
-	} else if !s.seen[box] {
-		s.trace.only = ""
+	known := len(s.seen)
+	for _, box := range boxes {
+		if local && !s.seen[box] {
+			switch full, err := s.srv.cfg.Post.Full(s.srv.ctx, box, s.size); {
+			case err != nil:
+				s.srv.log.Error("smtp: cannot look up a quota", "error", err)
+				return refusal(451, smtp.EnhancedCode{4, 3, 0}, "the server cannot look up recipients now")
+			case full: // for the time being: RFC 3463 §3.3
+				return refusal(452, smtp.EnhancedCode{4, 2, 2}, "the mailbox of <%s> is full", wire)
+			}
+		}
 	}
-	if !s.seen[box] {
+	for _, box := range boxes {
+		if s.seen[box] {
+			continue
+		}
 		s.seen[box] = true
 		if local {
 			s.local = append(s.local, box)
 		} else {
 			s.remote = append(s.remote, box)
 		}
+	}
+	if known == 0 {
+		s.trace.only = wire
+	} else if len(s.seen) > known {
+		s.trace.only = ""
 	}
 	return nil
 }
