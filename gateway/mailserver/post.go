@@ -65,9 +65,9 @@ func (in incoming) Write(b []byte) (int, error) {
 }
 
 func (in incoming) Deliver(ctx context.Context, env smtpd.Envelope) error {
-	to := maildrop.Envelope{From: env.From, Local: env.Local, UTF8: env.UTF8, Trace: env.Trace}
-	for _, address := range env.Remote {
-		to.Remote = append(to.Remote, maildrop.Recipient{Address: address})
+	to := maildrop.Envelope{From: env.From, Local: env.Mailboxes(), UTF8: env.UTF8, Return: env.Return, EnvelopeID: env.EnvelopeID, Trace: env.Trace}
+	for _, r := range env.Remote {
+		to.Remote = append(to.Remote, maildrop.Recipient{Address: r.Address, Notify: r.Notify, Original: r.Original})
 	}
 	return full(in.Incoming.Deliver(ctx, to))
 }

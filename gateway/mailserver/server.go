@@ -30,6 +30,7 @@ type Server struct {
 	fingerprint string
 	store       *maildrop.Store
 	gate        *account.Gate
+	judges      judges
 	services    []*service
 
 	closing chan struct{}
@@ -101,6 +102,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.gate, err = newGate(ctx, s.store, s.cfg.Limits, s.log); err != nil {
 		return err
 	}
+	if s.judges, err = s.newJudges(); err != nil {
+		return err
+	}
 	for _, v := range s.services {
 		v.server = s.protocol(v)
 	}
@@ -158,11 +162,11 @@ func (s *Server) protocol(v *service) protocol {
 			Plain: pop3d.Policy(s.cfg.PlainPOP3), Logger: log, Idle: limits.POP3Idle, AuthFailures: limits.AuthFailures,
 		})
 	}
-	return smtpd.New(smtpd.Config{
+	return smtpd.New(s.receiving(v, smtpd.Config{
 		Hostname: s.cfg.Hostname, Postmaster: "postmaster@" + s.cfg.Domains[0], Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
 		Accounts: s.gate, Post: post{s.store, s.domains}, Logger: log,
 		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures,
-	})
+	}))
 }
 
 // Serve answers on every listener until ctx ends or Close is called.

@@ -48,7 +48,8 @@ func testConfig(dir string) Config {
 	const anywhere = "127.0.0.1:0"
 	return Config{Dir: dir, Hostname: "mail.postern.test", Domains: []string{"postern.test"},
 		SMTP: anywhere, Submission: anywhere, Submissions: anywhere, POP3: anywhere, POP3S: anywhere,
-		Logger: slog.New(slog.DiscardHandler), Limits: Limits{AuthFailureDelay: -1}}
+		Logger: slog.New(slog.DiscardHandler), Limits: Limits{AuthFailureDelay: -1},
+		Receiving: Receiving{Unsigned: true}} // making a key takes a while
 }
 
 // start opens and serves a server with two accounts.
@@ -153,7 +154,7 @@ func TestJourney(t *testing.T) {
 	s.submit(t, alice, "From: "+alice+"\r\nTo: "+bob+"\r\nSubject: hello\r\n\r\nfirst mail\r\n", bob, alice, "carol@elsewhere.test")
 	for _, email := range []string{alice, bob} {
 		for _, text := range s.fetch(t, email) {
-			if !strings.HasPrefix(text, "Return-Path: <alice@postern.test>\r\nReceived: from ") || !strings.Contains(text, "with ESMTPSA") || !strings.HasSuffix(text, "\r\n\r\nfirst mail\r\n") {
+			if !strings.HasPrefix(text, "Return-Path: <alice@postern.test>\r\nAuthentication-Results: mail.postern.test;\r\n\tauth=pass smtp.auth=alice@postern.test\r\nReceived: from ") || !strings.Contains(text, "with ESMTPSA") || !strings.HasSuffix(text, "\r\n\r\nfirst mail\r\n") {
 				t.Errorf("%s got %q", email, text)
 			}
 		}

@@ -127,6 +127,9 @@ func (v *Verifier) Begin(ctx context.Context, s *Sender, header [][]byte) *Check
 	for _, f := range header {
 		w.Write(f)
 	}
+	if last := header[len(header)-1]; !c.blank && last[len(last)-1] != '\n' {
+		io.WriteString(w, "\r\n") // the message ended in a field
+	}
 	return c
 }
 

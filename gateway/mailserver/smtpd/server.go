@@ -8,12 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/authenticity"
 )
 
 var (
@@ -59,15 +61,6 @@ type Incoming interface {
 	Discard()
 }
 
-// Envelope says where a message comes from and goes to.
-type Envelope struct {
-	From   string   // reverse-path, "" for the null sender
-	Local  []string // mailboxes, as Lookup gave them, each once
-	Remote []string // addresses of other servers, each once
-	UTF8   bool     // SMTPUTF8 (RFC 6531)
-	Trace  string   // header lines for final delivery alone: Return-Path
-}
-
 // Config of a Server. Zero values are the defaults.
 type Config struct {
 	Hostname string
@@ -82,6 +75,24 @@ type Config struct {
 	Accounts   Accounts    // for submission
 	Post       Post
 	Logger     *slog.Logger
+
+	// Client says whose connection it is, where a program on this machine has it
+	// for somebody far away; nil: the other end's.
+	Client func(net.Addr) netip.Addr
+	// Verifier evaluates what an MX takes; nil: nothing is evaluated.
+	Verifier *authenticity.Verifier
+	// RefuseForged refuses what its author's domain wants refused (DMARC,
+	// p=reject). Otherwise it is junk: forwarders and mailing lists break what
+	// DMARC looks at, and nobody would ever see what was refused for it.
+	RefuseForged bool
+	Greylist     *Greylist // of an MX that has a Verifier; nil: none
+	// Signer signs what users send; nil: nothing is signed.
+	Signer *authenticity.Signer
+	// AnyAuthor lets users write anything into the From field. Otherwise it has
+	// addresses of their own alone (RFC 6409 §6.1).
+	AnyAuthor bool
+	Spool     string // a folder for messages being signed; "" is the system's
+	Rates     *Rates // shared by the servers that count together; nil: none
 
 	MessageSize  int64         // octets; default 50 MB
 	Recipients   int           // of one message; default 100, the least that RFC 5321 §4.5.3.1.8 allows
@@ -138,9 +149,9 @@ func New(cfg Config) *Server {
 	g.MaxRecipients = max(cfg.Recipients, 0)
 	g.MaxLineLength = 0 // the link bounds commands; text needs no bound, nothing holds a line of it
 	g.EnableSMTPUTF8 = true
-	g.EnableDSN = cfg.Submission // RFC 3461: users may ask; nothing acts on it yet
-	g.AllowInsecureAuth = true   // go-smtp sees no TLS, the link does it: the session decides
-	g.ReadTimeout = cfg.Idle     // the link's own; here it makes reading after Close an error
+	g.EnableDSN = true         // RFC 3461; what is asked for is passed on with the envelope
+	g.AllowInsecureAuth = true // go-smtp sees no TLS, the link does it: the session decides
+	g.ReadTimeout = cfg.Idle   // the link's own; here it makes reading after Close an error
 	g.ErrorLog = errorLog{s.log}
 	s.smtp = g
 	return s

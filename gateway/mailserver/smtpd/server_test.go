@@ -104,7 +104,7 @@ func TestAliasOfSeveral(t *testing.T) {
 	}
 	c.Send("Subject: x\r\n\r\nx\r\n.\r\n")
 	c.expect("250 2.0.0 OK ")
-	if len(p.delivered) != 1 || !slices.Equal(p.delivered[0].Local, []string{"alice@postern.test", "bob@postern.test"}) || !strings.Contains(p.delivered[0].text, "for <all@postern.test>") {
+	if len(p.delivered) != 1 || !slices.Equal(p.delivered[0].Mailboxes(), []string{"alice@postern.test", "bob@postern.test"}) || !strings.Contains(p.delivered[0].text, "for <all@postern.test>") {
 		t.Errorf("%+v", p.delivered)
 	}
 }
@@ -124,7 +124,7 @@ func TestMessage(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatal(got)
 	}
-	if e := got[0].Envelope; e.From != "Carol@elsewhere.test" || len(e.Local) != 1 || e.Local[0] != "bob@postern.test" || e.Remote != nil || e.UTF8 || e.Trace != "Return-Path: <Carol@elsewhere.test>\r\n" {
+	if e := got[0].Envelope; e.From != "Carol@elsewhere.test" || len(e.Local) != 1 || e.Local[0].Address != "bob@postern.test" || e.Remote != nil || e.UTF8 || e.Trace != "Return-Path: <Carol@elsewhere.test>\r\n" {
 		t.Errorf("envelope %+v", e)
 	}
 	head, rest, _ := strings.Cut(got[0].text, "Subject: x\r\n")
@@ -197,7 +197,7 @@ func TestSubmission(t *testing.T) {
 		c.Send("From: alice@postern.test\r\nBcc: carol@elsewhere.test,\r\n dan@elsewhere.test\r\nTo: bob@postern.test\r\nResent-Bcc : x\r\n\r\nBcc: of the body\r\n.\r\n")
 		c.expect("250")
 		got := p.all()[0]
-		if len(got.Local) != 1 || len(got.Remote) != 1 || got.Remote[0] != "carol@elsewhere.test" {
+		if len(got.Local) != 1 || len(got.Remote) != 1 || got.Remote[0].Address != "carol@elsewhere.test" {
 			t.Errorf("envelope %+v", got.Envelope)
 		}
 		head, rest, _ := strings.Cut(got.text, "From: ")
@@ -214,11 +214,11 @@ func TestSubmission(t *testing.T) {
 
 func TestHeaderMending(t *testing.T) {
 	for _, c := range []struct{ send, want string }{
-		{"Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n"},
-		{"Date: now\r\nMessage-Id: <1@x>\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n"},
-		{"Date: now\r\nMESSAGE-ID: <1@x>\r\nbody without an empty line\r\n", "Date: now\r\nMESSAGE-ID: <1@x>\r\n\r\nbody without an empty line\r\n"},
-		{"From alice Mon Nov 23 01:02:03 2026\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n"},
-		{"Date: now\nMessage-Id: <1@x>\nBcc: x\n\nlf only\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nlf only\r\n"},
+		{"Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n"},
+		{"Date: now\r\nMessage-Id: <1@x>\r\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n"},
+		{"Date: now\r\nMESSAGE-ID: <1@x>\r\nbody without an empty line\r\n", "From: alice@postern.test\r\nDate: now\r\nMESSAGE-ID: <1@x>\r\n\r\nbody without an empty line\r\n"},
+		{"From alice Mon Nov 23 01:02:03 2026\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n"},
+		{"Date: now\nMessage-Id: <1@x>\nBcc: x\n\nlf only\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nlf only\r\n"},
 	} {
 		p := &fakePost{}
 		addr, _ := start(t, p, submission)
