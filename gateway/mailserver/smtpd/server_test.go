@@ -32,6 +32,7 @@ func TestCommands(t *testing.T) {
 			"503 5.5.1|503|503|252|250|250|503"},
 		{"nonsense", nil, false, "EHLO x\r\nFOO\r\nMAIL\r\nMAIL TO:<a@b.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\nEHLO\r\nMAIL FROM:<a@b.test> FOO=1\r\n",
 			"250|501|501|501|502|502|501|500"},
+		{"not a line", nil, false, "EHLO x\r\nFOO\r250 forged\r\nNOOP\x00\r\nMAIL FROM:<a@b.test>\rRCPT TO:<x>\r\nNOOP\r\r\nNOOP\r\n", "250|500 5.5.2 a command|500 5.5.2|500 5.5.2|500 5.5.2|250"},
 		{"sequence", nil, false, "EHLO x\r\nDATA\r\nMAIL FROM:<a@b.test>\r\nMAIL FROM:<c@d.test>\r\nDATA\r\nRCPT TO:<bob@postern.test>\r\nRSET\r\nDATA\r\n",
 			"250|502|250|503 5.5.1 MAIL was said|502|250|250|502"},
 		{"no relay", nil, false, "EHLO x\r\nMAIL FROM:<alice@postern.test>\r\nRCPT TO:<x@elsewhere.test>\r\nRCPT TO:<@postern.test:x@elsewhere.test>\r\nRCPT TO:<\"x@elsewhere.test\"@postern.test>\r\nRCPT TO:<x%elsewhere.test@postern.test>\r\nRCPT TO:<x!y@postern.test>\r\nRCPT TO:<alice@[127.0.0.1]>\r\nRCPT TO:<alice@postern.test.>\r\nDATA\r\n",
