@@ -84,7 +84,7 @@ func (l *Limits) setDefaults() {
 	// The rest have theirs in the packages that they are of.
 }
 
-// Account is a user of the server, as AddUser and EnsureUser take it.
+// Account is a user of the server, as EnsureUser takes it.
 type Account struct {
 	Email    string // local-part@domain, the domain one of Config.Domains
 	Name     string // as people read it

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/pop3d"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
@@ -31,6 +32,8 @@ type Server struct {
 	store       *maildrop.Store
 	gate        *account.Gate
 	judges      judges
+	admin       *Admin
+	control     net.Listener // nil: there is none
 	services    []*service
 
 	closing chan struct{}
@@ -95,7 +98,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if size > 0 {
 		size += traceRoom
 	}
-	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, "mail"), &maildrop.Options{MessageSize: size, Logger: s.log})
+	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, mailFolder), &maildrop.Options{MessageSize: size, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -107,6 +110,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	for _, v := range s.services {
 		v.server = s.protocol(v)
+	}
+	s.admin = newAdmin(s.cfg, s.store, nil)
+	// A server that commands cannot reach still has its mail to look after.
+	if s.control, err = control.Listen(s.cfg.Dir); err != nil {
+		s.log.Warn("commands cannot reach this server", "error", err)
 	}
 	return nil
 }
@@ -183,6 +191,19 @@ func (s *Server) Serve(ctx context.Context) error {
 			}
 		})
 	}
+	if s.control != nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		s.serving.Go(func() {
+			defer cancel()
+			if err := (&control.Server{Operations: s.admin, Queue: s.admin, Logger: s.log}).Serve(ctx, s.control); err != nil {
+				s.log.Warn("commands cannot reach this server any more", "error", err)
+			}
+		})
+		s.serving.Go(func() {
+			<-s.closing
+			cancel()
+		})
+	}
 	select {
 	case err := <-failed:
 		return errors.Join(err, s.Close())
@@ -234,6 +255,9 @@ func (s *Server) release() error {
 	var errs []error
 	for _, v := range s.services {
 		v.listener.Close()
+	}
+	if s.control != nil {
+		s.control.Close()
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/sasl"
@@ -292,7 +293,7 @@ func TestCertificate(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	s := start(t, testConfig(t.TempDir()))
-	if err := s.AddUser(t.Context(), Account{Email: "Alice@Postern.Test", Password: "x"}); !errors.Is(err, ErrUserExists) {
+	if err := s.Admin().AddUser(t.Context(), control.NewUser{Email: "Alice@Postern.Test", Password: "x"}); !errors.Is(err, maildrop.ErrAccountExists) {
 		t.Errorf("adding alice again: %v", err)
 	}
 	for _, bad := range []Account{
@@ -301,7 +302,7 @@ func TestUsers(t *testing.T) {
 		{Email: "c@postern.test", Password: ""}, {Email: "c@postern.test", Name: "a\r\nb", Password: "x"}, {Email: "c@postern.test", Password: "a\x00b"},
 	} {
 		var refused *UserError
-		if err := s.AddUser(t.Context(), bad); !errors.As(err, &refused) {
+		if err := s.Admin().AddUser(t.Context(), control.NewUser(bad)); !errors.As(err, &refused) {
 			t.Errorf("AddUser(%q, %q) = %v", bad.Email, bad.Name, err)
 		}
 		if err := s.EnsureUser(t.Context(), bad); !errors.As(err, &refused) {

@@ -61,6 +61,8 @@ type Incoming struct {
 	size   int64
 	digest hash.Hash
 	err    error // sticky
+
+	unlimited bool // MessageSize does not count
 }
 
 // writeSize gathers small writes. A text message is one write; sessions that
@@ -93,7 +95,7 @@ func (in *Incoming) Write(p []byte) (int, error) {
 	if in.err != nil {
 		return 0, in.err
 	}
-	if limit := in.store.opts.MessageSize; limit > 0 && in.size+int64(len(p)) > limit {
+	if limit := in.store.opts.MessageSize; limit > 0 && !in.unlimited && in.size+int64(len(p)) > limit {
 		in.err = ErrTooLarge
 		return 0, in.err
 	}

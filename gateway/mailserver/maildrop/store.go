@@ -55,6 +55,7 @@ type Store struct {
 	reader *sql.DB
 
 	nextContent atomic.Int64
+	nextBackup  atomic.Int64
 	shards      sync.Map // shard name → struct{}, those known to exist
 
 	changes chan *change
@@ -65,6 +66,9 @@ type Store struct {
 	mu     sync.Mutex
 	locked map[int64]chan struct{} // by account, closed by Unlock
 	watch  map[int64]chan struct{}
+
+	pins    int     // who reads files by a list: see pin
+	unnamed []int64 // contents whose files go when nobody does
 }
 
 // Open opens the store in dir, making it if it is missing, and puts right what
