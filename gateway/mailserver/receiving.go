@@ -66,7 +66,7 @@ func (s *Server) receiving(v *service, c smtpd.Config) smtpd.Config {
 		c.Client, c.Verifier, c.Greylist, c.RefuseForged = s.gate.Client, s.judges.verifier, s.judges.greylist, s.cfg.Receiving.RefuseForged
 		return c
 	}
-	c.Signer, c.AnyAuthor, c.Spool = s.judges.signer, s.cfg.Receiving.AnyAuthor, s.cfg.Dir
+	c.Signer, c.AnyAuthor, c.Spool = s.judges.signer, s.cfg.Receiving.AnyAuthor, filepath.Join(s.cfg.Dir, mailFolder, "tmp") // which a backup passes over
 	return c
 }
 
