@@ -48,6 +48,8 @@ func run(ctx context.Context, args []string, env environment) int {
 		_, err = fmt.Fprintln(env.stdout, "postern", version())
 	case config.Account:
 		err = account(ctx, c, env)
+	case config.DNS:
+		err = records(c, env.stdout)
 	default:
 		logger := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 		err = serve(ctx, c, logger, env.stdout)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -122,8 +123,9 @@ func openMail(ctx context.Context, c config.Config, logger *slog.Logger) (*mails
 	s, err := mailserver.Open(ctx, mailserver.Config{
 		Dir: c.Data, Hostname: c.Hostname, Domains: c.Domains,
 		SMTP: c.SMTP, Submission: c.Submission, Submissions: c.Submissions, POP3: c.POP3, POP3S: c.POP3S,
-		Logger: logger,
-		Limits: mailserver.Limits{DrainTime: drainTime},
+		Logger:    logger,
+		Limits:    mailserver.Limits{DrainTime: drainTime},
+		Receiving: receiving(c),
 	})
 	var port *mailserver.PortError
 	switch {
@@ -135,6 +137,19 @@ func openMail(ctx context.Context, c config.Config, logger *slog.Logger) (*mails
 		return nil, fmt.Errorf("the mail server cannot start: %w", err)
 	}
 	return s, nil
+}
+
+// loopback are the networks of this machine alone. What comes from there and is not the gateway's doing for somebody else
+// is the machine's own mail, which no record of SPF knows.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// receiving says how mail is judged. The demo's domains are in no DNS.
+func receiving(c config.Config) mailserver.Receiving {
+	r := mailserver.Receiving{Exempt: loopback, RefuseForged: c.RefuseForged, Greylist: c.Greylist}
+	if !c.Demo {
+		r.Resolver = net.DefaultResolver
+	}
+	return r
 }
 
 // newBridge lets tunnels reach the embedded server and what the operator allows.

@@ -17,6 +17,9 @@ const (
 	Trash  FolderID = "trash"
 )
 
+// Junk is a folder that an account has once its mail server has called a message junk. It is not one of Folders.
+const Junk FolderID = "junk"
+
 // Folders lists every folder in the order of display.
 var Folders = []FolderID{Inbox, Drafts, Outbox, Sent, Trash}
 
@@ -261,6 +264,7 @@ type Message struct {
 	Remote     int         `json:"remote,omitempty"` // how many remote images and the like were left out of HTML
 	Parts      []Part      `json:"parts,omitempty"`
 	Recipients []Recipient `json:"recipients,omitempty"` // of an outgoing message
+	Junk       string      `json:"junk,omitempty"`       // why the mail server calls it junk, of a message in Junk
 	Note       string      `json:"note,omitempty"`       // what is odd about the message; when it could not be parsed, Text is its source
 }
 

@@ -153,6 +153,11 @@ func (a *account) snapshot() api.Account {
 		}
 		s.Folders = append(s.Folders, folder)
 	}
+	if a.box != nil {
+		if c := a.box.Counts(junk); c != (store.Counts{}) { // there has been some
+			s.Folders = append(s.Folders, api.Folder{ID: api.Junk, Total: c.Total, Unread: c.Unread, Revision: c.Revision})
+		}
+	}
 	return s
 }
 

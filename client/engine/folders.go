@@ -11,7 +11,7 @@ import (
 
 // List answers a window of a folder, of one account or of all.
 func (e *Engine) List(ctx context.Context, q api.ListQuery) (api.ListPage, error) {
-	if !slices.Contains(api.Folders, q.Folder) {
+	if q.Folder != api.Junk && !slices.Contains(api.Folders, q.Folder) {
 		return api.ListPage{}, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("no folder %q", q.Folder)}
 	}
 	offset, limit := max(q.Offset, 0), min(max(q.Limit, 0), api.MaxListLimit)
@@ -91,7 +91,7 @@ func (a *account) checkMove(m *store.Entry, to store.Folder) error {
 	var allowed []store.Folder
 	switch d := m.Delivery; {
 	case d == nil || d.State == string(api.StateSent):
-		allowed = []store.Folder{inbox, sent, trash}
+		allowed = []store.Folder{inbox, sent, trash, junk}
 	case d.State == string(api.StateDraft):
 		allowed = []store.Folder{drafts, trash}
 	default:

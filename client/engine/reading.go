@@ -22,6 +22,7 @@ type opened struct {
 	html    sanitize.Result
 	shown   map[int]bool // parts that the HTML shows itself
 	size    int
+	junk    string // why the server calls it so
 }
 
 // Message opens a message for reading.
@@ -46,6 +47,9 @@ func (e *Engine) Message(_ context.Context, r api.MessageRef) (api.Message, erro
 		Row: a.row(&m), Cc: toAddresses(s.Cc), Bcc: toAddresses(s.Bcc), ReplyTo: toAddresses(s.ReplyTo),
 		MessageID: s.MessageID, References: s.References,
 		Text: o.message.Text, HTML: o.html.HTML, Remote: o.html.Remote, Note: o.message.Note,
+	}
+	if m.Folder == junk {
+		out.Junk = o.junk
 	}
 	if m.Delivery != nil {
 		out.Recipients = recipientsOf(&m, out.State)
@@ -158,7 +162,7 @@ func (a *account) open(m *store.Entry) (*opened, error) {
 	if err != nil {
 		return nil, storing(err)
 	}
-	o := &opened{id: m.ID, sum: m.SHA256, message: a.e.Mail.Parse(content), shown: make(map[int]bool), size: len(content)}
+	o := &opened{id: m.ID, sum: m.SHA256, message: a.e.Mail.Parse(content), junk: junkReason(content, ""), shown: make(map[int]bool), size: len(content)}
 	if o.message.HTML != "" {
 		o.html = sanitize.HTML(o.message.HTML, sanitize.Options{CID: o.inline})
 	}

@@ -284,7 +284,7 @@ func (e *Engine) SignOut(ctx context.Context, r api.SignOut) error {
 func (e *Engine) erase(ctx context.Context, a *account) error {
 	e.forgetPassword(ctx, a.id)
 	revision := uint64(0)
-	for _, f := range api.Folders {
+	for _, f := range append(slices.Clone(api.Folders), api.Junk) {
 		if a.box != nil {
 			revision = max(revision, a.box.Counts(store.Folder(f)).Revision)
 		}

@@ -39,7 +39,8 @@ type fetch struct {
 	count    int              // messages on the server when the session began
 	stored   int              // messages made durable
 	renamed  int              // of those received, the ones that were here under another identity
-	newest   api.Row          // of those stored
+	newest   api.Row          // of those stored, but not of the junk
+	junk     int              // of those stored
 	batch    []arrival        // received and not yet durable
 	octets   int              //
 	since    time.Time        // the age of the batch
@@ -240,7 +241,7 @@ func (f *fetch) add(s *spot, e store.Entry, content []byte) error {
 	if len(f.batch) == 0 {
 		f.since = a.e.Clock.Now()
 	}
-	e.Folder, e.Flags, e.Summary = inbox, store.Flags{Unread: true}, a.e.Mail.Summarize(content)
+	e.Folder, e.Flags, e.Summary = a.arrivesIn(content), store.Flags{Unread: true}, a.e.Mail.Summarize(content)
 	f.batch = append(f.batch, arrival{*s, e, content, a.e.SHA256(content)})
 	f.octets += len(content)
 	if len(f.batch) >= a.e.batch || f.octets >= batchOctets || a.e.Clock.Now().Sub(f.since) >= batchAge {
@@ -286,7 +287,10 @@ func (f *fetch) flush() error {
 	f.renamed += renamed
 	f.noteReceived(batch, fresh)
 	for _, id := range ids {
-		if e, ok := a.box.Get(id); ok && (f.newest.ID == 0 || e.Summary.Date.After(f.newest.Date)) {
+		e, ok := a.box.Get(id)
+		if ok && e.Folder == junk {
+			f.junk++
+		} else if ok && (f.newest.ID == 0 || e.Summary.Date.After(f.newest.Date)) {
 			f.newest = a.row(&e)
 		}
 	}
@@ -297,10 +301,10 @@ func (f *fetch) flush() error {
 // tellNewMail announces what arrived, but not what was there when the account was new: that is no news.
 func (f *fetch) tellNewMail() {
 	a := f.account
-	if f.stored == 0 || a.lastFetch().IsZero() {
+	if f.stored == f.junk || a.lastFetch().IsZero() {
 		return
 	}
-	news := api.NewMail{Account: a.id, Count: f.stored, First: f.newest}
+	news := api.NewMail{Account: a.id, Count: f.stored - f.junk, First: f.newest}
 	a.e.events.emit(func() api.Event { return api.Event{NewMail: &news} })
 }
 

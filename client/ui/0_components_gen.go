@@ -2307,8 +2307,29 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
+							if c.inJunk() {
 								vgn = element(vgparent, "", "button", attributes187)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes186)
+									}
+									vgn = element(vgparent, "", "span", nil)
+									{
+										vgparent := vgn
+										_ = vgparent
+										words(vgparent, "Not junk")
+									}
+								}
+							}
+							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
+								vgn = element(vgparent, "", "button", attributes188)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -2338,7 +2359,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes188)
+								vgn = element(vgparent, "", "button", attributes189)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -2353,7 +2374,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes189)
+								vgn = element(vgparent, "", "button", attributes190)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -2374,7 +2395,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes190)
+								vgn = element(vgparent, "", "button", attributes191)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -2385,7 +2406,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes191)
+										element(vgparent, "svg", "use", attributes192)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -2397,11 +2418,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "", "div", attributes111)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes192)
+										vgn = element(vgparent, "", "div", attributes193)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes193)
+											vgn = element(vgparent, "", "button", attributes194)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -2411,12 +2432,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes195)
+													element(vgparent, "svg", "use", attributes196)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes194)
+											vgn = element(vgparent, "", "button", attributes195)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -2426,7 +2447,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes196)
+													element(vgparent, "svg", "use", attributes197)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												{
@@ -2448,24 +2469,24 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes197)
+						vgn = element(vgparent, "", "header", attributes198)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes198)
+							vgn = element(vgparent, "", "h2", attributes199)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes199)
+							vgn = element(vgparent, "", "div", attributes200)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes200)
+								vgn = element(vgparent, "", "span", attributes201)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes201)
+								vgn = element(vgparent, "", "div", attributes202)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes203)
+									vgn = element(vgparent, "", "p", attributes204)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2473,12 +2494,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes205)
+											vgn = element(vgparent, "", "span", attributes206)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes206)
+										vgn = element(vgparent, "", "p", attributes207)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -2486,17 +2507,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes207)
+												element(vgparent, "svg", "use", attributes208)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes204)
+									vgn = element(vgparent, "", "p", attributes205)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes208)
+										vgn = element(vgparent, "", "button", attributes209)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -2509,18 +2530,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes209)
+												element(vgparent, "svg", "use", attributes210)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes202)
+								vgn = element(vgparent, "", "time", attributes203)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes210)
+								vgn = element(vgparent, "", "dl", attributes211)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2544,7 +2565,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes211)
+						vgn = element(vgparent, "", "div", attributes212)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -2569,7 +2590,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.words().Do)
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes212)
+									vgn = element(vgparent, "", "p", attributes213)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2583,7 +2604,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes213)
+									vgn = element(vgparent, "", "button", attributes214)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 									{
@@ -2609,7 +2630,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes214)
+								vgn = element(vgparent, "", "button", attributes215)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 								{
@@ -2631,7 +2652,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes215)
+						vgn = element(vgparent, "", "ul", attributes216)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2640,7 +2661,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes216)
+								vgn = element(vgparent, "", "li", attributes217)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -2681,7 +2702,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes217)
+						vgn = element(vgparent, "", "div", attributes218)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2689,7 +2710,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes196)
+								element(vgparent, "svg", "use", attributes197)
 							}
 							vgn = element(vgparent, "", "div", attributes39)
 							{
@@ -2698,11 +2719,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes219)
+									vgn = element(vgparent, "", "p", attributes220)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes218)
+							vgn = element(vgparent, "", "button", attributes219)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -2716,7 +2737,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes220)
+										element(vgparent, "svg", "use", attributes221)
 									}
 								}
 								vgn = element(vgparent, "", "span", nil)
@@ -2724,8 +2745,8 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 					}
-					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes221)
+					if c.loaded() && c.App.Reader.Message.Junk != "" {
+						vgn = element(vgparent, "", "div", attributes222)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2733,14 +2754,40 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes222)
+								element(vgparent, "svg", "use", attributes223)
+							}
+							vgn = element(vgparent, "", "div", attributes39)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "strong", nil)
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "This is probably junk")
+								}
+								vgn = element(vgparent, "", "p", nil)
+								vgn.SetInnerHTML(c.App.Reader.Message.Junk)
+							}
+						}
+					}
+					if c.loaded() && c.App.Reader.Message.Note != "" {
+						vgn = element(vgparent, "", "div", attributes224)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "svg", attributes6)
+							{
+								vgparent := vgn
+								_ = vgparent
+								element(vgparent, "svg", "use", attributes225)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes223)
+						vgn = element(vgparent, "", "div", attributes226)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2748,14 +2795,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes224)
+								element(vgparent, "svg", "use", attributes227)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes225)
+						vgn = element(vgparent, "", "ul", attributes228)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2768,7 +2815,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes226)
+									vgn = element(vgparent, "", "button", attributes229)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2802,11 +2849,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes227)
+										vgn = element(vgparent, "svg", "svg", attributes230)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes196)
+											element(vgparent, "svg", "use", attributes197)
 										}
 									}
 								}
@@ -2856,7 +2903,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes228)
+						vgn = element(vgparent, "", "div", attributes231)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2868,7 +2915,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes229)
+						vgn = element(vgparent, "", "pre", attributes232)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2915,7 +2962,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes230)
+								vgn = element(vgparent, "", "div", attributes233)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3091,9 +3138,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes231)
+		vgn = element(vgparent, "", "div", attributes234)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes232)
+		vgn = element(vgparent, "", "div", attributes235)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -3113,7 +3160,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes233)
+		vgn = element(vgparent, "", "input", attributes236)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -3122,7 +3169,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes234)
+			vgn = element(vgparent, "", "kbd", attributes237)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3130,7 +3177,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes235)
+			vgn = element(vgparent, "", "button", attributes238)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -3163,7 +3210,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes236)
+			vgn = element(vgparent, "", "section", attributes239)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3176,7 +3223,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes237)
+					vgn = element(vgparent, "", "code", attributes240)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -3193,7 +3240,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes238)
+					vgn = element(vgparent, "", "div", attributes241)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3206,7 +3253,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes239)
+								vgn = element(vgparent, "", "button", attributes242)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
@@ -3239,17 +3286,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes43)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes240)
+		vgn = element(vgparent, "", "section", attributes243)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes241)
+			vgn = element(vgparent, "", "header", attributes244)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes243)
+				vgn = element(vgparent, "", "h2", attributes246)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes244)
+				vgn = element(vgparent, "", "button", attributes247)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -3263,7 +3310,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes242)
+			vgn = element(vgparent, "", "div", attributes245)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3328,17 +3375,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes245)
+		vgn = element(vgparent, "", "form", attributes248)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes247)
+			vgn = element(vgparent, "", "img", attributes250)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes248)
+			vgn = element(vgparent, "", "h1", attributes251)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes249)
+			vgn = element(vgparent, "", "p", attributes252)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 				{
@@ -3358,7 +3405,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Session.Said() != 0 {
-				vgn = element(vgparent, "", "button", attributes251)
+				vgn = element(vgparent, "", "button", attributes254)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 				{
@@ -3414,18 +3461,18 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "button", attributes250)
+			vgn = element(vgparent, "", "button", attributes253)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes252)
+				vgn = element(vgparent, "", "button", attributes255)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 				vgn.SetInnerHTML(c.setupText())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes253)
+				vgn = element(vgparent, "", "button", attributes256)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -3435,13 +3482,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes254)
+				vgn = element(vgparent, "", "div", attributes257)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes255)
+					vgn = element(vgparent, "", "div", attributes258)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3450,7 +3497,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes256)
+							vgn = element(vgparent, "", "button", attributes259)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -3460,7 +3507,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "span", attributes26)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes257)
+								vgn = element(vgparent, "", "span", attributes260)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3475,7 +3522,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes246)
+		vgn = element(vgparent, "", "footer", attributes249)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3524,29 +3571,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes258)
+		vgn = element(vgparent, "", "div", attributes261)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.session() == 0 {
-				vgn = element(vgparent, "", "span", attributes260)
+				vgn = element(vgparent, "", "span", attributes263)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.session() != 0 {
-				vgn = element(vgparent, "", "button", attributes261)
+				vgn = element(vgparent, "", "button", attributes264)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Speaking().ID, c.session()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes262)
+				vgn = element(vgparent, "", "progress", attributes265)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes259)
+		vgn = element(vgparent, "", "button", attributes262)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -3557,7 +3604,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes220)
+				element(vgparent, "svg", "use", attributes221)
 			}
 		}
 		{
@@ -3596,7 +3643,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes263)
+			vgn = element(vgparent, "", "div", attributes266)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -3606,10 +3653,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes207)
+						element(vgparent, "svg", "use", attributes208)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes264)
+				vgn = element(vgparent, "", "div", attributes267)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3632,12 +3679,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes266)
+					vgn = element(vgparent, "", "button", attributes269)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes265)
+				vgn = element(vgparent, "", "button", attributes268)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -3752,7 +3799,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes267)
+		vgn = element(vgparent, "", "button", attributes270)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -3780,10 +3827,10 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes269)
+					vgn = element(vgparent, "", "p", attributes272)
 					vgn.SetInnerHTML(l.heading)
 				}
-				vgn = element(vgparent, "", "div", attributes268)
+				vgn = element(vgparent, "", "div", attributes271)
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-seq", l.seq)
 				vgn.AddAttrInterface("data-state", l.State)
@@ -3796,7 +3843,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes270)
+					vgn = element(vgparent, "", "span", attributes273)
 					vgn.SetInnerHTML(l.says)
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
@@ -3817,11 +3864,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes271)
+		vgn = element(vgparent, "", "header", attributes274)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes274)
+			vgn = element(vgparent, "", "button", attributes277)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -3834,7 +3881,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes275)
+			vgn = element(vgparent, "", "h1", attributes278)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3843,7 +3890,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes276)
+			vgn = element(vgparent, "", "button", attributes279)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -3862,7 +3909,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes277)
+			vgn = element(vgparent, "", "button", attributes280)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -3873,7 +3920,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes196)
+					element(vgparent, "svg", "use", attributes197)
 				}
 				vgn = element(vgparent, "", "span", nil)
 				{
@@ -3883,7 +3930,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes272)
+		vgn = element(vgparent, "", "ul", attributes275)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3896,7 +3943,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes278)
+					vgn = element(vgparent, "", "button", attributes281)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -3931,7 +3978,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes273)
+		vgn = element(vgparent, "", "div", attributes276)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3962,7 +4009,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes280)
+				vgn = element(vgparent, "", "div", attributes283)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3982,14 +4029,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes279)
+			vgn = element(vgparent, "", "div", attributes282)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes281)
+					vgn = element(vgparent, "", "button", attributes284)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -4014,7 +4061,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes281)
+					vgn = element(vgparent, "", "button", attributes284)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
@@ -4235,99 +4282,102 @@ var (
 	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
 	attributes185 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
 	attributes186 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes187 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes188 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes190 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes191 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes193 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes195 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes198 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes207 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes208 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes209 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes211 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes212 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes214 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes216 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes217 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes218 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes219 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes220 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes221 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes222 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes224 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes225 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes226 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes233 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes238 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes243 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes244 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes248 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes256 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes260 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes263 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes268 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes269 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes271 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes274 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes276 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes277 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes278 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes280 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes281 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes187 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes188 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes190 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes191 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes192 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes195 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes199 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes207 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes208 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes209 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes210 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes212 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes213 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes214 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes215 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes216 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes217 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes219 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes220 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes221 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
+	attributes223 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
+	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes225 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes227 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes229 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes236 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes239 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes242 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes246 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes247 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes251 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes256 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes259 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes260 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes262 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes264 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes266 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes267 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes270 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes271 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes277 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes279 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes280 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes281 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes283 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes284 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

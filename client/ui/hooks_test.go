@@ -45,6 +45,7 @@ func TestHooks(t *testing.T) {
 		{"wire", "/wire", talk, nil, map[string]string{"wire-view": "region", "wire-lines": "log", "wire-line": "", "wire-session": "button", "wire-pause": "button", "wire-save": "button"}},
 		{"composer of several", "/inbox", twoAccounts, func(s *screen) { s.click("compose") }, map[string]string{"compose-from": "combobox", "compose-receipt": "button"}},
 		{"beginning", "/inbox/20", partial, nil, map[string]string{"partial": "note", "fetch-rest": "button"}},
+		{"junk", "/junk/40", doubtful, nil, map[string]string{"folder-junk": "link", "junk-reason": "note", "not-junk": "button"}},
 		{"not sent", "/outbox/30", fates, nil, map[string]string{"message-state": "status", "recipient": "", "wire-link": "button", "outbox-retry": "button"}},
 		{"account", "/inbox", mailbox, func(s *screen) { s.click("account-menu") }, map[string]string{"account-menu": "button", "sign-out": "button"}},
 	} {

@@ -151,6 +151,9 @@ func (c *MessageList) emptyWords() emptyWords {
 	case api.Trash:
 		return emptyWords{"trash", "The trash is empty", "Messages that you delete come here first.", ""}
 	}
+	if p.Folder == api.Junk {
+		return emptyWords{"junk", "No junk", "What your mail server does not believe comes here, with the reason.", ""}
+	}
 	return emptyWords{"archive", "Nothing here", "Messages that you move here are kept.", ""}
 }
 

@@ -50,6 +50,8 @@ func (c *Reader) outgoing() bool { return c.row.Folder == api.Outbox }
 
 func (c *Reader) inTrash() bool { return c.row.Folder == api.Trash }
 
+func (c *Reader) inJunk() bool { return c.row.Folder == api.Junk }
+
 func (c *Reader) words() view.StateWords { return c.App.StateWordsFor(c.row) }
 
 func (c *Reader) technical() string { return view.WordsFor(c.row.Problem).Technical }

@@ -40,6 +40,7 @@ var scenes = []struct {
 		s.svc.Fail("FetchRest", &api.Problem{Code: api.CodeServerClosed, Detail: "pop.work.test"})
 		s.click("fetch-rest")
 	}},
+	{"junk", "/junk/40", doubtful, nil},
 	{"failed", "/outbox/30", fates, nil},
 	{"unknown", "/outbox/31", fates, func(s *screen) { s.click("outbox-retry") }},
 	{"sent-in-part", "/sent/32", fates, nil},
@@ -88,6 +89,13 @@ func talk(s *viewtest.Service) {
 func partial(s *viewtest.Service) {
 	mailbox(s)
 	s.Add(api.Message{Row: api.Row{ID: 20, Folder: api.Inbox, From: api.Address{Name: "Bob", Addr: "bob@postern.test"}, Subject: "The plans", Date: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), Size: 480_000, Partial: true}, Text: "Here are the plans. " + strings.Repeat("They are long. ", 700)})
+}
+
+// doubtful is a message that the mail server does not believe.
+func doubtful(s *viewtest.Service) {
+	mailbox(s)
+	s.Add(api.Message{Row: api.Row{ID: 40, Folder: api.Junk, From: api.Address{Name: "Your bank", Addr: "service@bank.example"}, Subject: "Confirm your password", Date: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), Size: 2000}, Text: "At once.",
+		Junk: "DMARC: bank.example asks to reject what it neither sent nor signed"})
 }
 
 // fates are messages on their way of which the recipients fared differently.

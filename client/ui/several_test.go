@@ -168,6 +168,14 @@ deferred: Deferred until 01:00 full@example.org The mailbox there is full (4.2.2
 		m, _ = s.svc.Stored(31)
 		equal(t, "after it", m.State, api.StateQueued)
 	})
+	show(t, "/junk/40", doubtful, func(t *testing.T, s *screen) {
+		if w := text(s.hook(s.draw(), "junk-reason")); !strings.Contains(w, "This is probably junk") || !strings.Contains(w, "bank.example asks to reject") {
+			t.Error(w)
+		}
+		s.click("not-junk")
+		m, _ := s.svc.Stored(40)
+		equal(t, "moved", m.Folder, api.Inbox)
+	})
 	show(t, "/inbox/20", partial, func(t *testing.T, s *screen) {
 		if w := text(s.hook(s.draw(), "partial")); w != "Only the beginning is here: 11 of 480 KB. Fetch the rest" {
 			t.Error(w)

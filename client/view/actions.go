@@ -11,7 +11,7 @@ import (
 // Archive and Junk are folders that an account may have beside api.Folders; what needs them is offered when it does.
 const (
 	Archive api.FolderID = "archive"
-	Junk    api.FolderID = "junk"
+	Junk                 = api.Junk
 )
 
 // removal is messages of one account taken out of a list before the engine has said so, and what brings them back.
@@ -123,6 +123,11 @@ func (a *App) Restore(refs []api.MessageRef) {
 	if len(gone) > 0 {
 		a.move(gone, []api.FolderID{api.Sent, api.Drafts, api.Outbox}, "restored")
 	}
+}
+
+// NotJunk moves messages from Junk to the inbox.
+func (a *App) NotJunk(refs []api.MessageRef) {
+	a.move(refs, []api.FolderID{api.Inbox}, "moved to Inbox")
 }
 
 // HasFolder says whether an account has the folder.

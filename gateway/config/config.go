@@ -16,6 +16,7 @@ type Command string
 const (
 	Serve   Command = "serve"
 	Account Command = "account"
+	DNS     Command = "dns"
 	Version Command = "version"
 	Help    Command = "help"
 )
@@ -38,6 +39,9 @@ type Config struct {
 
 	// Where the embedded server listens; "" where the setting says off.
 	SMTP, Submission, Submissions, POP3, POP3S string
+
+	RefuseForged bool // refuse what its author's domain wants refused (DMARC), instead of taking it as junk
+	Greylist     bool // let senders that are new wait some minutes
 
 	Origins []string // origins besides the gateway's own that may open a tunnel
 	Allow   []string // host:port targets beyond the embedded server that a tunnel may reach

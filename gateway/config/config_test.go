@@ -42,6 +42,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"--demo"}, Serve},
 		{[]string{"serve"}, Serve},
 		{[]string{"account", "--data", "x", "a@b.example"}, Account},
+		{[]string{"dns", "--data", "x"}, DNS},
 		{[]string{"version"}, Version},
 		{[]string{"--version"}, Version},
 		{[]string{"help"}, Help},

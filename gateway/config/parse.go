@@ -116,7 +116,7 @@ func (c *Config) command(args []string) ([]string, error) {
 	case "-v", "-version", "--version", "version":
 		c.Command = Version
 		return nil, nil
-	case "serve", "account":
+	case "serve", "account", "dns":
 		c.Command = Command(args[0])
 		return args[1:], nil
 	}

@@ -54,6 +54,8 @@ func settings(c *Config) []setting {
 		{"submissions", "`address` that takes mail from clients, TLS, or off", (*listener)(&c.Submissions)},
 		{"pop3", "`address` that gives mail to clients, STLS, or off", (*listener)(&c.POP3)},
 		{"pop3s", "`address` that gives mail to clients, TLS, or off", (*listener)(&c.POP3S)},
+		{"refuse-forged", "refuse mail that its author's domain wants refused (DMARC p=reject), instead of taking it as junk", (*toggle)(&c.RefuseForged)},
+		{"greylist", "let servers that nobody here has had mail from try again some minutes later", (*toggle)(&c.Greylist)},
 		{"log", "`level` of the log: debug, info, warn or error", (*level)(&c.LogLevel)},
 		{"dev", "`folder` to serve the page from, reloading it on change", (*text)(&c.Dev)},
 	}

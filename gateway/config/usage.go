@@ -16,6 +16,8 @@ Usage:
   postern serve --demo          the same, with two accounts to try it with
   postern account user@domain   add an account to the embedded server, or change its
                                 password; the password is read from standard input
+  postern dns                   print what the domains publish in the DNS, ready to
+                                paste into a zone file: MX, SPF, DKIM, DMARC
   postern version               print the version
   postern help                  print this
 

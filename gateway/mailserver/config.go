@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
 )
 
 // The names of the services, as shared/wire spells them.
@@ -33,6 +35,7 @@ type Config struct {
 	TLS *tls.Config
 	// PlainPOP3 says who may log in to "pop3" without TLS.
 	PlainPOP3 PlainPolicy
+	Receiving Receiving
 	Logger    *slog.Logger // nil: slog.Default
 	Limits    Limits
 }
@@ -49,16 +52,17 @@ const (
 // Limits bound what one client, or all of them, can make the server do. Zero
 // is the default; -1 is no limit where that makes sense.
 type Limits struct {
-	MessageSize      int64         // octets of one message; 50 MB, as large as any public provider takes
-	Recipients       int           // of one message; 100, the least that RFC 5321 §4.5.3.1.8 allows
-	Connections      int           // over all services; 1,000, and as many from loopback
-	ConnectionsPerIP int           // from one address that is not loopback; 50
-	SMTPIdle         time.Duration // between commands or blocks; 5 minutes (RFC 5321 §4.5.3.2.7)
-	POP3Idle         time.Duration // auto-logout; 10 minutes, the least that RFC 1939 §3 allows
-	AuthFailures     int           // on one connection before it is dropped; 3
-	AuthFailureDelay time.Duration // after the first failure, doubling up to 8 times; 500 ms
-	PasswordHashers  int           // argon2id computations at once, 19 MiB each; one for each processor, at most 4
-	DrainTime        time.Duration // for sessions in mid-message at Close; 10 seconds
+	MessageSize      int64            // octets of one message; 50 MB, as large as any public provider takes
+	Recipients       int              // of one message; 100, the least that RFC 5321 §4.5.3.1.8 allows
+	Connections      int              // over all services; 1,000, and as many from loopback
+	ConnectionsPerIP int              // from one address that is not loopback; 50
+	SMTPIdle         time.Duration    // between commands or blocks; 5 minutes (RFC 5321 §4.5.3.2.7)
+	POP3Idle         time.Duration    // auto-logout; 10 minutes, the least that RFC 1939 §3 allows
+	AuthFailures     int              // on one connection before it is dropped; 3
+	AuthFailureDelay time.Duration    // after the first failure, doubling up to 8 times; 500 ms
+	PasswordHashers  int              // argon2id computations at once, 19 MiB each; one for each processor, at most 4
+	DrainTime        time.Duration    // for sessions in mid-message at Close; 10 seconds
+	Rates            smtpd.RateLimits // messages and recipients in an hour
 }
 
 func (l *Limits) setDefaults() {
@@ -80,7 +84,7 @@ func (l *Limits) setDefaults() {
 	// The rest have theirs in the packages that they are of.
 }
 
-// Account is a user of the server, as AddUser and EnsureUser take it.
+// Account is a user of the server, as EnsureUser takes it.
 type Account struct {
 	Email    string // local-part@domain, the domain one of Config.Domains
 	Name     string // as people read it

@@ -15,5 +15,6 @@
 // (STARTTLS), 4954 (AUTH), 1870 (SIZE), 2920 (PIPELINING), 3030 (CHUNKING),
 // 2034 (enhanced codes), 6152 (8BITMIME), 6531 (SMTPUTF8), 1939 (POP3), 2449
 // (CAPA), 2595 (STLS), 3206 (AUTH and SYS response codes), 5034 (SASL in
-// POP3), 9106 (argon2).
+// POP3), 9106 (argon2), 3461 (DSN), 7208 (SPF), 6376 (DKIM), 7489 (DMARC), 8601
+// (Authentication-Results).
 package mailserver

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
@@ -13,6 +14,9 @@ import (
 
 // ErrDataInUse says that another process has the data folder open.
 var ErrDataInUse = errors.New("data folder is in use by another process")
+
+// lockName is the file that is locked.
+const lockName = "lock"
 
 // lockFolder makes the data folder and keeps other processes out of it until
 // the file that it returns is closed.
@@ -23,7 +27,7 @@ func lockFolder(dir string) (*os.File, error) {
 	if err := maildrop.MakeFolder(dir); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -39,4 +43,17 @@ func lockFolder(dir string) (*os.File, error) {
 	f.Truncate(0)
 	fmt.Fprintf(f, "%d\n", os.Getpid())
 	return f, nil
+}
+
+// syncFolder flushes the entries of a folder, where a system has a call for it.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if runtime.GOOS == "windows" {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }

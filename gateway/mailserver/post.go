@@ -21,25 +21,24 @@ type post struct {
 
 var _ smtpd.Post = post{}
 
-func (p post) Lookup(ctx context.Context, address string) (mailbox string, local bool, err error) {
+func (p post) Lookup(ctx context.Context, address string) (mailboxes []string, local bool, err error) {
 	email := account.Canonical(address)
-	user, domain := cutAddress(email)
-	if !p.domains[domain] {
-		return "", false, nil
+	if _, domain := cutAddress(email); !p.domains[domain] {
+		return nil, false, nil
 	}
-	switch _, ok, err := p.store.Account(ctx, email); {
-	case err != nil:
-		return "", true, err
-	case ok:
-		return email, true, nil
-	case user != "postmaster":
-		return "", true, smtpd.ErrNoMailbox
-	}
-	first, ok, err := p.store.FirstAccount(ctx)
-	if err == nil && !ok {
+	mailboxes, err = p.store.Resolve(ctx, email)
+	if errors.Is(err, maildrop.ErrNoAccount) {
 		err = smtpd.ErrNoMailbox
 	}
-	return first, true, err
+	return mailboxes, true, err
+}
+
+func (p post) Owns(ctx context.Context, user, address string) (bool, error) {
+	return p.store.Owns(ctx, user, account.Canonical(address))
+}
+
+func (p post) Full(ctx context.Context, mailbox string, size int64) (bool, error) {
+	return p.store.Full(ctx, mailbox, size)
 }
 
 func cutAddress(email string) (user, domain string) {
@@ -66,7 +65,11 @@ func (in incoming) Write(b []byte) (int, error) {
 }
 
 func (in incoming) Deliver(ctx context.Context, env smtpd.Envelope) error {
-	return full(in.Incoming.Deliver(ctx, maildrop.Envelope(env)))
+	to := maildrop.Envelope{From: env.From, Local: env.Mailboxes(), UTF8: env.UTF8, Return: env.Return, EnvelopeID: env.EnvelopeID, Trace: env.Trace}
+	for _, r := range env.Remote {
+		to.Remote = append(to.Remote, maildrop.Recipient{Address: r.Address, Notify: r.Notify, Original: r.Original})
+	}
+	return full(in.Incoming.Deliver(ctx, to))
 }
 
 func full(err error) error {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/pop3d"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
@@ -30,6 +31,9 @@ type Server struct {
 	fingerprint string
 	store       *maildrop.Store
 	gate        *account.Gate
+	judges      judges
+	admin       *Admin
+	control     net.Listener // nil: there is none
 	services    []*service
 
 	closing chan struct{}
@@ -94,18 +98,42 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if size > 0 {
 		size += traceRoom
 	}
-	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, "mail"), &maildrop.Options{MessageSize: size, Logger: s.log})
+	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, mailFolder), &maildrop.Options{MessageSize: size, Logger: s.log})
 	if err != nil {
 		return err
 	}
-	s.gate, err = account.NewGate(s.store.Account, &account.Options{Hashers: s.cfg.Limits.PasswordHashers, Delay: s.cfg.Limits.AuthFailureDelay})
-	if err != nil {
+	if s.gate, err = newGate(ctx, s.store, s.cfg.Limits, s.log); err != nil {
+		return err
+	}
+	if s.judges, err = s.newJudges(); err != nil {
 		return err
 	}
 	for _, v := range s.services {
 		v.server = s.protocol(v)
 	}
+	s.admin = newAdmin(s.cfg, s.store, nil)
+	// A server that commands cannot reach still has its mail to look after.
+	if s.control, err = control.Listen(s.cfg.Dir); err != nil {
+		s.log.Warn("commands cannot reach this server", "error", err)
+	}
 	return nil
+}
+
+// newGate checks passwords against the store's accounts, and gives those that are
+// older than SCRAM keys theirs.
+func newGate(ctx context.Context, store *maildrop.Store, limits Limits, log *slog.Logger) (*account.Gate, error) {
+	saltKey, err := store.Secret(ctx, "scram salts")
+	if err != nil {
+		return nil, err
+	}
+	return account.NewGate(store.Account, &account.Options{
+		Hashers: limits.PasswordHashers, Delay: limits.AuthFailureDelay, SaltKey: saltKey, Keyed: store.Keyed,
+		Upgrade: func(_ context.Context, r account.Record) {
+			if err := store.SetKeys(r); err != nil {
+				log.Warn("an account's SCRAM keys could not be kept; the next login tries again", "user", r.Email, "error", err)
+			}
+		},
+	})
 }
 
 // traceRoom is for the header lines that the server adds to a message.
@@ -142,11 +170,11 @@ func (s *Server) protocol(v *service) protocol {
 			Plain: pop3d.Policy(s.cfg.PlainPOP3), Logger: log, Idle: limits.POP3Idle, AuthFailures: limits.AuthFailures,
 		})
 	}
-	return smtpd.New(smtpd.Config{
+	return smtpd.New(s.receiving(v, smtpd.Config{
 		Hostname: s.cfg.Hostname, Postmaster: "postmaster@" + s.cfg.Domains[0], Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
 		Accounts: s.gate, Post: post{s.store, s.domains}, Logger: log,
 		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures,
-	})
+	}))
 }
 
 // Serve answers on every listener until ctx ends or Close is called.
@@ -161,6 +189,19 @@ func (s *Server) Serve(ctx context.Context) error {
 					failed <- fmt.Errorf("%s: %w", v.name, err)
 				}
 			}
+		})
+	}
+	if s.control != nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		s.serving.Go(func() {
+			defer cancel()
+			if err := (&control.Server{Operations: s.admin, Queue: s.admin, Logger: s.log}).Serve(ctx, s.control); err != nil {
+				s.log.Warn("commands cannot reach this server any more", "error", err)
+			}
+		})
+		s.serving.Go(func() {
+			<-s.closing
+			cancel()
 		})
 	}
 	select {
@@ -214,6 +255,9 @@ func (s *Server) release() error {
 	var errs []error
 	for _, v := range s.services {
 		v.listener.Close()
+	}
+	if s.control != nil {
+		s.control.Close()
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
@@ -47,7 +49,8 @@ func testConfig(dir string) Config {
 	const anywhere = "127.0.0.1:0"
 	return Config{Dir: dir, Hostname: "mail.postern.test", Domains: []string{"postern.test"},
 		SMTP: anywhere, Submission: anywhere, Submissions: anywhere, POP3: anywhere, POP3S: anywhere,
-		Logger: slog.New(slog.DiscardHandler), Limits: Limits{AuthFailureDelay: -1}}
+		Logger: slog.New(slog.DiscardHandler), Limits: Limits{AuthFailureDelay: -1},
+		Receiving: Receiving{Unsigned: true}} // making a key takes a while
 }
 
 // start opens and serves a server with two accounts.
@@ -152,12 +155,12 @@ func TestJourney(t *testing.T) {
 	s.submit(t, alice, "From: "+alice+"\r\nTo: "+bob+"\r\nSubject: hello\r\n\r\nfirst mail\r\n", bob, alice, "carol@elsewhere.test")
 	for _, email := range []string{alice, bob} {
 		for _, text := range s.fetch(t, email) {
-			if !strings.HasPrefix(text, "Return-Path: <alice@postern.test>\r\nReceived: from ") || !strings.Contains(text, "with ESMTPSA") || !strings.HasSuffix(text, "\r\n\r\nfirst mail\r\n") {
+			if !strings.HasPrefix(text, "Return-Path: <alice@postern.test>\r\nAuthentication-Results: mail.postern.test;\r\n\tauth=pass smtp.auth=alice@postern.test\r\nReceived: from ") || !strings.Contains(text, "with ESMTPSA") || !strings.HasSuffix(text, "\r\n\r\nfirst mail\r\n") {
 				t.Errorf("%s got %q", email, text)
 			}
 		}
 	}
-	queue, err := s.store.Queue(t.Context())
+	queue, err := s.store.Queue(t.Context(), maildrop.Filter{})
 	must(t, err)
 	if len(queue) != 1 || queue[0].Sender != alice || queue[0].Recipient != "carol@elsewhere.test" {
 		t.Errorf("queue %+v", queue)
@@ -173,7 +176,7 @@ func TestJourney(t *testing.T) {
 	if s.Fingerprint() != fp {
 		t.Error("over a restart the fingerprint changed")
 	}
-	if queue, _ := s.store.Queue(t.Context()); len(queue) != 1 {
+	if queue, _ := s.store.Queue(t.Context(), maildrop.Filter{}); len(queue) != 1 {
 		t.Errorf("over a restart the queue became %v", queue)
 	}
 }
@@ -290,7 +293,7 @@ func TestCertificate(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	s := start(t, testConfig(t.TempDir()))
-	if err := s.AddUser(t.Context(), Account{Email: "Alice@Postern.Test", Password: "x"}); !errors.Is(err, ErrUserExists) {
+	if err := s.Admin().AddUser(t.Context(), control.NewUser{Email: "Alice@Postern.Test", Password: "x"}); !errors.Is(err, maildrop.ErrAccountExists) {
 		t.Errorf("adding alice again: %v", err)
 	}
 	for _, bad := range []Account{
@@ -299,7 +302,7 @@ func TestUsers(t *testing.T) {
 		{Email: "c@postern.test", Password: ""}, {Email: "c@postern.test", Name: "a\r\nb", Password: "x"}, {Email: "c@postern.test", Password: "a\x00b"},
 	} {
 		var refused *UserError
-		if err := s.AddUser(t.Context(), bad); !errors.As(err, &refused) {
+		if err := s.Admin().AddUser(t.Context(), control.NewUser(bad)); !errors.As(err, &refused) {
 			t.Errorf("AddUser(%q, %q) = %v", bad.Email, bad.Name, err)
 		}
 		if err := s.EnsureUser(t.Context(), bad); !errors.As(err, &refused) {

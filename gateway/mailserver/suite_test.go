@@ -25,7 +25,7 @@ func TestPOP3Suite(t *testing.T) {
 		Dial:     func(t testing.TB) net.Conn { return s.dial(t, POP3) },
 		DialTLS:  func(t testing.TB) net.Conn { return tls.Client(s.dial(t, POP3S), s.pinned()) },
 		TLS:      s.pinned(),
-		Ways:     []string{"PLAIN", "LOGIN", pop3.WayUser},
+		Ways:     []string{"SCRAM-SHA-256", "PLAIN", "LOGIN", pop3.WayUser},
 		Options:  &pop3.Options{AllowPlaintextAuth: true},
 		User:     user,
 		Password: password,
@@ -46,7 +46,7 @@ func TestSMTPSuite(t *testing.T) {
 			dir := t.TempDir()
 			s := start(t, testConfig(dir))
 			target := smtpsuite.Target{
-				User: alice, Password: password, Mechanisms: []string{"PLAIN", "LOGIN"},
+				User: alice, Password: password, Mechanisms: []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"},
 				Announces: []string{"SMTPUTF8", "DSN", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"},
 				From:      alice, To: [2]string{bob, alice}, Unknown: "nobody@postern.test", UTF8: "jörg@elsewhere.test",
 				Dial: func(t testing.TB) net.Conn {
@@ -79,7 +79,7 @@ func TestSMTPSuite(t *testing.T) {
 // queued finds a message that waits for another server.
 func queued(t testing.TB, s *Server, dir, marker string) []byte {
 	t.Helper()
-	queue, err := s.store.Queue(t.Context())
+	queue, err := s.store.Queue(t.Context(), maildrop.Filter{})
 	must(t, err)
 	for _, q := range queue {
 		if !q.UTF8 || time.Since(q.Created) > time.Minute {

@@ -3,12 +3,12 @@ package mailtest
 import (
 	"crypto/hmac"
 	"crypto/md5"
-	"crypto/pbkdf2"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
+
+	realsasl "github.com/postern-mail/postern/shared/sasl"
 )
 
 // sasl is the server's side of one exchange. It is told each response, nil for none, and says how it stands; a challenge
@@ -42,7 +42,7 @@ func (a *accounts) exchange(mechanism string) sasl {
 	case "CRAM-MD5":
 		return &saslCRAM{accounts: a}
 	case "SCRAM-SHA-256":
-		return &saslSCRAM{accounts: a}
+		return newSCRAM(a)
 	case "OAUTHBEARER", "XOAUTH2":
 		return &saslBearer{accounts: a, mechanism: mechanism}
 	}
@@ -110,68 +110,41 @@ func (s *saslCRAM) next(response []byte) ([]byte, saslVerdict) {
 	return nil, accepted
 }
 
-// saslSCRAM is RFC 5802 with RFC 7677.
-type saslSCRAM struct {
-	*accounts
-	step        int
-	first       string // client-first-message-bare
-	challenge   string
-	nonce, salt string
-	password    string
+// saslSCRAM is SCRAM-SHA-256. A server that is forged lets anybody in, and cannot prove itself.
+type saslSCRAM struct{ *realsasl.SCRAMServer }
+
+var errWrong = errors.New("wrong user or password")
+
+func newSCRAM(a *accounts) sasl {
+	return saslSCRAM{&realsasl.SCRAMServer{
+		Keys: func(user string) (realsasl.Keys, error) {
+			password := a.passwords[user]
+			switch {
+			case password == "":
+				return realsasl.Keys{}, errWrong
+			case a.forged:
+				password += "?"
+			}
+			return realsasl.DeriveKeys(password, []byte("salt of a test"), realsasl.MinIterations), nil
+		},
+		Decide: func(_ string, right bool) error {
+			if !right && !a.forged {
+				return errWrong
+			}
+			return nil
+		},
+	}}
 }
 
-func (s *saslSCRAM) next(response []byte) ([]byte, saslVerdict) {
-	if response == nil {
-		return nil, undecided
-	}
-	s.step++
-	switch s.step {
-	case 1:
-		bare, ok := strings.CutPrefix(string(response), "n,,")
-		user, nonce, found := strings.Cut(bare, ",r=")
-		if !ok || !found || !strings.HasPrefix(user, "n=") {
-			return nil, rejected
-		}
-		user = strings.NewReplacer("=2C", ",", "=3D", "=").Replace(user[2:])
-		s.first, s.password, s.nonce, s.salt = bare, s.passwords[user], nonce+"server", "c2FsdCBvZiBhIHRlc3Q="
-		if s.password == "" {
-			return nil, rejected
-		}
-		s.challenge = "r=" + s.nonce + ",s=" + s.salt + ",i=4096"
-		return []byte(s.challenge), undecided
-	case 2:
-		return s.verify(string(response))
-	}
-	return nil, accepted // the formality after the server's proof
-}
-
-func (s *saslSCRAM) verify(final string) ([]byte, saslVerdict) {
-	bare, encoded, _ := strings.Cut(final, ",p=")
-	proof, err := base64.StdEncoding.DecodeString(encoded)
-	salt, _ := base64.StdEncoding.DecodeString(s.salt)
-	salted, kerr := pbkdf2.Key(sha256.New, s.password, salt, 4096, sha256.Size)
-	if err != nil || kerr != nil || bare != "c=biws,r="+s.nonce || len(proof) != sha256.Size {
+func (s saslSCRAM) next(response []byte) ([]byte, saslVerdict) {
+	challenge, done, err := s.Next(response)
+	switch {
+	case err != nil:
 		return nil, rejected
+	case done:
+		return nil, accepted
 	}
-	sign := func(key []byte, text string) []byte {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(text))
-		return mac.Sum(nil)
-	}
-	message := s.first + "," + s.challenge + "," + bare
-	key := sign(salted, "Client Key")
-	stored := sha256.Sum256(key)
-	signature := sign(stored[:], message)
-	for i := range signature {
-		if signature[i]^key[i] != proof[i] && !s.forged {
-			return nil, rejected
-		}
-	}
-	server := sign(sign(salted, "Server Key"), message)
-	if s.forged {
-		server[0] ^= 1
-	}
-	return []byte("v=" + base64.StdEncoding.EncodeToString(server)), undecided
+	return challenge, undecided
 }
 
 // saslBearer is RFC 7628, and XOAUTH2.

@@ -1,5 +1,5 @@
 // Package sasl is the client's side of the SASL mechanisms with which one logs in to a mail server, over the interface
-// of github.com/emersion/go-sasl:
+// of github.com/emersion/go-sasl, and the server's side of SCRAM ([SCRAMServer]), which that has not:
 //
 //   - PLAIN (RFC 4616)
 //   - LOGIN (draft-murchison-sasl-login, which never became an RFC)

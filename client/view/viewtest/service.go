@@ -188,6 +188,9 @@ func (s *Service) recount() {
 		for _, f := range api.Folders {
 			s.status.Accounts[i].Folders = append(s.status.Accounts[i].Folders, api.Folder{ID: f, Total: total[f], Unread: unread[f], Revision: s.revision})
 		}
+		if total[api.Junk] > 0 {
+			s.status.Accounts[i].Folders = append(s.status.Accounts[i].Folders, api.Folder{ID: api.Junk, Total: total[api.Junk], Unread: unread[api.Junk], Revision: s.revision})
+		}
 	}
 }
 

@@ -12,7 +12,10 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
 var (
@@ -31,7 +34,9 @@ type Account struct {
 // Record is an account as the store keeps it.
 type Record struct {
 	Account
-	Hash string // PHC string
+	Hash     string // PHC string
+	SCRAM    string // keys of SCRAM-SHA-256, RFC 5803; "" until a password is seen in the clear
+	Disabled bool   // nobody signs in to it
 }
 
 // Lookup finds an account by its canonical address; ok is false when there is
@@ -55,6 +60,17 @@ type Options struct {
 	Remember time.Duration
 	// Params of the hash that unknown names are checked against.
 	Params Params
+	// SaltKey makes up the salts that SCRAM shows for names that do not exist. It
+	// must be secret, and the same after a restart, as the salts of accounts are.
+	// Default: a random one, which is for tests.
+	SaltKey []byte
+	// Iterations of SCRAM keys. Default: sasl.DefaultIterations.
+	Iterations int
+	// Upgrade keeps the SCRAM keys of an account that has none, made of a password
+	// that was right. It is called before the login is answered. Nil: not kept.
+	Upgrade func(ctx context.Context, r Record)
+	// Keyed says whether every account has SCRAM keys. Nil: they have.
+	Keyed func(ctx context.Context) (bool, error)
 
 	now func() time.Time
 }
@@ -71,6 +87,7 @@ type Gate struct {
 	slots  chan struct{}
 	dummy  string // a hash that no password has, for names that do not exist
 	key    []byte // of remembered passwords; made anew in each process
+	keyed  atomic.Bool
 
 	mu         sync.Mutex
 	remembered map[[sha256.Size]byte]time.Time
@@ -118,6 +135,12 @@ func NewGate(lookup Lookup, o *Options) (*Gate, error) {
 	if opts.Params == (Params{}) {
 		opts.Params = DefaultParams()
 	}
+	if opts.Iterations == 0 {
+		opts.Iterations = sasl.DefaultIterations
+	}
+	if opts.SaltKey == nil {
+		opts.SaltKey = []byte(rand.Text())
+	}
 	if opts.now == nil {
 		opts.now = time.Now
 	}
@@ -151,7 +174,7 @@ func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password
 		return Account{}, err
 	}
 	phc := rec.Hash
-	if !ok {
+	if ok = ok && !rec.Disabled; !ok {
 		phc = g.dummy
 	}
 	mark := g.mark(email, phc, password)
@@ -172,6 +195,7 @@ func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password
 		return Account{}, err
 	}
 	if ok && right {
+		g.upgrade(ctx, rec, password)
 		g.remember(mark)
 		g.forgive(email)
 		return rec.Account, nil

@@ -69,7 +69,7 @@ func gate(t testing.TB, o *Options) *Gate {
 		if email == "broken@postern.test" {
 			return Record{}, false, errors.New("disk on fire")
 		}
-		return Record{Account{Email: email, Name: "Alice"}, phc}, email == "alice@postern.test", nil
+		return Record{Account: Account{Email: email, Name: "Alice"}, Hash: phc}, email == "alice@postern.test", nil
 	}, o)
 	if err != nil {
 		t.Fatal(err)

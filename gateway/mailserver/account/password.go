@@ -1,6 +1,6 @@
 // Package account checks passwords: how they are kept (argon2id, RFC 9106, in
-// PHC strings), how much it may cost the server to check one, and how slow
-// guessing is made.
+// PHC strings, and beside it the keys of SCRAM-SHA-256, RFC 5802 and 7677), how
+// much it may cost the server to check one, and how slow guessing is made.
 package account
 
 import (

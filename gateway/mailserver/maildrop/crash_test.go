@@ -162,7 +162,7 @@ func powerCut(t *testing.T, cut int, late bool) bool {
 	if err == nil {
 		for i := range 3 {
 			text := fmt.Sprint("message ", i)
-			acked[text] = deliver(s, text, Envelope{From: bob, Local: []string{alice, bob}, Remote: []string{fmt.Sprintf("%d@elsewhere.test", i)}}) == nil
+			acked[text] = deliver(s, text, Envelope{From: bob, Local: []string{alice, bob}, Remote: []Recipient{{Address: fmt.Sprintf("%d@elsewhere.test", i)}}}) == nil
 		}
 		if d, err := s.Lock(t.Context(), alice); err == nil {
 			removed = d.Remove(t.Context(), d.Messages()[:1])
@@ -179,7 +179,7 @@ func powerCut(t *testing.T, cut int, late bool) bool {
 	}
 	defer s.Close()
 	hers, his := contents(t, s, alice), contents(t, s, bob)
-	queue, err := s.Queue(t.Context())
+	queue, err := s.Queue(t.Context(), Filter{})
 	must(t, err)
 	check := func(ok bool, say string) {
 		if !ok {

@@ -5,10 +5,10 @@
 // index in SQLite says whose it is. One content can be in many maildrops and
 // in the queue at once; its file goes when the last row that names it is gone.
 //
-//	index.db                     accounts, contents, messages, queue
+//	index.db                     accounts, aliases, contents, messages, queue
 //	tmp/                         contents being received
 //	content/0000/000000000001.eml
-//	unclaimed/                   what start-up found and did not dare to delete
+//	unclaimed/                   what start-up and Check found and did not dare to delete
 //
 // Deliver returns only when the content, the folder entry and the index row
 // are on the disk, in that order, so that a crash leaves a message wholly
@@ -17,4 +17,8 @@
 //
 // A message's unique-id (RFC 1939 §7) is given once and never again: not after
 // a deletion, a restart, or the restoring of an older copy of the folder.
+//
+// Check finds what does not agree, for an administrator, and mends what can be
+// mended without guessing. Backup copies a store that is in use; Export and
+// Import carry an account's messages.
 package maildrop

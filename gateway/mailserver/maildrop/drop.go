@@ -4,10 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"strings"
 	"sync"
 	"time"
 )
@@ -106,28 +103,7 @@ func (d *Drop) list(ctx context.Context) error {
 func (d *Drop) Messages() []Message { return d.messages }
 
 // Open gives a message's octets, all of Message.Size.
-func (d *Drop) Open(m Message) (io.ReadCloser, error) {
-	f, err := d.store.disk.Open(d.store.contentPath(m.content))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	if info.Size()+int64(len(m.trace)) != m.Size {
-		f.Close()
-		return nil, fmt.Errorf("%w: %s has %d octets", ErrDamaged, f.Name(), info.Size())
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(strings.NewReader(m.trace), f), f}, nil
-}
+func (d *Drop) Open(m Message) (io.ReadCloser, error) { return d.store.openMessage(m) }
 
 // Remove deletes messages for good: first the rows, all or none, then each file
 // that nothing else names.
@@ -155,11 +131,7 @@ func (d *Drop) Remove(ctx context.Context, messages []Message) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range unnamed {
-		if err := s.disk.Remove(s.contentPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("a deleted message's file stays until the next start", "file", s.contentPath(id), "error", err)
-		}
-	}
+	s.removeContents(unnamed)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"hash"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,13 +29,26 @@ var (
 // Envelope says where a content goes. An address occurs once, in canonical
 // form.
 type Envelope struct {
-	From   string   // reverse-path, "" for the null sender
-	Local  []string // those with a maildrop here
-	Remote []string // those for the queue
-	UTF8   bool     // the envelope or the header needs SMTPUTF8 (RFC 6531)
+	From       string      // reverse-path, "" for the null sender
+	Local      []string    // those with a maildrop here
+	Remote     []Recipient // those for the queue
+	UTF8       bool        // the envelope or the header needs SMTPUTF8 (RFC 6531)
+	Return     string      // RET of RFC 3461: "", "FULL" or "HDRS"
+	EnvelopeID string      // ENVID, decoded
 	// Trace is put before the content in each maildrop and not in the queue:
 	// the Return-Path that final delivery adds (RFC 5321 §4.4). Whole lines.
 	Trace string
+	// Settles are the queue's rows that this content reports on: they are settled
+	// in the same commit, so that nobody is told twice of an outcome, or never.
+	Settles []Settlement
+}
+
+// Recipient is one for the queue, and what its sender wants to be told (RFC
+// 3461).
+type Recipient struct {
+	Address  string
+	Notify   []string // "NEVER", or of "SUCCESS", "FAILURE", "DELAY"; none: the server's choice
+	Original string   // ORCPT, "type;address", the address decoded
 }
 
 // Incoming is a content being received. It is either delivered or discarded.
@@ -47,6 +61,8 @@ type Incoming struct {
 	size   int64
 	digest hash.Hash
 	err    error // sticky
+
+	unlimited bool // MessageSize does not count
 }
 
 // writeSize gathers small writes. A text message is one write; sessions that
@@ -79,7 +95,7 @@ func (in *Incoming) Write(p []byte) (int, error) {
 	if in.err != nil {
 		return 0, in.err
 	}
-	if limit := in.store.opts.MessageSize; limit > 0 && in.size+int64(len(p)) > limit {
+	if limit := in.store.opts.MessageSize; limit > 0 && !in.unlimited && in.size+int64(len(p)) > limit {
 		in.err = ErrTooLarge
 		return 0, in.err
 	}
@@ -136,15 +152,18 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 	}
 	sum := in.digest.Sum(nil)
 	now := s.micros()
-	var accounts []int64
+	var accounts, unnamed []int64
 	err := s.submit(s.shardDir(in.id), func(ctx context.Context, tx *sql.Tx) (err error) {
-		accounts, err = in.index(ctx, tx, env, sum, now)
+		if accounts, err = in.index(ctx, tx, env, sum, now); err == nil {
+			unnamed, err = settle(ctx, tx, env.Settles)
+		}
 		return err
 	})
 	if err != nil {
 		s.withdraw(in.id)
 		return full(err)
 	}
+	s.removeContents(unnamed)
 	for _, account := range accounts {
 		s.notify(account)
 	}
@@ -196,9 +215,10 @@ func (in *Incoming) index(ctx context.Context, tx *sql.Tx, env Envelope, sum []b
 		}
 		accounts = append(accounts, account)
 	}
-	for _, recipient := range env.Remote {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO queue (content, sender, recipient, utf8, state, next_try, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			in.id, env.From, recipient, env.UTF8, Waiting, now, now); err != nil {
+	for _, r := range env.Remote {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO queue (content, sender, recipient, destination, utf8, ret, envid, notify, orcpt, state, next_try, created)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, in.id, env.From, r.Address, Destination(r.Address), env.UTF8, env.Return, env.EnvelopeID,
+			strings.Join(r.Notify, ","), r.Original, Waiting, now, now); err != nil {
 			return nil, err
 		}
 	}

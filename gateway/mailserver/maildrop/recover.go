@@ -97,7 +97,7 @@ func (s *Store) clearTemporary() error {
 		return err
 	}
 	for _, name := range names {
-		if _, ok := contentID(name); !ok {
+		if !isLeftover(name) {
 			continue
 		}
 		if err := s.disk.Remove(filepath.Join(tmp, name)); err != nil {

@@ -30,9 +30,11 @@ type Options struct {
 	// second. Negative: not at all.
 	LockWait time.Duration
 	Logger   *slog.Logger
+	// Now is the clock that rows are stamped by; the queue's, if it has one of its
+	// own. Nil: time.Now.
+	Now func() time.Time
 
 	disk disk
-	now  func() time.Time
 }
 
 const defaultMessageSize = 50_000_000
@@ -53,6 +55,7 @@ type Store struct {
 	reader *sql.DB
 
 	nextContent atomic.Int64
+	nextBackup  atomic.Int64
 	shards      sync.Map // shard name → struct{}, those known to exist
 
 	changes chan *change
@@ -63,6 +66,9 @@ type Store struct {
 	mu     sync.Mutex
 	locked map[int64]chan struct{} // by account, closed by Unlock
 	watch  map[int64]chan struct{}
+
+	pins    int     // who reads files by a list: see pin
+	unnamed []int64 // contents whose files go when nobody does
 }
 
 // Open opens the store in dir, making it if it is missing, and puts right what
@@ -85,8 +91,8 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if s.opts.LockWait == 0 {
 		s.opts.LockWait = time.Second
 	}
-	if s.opts.now == nil {
-		s.opts.now = time.Now
+	if s.opts.Now == nil {
+		s.opts.Now = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -158,4 +164,4 @@ func (s *Store) closeIndex() error {
 	return errors.Join(errs...)
 }
 
-func (s *Store) micros() int64 { return s.opts.now().UnixMicro() }
+func (s *Store) micros() int64 { return s.opts.Now().UnixMicro() }

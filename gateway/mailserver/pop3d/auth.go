@@ -3,30 +3,56 @@ package pop3d
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
-	"github.com/emersion/go-sasl"
+	gosasl "github.com/emersion/go-sasl"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
-// auth is AUTH (RFC 5034) with the mechanisms to which a hash of the password is
-// enough: PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login). SCRAM would
-// want keys of its own kept for each account, made by PBKDF2, which is weaker
-// against theft of the store than the argon2id that is kept.
+// auth is AUTH (RFC 5034) with SCRAM-SHA-256 (RFC 7677), PLAIN (RFC 4616) and
+// LOGIN (draft-murchison-sasl-login).
 func (s *session) auth(arg string) error {
 	mechanism, initial, _ := strings.Cut(arg, " ")
 	mechanism = strings.ToUpper(mechanism)
-	if mechanism != sasl.Plain && mechanism != sasl.Login {
-		return s.bad("the mechanisms are PLAIN and LOGIN")
+	offered := s.srv.cfg.Accounts.Mechanisms(s.srv.ctx)
+	if !slices.Contains(offered, mechanism) {
+		return s.bad("the mechanisms are %s", strings.Join(offered, " "))
 	}
 	if !s.secret() {
 		return s.bad(needTLS)
 	}
-	if mechanism == sasl.Login {
+	switch mechanism {
+	case sasl.SCRAMSHA256:
+		return s.authSCRAM(initial)
+	case gosasl.Login:
 		return s.authLogin(initial)
 	}
 	return s.authPlain(initial)
+}
+
+func (s *session) authSCRAM(initial string) error {
+	x := s.srv.cfg.Accounts.SCRAM(s.srv.ctx, s.raw.RemoteAddr())
+	challenge := []byte{}
+	for {
+		response, ok, err := s.response(string(challenge), initial)
+		if !ok {
+			return err
+		}
+		initial = ""
+		var done bool
+		challenge, done, err = x.Next(response)
+		switch {
+		case done:
+			return s.enter(x.Account())
+		case errors.Is(err, sasl.ErrResponse):
+			return s.bad("that is not SCRAM: %v", err)
+		case err != nil:
+			return s.refused(x.User(), err)
+		}
+	}
 }
 
 func (s *session) authPlain(initial string) error {
@@ -36,7 +62,7 @@ func (s *session) authPlain(initial string) error {
 	}
 	var answer error
 	malformed := true
-	plain := sasl.NewPlainServer(func(identity, user, password string) error {
+	plain := gosasl.NewPlainServer(func(identity, user, password string) error {
 		malformed = false
 		if identity != "" && account.Canonical(identity) != account.Canonical(user) {
 			answer = s.denied("nobody acts for another here") // RFC 4616 §2: authorization identity

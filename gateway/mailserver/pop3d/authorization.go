@@ -13,11 +13,11 @@ import (
 // that would be refused is not offered.
 func (s *session) capa(string) error {
 	s.ok("capability list follows")
-	list := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
+	list := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG"}
 	if s.secret() {
-		list = append(list, "USER", "SASL PLAIN LOGIN")
+		list = append(list, "USER", "SASL "+strings.Join(s.srv.cfg.Accounts.Mechanisms(s.srv.ctx), " "))
 	}
-	if s.state == authorization && !s.tls && s.srv.cfg.TLS != nil {
+	if s.state == authorization && !s.tls && !s.utf8 && s.srv.cfg.TLS != nil {
 		list = append(list, "STLS")
 	}
 	list = append(list, "X-POSTERN-WAIT", "IMPLEMENTATION Postern")
@@ -31,6 +31,9 @@ func (s *session) stls(string) error {
 	}
 	if s.srv.cfg.TLS == nil {
 		return s.bad("this server has no TLS")
+	}
+	if s.utf8 { // RFC 6856 §2.1
+		return s.bad("STLS comes before UTF8")
 	}
 	s.ok("begin TLS")
 	if err := s.flush(); err != nil {
@@ -66,13 +69,18 @@ func (s *session) pass(arg string) error {
 	return s.login(user, arg)
 }
 
-// login leads to the TRANSACTION state: the password is right and the maildrop
-// locked, or the session stays where it is (RFC 1939 §4).
+// login checks a name and password.
 func (s *session) login(user, password string) error {
-	ctx := s.srv.ctx
-	who, err := s.srv.cfg.Accounts.Authenticate(ctx, s.raw.RemoteAddr(), user, password)
+	who, err := s.srv.cfg.Accounts.Authenticate(s.srv.ctx, s.raw.RemoteAddr(), user, password)
+	if err != nil {
+		return s.refused(user, err)
+	}
+	return s.enter(who)
+}
+
+// refused answers a login that failed: the session stays where it is.
+func (s *session) refused(user string, err error) error {
 	switch {
-	case err == nil:
 	case errors.Is(err, account.ErrDenied):
 		s.log.Info("pop3: login refused", "user", fmt.Sprintf("%.100s", user))
 		return s.denied("name or password is wrong")
@@ -80,11 +88,15 @@ func (s *session) login(user, password string) error {
 		return errClosing
 	case errors.Is(err, account.ErrBusy):
 		return s.err("[SYS/TEMP] too many logins at once; try again in a minute")
-	default:
-		s.log.Error("pop3: cannot check a password", "error", err)
-		return s.err("[SYS/TEMP] the server cannot check passwords now")
 	}
-	drop, err := s.srv.cfg.Maildrops.Lock(ctx, who.Email)
+	s.log.Error("pop3: cannot check a password", "error", err)
+	return s.err("[SYS/TEMP] the server cannot check passwords now")
+}
+
+// enter leads to the TRANSACTION state: who is known, and the maildrop locked,
+// or the session stays where it is (RFC 1939 §4).
+func (s *session) enter(who account.Account) error {
+	drop, err := s.srv.cfg.Maildrops.Lock(s.srv.ctx, who.Email)
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrInUse):

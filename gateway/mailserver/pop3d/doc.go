@@ -1,9 +1,10 @@
 // Package pop3d is a POP3 server.
 //
 // It speaks RFC 1939, with CAPA (RFC 2449), STLS (RFC 2595), the response codes
-// AUTH, SYS/TEMP, SYS/PERM (RFC 3206) and IN-USE (RFC 2449 §8.1.1), AUTH with
-// PLAIN and LOGIN (RFC 5034, RFC 4616), TOP, UIDL, and pipelining (RFC 2449 §6.6). APOP is not
-// offered: it needs the password in the clear on the server.
+// AUTH, SYS/TEMP, SYS/PERM (RFC 3206) and IN-USE (RFC 2449 §8.1.1), AUTH (RFC
+// 5034) with SCRAM-SHA-256 (RFC 5802, 7677), PLAIN (RFC 4616) and LOGIN, UTF8 and
+// LANG (RFC 6856), TOP, UIDL, and pipelining (RFC 2449 §6.6). APOP is not offered:
+// it needs the password in the clear on the server.
 //
 // One extension is its own. The capability X-POSTERN-WAIT says that there is a
 // command, valid in the TRANSACTION state,

@@ -67,7 +67,7 @@ func TestPlainPolicy(t *testing.T) {
 		conn := dial(t, addr)
 		conn.Send("CAPA\r\n")
 		conn.expect("+OK")
-		if got := conn.body(); strings.Contains(got, "USER") != c.allowed || strings.Contains(got, "SASL") != c.allowed {
+		if got := conn.body(); strings.Contains(got, "\r\nUSER\r\n") != c.allowed || strings.Contains(got, "SASL") != c.allowed {
 			t.Errorf("policy %v offers %q", c.policy, got)
 		}
 		if !c.allowed {

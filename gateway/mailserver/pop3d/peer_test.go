@@ -15,6 +15,7 @@ import (
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 	"github.com/postern-mail/postern/gateway/mailserver/internal/linetest"
 	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
 // fakes: accounts and maildrops in memory.
@@ -31,6 +32,28 @@ func (fakeAccounts) Authenticate(_ context.Context, _ net.Addr, user, password s
 		return account.Account{}, account.ErrDenied
 	}
 	return account.Account{Email: user}, nil
+}
+
+func (fakeAccounts) Mechanisms(context.Context) []string {
+	return []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"}
+}
+
+// SCRAM is a real gate's, which knows everybody but nobody.
+func (fakeAccounts) SCRAM(ctx context.Context, remote net.Addr) *account.Exchange {
+	keys := sasl.DeriveKeys("secret word", []byte("salt"), sasl.MinIterations).String()
+	g, err := account.NewGate(func(_ context.Context, email string) (account.Record, bool, error) {
+		switch email {
+		case "broken":
+			return account.Record{}, false, errors.New("disk on fire")
+		case "nobody":
+			return account.Record{}, false, nil
+		}
+		return account.Record{Account: account.Account{Email: email}, SCRAM: keys}, true, nil
+	}, &account.Options{Delay: -1, Params: account.Params{Memory: 64, Time: 1, Threads: 1}, Iterations: sasl.MinIterations})
+	if err != nil {
+		panic(err)
+	}
+	return g.SCRAM(ctx, remote)
 }
 
 type fakeMessage struct{ uid, text string }

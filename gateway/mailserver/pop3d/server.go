@@ -23,10 +23,15 @@ var (
 )
 
 // Accounts checks a name and password; account.ErrDenied and account.ErrBusy
-// are told to the client as such.
+// are told to the client as such. An account.Gate is one.
 type Accounts interface {
 	Authenticate(ctx context.Context, remote net.Addr, user, password string) (account.Account, error)
+	// Mechanisms are the SASL mechanisms to offer, of SCRAM-SHA-256, PLAIN, LOGIN.
+	Mechanisms(ctx context.Context) []string
+	SCRAM(ctx context.Context, remote net.Addr) *account.Exchange
 }
+
+var _ Accounts = (*account.Gate)(nil)
 
 // Maildrops gives out the users' maildrops.
 type Maildrops interface {

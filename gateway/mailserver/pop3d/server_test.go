@@ -66,8 +66,15 @@ func TestCommands(t *testing.T) {
 		{"auth login cancelled", false, "AUTH LOGIN\r\n*\r\nAUTH LOGIN =\r\n*\r\nAUTH LOGIN\r\n!\r\nSTAT\r\n", []string{"+ ", "-ERR cancelled", "+ ", "-ERR cancelled", "+ ", "-ERR that is not base64", "-ERR STAT"}},
 		{"auth login wrong", false, "AUTH LOGIN\r\nYQ==\r\nYg==\r\n", []string{"+ ", "+ ", "-ERR [AUTH]"}},
 		{"auth plain for another", false, "AUTH PLAIN Ym9iAGFsaWNlAHNlY3JldCB3b3Jk\r\n", []string{"-ERR [AUTH] nobody acts"}},
-		{"capa before", false, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUSER\r\nSASL PLAIN LOGIN\r\nSTLS\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
-		{"capa after", true, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUSER\r\nSASL PLAIN LOGIN\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
+		{"auth scram malformed", false, "AUTH SCRAM-SHA-256 !!\r\nAUTH SCRAM-SHA-256 =\r\nAUTH SCRAM-SHA-256 cD14LCxuPXUscj14\r\nAUTH scram-sha-256\r\n*\r\nAUTH SCRAM-SHA-256 biwsbj11LHI9eA==\r\nYz1iaXdzLHI9eCxwPUFBQUE=\r\nSTAT\r\n",
+			[]string{"-ERR that is not base64", "-ERR that is not SCRAM", "-ERR that is not SCRAM", "+ ", "-ERR cancelled", "+ cj14", "-ERR that is not SCRAM", "-ERR STAT"}},
+		{"auth scram, nobody", false, "AUTH SCRAM-SHA-256 biwsbj1ub2JvZHkscj14\r\n*\r\nAUTH SCRAM-SHA-256 biwsbj1icm9rZW4scj14\r\n", []string{"+ cj14", "-ERR cancelled", "-ERR [SYS/TEMP]"}},
+		{"utf8", false, "UTF8\r\nUTF8 x\r\nSTLS\r\nUSER jörg\r\nPASS secret word\r\nUTF8\r\n", []string{"+OK UTF-8", "-ERR UTF8 takes no", "-ERR STLS comes before UTF8", "+OK", "+OK 2 messages", "-ERR UTF8 is not valid in the TRANSACTION"}},
+		{"lang before", false, "LANG\r\nLANG en\r\nLANG EN-gb\r\nLANG *\r\nLANG xx\r\nLANG english\r\n", []string{"+OK", "|en English\r\n", "+OK en ", "+OK en ", "+OK en ", "-ERR", "-ERR"}},
+		{"lang after", true, "LANG\r\nLANG *\r\n", []string{"+OK", "|en English\r\n", "+OK en "}},
+		{"capa after utf8", false, "UTF8\r\nCAPA\r\n", []string{"+OK", "+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\nUSER\r\nSASL SCRAM-SHA-256 PLAIN LOGIN\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
+		{"capa before", false, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\nUSER\r\nSASL SCRAM-SHA-256 PLAIN LOGIN\r\nSTLS\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
+		{"capa after", true, "CAPA\r\n", []string{"+OK", "|TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\nUSER\r\nSASL SCRAM-SHA-256 PLAIN LOGIN\r\nX-POSTERN-WAIT\r\nIMPLEMENTATION Postern\r\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := drops(hello, "no end.")

@@ -41,6 +41,7 @@ type session struct {
 	tls  bool
 
 	state    state
+	utf8     bool   // the client reads UTF-8
 	user     string // of USER, until PASS
 	failures int    // wrong passwords
 	errors   int    // bad commands in a row
@@ -167,6 +168,8 @@ func init() { // the handlers name the table: not a cycle that the compiler lets
 		"USER":  {before, one, (*session).userCommand},
 		"PASS":  {before, one, (*session).pass},
 		"AUTH":  {before, one, (*session).auth},
+		"UTF8":  {before, none, (*session).utf8Command},
+		"LANG":  {always, optional, (*session).lang},
 		"STAT":  {after, none, (*session).stat},
 		"LIST":  {after, optional, (*session).list},
 		"UIDL":  {after, optional, (*session).uidl},

@@ -40,6 +40,14 @@ func (l *link) readCommand() error {
 func (l *link) admit(line *string) (bool, error) {
 	verb, arg, _ := strings.Cut(*line, " ")
 	verb = strings.ToUpper(verb)
+	if strings.ContainsAny(*line, "\r\x00") {
+		// QUIRK: go-smtp repeats what it does not know in its answer.
+		l.say("500 5.5.2 a command is a line, and has no bare CR or NUL in it")
+		if strings.HasPrefix(verb, "BDAT") {
+			return false, errHangup // its octets follow
+		}
+		return false, l.wasted()
+	}
 	if l.transfer {
 		switch verb {
 		case "RSET", "EHLO", "HELO", "STARTTLS", "QUIT":

@@ -7,9 +7,16 @@
 // one way. Behind it a session checks who sends what to whom, and writes the
 // trace header.
 //
+// What the world sends is evaluated as it passes by (package authenticity); the
+// result, and whether it is junk, goes into the trace fields of the final
+// delivery, and what claims to be such a result and came from outside is
+// removed. What users send is signed, and says that it is from them. Clients
+// and users have their measure for each hour (Rates), strangers may have to
+// come twice (Greylist).
+//
 // RFCs: 5321, 6409 (submission), 3207 (STARTTLS), 8314 (TLS from the first
 // byte), 4954 (AUTH) with 4616 (PLAIN) and LOGIN, 1870 (SIZE), 2920
-// (PIPELINING), 3030 (CHUNKING), 2034 and 3463 (enhanced codes), 6152
+// (PIPELINING), 3030 (CHUNKING), 3461 (DSN), 2034 and 3463 (enhanced codes), 6152
 // (8BITMIME), 6531 (SMTPUTF8), 3848 (the protocol names of Received), 9422
-// (LIMITS).
+// (LIMITS), 8601 (Authentication-Results), 6647 (greylisting).
 package smtpd

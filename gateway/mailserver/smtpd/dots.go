@@ -20,7 +20,7 @@ type dots struct {
 // newlines are the bare ones that were met.
 type newlines struct {
 	lf, cr bool
-	period bool // where a reader that takes them for the end of a line would see a period begin or end one
+	period bool // where a reader that takes them for the end of a line, or drops NUL, would see a period begin or end one
 }
 
 type dotState int
@@ -128,6 +128,7 @@ type lines struct {
 	cr    bool // the last octet was CR, not passed on yet
 	begin bool // of a line
 	bare  bool // and what ended the former was bare
+	nuls  bool // since it began there was nothing but NUL
 }
 
 func newLines(write func([]byte) error) *lines { return &lines{write: write, begin: true} }
@@ -151,6 +152,12 @@ func (l *lines) Write(p []byte) (int, error) {
 		}
 		if l.begin && l.bare && p[0] == '.' {
 			l.found.period = true
+		}
+		if l.begin || l.nuls {
+			rest := bytes.TrimLeft(p, "\x00")
+			hides := l.nuls || len(rest) < len(p)
+			l.found.period = l.found.period || hides && len(rest) > 0 && rest[0] == '.'
+			l.nuls = hides && len(rest) == 0
 		}
 		i := lineLength(p)
 		switch {

@@ -58,6 +58,7 @@ func FuzzSession(f *testing.F) {
 		for _, seed := range []string{
 			"EHLO y\r\nMAIL FROM:<>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\nx: y\r\n\r\nz\r\n.\r\nQUIT\r\n", "BDAT 3 LAST\r\nx\r\nRSET\r\nBDAT 99999\r\n", "\r\n.\r\n", "\n.\r\nNOOP\n", "AUTH PLAIN =\r\nSTARTTLS\r\nxx",
 			"MAIL FROM:<a@b> SIZE=1 BODY=8BITMIME SMTPUTF8 AUTH=<>\r\nRCPT TO:<postmaster>\r\n", strings.Repeat("A", 3000) + "\n", "QUIT\r\nMAIL FROM:<>\r\n",
+			"DKIM-Signature: v=1; a=ed25519-sha256; d=postern.test; s=key; h=from; bh=YQ==; b=YQ==\r\nFrom: a@bad.test\r\nAuthentication-Results: mail.postern.test; x=y\r\n\r\n.\r\n",
 		} {
 			f.Add(byte(i), []byte(seed))
 		}
@@ -66,6 +67,7 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
 		cfg := config(&fakePost{}, tls.Certificate{})
 		cfg.Idle, cfg.TLS, cfg.Logger = time.Second, nil, slog.New(panics{t: t})
+		evaluating(&cfg)
 		srv := New(cfg)
 		l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}
 		here, there := net.Pipe()

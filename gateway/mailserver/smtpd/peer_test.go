@@ -15,6 +15,7 @@ import (
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 	"github.com/postern-mail/postern/gateway/mailserver/internal/linetest"
 	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
 type fakeAccounts struct{}
@@ -29,6 +30,28 @@ func (fakeAccounts) Authenticate(_ context.Context, _ net.Addr, user, password s
 		return account.Account{}, account.ErrDenied
 	}
 	return account.Account{Email: account.Canonical(user)}, nil
+}
+
+func (fakeAccounts) Mechanisms(context.Context) []string {
+	return []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"}
+}
+
+// SCRAM is a real gate's, which knows everybody but nobody.
+func (fakeAccounts) SCRAM(ctx context.Context, remote net.Addr) *account.Exchange {
+	keys := sasl.DeriveKeys("secret", []byte("salt"), sasl.MinIterations).String()
+	g, err := account.NewGate(func(_ context.Context, email string) (account.Record, bool, error) {
+		switch email {
+		case "broken":
+			return account.Record{}, false, errors.New("disk on fire")
+		case "nobody":
+			return account.Record{}, false, nil
+		}
+		return account.Record{Account: account.Account{Email: email}, SCRAM: keys}, true, nil
+	}, &account.Options{Delay: -1, Params: account.Params{Memory: 64, Time: 1, Threads: 1}, Iterations: sasl.MinIterations})
+	if err != nil {
+		panic(err)
+	}
+	return g.SCRAM(ctx, remote)
 }
 
 // fakePost has alice, bob and postmaster at postern.test.
@@ -46,16 +69,28 @@ type delivered struct {
 	text string
 }
 
-func (p *fakePost) Lookup(_ context.Context, address string) (string, bool, error) {
+func (p *fakePost) Lookup(_ context.Context, address string) ([]string, bool, error) {
 	switch a := account.Canonical(address); {
-	case a == "alice@postern.test", a == "bob@postern.test", a == "postmaster@postern.test":
-		return a, true, nil
+	case a == "alice@postern.test", a == "bob@postern.test", a == "postmaster@postern.test", a == "full@postern.test":
+		return []string{a}, true, nil
+	case a == "all@postern.test":
+		return []string{"alice@postern.test", "bob@postern.test"}, true, nil
 	case a == "broken@postern.test":
-		return "", true, errors.New("disk on fire")
+		return nil, true, errors.New("disk on fire")
 	case strings.HasSuffix(a, "@postern.test"):
-		return "", true, ErrNoMailbox
+		return nil, true, ErrNoMailbox
 	}
-	return "", false, nil
+	return nil, false, nil
+}
+
+func (p *fakePost) Owns(_ context.Context, user, address string) (bool, error) {
+	a := account.Canonical(address)
+	return a == user || a == "alias-of-"+user, nil
+}
+
+// Full is full@postern.test, and alice's has room for 1,000 octets.
+func (p *fakePost) Full(_ context.Context, mailbox string, size int64) (bool, error) {
+	return mailbox == "full@postern.test" || mailbox == "alice@postern.test" && size > 1000, nil
 }
 
 func (p *fakePost) Create() (Incoming, error) { return &fakeIncoming{post: p}, nil }

@@ -9,11 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
+	"github.com/postern-mail/postern/gateway/mailserver/authenticity"
 )
 
 const (
@@ -25,8 +26,9 @@ const (
 )
 
 // receive writes a message to the disk: the trace header, its own header,
-// mended if a user submits it, and its body.
-func (s *session) receive(r io.Reader, env Envelope, t trace) (id string, err error) {
+// mended and signed if a user submits it, and its body; what an MX takes is
+// evaluated as it passes by.
+func (s *session) receive(r io.Reader, m *transaction) (id string, err error) {
 	id = strings.ToLower(rand.Text()[:16])
 	in, err := s.srv.cfg.Post.Create()
 	if err != nil {
@@ -42,22 +44,42 @@ func (s *session) receive(r io.Reader, env Envelope, t trace) (id string, err er
 	if head.hops > maxHops {
 		return id, refusal(554, smtp.EnhancedCode{5, 4, 6}, "the message has passed %d servers: it goes in circles", head.hops)
 	}
-	head.drop("return-path") // final delivery adds the true one (RFC 5321 §4.4)
-	add := s.received(id, t)
+	var check *authenticity.Check
+	var to io.Writer = in
+	var sig *signed
 	if s.srv.cfg.Submission {
-		head.drop("bcc", "resent-bcc")
-		add += s.missing(head)
+		if err := s.checkAuthor(head); err != nil {
+			return id, err
+		}
+		m.env.Trace += authenticity.Submitted(s.srv.cfg.Hostname, s.user)
+		s.mend(head)
+		if sig, err = s.sign(head); err != nil {
+			return id, err
+		}
+	} else if m.sender != nil {
+		// The header as it came: a signature may cover what is dropped.
+		check = s.srv.cfg.Verifier.Begin(s.srv.ctx, m.sender, head.fields)
+		defer check.Abandon()
 	}
-	out := newLines(func(p []byte) error { _, err := in.Write(p); return err })
-	if _, err := io.WriteString(in, add); err != nil {
+	s.dropForged(head)
+	if _, err := io.WriteString(in, s.received(id, m.trace)); err != nil {
 		return id, err
 	}
+	if sig != nil {
+		defer sig.abandon()
+		to = sig
+	}
+	out := newLines(func(p []byte) error { _, err := to.Write(p); return err })
 	for _, f := range head.fields {
 		if _, err := out.Write(f); err != nil {
 			return id, err
 		}
 	}
-	if _, err := body.WriteTo(out); err != nil {
+	var rest io.Writer = out
+	if check != nil {
+		rest = io.MultiWriter(check, out)
+	}
+	if _, err := body.WriteTo(rest); err != nil {
 		return id, err
 	}
 	if err := out.end(); err != nil {
@@ -69,11 +91,22 @@ func (s *session) receive(r io.Reader, env Envelope, t trace) (id string, err er
 	found := out.found
 	if _, isChunks := r.(*io.PipeReader); !isChunks {
 		found = s.link.text.found // out saw it mended
+		found.period = found.period || out.found.period
 	}
 	if err := s.judge(found); err != nil {
 		return id, err
 	}
-	return id, in.Deliver(context.Background(), env)
+	if check != nil {
+		if err := s.heed(check.End(), m); err != nil {
+			return id, err
+		}
+	}
+	if sig != nil {
+		if err := sig.finish(in); err != nil {
+			return id, err
+		}
+	}
+	return id, in.Deliver(context.Background(), m.env)
 }
 
 // judge refuses what could be read as two messages. A user's program that ends
@@ -81,7 +114,7 @@ func (s *session) receive(r io.Reader, env Envelope, t trace) (id string, err er
 // and a period cannot begin or end anything here.
 func (s *session) judge(found newlines) error {
 	if found.cr || found.period || found.lf && !s.srv.cfg.Submission {
-		return refusal(554, smtp.EnhancedCode{5, 6, 0}, "lines end in CRLF (RFC 5321 section 2.3.8); this message has a bare CR or LF and was not taken")
+		return refusal(554, smtp.EnhancedCode{5, 6, 0}, "lines end in CRLF (RFC 5321 section 2.3.8); this message has a bare CR or LF, or a hidden end, and was not taken")
 	}
 	return nil
 }
@@ -90,13 +123,14 @@ func (s *session) judge(found newlines) error {
 // message by BDAT is read while the client may already say something else.
 type trace struct {
 	helo, protocol string
+	peer           string // the client's address literal
 	only           string // the recipient, if there is one: or a blind copy would be told of
 }
 
 // received is the trace header (RFC 5321 §4.4).
 func (s *session) received(id string, t trace) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n\tby %s with %s", t.helo, peer(s.link.RemoteAddr()), s.srv.cfg.Hostname, t.protocol)
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n\tby %s with %s", t.helo, t.peer, s.srv.cfg.Hostname, t.protocol)
 	if t := s.link.tls; t != nil {
 		fmt.Fprintf(&b, " tls %s", tls.CipherSuiteName(t.CipherSuite)) // RFC 8314 §4.3
 	}
@@ -138,28 +172,31 @@ func helo(name string) string {
 	return name
 }
 
-func peer(a net.Addr) string {
-	t, ok := a.(*net.TCPAddr)
+// literal is RFC 5321 §4.1.3's.
+func literal(ip netip.Addr) string {
 	switch {
-	case !ok:
+	case !ip.IsValid():
 		return "unknown"
-	case t.IP.To4() != nil:
-		return "[" + t.IP.String() + "]"
+	case ip.Is4():
+		return "[" + ip.String() + "]"
 	}
-	return "[IPv6:" + t.IP.String() + "]"
+	return "[IPv6:" + ip.WithZone("").String() + "]"
 }
 
-// missing are the fields that RFC 6409 §8.2 and §8.3 let a submission server
-// add.
-func (s *session) missing(h *header) (add string) {
-	if !h.has["message-id"] {
-		_, domain, _ := strings.Cut(s.user, "@")
-		add += "Message-ID: <" + strings.ToLower(rand.Text()) + "@" + domain + ">\r\n"
+// mend adds the fields that RFC 6409 §8.2 and §8.3 let a submission server add,
+// and the author if there is none: nobody else can have written it. It removes
+// those that were meant for the author's own eyes.
+func (s *session) mend(h *header) {
+	h.drop("bcc", "resent-bcc")
+	add := func(name, value string) {
+		if !h.has[strings.ToLower(name)] {
+			h.fields = slices.Insert(h.fields, 0, []byte(name+": "+value+"\r\n"))
+		}
 	}
-	if !h.has["date"] {
-		add += "Date: " + s.date() + "\r\n"
-	}
-	return add
+	_, domain, _ := strings.Cut(s.user, "@")
+	add("From", s.user)
+	add("Date", s.date())
+	add("Message-ID", "<"+strings.ToLower(rand.Text())+"@"+domain+">")
 }
 
 // header is the first part of a message, in fields as they came: whole lines,
@@ -236,13 +273,25 @@ func fieldName(line []byte) (string, bool) {
 	return strings.ToLower(string(name)), true
 }
 
-// drop removes fields.
-func (h *header) drop(names ...string) {
-	kept := h.fields[:0]
+// named gives the values of the fields of a name in lower case.
+func (h *header) named(name string) (values [][]byte) {
 	for _, f := range h.fields {
-		if name, ok := fieldName(f); !ok || !slices.Contains(names, name) {
-			kept = append(kept, f)
+		if n, ok := fieldName(f); ok && n == name {
+			_, value, _ := bytes.Cut(f, []byte(":"))
+			values = append(values, value)
 		}
 	}
-	h.fields = kept
+	return values
+}
+
+// drop removes fields by name.
+func (h *header) drop(names ...string) {
+	h.dropIf(func(f []byte) bool {
+		name, ok := fieldName(f)
+		return ok && slices.Contains(names, name)
+	})
+}
+
+func (h *header) dropIf(condition func(field []byte) bool) {
+	h.fields = slices.DeleteFunc(h.fields, condition)
 }

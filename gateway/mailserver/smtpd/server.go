@@ -8,12 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/authenticity"
 )
 
 var (
@@ -28,13 +30,23 @@ var (
 // are told to the client as such.
 type Accounts interface {
 	Authenticate(ctx context.Context, remote net.Addr, user, password string) (account.Account, error)
+	// Mechanisms are the SASL mechanisms to offer, of SCRAM-SHA-256, PLAIN, LOGIN.
+	Mechanisms(ctx context.Context) []string
+	SCRAM(ctx context.Context, remote net.Addr) *account.Exchange
 }
+
+var _ Accounts = (*account.Gate)(nil)
 
 // Post is where mail goes.
 type Post interface {
-	// Lookup says where an address belongs: the mailbox that it is delivered to,
-	// or local false if its domain is another server's.
-	Lookup(ctx context.Context, address string) (mailbox string, local bool, err error)
+	// Lookup says where an address belongs: the mailboxes that it is delivered to,
+	// one at least, or local false if its domain is another server's.
+	Lookup(ctx context.Context, address string) (mailboxes []string, local bool, err error)
+	// Owns says whether a user may send as an address.
+	Owns(ctx context.Context, user, address string) (bool, error)
+	// Full says whether a mailbox has no room for a message of that size, 0 if the
+	// client has not said it.
+	Full(ctx context.Context, mailbox string, size int64) (bool, error)
 	// Create begins a message.
 	Create() (Incoming, error)
 }
@@ -47,15 +59,6 @@ type Incoming interface {
 	Deliver(ctx context.Context, env Envelope) error
 	// Discard forgets it; it does nothing after Deliver.
 	Discard()
-}
-
-// Envelope says where a message comes from and goes to.
-type Envelope struct {
-	From   string   // reverse-path, "" for the null sender
-	Local  []string // mailboxes, as Lookup gave them, each once
-	Remote []string // addresses of other servers, each once
-	UTF8   bool     // SMTPUTF8 (RFC 6531)
-	Trace  string   // header lines for final delivery alone: Return-Path
 }
 
 // Config of a Server. Zero values are the defaults.
@@ -72,6 +75,24 @@ type Config struct {
 	Accounts   Accounts    // for submission
 	Post       Post
 	Logger     *slog.Logger
+
+	// Client says whose connection it is, where a program on this machine has it
+	// for somebody far away; nil: the other end's.
+	Client func(net.Addr) netip.Addr
+	// Verifier evaluates what an MX takes; nil: nothing is evaluated.
+	Verifier *authenticity.Verifier
+	// RefuseForged refuses what its author's domain wants refused (DMARC,
+	// p=reject). Otherwise it is junk: forwarders and mailing lists break what
+	// DMARC looks at, and nobody would ever see what was refused for it.
+	RefuseForged bool
+	Greylist     *Greylist // of an MX that has a Verifier; nil: none
+	// Signer signs what users send; nil: nothing is signed.
+	Signer *authenticity.Signer
+	// AnyAuthor lets users write anything into the From field. Otherwise it has
+	// addresses of their own alone (RFC 6409 §6.1).
+	AnyAuthor bool
+	Spool     string // a folder for messages being signed; "" is the system's
+	Rates     *Rates // shared by the servers that count together; nil: none
 
 	MessageSize  int64         // octets; default 50 MB
 	Recipients   int           // of one message; default 100, the least that RFC 5321 §4.5.3.1.8 allows
@@ -128,9 +149,9 @@ func New(cfg Config) *Server {
 	g.MaxRecipients = max(cfg.Recipients, 0)
 	g.MaxLineLength = 0 // the link bounds commands; text needs no bound, nothing holds a line of it
 	g.EnableSMTPUTF8 = true
-	g.EnableDSN = cfg.Submission // RFC 3461: users may ask; nothing acts on it yet
-	g.AllowInsecureAuth = true   // go-smtp sees no TLS, the link does it: the session decides
-	g.ReadTimeout = cfg.Idle     // the link's own; here it makes reading after Close an error
+	g.EnableDSN = true         // RFC 3461; what is asked for is passed on with the envelope
+	g.AllowInsecureAuth = true // go-smtp sees no TLS, the link does it: the session decides
+	g.ReadTimeout = cfg.Idle   // the link's own; here it makes reading after Close an error
 	g.ErrorLog = errorLog{s.log}
 	s.smtp = g
 	return s

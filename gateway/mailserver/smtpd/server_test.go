@@ -3,6 +3,7 @@ package smtpd
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,7 @@ func TestCommands(t *testing.T) {
 			"503 5.5.1|503|503|252|250|250|503"},
 		{"nonsense", nil, false, "EHLO x\r\nFOO\r\nMAIL\r\nMAIL TO:<a@b.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\nEHLO\r\nMAIL FROM:<a@b.test> FOO=1\r\n",
 			"250|501|501|501|502|502|501|500"},
+		{"not a line", nil, false, "EHLO x\r\nFOO\r250 forged\r\nNOOP\x00\r\nMAIL FROM:<a@b.test>\rRCPT TO:<x>\r\nNOOP\r\r\nNOOP\r\n", "250|500 5.5.2 a command|500 5.5.2|500 5.5.2|500 5.5.2|250"},
 		{"sequence", nil, false, "EHLO x\r\nDATA\r\nMAIL FROM:<a@b.test>\r\nMAIL FROM:<c@d.test>\r\nDATA\r\nRCPT TO:<bob@postern.test>\r\nRSET\r\nDATA\r\n",
 			"250|502|250|503 5.5.1 MAIL was said|502|250|250|502"},
 		{"no relay", nil, false, "EHLO x\r\nMAIL FROM:<alice@postern.test>\r\nRCPT TO:<x@elsewhere.test>\r\nRCPT TO:<@postern.test:x@elsewhere.test>\r\nRCPT TO:<\"x@elsewhere.test\"@postern.test>\r\nRCPT TO:<x%elsewhere.test@postern.test>\r\nRCPT TO:<x!y@postern.test>\r\nRCPT TO:<alice@[127.0.0.1]>\r\nRCPT TO:<alice@postern.test.>\r\nDATA\r\n",
@@ -49,6 +51,10 @@ func TestCommands(t *testing.T) {
 		{"not logged in", submission, true, "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n", "530 5.7.0|502|502"},
 		{"as oneself only", submission, true, aliceLogin + "MAIL FROM:<bob@postern.test>\r\nMAIL FROM:<alice@elsewhere.test>\r\nMAIL FROM:<Alice@Postern.test>\r\nRCPT TO:<x@elsewhere.test>\r\nRCPT TO:<nobody@postern.test>\r\n",
 			"235|553 5.7.1|553 5.7.1|250|250|550 5.1.1"},
+		{"as an alias", submission, true, aliceLogin + "MAIL FROM:<Alias-of-alice@postern.test>\r\nRSET\r\nMAIL FROM:<alias-of-bob@postern.test>\r\n", "235|250|250|553 5.7.1"},
+		{"full", nil, false, "EHLO x\r\nMAIL FROM:<a@b.test> SIZE=1001\r\nRCPT TO:<full@postern.test>\r\nRCPT TO:<alice@postern.test>\r\nRCPT TO:<all@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nRSET\r\nMAIL FROM:<a@b.test> SIZE=1000\r\nRCPT TO:<all@postern.test>\r\n",
+			"250|250|452 4.2.2|452 4.2.2|452 4.2.2|250|250|250|250"},
+		{"scram malformed", submission, true, "AUTH SCRAM-SHA-256 cD14LCxuPXUscj14\r\nAUTH SCRAM-SHA-256 biwsbj11LHI9eA==\r\nYz1iaXdzLHI9eCxwPUFBQUE=\r\nAUTH SCRAM-SHA-256\r\n*\r\nAUTH SCRAM-SHA-256 biwsbj1icm9rZW4scj14\r\n", "501 5.5.2|334 cj14|501 5.5.2|334|501|454 4.7.0"},
 		{"login", submission, true, "AUTH LOGIN\r\nYWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0\r\nAUTH PLAIN x\r\n", "334 VXNlcm5hbWU6|334 UGFzc3dvcmQ6|235 2.0.0|503"},
 		{"login with the name", submission, true, "AUTH LOGIN YWxpY2VAcG9zdGVybi50ZXN0\r\nc2VjcmV0\r\n", "334 UGFzc3dvcmQ6|235"},
 		{"plain in two steps", submission, true, "AUTH PLAIN\r\nAGFsaWNlQHBvc3Rlcm4udGVzdABzZWNyZXQ=\r\n", "334|235"},
@@ -88,6 +94,22 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// An alias of several is delivered to each, and to nobody twice.
+func TestAliasOfSeveral(t *testing.T) {
+	p := &fakePost{}
+	addr, _ := start(t, p, nil)
+	c := dial(t, addr)
+	c.Send("EHLO client.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<all@postern.test>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\n")
+	for _, a := range []string{"250", "250", "250", "250", "354"} {
+		c.expect(a)
+	}
+	c.Send("Subject: x\r\n\r\nx\r\n.\r\n")
+	c.expect("250 2.0.0 OK ")
+	if len(p.delivered) != 1 || !slices.Equal(p.delivered[0].Mailboxes(), []string{"alice@postern.test", "bob@postern.test"}) || !strings.Contains(p.delivered[0].text, "for <all@postern.test>") {
+		t.Errorf("%+v", p.delivered)
+	}
+}
+
 func TestMessage(t *testing.T) {
 	p := &fakePost{}
 	addr, _ := start(t, p, nil)
@@ -103,7 +125,7 @@ func TestMessage(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatal(got)
 	}
-	if e := got[0].Envelope; e.From != "Carol@elsewhere.test" || len(e.Local) != 1 || e.Local[0] != "bob@postern.test" || e.Remote != nil || e.UTF8 || e.Trace != "Return-Path: <Carol@elsewhere.test>\r\n" {
+	if e := got[0].Envelope; e.From != "Carol@elsewhere.test" || len(e.Local) != 1 || e.Local[0].Address != "bob@postern.test" || e.Remote != nil || e.UTF8 || e.Trace != "Return-Path: <Carol@elsewhere.test>\r\n" {
 		t.Errorf("envelope %+v", e)
 	}
 	head, rest, _ := strings.Cut(got[0].text, "Subject: x\r\n")
@@ -152,7 +174,7 @@ func TestSubmission(t *testing.T) {
 			c = &client{linetest.New(t, conn)}
 			c.expect("220")
 			c.Send("EHLO client.test\r\n")
-			if caps := c.expect("250"); strings.Contains(caps, "STARTTLS") || !strings.Contains(caps, "AUTH PLAIN LOGIN") {
+			if caps := c.expect("250"); strings.Contains(caps, "STARTTLS") || !strings.Contains(caps, "AUTH SCRAM-SHA-256 PLAIN LOGIN") {
 				t.Errorf("capabilities over TLS: %q", caps)
 			}
 		} else {
@@ -176,7 +198,7 @@ func TestSubmission(t *testing.T) {
 		c.Send("From: alice@postern.test\r\nBcc: carol@elsewhere.test,\r\n dan@elsewhere.test\r\nTo: bob@postern.test\r\nResent-Bcc : x\r\n\r\nBcc: of the body\r\n.\r\n")
 		c.expect("250")
 		got := p.all()[0]
-		if len(got.Local) != 1 || len(got.Remote) != 1 || got.Remote[0] != "carol@elsewhere.test" {
+		if len(got.Local) != 1 || len(got.Remote) != 1 || got.Remote[0].Address != "carol@elsewhere.test" {
 			t.Errorf("envelope %+v", got.Envelope)
 		}
 		head, rest, _ := strings.Cut(got.text, "From: ")
@@ -193,11 +215,11 @@ func TestSubmission(t *testing.T) {
 
 func TestHeaderMending(t *testing.T) {
 	for _, c := range []struct{ send, want string }{
-		{"Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n"},
-		{"Date: now\r\nMessage-Id: <1@x>\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n"},
-		{"Date: now\r\nMESSAGE-ID: <1@x>\r\nbody without an empty line\r\n", "Date: now\r\nMESSAGE-ID: <1@x>\r\n\r\nbody without an empty line\r\n"},
-		{"From alice Mon Nov 23 01:02:03 2026\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n"},
-		{"Date: now\nMessage-Id: <1@x>\nBcc: x\n\nlf only\n", "Date: now\r\nMessage-Id: <1@x>\r\n\r\nlf only\r\n"},
+		{"Date: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nbody\r\n"},
+		{"Date: now\r\nMessage-Id: <1@x>\r\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n"},
+		{"Date: now\r\nMESSAGE-ID: <1@x>\r\nbody without an empty line\r\n", "From: alice@postern.test\r\nDate: now\r\nMESSAGE-ID: <1@x>\r\n\r\nbody without an empty line\r\n"},
+		{"From alice Mon Nov 23 01:02:03 2026\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nb\r\n"},
+		{"Date: now\nMessage-Id: <1@x>\nBcc: x\n\nlf only\n", "From: alice@postern.test\r\nDate: now\r\nMessage-Id: <1@x>\r\n\r\nlf only\r\n"},
 	} {
 		p := &fakePost{}
 		addr, _ := start(t, p, submission)

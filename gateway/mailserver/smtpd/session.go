@@ -1,16 +1,15 @@
 package smtpd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"sync"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
-	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/authenticity"
 )
 
 func refusal(code int, enhanced smtp.EnhancedCode, format string, a ...any) *smtp.SMTPError {
@@ -26,16 +25,20 @@ type session struct {
 	user     string // who has logged in, in canonical form; "" is nobody
 	failures int    // wrong passwords
 
-	mu     sync.Mutex // a message by BDAT is read by a goroutine of its own
-	sender *string    // after MAIL; "" is the null sender
-	utf8   bool
-	local  []string
-	remote []string
-	trace  trace
-	seen   map[string]bool
+	mu sync.Mutex // a message by BDAT is read by a goroutine of its own
+	transaction
 }
 
-var _ smtp.AuthSession = (*session)(nil)
+// transaction is what was said of the present message (RFC 5321 §3.3).
+type transaction struct {
+	begun  bool // MAIL was said
+	env    Envelope
+	size   int64                // as the client declares it, 0 if it does not
+	client netip.Addr           // whose message it is
+	sender *authenticity.Sender // the same, to be evaluated; nil if it is not
+	seen   map[string]bool      // mailboxes and remote addresses that are in the envelope
+	trace  trace
+}
 
 func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
 	return &session{srv: s, link: c.Conn().(*link), conn: c}, nil
@@ -45,171 +48,14 @@ func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
 func (s *session) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sender, s.utf8, s.local, s.remote, s.trace, s.seen = nil, false, nil, nil, trace{}, nil
+	s.transaction = transaction{}
 }
 
 func (s *session) Logout() error { return nil }
 
-// AuthMechanisms are offered to users over TLS and to nobody else.
-func (s *session) AuthMechanisms() []string {
-	if !s.srv.cfg.Submission || s.link.tls == nil {
-		return nil
-	}
-	return []string{sasl.Plain, sasl.Login}
-}
-
-func (s *session) Auth(mechanism string) (sasl.Server, error) {
-	if len(s.AuthMechanisms()) == 0 {
-		return nil, refusal(503, smtp.EnhancedCode{5, 5, 1}, "there is no AUTH here; users submit mail on the submission ports")
-	}
-	switch mechanism {
-	case sasl.Plain:
-		return strict{sasl.NewPlainServer(s.login)}, nil
-	case sasl.Login:
-		return &loginServer{check: func(user, password string) error { return s.login("", user, password) }}, nil
-	}
-	return nil, smtp.ErrAuthUnknownMechanism
-}
-
-// strict gives a malformed response the answer of RFC 4954 §4.
-type strict struct{ sasl.Server }
-
-func (m strict) Next(response []byte) (challenge []byte, done bool, err error) {
-	challenge, done, err = m.Server.Next(response)
-	var answer *smtp.SMTPError
-	if err != nil && !errors.As(err, &answer) {
-		err = refusal(501, smtp.EnhancedCode{5, 5, 2}, "malformed response")
-	}
-	return challenge, done, err
-}
-
-// loginServer is the LOGIN mechanism (draft-murchison-sasl-login), which go-sasl
-// has for clients only.
-type loginServer struct {
-	asked int
-	user  string
-	check func(user, password string) error
-}
-
-func (m *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if response == nil || m.asked == 0 && len(response) == 0 {
-		m.asked = 1
-		return []byte("Username:"), false, nil
-	}
-	if m.asked <= 1 { // the name, asked for or given with AUTH
-		m.asked, m.user = 2, string(response)
-		return []byte("Password:"), false, nil
-	}
-	return nil, true, m.check(m.user, string(response))
-}
-
-func (s *session) login(identity, user, password string) error {
-	who, err := account.Account{}, account.ErrDenied
-	if identity == "" || account.Canonical(identity) == account.Canonical(user) {
-		who, err = s.srv.cfg.Accounts.Authenticate(s.srv.ctx, s.link.RemoteAddr(), user, password)
-	}
-	switch {
-	case err == nil:
-		s.user = who.Email
-		return nil
-	case errors.Is(err, account.ErrDenied):
-		s.srv.log.Info("smtp: login refused", "remote", s.link.RemoteAddr(), "user", fmt.Sprintf("%.100s", user))
-		s.failures++
-		s.link.hangup = s.failures >= s.srv.cfg.AuthFailures
-		return smtp.ErrAuthFailed
-	case errors.Is(err, account.ErrBusy):
-		return refusal(454, smtp.EnhancedCode{4, 7, 0}, "too many logins at once; try again in a minute")
-	case errors.Is(err, context.Canceled):
-		return s.shuttingDown()
-	}
-	s.srv.log.Error("smtp: cannot check a password", "error", err)
-	return refusal(454, smtp.EnhancedCode{4, 7, 0}, "the server cannot check passwords now")
-}
-
 func (s *session) shuttingDown() error {
 	s.link.hangup = true
 	return refusal(421, smtp.EnhancedCode{4, 3, 2}, "%s is shutting down, please come back later", s.srv.cfg.Hostname)
-}
-
-// Mail takes the reverse-path.
-func (s *session) Mail(from string, opts *smtp.MailOptions) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.srv.draining.Load() {
-		return s.shuttingDown()
-	}
-	if s.srv.cfg.Submission && s.user == "" {
-		return refusal(530, smtp.EnhancedCode{5, 7, 0}, "log in first (AUTH)")
-	}
-	if s.sender != nil {
-		// QUIRK: go-smtp lets MAIL come twice, and keeps the recipients of the first.
-		return refusal(503, smtp.EnhancedCode{5, 5, 1}, "MAIL was said already; RSET begins anew")
-	}
-	if from != "" { // a user may send as nobody: RFC 8098 §3 wants it of receipts
-		wire, wide, err := mailbox(from)
-		if err != nil {
-			return refusal(553, smtp.EnhancedCode{5, 1, 7}, "that is not a sender's address")
-		}
-		if wide && !opts.UTF8 {
-			return refusal(550, smtp.EnhancedCode{5, 6, 7}, "an address with such letters needs SMTPUTF8") // RFC 6531 §3.5
-		}
-		if s.user != "" && account.Canonical(wire) != s.user {
-			return refusal(553, smtp.EnhancedCode{5, 7, 1}, "you are logged in as %s and may send as nobody else", s.user)
-		}
-		from = wire
-	}
-	s.sender, s.utf8, s.seen = &from, opts.UTF8, map[string]bool{}
-	s.trace = trace{helo: helo(s.conn.Hostname()), protocol: s.protocol(opts.UTF8)}
-	return nil
-}
-
-// maxUnknown is how many wrong recipients a connection may try: more is
-// somebody with a dictionary.
-const maxUnknown = 20
-
-// Rcpt takes a forward-path.
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	wire, wide, err := mailbox(to)
-	if err != nil {
-		return refusal(553, smtp.EnhancedCode{5, 1, 3}, "that is not a recipient's address")
-	}
-	if wide && !s.utf8 {
-		return refusal(553, smtp.EnhancedCode{5, 6, 7}, "an address with such letters needs SMTPUTF8")
-	}
-	box, local, err := s.srv.cfg.Post.Lookup(s.srv.ctx, wire)
-	switch {
-	case errors.Is(err, ErrNoMailbox):
-		if s.link.junk > maxUnknown {
-			s.link.hangup = true
-		}
-		return refusal(550, smtp.EnhancedCode{5, 1, 1}, "there is no <%s> here", wire)
-	case errors.Is(err, context.Canceled):
-		return s.shuttingDown()
-	case err != nil:
-		s.srv.log.Error("smtp: cannot look up a recipient", "error", err)
-		return refusal(451, smtp.EnhancedCode{4, 3, 0}, "the server cannot look up recipients now")
-	case !local && !s.srv.cfg.Submission:
-		return refusal(550, smtp.EnhancedCode{5, 7, 1}, "<%s> is not ours, and this is no relay", wire)
-	}
-	if !local {
-		box = wire
-	}
-	if len(s.seen) == 0 {
-		s.trace.only = wire
-	} else if !s.seen[box] {
-		s.trace.only = ""
-	}
-	if !s.seen[box] {
-		s.seen[box] = true
-		if local {
-			s.local = append(s.local, box)
-		} else {
-			s.remote = append(s.remote, box)
-		}
-	}
-	return nil
 }
 
 // Data takes the message, and returns when it is on the disk. The answer to it
@@ -218,15 +64,15 @@ func (s *session) Data(r io.Reader) error {
 	s.srv.deliveries.Add(1)
 	defer s.srv.deliveries.Done()
 	s.mu.Lock()
-	if s.sender == nil || len(s.local)+len(s.remote) == 0 {
+	if !s.begun || len(s.env.Local)+len(s.env.Remote) == 0 {
 		s.mu.Unlock()
 		return refusal(503, smtp.EnhancedCode{5, 5, 1}, "MAIL and RCPT come first")
 	}
-	env := Envelope{From: *s.sender, Local: s.local, Remote: s.remote, UTF8: s.utf8, Trace: "Return-Path: <" + *s.sender + ">\r\n"}
-	t := s.trace
+	m := s.transaction
 	s.mu.Unlock()
 
-	id, err := s.receive(r, env, t)
+	env := &m.env
+	id, err := s.receive(r, &m)
 	log := s.srv.log.With("id", id, "remote", s.link.RemoteAddr(), "from", env.From, "recipients", len(env.Local)+len(env.Remote))
 	var answer *smtp.SMTPError
 	switch {

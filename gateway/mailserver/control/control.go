@@ -1,0 +1,205 @@
+// Package control is how an administrator's commands reach a mail server that
+// runs: what can be asked of it (Operations), and a small protocol to ask it over
+// any connection.
+//
+// A server that runs has its data folder to itself, so commands ask it, over a
+// socket in that folder which only the folder's owner can open (Listen, Dial).
+// Who can connect may do everything: whoever carries the protocol over another
+// kind of connection must have authenticated an administrator first.
+//
+// # The protocol
+//
+// The client sends a request, one line of JSON:
+//
+//	{"postern":1,"op":"quota","args":{"email":"a@b.example","quota":{"octets":1000000}}}
+//
+// and the server answers with one line:
+//
+//	{"result":{}}
+//	{"error":{"kind":"not-found","text":"there is no account a@b.example"}}
+//
+// before it reads the next. An operation that takes octets (import) is followed
+// by them, in chunks: four octets of length, most significant first, and as many
+// of content; length 0 ends them. One that gives octets (backup, export) is
+// answered by the line {"stream":true}, chunks, and then, after their end, the
+// answer: without it they are not whole.
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// Version of the protocol. A server refuses any other.
+const Version = 1
+
+// Operations is what a mail server does for its administrator. Addresses are
+// taken in any case of letters. Errors are *Error.
+type Operations interface {
+	AddUser(ctx context.Context, u NewUser) error
+	SetPassword(ctx context.Context, email, password string) error
+	RenameUser(ctx context.Context, from, to string) error
+	// RemoveUser removes an account; HasMail if it has mail, unless withMail.
+	RemoveUser(ctx context.Context, email string, withMail bool) error
+	Users(ctx context.Context) ([]User, error)
+	SetQuota(ctx context.Context, email string, q Quota) error
+	SetDisabled(ctx context.Context, email string, disabled bool) error
+
+	AddAlias(ctx context.Context, address string, accounts []string) error
+	// RemoveAlias lets an address stand for those accounts no longer; none: for all.
+	RemoveAlias(ctx context.Context, address string, accounts []string) error
+	Aliases(ctx context.Context) (Addresses, error)
+	// SetCatchAll gives an account the mail of a domain that nobody else gets; "" ends it.
+	SetCatchAll(ctx context.Context, domain, account string) error
+
+	// Backup writes a tar of the data folder as it is at one moment.
+	Backup(ctx context.Context, w io.Writer) error
+	// Export writes a tar of an account's messages: see maildrop.Store.Export.
+	Export(ctx context.Context, email string, w io.Writer) error
+	// Import takes such a tar. A message that the account has already is skipped.
+	Import(ctx context.Context, email string, r io.Reader) (Imported, error)
+}
+
+// Queue is what a server with a queue does for its administrator. Errors are
+// *Error.
+type Queue interface {
+	ListQueue(ctx context.Context, f QueueFilter) ([]QueueRow, error)
+	ShowQueue(ctx context.Context, id int64) (QueueDetail, error)
+	// ChangeQueue does something to all rows that a filter chooses, and says to how
+	// many.
+	ChangeQueue(ctx context.Context, a QueueAction, f QueueFilter) (int, error)
+}
+
+// NewUser is an account to be made.
+type NewUser struct {
+	Email    string `json:"email"`
+	Name     string `json:"name,omitempty"`
+	Password string `json:"password"`
+}
+
+// User is an account.
+type User struct {
+	Email    string    `json:"email"`
+	Name     string    `json:"name,omitempty"`
+	Created  time.Time `json:"created"`
+	Disabled bool      `json:"disabled,omitempty"`
+	SCRAM    bool      `json:"scram"` // false: since before there were SCRAM keys nobody has signed in
+	Messages int64     `json:"messages"`
+	Octets   int64     `json:"octets"`
+	Quota    Quota     `json:"quota"`
+}
+
+// Quota bounds a maildrop; 0 is no limit.
+type Quota struct {
+	Octets   int64 `json:"octets,omitempty"`
+	Messages int64 `json:"messages,omitempty"`
+}
+
+// Alias is an address that stands for accounts.
+type Alias struct {
+	Address  string   `json:"address"`
+	Accounts []string `json:"accounts"`
+}
+
+// CatchAll says who gets what nobody else of a domain does.
+type CatchAll struct {
+	Domain  string `json:"domain"`
+	Account string `json:"account"`
+}
+
+// Addresses are all that lead to accounts beside their own.
+type Addresses struct {
+	Aliases   []Alias    `json:"aliases,omitempty"`
+	CatchAlls []CatchAll `json:"catchalls,omitempty"`
+}
+
+// Imported counts messages.
+type Imported struct {
+	Added   int `json:"added"`
+	Skipped int `json:"skipped"` // the account had them
+}
+
+// QueueAction is one of those below.
+type QueueAction string
+
+const (
+	Retry   QueueAction = "retry"   // now
+	Hold    QueueAction = "hold"    // until it is released
+	Release QueueAction = "release" // what is held
+	Drop    QueueAction = "drop"    // for good, and without a word to the sender
+)
+
+// QueueFilter chooses rows of the queue. Its zero value is all of them.
+type QueueFilter struct {
+	IDs         []int64 `json:"ids,omitempty"`
+	State       string  `json:"state,omitempty"` // waiting, held, sending
+	Destination string  `json:"destination,omitempty"`
+	Sender      string  `json:"sender,omitempty"` // "<>" is the null sender
+	Text        string  `json:"text,omitempty"`   // occurs in sender or recipient
+	After       int64   `json:"after,omitempty"`  // rows with higher ids
+	Limit       int     `json:"limit,omitempty"`  // 0: as many as an answer holds
+}
+
+// QueueRow is one recipient of a message that is for another server.
+type QueueRow struct {
+	ID          int64     `json:"id"`
+	Sender      string    `json:"sender"` // "" is the null sender
+	Recipient   string    `json:"recipient"`
+	Destination string    `json:"destination"`
+	Size        int64     `json:"size"`
+	State       string    `json:"state"`
+	Attempts    int       `json:"attempts"`
+	Created     time.Time `json:"created"`
+	NextTry     time.Time `json:"nextTry"`
+	Problem     string    `json:"problem,omitempty"` // the last attempt's
+}
+
+// QueueDetail is all that is known of a row.
+type QueueDetail struct {
+	QueueRow
+	Tried      time.Time `json:"tried"` // zero: never
+	Code       int       `json:"code,omitempty"`
+	Enhanced   string    `json:"enhanced,omitempty"`
+	Server     string    `json:"server,omitempty"`
+	TLS        string    `json:"tls,omitempty"`
+	Own        bool      `json:"own,omitempty"`     // the problem is our own finding
+	Unknown    int       `json:"unknown,omitempty"` // attempts that the other server may have taken
+	Transcript string    `json:"transcript,omitempty"`
+	Header     string    `json:"header,omitempty"` // the message's, or the beginning of it
+}
+
+// Kind says what an Error is about.
+type Kind string
+
+const (
+	Exists      Kind = "exists"      // there is one already
+	NotFound    Kind = "not-found"   // there is none
+	Invalid     Kind = "invalid"     // it cannot be so
+	InUse       Kind = "in-use"      // somebody has it open
+	HasMail     Kind = "has-mail"    // see RemoveUser
+	Unsupported Kind = "unsupported" // this server does not do that
+	Failed      Kind = "failed"      // the server could not
+)
+
+// Error is an operation's failure.
+type Error struct {
+	Kind Kind   `json:"kind"`
+	Text string `json:"text"`
+
+	cause error
+}
+
+func (e *Error) Error() string { return e.Text }
+func (e *Error) Unwrap() error { return e.cause }
+
+// Wrap makes an *Error of a kind, with the words of err. One that is an *Error
+// stays as it is, and nil nil.
+func Wrap(kind Kind, err error) error {
+	var e *Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return &Error{Kind: kind, Text: err.Error(), cause: err}
+}
