@@ -152,10 +152,10 @@ func (e *encoder) end() error {
 // filler is no content, so it may be mended as it comes.
 func (e *encoder) filler(piece []byte, end bool) error {
 	for _, c := range piece {
-		if e.eight && c >= 0x80 {
+		if e.conversion.eight && c >= 0x80 {
 			c = '?'
 		}
-		if e.line++; e.long && e.line > maxTextLine {
+		if e.line++; e.conversion.long && e.line > maxTextLine {
 			e.out.WriteString("\r\n")
 			e.line = 1
 		}

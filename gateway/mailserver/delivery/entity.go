@@ -19,10 +19,10 @@ type walker struct {
 	count   int      // entities begun
 	state   walking
 	fields  fields
-	started bool // a line has begun, and this piece goes on with it
+	started bool    // a line has begun, and this piece goes on with it
 	name    string  // of the field under way
 	keep    *[]byte // its value, if it is needed
-	held    bool // the line end before this line is the content's, or the boundary's
+	held    bool    // the line end before this line is the content's, or the boundary's
 }
 
 // visitor is told what a message is made of, in order. Its errors end the walk.
@@ -40,13 +40,13 @@ type visitor interface {
 
 // entity is what the header says of a body.
 type entity struct {
-	index    int
-	media    string // "text/plain", lower case
-	encoding string // Content-Transfer-Encoding, lower case; empty for none
-	typed    bool   // there is a Content-Type
-	versioned bool  // there is a MIME-Version
-	within   within
-	blank    bool // an empty line ends the header
+	index     int
+	media     string // "text/plain", lower case
+	encoding  string // Content-Transfer-Encoding, lower case; empty for none
+	typed     bool   // there is a Content-Type
+	versioned bool   // there is a MIME-Version
+	within    within
+	blank     bool // an empty line ends the header
 }
 
 // within is what the body of an entity is, to who would encode it.

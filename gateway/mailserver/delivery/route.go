@@ -30,6 +30,7 @@ type host struct {
 	addresses  []netip.Addr // IPv6 and IPv4 by turns
 	passing    string       // why there are no addresses for now; empty if there are some, or none at all
 	refused    string       // the address that nothing is to be dialled of, and why
+	verified   bool         // by verified TLS alone: a policy wants it
 }
 
 // finding is a result that this server came to by itself.
