@@ -40,6 +40,7 @@ type Config struct {
 	// Where the embedded server listens; "" where the setting says off.
 	SMTP, Submission, Submissions, POP3, POP3S string
 
+	Deliver      bool // mail for other domains
 	RefuseForged bool // refuse what its author's domain wants refused (DMARC), instead of taking it as junk
 	Greylist     bool // let senders that are new wait some minutes
 
