@@ -9,25 +9,16 @@ import (
 	"net/netip"
 )
 
-// Command is what the program was asked to do.
-type Command string
-
-// The commands. Without one, Serve is meant.
-const (
-	Serve   Command = "serve"
-	Account Command = "account"
-	DNS     Command = "dns"
-	Version Command = "version"
-	Help    Command = "help"
-)
-
 // Off, as a mail listener's address, means that the embedded server does not offer that service.
 const Off = "off"
 
 // Config is a gateway's whole set-up. Listen addresses are host:port; an empty host means every interface.
 type Config struct {
 	Command Command
-	Args    []string // what is left on the command line: account's address
+	Args    []string // what is left on the command line, as many as the command takes
+
+	WithMail bool // user remove: its mail goes, too
+	Mend     bool // fsck: mend what can be mended
 
 	Listen string // the page and the tunnel
 	Data   string // the folder that holds the embedded server's mail
