@@ -46,11 +46,17 @@ func run(ctx context.Context, args []string, env environment) int {
 		err = config.Usage(env.stdout)
 	case config.Version:
 		_, err = fmt.Fprintln(env.stdout, "postern", version())
-	case config.Account:
-		err = account(ctx, c, env)
 	case config.DNS:
 		err = records(c, env.stdout)
+	case config.Restore:
+		err = restore(ctx, c, env)
+	case config.Fsck:
+		err = fsck(ctx, c, env)
 	default:
+		if _, ok := commands[c.Command]; ok {
+			err = administer(ctx, c, env)
+			break
+		}
 		logger := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 		err = serve(ctx, c, logger, env.stdout)
 	}

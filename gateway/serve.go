@@ -18,6 +18,7 @@ import (
 	"github.com/postern-mail/postern/gateway/bridge"
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/mailserver"
+	"github.com/postern-mail/postern/gateway/mailserver/delivery"
 	"github.com/postern-mail/postern/gateway/web"
 	"github.com/postern-mail/postern/public"
 	"github.com/postern-mail/postern/shared/wire"
@@ -126,6 +127,7 @@ func openMail(ctx context.Context, c config.Config, logger *slog.Logger) (*mails
 		Logger:    logger,
 		Limits:    mailserver.Limits{DrainTime: drainTime},
 		Receiving: receiving(c),
+		Sending:   sending(c),
 	})
 	var port *mailserver.PortError
 	switch {
@@ -150,6 +152,41 @@ func receiving(c config.Config) mailserver.Receiving {
 		r.Resolver = net.DefaultResolver
 	}
 	return r
+}
+
+// sending says how mail for other domains leaves. The demo knows no other domains: its mail comes back at once, and says
+// so.
+func sending(c config.Config) *mailserver.Sending {
+	switch {
+	case !c.Deliver:
+		return nil
+	case c.Demo:
+		return &mailserver.Sending{Delivery: delivery.Config{Resolver: nowhere{}, Dialer: nowhere{}}}
+	}
+	return &mailserver.Sending{Delivery: delivery.Config{Resolver: net.DefaultResolver}}
+}
+
+// nowhere is the DNS and the network of the demo: no name exists, and nothing is connected to.
+type nowhere struct{}
+
+func (nowhere) none(name string) error {
+	return &net.DNSError{Err: "the demo knows no domain but its own", Name: name, IsNotFound: true}
+}
+
+func (n nowhere) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	return nil, n.none(name)
+}
+
+func (n nowhere) LookupIPAddr(_ context.Context, host string) ([]net.IPAddr, error) {
+	return nil, n.none(host)
+}
+
+func (n nowhere) LookupTXT(_ context.Context, name string) ([]string, error) {
+	return nil, n.none(name)
+}
+
+func (n nowhere) DialContext(_ context.Context, _, address string) (net.Conn, error) {
+	return nil, n.none(address)
 }
 
 // newBridge lets tunnels reach the embedded server and what the operator allows.

@@ -40,6 +40,7 @@ var arrows = map[string][]string{
 	"shared/wire":      {"shared/printable"},
 	"shared/mail":      {"shared/idn"},
 	"shared/idn":       {},
+	"shared/special":   {},
 	"shared/trust":     {"shared/printable"},
 	"shared/tunnel":    {"shared/wire", "shared/tunnel"},
 	"shared/mailtest":  {"shared"},

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/postern-mail/postern/shared/special"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -14,7 +15,7 @@ import (
 type Policy struct {
 	// Allow lists the targets. A target must match one of them.
 	Allow []Rule
-	// Networks lists networks that names may lead to although they are private or otherwise special (see special.go):
+	// Networks lists networks that names may lead to although they are private or otherwise special (see package special):
 	// the operator's own, say.
 	Networks []netip.Prefix
 }
@@ -129,5 +130,5 @@ func (p *Policy) leadsTo(a netip.Addr) bool {
 			return true
 		}
 	}
-	return public(a)
+	return special.Public(a)
 }

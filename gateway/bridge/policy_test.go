@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-mail/postern/shared/special"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -272,7 +273,7 @@ func FuzzPolicy(f *testing.F) {
 			_ = conn.Close()
 		}
 		for _, asked := range d.asked {
-			if !public(netip.MustParseAddrPort(asked[len("tcp "):]).Addr()) {
+			if !special.Public(netip.MustParseAddrPort(asked[len("tcp "):]).Addr()) {
 				t.Errorf("%q dialled %q", host, asked)
 			}
 		}

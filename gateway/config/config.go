@@ -9,25 +9,16 @@ import (
 	"net/netip"
 )
 
-// Command is what the program was asked to do.
-type Command string
-
-// The commands. Without one, Serve is meant.
-const (
-	Serve   Command = "serve"
-	Account Command = "account"
-	DNS     Command = "dns"
-	Version Command = "version"
-	Help    Command = "help"
-)
-
 // Off, as a mail listener's address, means that the embedded server does not offer that service.
 const Off = "off"
 
 // Config is a gateway's whole set-up. Listen addresses are host:port; an empty host means every interface.
 type Config struct {
 	Command Command
-	Args    []string // what is left on the command line: account's address
+	Args    []string // what is left on the command line, as many as the command takes
+
+	WithMail bool // user remove: its mail goes, too
+	Mend     bool // fsck: mend what can be mended
 
 	Listen string // the page and the tunnel
 	Data   string // the folder that holds the embedded server's mail
@@ -40,6 +31,7 @@ type Config struct {
 	// Where the embedded server listens; "" where the setting says off.
 	SMTP, Submission, Submissions, POP3, POP3S string
 
+	Deliver      bool // mail for other domains
 	RefuseForged bool // refuse what its author's domain wants refused (DMARC), instead of taking it as junk
 	Greylist     bool // let senders that are new wait some minutes
 

@@ -27,7 +27,7 @@ func TestPrecedence(t *testing.T) {
 	want := defaults()
 	want.Listen, want.SMTP, want.POP3S, want.POP3 = "127.0.0.1:1001", "127.0.0.1:2002", "127.0.0.1:3003", ""
 	want.Allow = []string{"a.example:995", "b.example:465"}
-	want.Demo, want.Domains, want.Args = true, []string{"postern.test"}, []string{}
+	want.Demo, want.Domains = true, []string{"postern.test"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("settings (-want +got):\n%s", d)
 	}
@@ -41,8 +41,13 @@ func TestCommands(t *testing.T) {
 		{nil, Serve},
 		{[]string{"--demo"}, Serve},
 		{[]string{"serve"}, Serve},
-		{[]string{"account", "--data", "x", "a@b.example"}, Account},
 		{[]string{"dns", "--data", "x"}, DNS},
+		{[]string{"user", "add", "--data", "x", "a@b.example"}, UserAdd},
+		{[]string{"user", "add", "a@b.example", "Name", "--data", "x"}, UserAdd},
+		{[]string{"alias", "add", "a", "b", "c", "d"}, AliasAdd},
+		{[]string{"user", "remove", "a", "--with-mail"}, UserRemove},
+		{[]string{"fsck", "--mend"}, Fsck},
+		{[]string{"backup", "-"}, Backup},
 		{[]string{"version"}, Version},
 		{[]string{"--version"}, Version},
 		{[]string{"help"}, Help},
@@ -131,6 +136,13 @@ func TestErrors(t *testing.T) {
 		{args: []string{"--trusted-proxy", "proxy"}, want: []string{"--trusted-proxy", "address"}},
 		{args: []string{"--domain", "a@b"}, want: []string{"--domain", "example.org"}},
 		{args: []string{"--nonesuch"}, want: []string{"nonesuch", "postern help"}},
+		{args: []string{"user"}, want: []string{"user", "add, passwd", "postern help"}},
+		{args: []string{"user", "eat"}, want: []string{"user", "add, passwd", "postern help"}},
+		{args: []string{"user", "--data", "x", "add"}, want: []string{"user", "add, passwd"}},
+		{args: []string{"user", "add"}, want: []string{"user add", "postern user add ADDRESS [NAME]"}},
+		{args: []string{"user", "passwd", "a", "b"}, want: []string{"b", "one too many", "postern user passwd ADDRESS"}},
+		{args: []string{"user", "list", "--mend"}, want: []string{"mend", "postern help"}},
+		{args: []string{"fsck", "--with-mail"}, want: []string{"with-mail"}},
 		{args: []string{"server"}, want: []string{"server", "postern help"}},
 		{args: []string{"serve", "demo"}, want: []string{"demo", "postern help"}},
 		{args: []string{"--config", filepath.Join(dir, "none")}, want: []string{"none", "no such file"}},
@@ -158,6 +170,43 @@ func TestSecretIsMasked(t *testing.T) {
 	_, err := Parse([]string{"--token", "open\nsesame"}, environment(nil))
 	if err == nil || strings.Contains(err.Error(), "sesame") {
 		t.Errorf("error %q shows the token, or is none", err)
+	}
+}
+
+// Flags stand where they like, until two hyphens say that there are no more.
+func TestArguments(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want []string
+		mend bool
+	}{
+		{[]string{"alias", "add", "a", "--data", "x", "b", "--demo", "c"}, []string{"a", "b", "c"}, false},
+		{[]string{"alias", "add", "--", "--data", "x"}, []string{"--data", "x"}, false},
+		{[]string{"alias", "add", "a", "--", "--data"}, []string{"a", "--data"}, false},
+		{[]string{"fsck", "--mend"}, nil, true},
+	} {
+		got, err := Parse(c.args, environment(nil))
+		if d := cmp.Diff(c.want, got.Args); d != "" || err != nil || got.Mend != c.mend {
+			t.Errorf("%q: %v %s", c.args, err, d)
+		}
+	}
+}
+
+// Help names every command.
+func TestUsageOfCommands(t *testing.T) {
+	var b strings.Builder
+	if err := Usage(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range commands {
+		if k.usage == "" || !strings.Contains(b.String(), "  "+k.String()+"\n        "+k.usage) {
+			t.Errorf("help does not show %s", k)
+		}
+		for _, f := range k.flags {
+			if !strings.Contains(k.usage, "--"+f) {
+				t.Errorf("%s does not say what --%s is", k, f)
+			}
+		}
 	}
 }
 

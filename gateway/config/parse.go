@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -38,22 +39,20 @@ const maxFile = 64 << 10
 // POSTERN_CONFIG over the defaults. Lookup is os.LookupEnv in a program. Errors are *Error.
 func Parse(args []string, lookup func(string) (string, bool)) (Config, error) {
 	c := defaults()
-	args, err := c.command(args)
+	asked, args, err := findCommand(args)
+	c.Command = asked.name
 	if err != nil || c.Command == Help || c.Command == Version {
 		return c, err
 	}
 
 	table := settings(&c)
-	given := make(map[string]string) // setting → what the command line says
-	lists := make(map[string][]string)
+	given := make(map[string][]string) // setting → what the command line says
 	file := ""
 	flags := flag.NewFlagSet("postern", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	flags.StringVar(&file, "config", "", "")
 	for _, s := range table {
 		record := func(v string) error {
-			given[s.name] = v
-			lists[s.name] = append(lists[s.name], v)
+			given[s.name] = append(given[s.name], v)
 			return nil
 		}
 		if _, ok := s.value.(*toggle); ok {
@@ -62,16 +61,20 @@ func Parse(args []string, lookup func(string) (string, bool)) (Config, error) {
 			flags.Func(s.name, "", record)
 		}
 	}
-	if err := flags.Parse(args); err != nil {
+	for _, s := range ownFlags(&c) {
+		if slices.Contains(asked.flags, s.name) {
+			flags.BoolFunc(s.name, "", s.value.Set)
+		}
+	}
+	if c.Args, err = parse(flags, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			c.Command = Help
 			return c, nil
 		}
 		return c, &Error{Reason: err.Error() + "; `postern help` lists the flags"}
 	}
-	c.Args = flags.Args()
-	if c.Command != Account && len(c.Args) > 0 {
-		return c, &Error{Source: c.Args[0], Reason: "is not a flag or a command here; `postern help` lists them"}
+	if err := asked.count(c.Args); err != nil {
+		return c, err
 	}
 
 	if file == "" {
@@ -85,8 +88,8 @@ func Parse(args []string, lookup func(string) (string, bool)) (Config, error) {
 	}
 	for _, s := range table {
 		variable := Variable(s.name)
-		if _, ok := given[s.name]; ok {
-			for _, v := range lists[s.name] {
+		if values, ok := given[s.name]; ok {
+			for _, v := range values {
 				if err := s.set("--"+s.name, v); err != nil {
 					return c, err
 				}
@@ -102,28 +105,6 @@ func Parse(args []string, lookup func(string) (string, bool)) (Config, error) {
 		}
 	}
 	return c, c.finish()
-}
-
-// command takes the command off the front of args.
-func (c *Config) command(args []string) ([]string, error) {
-	if len(args) == 0 {
-		return nil, nil
-	}
-	switch args[0] {
-	case "-h", "-help", "--help", "help":
-		c.Command = Help
-		return nil, nil
-	case "-v", "-version", "--version", "version":
-		c.Command = Version
-		return nil, nil
-	case "serve", "account", "dns":
-		c.Command = Command(args[0])
-		return args[1:], nil
-	}
-	if strings.HasPrefix(args[0], "-") {
-		return args, nil
-	}
-	return nil, &Error{Source: args[0], Reason: "is not a command; `postern help` lists them"}
 }
 
 // finish fills in what follows from other settings.

@@ -12,14 +12,14 @@ func Usage(w io.Writer) error {
 	b.WriteString(`Postern: a mail client in the browser, and the small gateway it needs.
 
 Usage:
-  postern [serve] [flags]       serve the page, the tunnel and the embedded mail server
-  postern serve --demo          the same, with two accounts to try it with
-  postern account user@domain   add an account to the embedded server, or change its
-                                password; the password is read from standard input
-  postern dns                   print what the domains publish in the DNS, ready to
-                                paste into a zone file: MX, SPF, DKIM, DMARC
-  postern version               print the version
-  postern help                  print this
+`)
+	for _, k := range commands {
+		fmt.Fprintf(&b, "  %s\n        %s\n", k, k.usage)
+	}
+	b.WriteString(`
+Without a command, serve is meant; serve --demo has two accounts to try it with.
+What concerns accounts, addresses and the queue is asked of the server that runs on
+the data folder, and done to the folder when none does.
 
 Flags (a flag wins over its variable, which wins over the file):
 `)

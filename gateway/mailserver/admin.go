@@ -65,8 +65,12 @@ func (a *Admin) Close() error {
 	return errors.Join(a.store.Close(), a.lock.Close())
 }
 
-// answer tells an administrator what an error is about.
-func answer(err error) error {
+// answer tells an administrator what an error is about, and whom, if that is not
+// in its text.
+func answer(err error, about ...string) error {
+	if errors.Is(err, maildrop.ErrNoAccount) && len(about) > 0 && !strings.Contains(err.Error(), about[0]) {
+		err = fmt.Errorf("%w: %s", err, about[0])
+	}
 	var user *UserError
 	for kind, list := range map[control.Kind][]error{
 		control.Exists:   {maildrop.ErrAccountExists, maildrop.ErrAddressTaken},
@@ -104,7 +108,7 @@ func (a *Admin) SetPassword(_ context.Context, email, password string) error {
 	if err == nil {
 		err = a.store.SetPassword(r.Email, r.Hash, r.SCRAM)
 	}
-	return answer(err)
+	return answer(err, email)
 }
 
 // RenameUser gives an account another address.
@@ -113,12 +117,12 @@ func (a *Admin) RenameUser(_ context.Context, from, to string) error {
 	if err == nil {
 		err = a.store.Rename(account.Canonical(from), r.Email)
 	}
-	return answer(err)
+	return answer(err, from)
 }
 
 // RemoveUser removes an account, if it has mail only when that is to go, too.
 func (a *Admin) RemoveUser(ctx context.Context, email string, withMail bool) error {
-	return answer(a.store.RemoveAccount(ctx, account.Canonical(email), withMail))
+	return answer(a.store.RemoveAccount(ctx, account.Canonical(email), withMail), email)
 }
 
 // Users lists the accounts by address.
@@ -137,12 +141,12 @@ func (a *Admin) SetQuota(_ context.Context, email string, q control.Quota) error
 	if q.Octets < 0 || q.Messages < 0 {
 		return answer(&UserError{email, "a quota is no less than nothing"})
 	}
-	return answer(a.store.SetQuota(account.Canonical(email), maildrop.Quota(q)))
+	return answer(a.store.SetQuota(account.Canonical(email), maildrop.Quota(q)), email)
 }
 
 // SetDisabled lets nobody sign in to an account, or lets them again.
 func (a *Admin) SetDisabled(_ context.Context, email string, disabled bool) error {
-	return answer(a.store.SetDisabled(account.Canonical(email), disabled))
+	return answer(a.store.SetDisabled(account.Canonical(email), disabled), email)
 }
 
 // AddAlias lets an address stand for accounts.
@@ -192,21 +196,21 @@ func (a *Admin) SetCatchAll(_ context.Context, domain, email string) error {
 	if email != "" && !a.ours(domain) {
 		return answer(&UserError{"*@" + domain, a.notOurs()})
 	}
-	return answer(a.store.SetCatchAll(domain, account.Canonical(email)))
+	return answer(a.store.SetCatchAll(domain, account.Canonical(email)), email)
 }
 
 // Export writes a tar of an account's messages.
 func (a *Admin) Export(ctx context.Context, email string, w io.Writer) error {
-	return answer(a.store.Export(ctx, account.Canonical(email), w))
+	return answer(a.store.Export(ctx, account.Canonical(email), w), email)
 }
 
 // Import takes such a tar.
 func (a *Admin) Import(ctx context.Context, email string, r io.Reader) (n control.Imported, err error) {
 	n.Added, n.Skipped, err = a.store.Import(ctx, account.Canonical(email), r)
-	if err != nil {
+	if err != nil && n.Added > 0 {
 		err = fmt.Errorf("%w; %d messages were added before that, and importing again leaves them alone", err, n.Added)
 	}
-	return n, answer(err)
+	return n, answer(err, email)
 }
 
 // mailFolder, of the data folder, is the store's.

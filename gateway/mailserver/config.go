@@ -36,8 +36,10 @@ type Config struct {
 	// PlainPOP3 says who may log in to "pop3" without TLS.
 	PlainPOP3 PlainPolicy
 	Receiving Receiving
-	Logger    *slog.Logger // nil: slog.Default
-	Limits    Limits
+	// Sending says how mail for other domains leaves. Nil: it waits in the queue.
+	Sending *Sending
+	Logger  *slog.Logger // nil: slog.Default
+	Limits  Limits
 }
 
 // PlainPolicy says from where a password may come in the clear.

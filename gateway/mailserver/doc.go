@@ -11,10 +11,16 @@
 // message's content and the index row that names it are both on the disk (see
 // package maildrop).
 //
+// An administrator looks after the accounts, their aliases and quotas, the queue
+// and the backups (Admin): over a socket in the data folder while the server
+// runs (package control), and on the folder itself while it does not.
+//
 // RFCs: 5321 (SMTP), 6409 (submission), 8314 (TLS from the first byte), 3207
 // (STARTTLS), 4954 (AUTH), 1870 (SIZE), 2920 (PIPELINING), 3030 (CHUNKING),
 // 2034 (enhanced codes), 6152 (8BITMIME), 6531 (SMTPUTF8), 1939 (POP3), 2449
 // (CAPA), 2595 (STLS), 3206 (AUTH and SYS response codes), 5034 (SASL in
-// POP3), 9106 (argon2), 3461 (DSN), 7208 (SPF), 6376 (DKIM), 7489 (DMARC), 8601
-// (Authentication-Results).
+// POP3), 6856 (UTF8 and LANG in POP3), 5802 and 7677 (SCRAM-SHA-256), 5803 (its
+// keys), 5233 (user+tag), 9106 (argon2), 3461 and 3464 (DSN), 7208 (SPF), 6376
+// (DKIM), 7489 (DMARC), 8601 (Authentication-Results), 7505 (null MX), 8461
+// (MTA-STS).
 package mailserver

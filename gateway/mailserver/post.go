@@ -17,6 +17,7 @@ import (
 type post struct {
 	store   *maildrop.Store
 	domains map[string]bool
+	queued  func() // is called when the queue has got something
 }
 
 var _ smtpd.Post = post{}
@@ -54,10 +55,13 @@ func (p post) Create() (smtpd.Incoming, error) {
 	if err != nil {
 		return nil, full(err)
 	}
-	return incoming{in}, nil
+	return incoming{in, p.queued}, nil
 }
 
-type incoming struct{ *maildrop.Incoming }
+type incoming struct {
+	*maildrop.Incoming
+	queued func()
+}
 
 func (in incoming) Write(b []byte) (int, error) {
 	n, err := in.Incoming.Write(b)
@@ -69,7 +73,11 @@ func (in incoming) Deliver(ctx context.Context, env smtpd.Envelope) error {
 	for _, r := range env.Remote {
 		to.Remote = append(to.Remote, maildrop.Recipient{Address: r.Address, Notify: r.Notify, Original: r.Original})
 	}
-	return full(in.Incoming.Deliver(ctx, to))
+	err := full(in.Incoming.Deliver(ctx, to))
+	if err == nil && len(to.Remote) > 0 {
+		in.queued()
+	}
+	return err
 }
 
 func full(err error) error {

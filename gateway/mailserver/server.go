@@ -32,6 +32,7 @@ type Server struct {
 	store       *maildrop.Store
 	gate        *account.Gate
 	judges      judges
+	sender      *sender // nil: mail for other domains waits
 	admin       *Admin
 	control     net.Listener // nil: there is none
 	services    []*service
@@ -108,10 +109,14 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.judges, err = s.newJudges(); err != nil {
 		return err
 	}
+	s.sender = s.newSender()
 	for _, v := range s.services {
 		v.server = s.protocol(v)
 	}
 	s.admin = newAdmin(s.cfg, s.store, nil)
+	if s.sender != nil {
+		s.admin.changed = s.sender.queue.Retry
+	}
 	// A server that commands cannot reach still has its mail to look after.
 	if s.control, err = control.Listen(s.cfg.Dir); err != nil {
 		s.log.Warn("commands cannot reach this server", "error", err)
@@ -171,15 +176,15 @@ func (s *Server) protocol(v *service) protocol {
 		})
 	}
 	return smtpd.New(s.receiving(v, smtpd.Config{
-		Hostname: s.cfg.Hostname, Postmaster: "postmaster@" + s.cfg.Domains[0], Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
-		Accounts: s.gate, Post: post{s.store, s.domains}, Logger: log,
+		Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
+		Accounts: s.gate, Post: post{s.store, s.domains, s.sender.kick}, Logger: log,
 		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures,
 	}))
 }
 
 // Serve answers on every listener until ctx ends or Close is called.
 func (s *Server) Serve(ctx context.Context) error {
-	failed := make(chan error, len(s.services))
+	failed := make(chan error, len(s.services)+1)
 	for _, v := range s.services {
 		s.serving.Go(func() {
 			if err := v.server.Serve(v.listener); err != nil {
@@ -201,6 +206,23 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 		s.serving.Go(func() {
 			<-s.closing
+			cancel()
+		})
+	}
+	if s.sender != nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		s.serving.Go(func() {
+			defer cancel()
+			if err := s.sender.queue.Run(ctx); err != nil {
+				failed <- fmt.Errorf("queue: %w", err)
+			}
+			s.sender.deliverer.Close()
+		})
+		s.serving.Go(func() {
+			select {
+			case <-s.closing:
+			case <-ctx.Done():
+			}
 			cancel()
 		})
 	}

@@ -18,12 +18,12 @@ const (
 	chunksInFlight = 4
 )
 
-// sendChunks sends the message by BDAT (RFC 3030) and returns the server's words.
+// sendChunks sends the message by BDAT (RFC 3030) and returns the server's reply.
 //
 // QUIRK: the last chunk is the last line end alone, and waits for the answers to all others. There are servers (those of
 // go-smtp among them) that take the half of a last chunk for the whole when the connection is cut within it, and servers
 // that take a last chunk although they refused one before. So neither can make half a message.
-func (t *transaction) sendChunks(r io.Reader) (string, error) {
+func (t *transaction) sendChunks(r io.Reader) (reply, error) {
 	c := &chunker{transaction: t, inFlight: 1}
 	if t.extensions.Pipelining {
 		c.inFlight = chunksInFlight
@@ -39,17 +39,17 @@ func (t *transaction) sendChunks(r io.Reader) (string, error) {
 		err = t.ctx.Err()
 	}
 	if c.refused != nil {
-		return "", c.giveUp()
+		return reply{}, c.giveUp()
 	}
 	if err != nil {
-		return "", t.guard.fail(err) // no last chunk: the server drops what it has
+		return reply{}, t.guard.fail(err) // no last chunk: the server drops what it has
 	}
 	last := fmt.Sprintf("BDAT %d LAST", len(c.buf))
-	text, err := t.finish(command{line: last + "\r\n" + string(c.buf), shown: last})
+	accepted, err := t.finish(command{line: last + "\r\n" + string(c.buf), shown: last})
 	if err == nil {
 		c.progress(len(c.buf))
 	}
-	return text, err
+	return accepted, err
 }
 
 // chunker cuts what copyLines makes into chunks. It holds back the last two octets, which are a line end.

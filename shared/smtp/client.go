@@ -50,6 +50,9 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Open reports whether the session can go on, as far as is known: nothing has broken it, and nobody has closed it.
+func (c *Client) Open() bool { return !c.closed.Load() && c.guard.failure() == nil }
+
 // TLS returns the state of TLS and whether the session is under TLS.
 func (c *Client) TLS() (tls.ConnectionState, bool) {
 	if t, ok := c.guard.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {

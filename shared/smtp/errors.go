@@ -42,6 +42,7 @@ func (e *Error) Temporary() bool { return e.Code/100 == 4 }
 // RecipientError is the refusal of one recipient.
 type RecipientError struct {
 	Recipient string
+	Index     int // of it in Envelope.To
 	Err       *Error
 }
 

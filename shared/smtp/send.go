@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+
+	"github.com/postern-mail/postern/shared/printable"
 )
 
 // Envelope is from whom and to whom a message goes, whatever its header says. See RFC 5321 section 2.3.1.
@@ -22,7 +24,10 @@ type Envelope struct {
 
 // Receipt is the server's acceptance of a message.
 type Receipt struct {
-	Text    string           // its words, often with the name of the message in its queue
+	Code     int    // 250; 0 if the message was not accepted
+	Enhanced string // RFC 3463: "2.0.0"; may be empty
+	Text     string // its words, often with the name of the message in its queue, free of control characters
+
 	Refused []RecipientError // the recipients to whom it does not go; see [Apart]
 	DSN     bool             // the server took the request for reports
 }
@@ -32,7 +37,7 @@ type Receipt struct {
 //
 // If the server refuses some recipients, the message goes to the others, and the receipt lists the refused; if it refuses
 // all, the error is a [*RecipientsError]. Nothing was delivered when Send returns an error, unless that wraps
-// [ErrUnknown]. An error of r ends the session: SMTP has no other way to take back half a message.
+// [ErrUnknown]; with an error, the receipt lists the recipients who had been refused before it, and is nil if none were. An error of r ends the session: SMTP has no other way to take back half a message.
 //
 // What a message needs and the server does not announce is an [*UnsupportedError]: SMTPUTF8 for an address with a local part
 // beyond ASCII or a header in UTF-8, 8BITMIME for octets above 127. Such a message is not converted: it would break its
@@ -55,13 +60,15 @@ func (c *Client) Send(ctx context.Context, e Envelope, r io.Reader) (*Receipt, e
 		if err != nil {
 			return err
 		}
-		receipt, err = t.run(r)
+		accepted, err := t.run(r)
+		if err == nil || len(t.refused) > 0 {
+			receipt = &Receipt{
+				Code: accepted.code, Enhanced: accepted.enhanced, Text: printable.Line(accepted.text), Refused: t.refused, DSN: t.dsn,
+			}
+		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return receipt, nil
+	return receipt, err
 }
 
 // surveySeeker surveys what is left to read, and goes back to where it was.
@@ -91,7 +98,7 @@ func (e *Envelope) check() error {
 		}
 	}
 	if e.DSN != nil {
-		return e.DSN.check()
+		return e.DSN.check(len(e.To))
 	}
 	return nil
 }

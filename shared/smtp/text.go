@@ -10,15 +10,15 @@ import (
 // accepted the message, and from its beginning on it may have.
 const finalDot = ".\r\n"
 
-// sendText sends the message after DATA, and returns the server's words.
-func (t *transaction) sendText(r io.Reader) (string, error) {
+// sendText sends the message after DATA, and returns the server's reply.
+func (t *transaction) sendText(r io.Reader) (reply, error) {
 	w := &dots{put: t.guard.putContent}
 	n, err := copyLines(t.within(w), r, t.options.Progress)
 	if err == nil {
 		err = t.ctx.Err()
 	}
 	if err != nil {
-		return "", t.guard.fail(err) // no final dot: the server drops what it has
+		return reply{}, t.guard.fail(err) // no final dot: the server drops what it has
 	}
 	t.traceContent(n)
 	return t.finish(command{line: finalDot})
@@ -30,33 +30,33 @@ func (t *transaction) traceContent(octets int64) {
 
 // finish says the last word of a message, and waits for the server's. The connection that fails from here on leaves the
 // message's fate unknown.
-func (t *transaction) finish(last command) (string, error) {
+func (t *transaction) finish(last command) (reply, error) {
 	g := t.guard
 	if err := g.SetDeadline(time.Now().Add(t.options.Timeout)); err != nil {
-		return "", err
+		return reply{}, err
 	}
 	before := g.writes
 	if err := g.ask([]command{last}); err != nil {
 		if g.writes == before {
-			return "", err
+			return reply{}, err
 		}
-		return "", ErrUnknown
+		return reply{}, ErrUnknown
 	}
 	r, err := g.reply(t.options.FinalTimeout)
 	switch {
 	case err != nil:
-		return "", ErrUnknown
+		return reply{}, ErrUnknown
 	case r.is(2): // any 2yz is acceptance: RFC 5321 section 4.2.1
-		return r.text, nil
+		return r, nil
 	case r.is(3):
 		g.fail(r.err("the message"))
-		return "", ErrUnknown
+		return reply{}, ErrUnknown
 	}
 	refused := r.refusal(".")
 	if r.code == 421 {
 		g.fail(refused)
 	}
-	return "", refused
+	return reply{}, refused
 }
 
 // within keeps a message within what the server takes, as far as that was not known beforehand.

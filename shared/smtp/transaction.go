@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/postern-mail/postern/shared/printable"
 )
 
 // transaction is the sending of one message: MAIL, RCPT, and DATA or BDAT. go-smtp would speak it in lock-step; here it is
@@ -80,7 +78,7 @@ func (c *Client) plan(ctx context.Context, e Envelope) (*transaction, error) {
 	for i, wire := range to {
 		line := "RCPT TO:<" + wire + ">"
 		if t.dsn {
-			line += e.DSN.rcpt(e.To[i], utf8)
+			line += e.DSN.rcpt(i, e.To[i], utf8)
 		}
 		t.rcpt = append(t.rcpt, line)
 	}
@@ -93,21 +91,14 @@ func errEightBit() error {
 }
 
 // run sends the message.
-func (t *transaction) run(r io.Reader) (*Receipt, error) {
-	err := t.address()
-	if err != nil {
-		return nil, err
+func (t *transaction) run(r io.Reader) (reply, error) {
+	if err := t.address(); err != nil {
+		return reply{}, err
 	}
-	var text string
 	if t.chunks {
-		text, err = t.sendChunks(r)
-	} else {
-		text, err = t.sendText(r)
+		return t.sendChunks(r)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &Receipt{Text: printable.Line(text), Refused: t.refused, DSN: t.dsn}, nil
+	return t.sendText(r)
 }
 
 // step is a command of the envelope.
@@ -180,7 +171,7 @@ func (t *transaction) answered(s step, r reply) error {
 		case s.verb == "MAIL":
 			t.sender = refused
 		case s.verb == "RCPT":
-			t.refused = append(t.refused, RecipientError{Recipient: t.envelope.To[s.recipient], Err: refused})
+			t.refused = append(t.refused, RecipientError{Recipient: t.envelope.To[s.recipient], Index: s.recipient, Err: refused})
 		default:
 			t.text = refused
 		}

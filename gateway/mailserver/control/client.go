@@ -24,8 +24,13 @@ var (
 // NewClient speaks over a connection; it does no I/O.
 func NewClient(conn net.Conn, limits Limits) *Client { return &Client{line: newLine(conn, limits)} }
 
-// Close ends the connection.
-func (c *Client) Close() error { return c.line.conn.Close() }
+// Close ends the connection, if it has not ended already.
+func (c *Client) Close() error {
+	if err := c.line.conn.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // ask sends a request, and the octets of in if there are any; what the server
 // streams goes to out, and its answer to result. After an error that is no

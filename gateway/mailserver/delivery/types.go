@@ -8,7 +8,8 @@ import (
 )
 
 // Resolver is what delivery asks the DNS. [*net.Resolver] is one. That a name does not exist, or has no record of the type, is
-// a [*net.DNSError] with IsNotFound; every other error is taken for one that may pass.
+// a [*net.DNSError] with IsNotFound; every other error is taken for one that may pass. Names are whole ones, without a dot at
+// their end, in A-labels.
 type Resolver interface {
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)

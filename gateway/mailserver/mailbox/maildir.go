@@ -125,16 +125,11 @@ func infoSeparator() string {
 // says how many: those that are there already, under the name that they would
 // have, are not put there again. They are unseen.
 func WriteMaildir(dir string, messages iter.Seq2[Message, error]) (added, skipped int, err error) {
-	for _, sub := range []string{"", "tmp", "new", "cur"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return 0, 0, err
-		}
-	}
-	there, err := uniques(dir)
-	if err != nil {
-		return 0, 0, err
-	}
+	var there map[string]bool // nil: the Maildir has not been looked at, nor made
 	for m, err := range messages {
+		if err == nil && there == nil {
+			there, err = makeMaildir(dir)
+		}
 		if err != nil {
 			return added, skipped, err
 		}
@@ -149,7 +144,20 @@ func WriteMaildir(dir string, messages iter.Seq2[Message, error]) (added, skippe
 		there[unique] = true
 		added++
 	}
-	return added, skipped, nil
+	if there == nil {
+		_, err = makeMaildir(dir)
+	}
+	return added, skipped, err
+}
+
+// makeMaildir makes a Maildir, or finds it, and lists what is in it.
+func makeMaildir(dir string) (there map[string]bool, err error) {
+	for _, sub := range []string{"tmp", "new", "cur"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return uniques(dir)
 }
 
 // uniques are the names in a Maildir, without the flags that they end with.

@@ -15,7 +15,7 @@
 // come twice (Greylist).
 //
 // RFCs: 5321, 6409 (submission), 3207 (STARTTLS), 8314 (TLS from the first
-// byte), 4954 (AUTH) with 4616 (PLAIN) and LOGIN, 1870 (SIZE), 2920
+// byte), 4954 (AUTH) with 7677 (SCRAM-SHA-256), 4616 (PLAIN) and LOGIN, 1870 (SIZE), 2920
 // (PIPELINING), 3030 (CHUNKING), 3461 (DSN), 2034 and 3463 (enhanced codes), 6152
 // (8BITMIME), 6531 (SMTPUTF8), 3848 (the protocol names of Received), 9422
 // (LIMITS), 8601 (Authentication-Results), 6647 (greylisting).

@@ -1,10 +1,12 @@
-package bridge
+// Package special knows the addresses that are not of the public internet: those that nothing a stranger says, a name's record
+// for one, may lead a server to.
+package special
 
 import "net/netip"
 
-// public reports whether an address is one of the public internet's: a global unicast address that no registry keeps for
+// Public reports whether an address is one of the public internet's: a global unicast address that no registry keeps for
 // something else. See RFC 6890 and IANA's registries of special-purpose addresses for IPv4 and IPv6.
-func public(a netip.Addr) bool {
+func Public(a netip.Addr) bool {
 	a = a.Unmap()
 	if !a.IsValid() || a.Zone() != "" {
 		return false

@@ -1,0 +1,106 @@
+package mailserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/postern-mail/postern/gateway/mailserver/delivery"
+	"github.com/postern-mail/postern/gateway/mailserver/delivery/mtasts"
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/gateway/mailserver/queue"
+	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+)
+
+// Sending says how mail for other domains leaves.
+type Sending struct {
+	// Delivery is how servers are found and spoken to. The names that this server
+	// has are filled in here; without Policies, those of MTA-STS are asked for by
+	// the same Resolver and Dialer.
+	Delivery delivery.Config
+	Schedule queue.Schedule
+	Limits   queue.Limits
+	Clock    queue.Clock // nil: the system's
+}
+
+// sender is what makes mail leave.
+type sender struct {
+	deliverer *delivery.Deliverer
+	queue     *queue.Queue
+}
+
+// newSender is nil where mail is to wait.
+func (s *Server) newSender() *sender {
+	if s.cfg.Sending == nil {
+		return nil
+	}
+	c := s.cfg.Sending.Delivery
+	c.Hostname = s.cfg.Hostname
+	if c.Policies == nil && c.Resolver != nil {
+		c.Policies = &mtasts.Cache{Resolver: c.Resolver, Fetcher: mtasts.NewHTTPS(guarded(c), nil)}
+	}
+	d := delivery.New(c)
+	return &sender{d, queue.New(queue.Config{
+		Store: s.store, Deliverer: d, Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Lookup: s.lookupSender, Clock: s.cfg.Sending.Clock,
+		Logger: s.log.With("service", "queue"), Schedule: s.cfg.Sending.Schedule, Limits: s.cfg.Sending.Limits,
+	})}
+}
+
+func (s *Server) postmaster() string { return "postmaster@" + s.cfg.Domains[0] }
+
+// lookupSender says where a report goes.
+func (s *Server) lookupSender(ctx context.Context, address string) ([]string, bool, error) {
+	boxes, local, err := post{store: s.store, domains: s.domains}.Lookup(ctx, address)
+	if errors.Is(err, smtpd.ErrNoMailbox) {
+		err = fmt.Errorf("%w: %s", maildrop.ErrNoAccount, address)
+	}
+	return boxes, local, err
+}
+
+// kick says that the queue has something new.
+func (s *sender) kick() {
+	if s != nil {
+		s.queue.Kick()
+	}
+}
+
+// guarded dials a host that a stranger's DNS names: none of its addresses may be
+// one that mail may not go to.
+func guarded(c delivery.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
+	refuse, dialer := c.Refuse, c.Dialer
+	if refuse == nil {
+		refuse = delivery.RefuseSpecial
+	}
+	if dialer == nil {
+		dialer = &net.Dialer{}
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		found, err := c.Resolver.LookupIPAddr(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		err = fmt.Errorf("%s has no address", host)
+		for _, f := range found {
+			a, ok := netip.AddrFromSlice(f.IP)
+			if !ok || f.Zone != "" {
+				continue
+			}
+			if why := refuse(a.Unmap()); why != "" {
+				err = fmt.Errorf("%s leads to %s: %s", host, a.Unmap(), why)
+				continue
+			}
+			conn, failed := dialer.DialContext(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
+			if failed == nil {
+				return conn, nil
+			}
+			err = failed
+		}
+		return nil, err
+	}
+}
