@@ -16,6 +16,8 @@ import (
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/mailtest/testbed"
+	"github.com/postern-mail/postern/shared/sasl"
+	"github.com/postern-mail/postern/shared/smtp"
 )
 
 // neighbours are mail servers that find each other, and nobody else: a DNS, and a network that leads to this machine alone.
@@ -166,6 +168,23 @@ func TestServerThatIsDown(t *testing.T) {
 	}
 	if got := back.Received(); len(got) != 1 || !strings.Contains(string(got[0].Content), "Subject: patience") {
 		t.Errorf("the other server has %+v", got)
+	}
+}
+
+// Who asks to be told of a delivery is told, of those recipients alone.
+func TestReceiptOfDelivery(t *testing.T) {
+	here := start(t, testConfig(t.TempDir()))
+	c := smtp.New(here.dial(t, Submission), nil)
+	defer c.Close()
+	must(t, c.StartTLS(t.Context(), here.pinned()))
+	_, err := c.Auth(t.Context(), sasl.Credentials{User: alice, Password: password}, "")
+	must(t, err)
+	_, err = c.Send(t.Context(), smtp.Envelope{From: alice, To: []string{bob, alice}, DSN: &smtp.DSN{EnvelopeID: "QQ1", Recipients: []smtp.RecipientDSN{
+		{Notify: []string{"SUCCESS"}, Original: "rfc822;robert@list.test"}, {Notify: []string{"FAILURE"}}}}}, strings.NewReader("From: alice@postern.test\r\nSubject: x\r\n\r\nHello.\r\n"))
+	must(t, err)
+	report, ok := mail.Reader{}.Report([]byte(here.await(t, alice, "Final-Recipient: rfc822; "+bob)))
+	if !ok || len(report.Recipients) != 1 || report.Recipients[0].Action != "delivered" || report.Recipients[0].Original != "robert@list.test" || report.EnvelopeID != "QQ1" {
+		t.Errorf("%+v", report)
 	}
 }
 
