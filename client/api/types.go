@@ -90,6 +90,7 @@ type Problem struct {
 	Means       string       `json:"means,omitempty"`       // what the server's status code says, in a sentence (RFC 3463, RFC 2449)
 	Certificate *Certificate `json:"certificate,omitempty"` // of CodeCertificate
 	Session     uint64       `json:"session,omitempty"`     // the WireSession in which it happened; 0: none
+	Line        uint64       `json:"line,omitempty"`        // the Seq of the WireLine that it is about; 0: not known
 }
 
 func (p *Problem) Error() string {

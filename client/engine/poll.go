@@ -152,7 +152,7 @@ func (p *poller) update(ctx context.Context, f *fetch) *api.Problem {
 	a.e.Logf("account %s: QUIT after %d DELE: %v", a.id, len(f.marked), err)
 	problem := &api.Problem{Code: api.CodeUnconfirmed, Detail: a.login("").host(api.POP3), Technical: err.Error()}
 	if rec := a.wire.latest(api.POP3); rec != nil {
-		problem.Session = rec.id()
+		problem = rec.linked(problem)
 		rec.end(problem)
 	}
 	if refusal(err) == nil {
