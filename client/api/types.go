@@ -147,8 +147,8 @@ type Sync struct {
 	Total   int       `json:"total,omitempty"`
 	Last    time.Time `json:"last,omitzero"` // when the last complete fetch ended
 	Problem *Problem  `json:"problem,omitempty"`
-	// OnServer is how many messages the server had when it was last looked at, less those that it confirmed to have
-	// removed; nil while that is not known.
+	// OnServer is how many of the messages here the server had too when it was last looked at, less those that it confirmed to
+	// have removed; nil while that is not known.
 	OnServer *int `json:"onServer,omitempty"`
 }
 

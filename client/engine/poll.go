@@ -105,6 +105,9 @@ func (p *poller) round(ctx context.Context) time.Duration {
 	f := &fetch{account: a, session: p.session, settings: a.settings(), trouble: &p.trouble, last: p.last}
 	f.spare = p.loggedIn.Before(p.removeFrom)
 	err := f.run(ctx)
+	if whole := p.last == nil || f.last != p.last; whole && err == nil {
+		a.copies.learn(a.box, f)
+	}
 	p.last, p.loginDelay = f.last, f.loginDelay
 	if err != nil {
 		if f.stored > 0 {
