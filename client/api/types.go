@@ -90,6 +90,7 @@ type Problem struct {
 	Means       string       `json:"means,omitempty"`       // what the server's status code says, in a sentence (RFC 3463, RFC 2449)
 	Certificate *Certificate `json:"certificate,omitempty"` // of CodeCertificate
 	Session     uint64       `json:"session,omitempty"`     // the WireSession in which it happened; 0: none
+	Line        uint64       `json:"line,omitempty"`        // the Seq of the WireLine that it is about; 0: not known
 }
 
 func (p *Problem) Error() string {
@@ -146,8 +147,8 @@ type Sync struct {
 	Total   int       `json:"total,omitempty"`
 	Last    time.Time `json:"last,omitzero"` // when the last complete fetch ended
 	Problem *Problem  `json:"problem,omitempty"`
-	// OnServer is how many messages the server had when it was last looked at, less those that it confirmed to have
-	// removed; nil while that is not known.
+	// OnServer is how many of the messages here the server had too when it was last looked at, less those that it confirmed to
+	// have removed; nil while that is not known.
 	OnServer *int `json:"onServer,omitempty"`
 }
 

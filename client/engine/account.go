@@ -26,6 +26,7 @@ type account struct {
 	opened  *openedCache
 	outbox  sync.Mutex // held while a message in the outbox changes its state
 	rests   rests      // messages of which the rest is waited for
+	copies  copies
 	toFetch chan struct{}
 	toSend  chan struct{}
 	toWarm  chan struct{}
@@ -158,6 +159,7 @@ func (a *account) snapshot() api.Account {
 			s.Folders = append(s.Folders, api.Folder{ID: api.Junk, Total: c.Total, Unread: c.Unread, Revision: c.Revision})
 		}
 	}
+	s.Sync.OnServer = a.onServer(&s.Sync)
 	return s
 }
 

@@ -188,7 +188,7 @@ func (l *login) failed(p api.Protocol, rec *wireRecorder, err error) error {
 	problem := l.problem(p, err)
 	problem.Technical, problem.Detail = rec.masked(problem.Technical), rec.masked(problem.Detail)
 	if l.account.box != nil { // else nobody can ask for its transcript
-		problem.Session = rec.id()
+		problem = *rec.linked(&problem)
 	}
 	rec.end(&problem)
 	return &failure{text: rec.masked(problem.Error() + ": " + err.Error()), problem: &problem, err: err}

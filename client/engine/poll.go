@@ -105,6 +105,9 @@ func (p *poller) round(ctx context.Context) time.Duration {
 	f := &fetch{account: a, session: p.session, settings: a.settings(), trouble: &p.trouble, last: p.last}
 	f.spare = p.loggedIn.Before(p.removeFrom)
 	err := f.run(ctx)
+	if whole := p.last == nil || f.last != p.last; whole && err == nil {
+		a.copies.learn(a.box, f)
+	}
 	p.last, p.loginDelay = f.last, f.loginDelay
 	if err != nil {
 		if f.stored > 0 {
@@ -152,7 +155,7 @@ func (p *poller) update(ctx context.Context, f *fetch) *api.Problem {
 	a.e.Logf("account %s: QUIT after %d DELE: %v", a.id, len(f.marked), err)
 	problem := &api.Problem{Code: api.CodeUnconfirmed, Detail: a.login("").host(api.POP3), Technical: err.Error()}
 	if rec := a.wire.latest(api.POP3); rec != nil {
-		problem.Session = rec.id()
+		problem = rec.linked(problem)
 		rec.end(problem)
 	}
 	if refusal(err) == nil {

@@ -126,7 +126,7 @@ func (r *wireRecorder) add(e wireEntry) {
 
 // retire takes a line that is no longer one of the last: it is kept if it is worth it, and else counted.
 func (r *wireRecorder) retire(e wireEntry) {
-	if r.marked < markedLines && r.worthKeeping(&e) {
+	if r.marked < markedLines && (e.who == api.Remark || r.refuses(&e)) {
 		r.marked++
 		r.middle = append(r.middle, e)
 		return
@@ -146,19 +146,6 @@ func (r *wireRecorder) retire(e wireEntry) {
 		}
 		g.gap.last = e.text
 	}
-}
-
-// worthKeeping says whether a line stays in the middle of a session: remarks, and what a server refused.
-func (r *wireRecorder) worthKeeping(e *wireEntry) bool {
-	switch {
-	case e.who == api.Remark:
-		return true
-	case e.who == api.ClientSays || e.text == "":
-		return false
-	case r.session.Protocol == api.POP3:
-		return strings.HasPrefix(e.text, "-ERR")
-	}
-	return e.text[0] == '4' || e.text[0] == '5' // RFC 5321 section 4.2.1
 }
 
 // lines appends to out what was said after a Seq, in order. Call it with log.mu held.
@@ -275,15 +262,8 @@ func named(s string) string {
 	return printable.Short(s, lineOctets)
 }
 
-// linked is a problem with the session in which it happened.
-func (r *wireRecorder) linked(p *api.Problem) *api.Problem {
-	if r == nil || p == nil || p.Session != 0 {
-		return p
-	}
-	own := *p
-	own.Session = r.session.ID
-	return &own
-}
+// closedAfter begins the remark at the end of a connection.
+const closedAfter = "Closed after "
 
 // end closes the transcript: the connection is gone, for a reason if there is one. The reason may come after the end, once. A
 // session that failed is written down, but for one that was given up by ourselves.
@@ -299,12 +279,15 @@ func (r *wireRecorder) end(p *api.Problem) {
 		w.mu.Unlock()
 		return
 	}
+	if failed {
+		p = r.link(p)
+	}
 	if !over {
 		r.session.Ended = now.UTC()
-		r.add(wireEntry{at: now, who: api.Remark, text: "Closed after " + now.Sub(began).Round(10*time.Millisecond).String()})
+		r.add(wireEntry{at: now, who: api.Remark, text: closedAfter + now.Sub(began).Round(10*time.Millisecond).String()})
 	}
 	if failed {
-		own := *r.linked(p)
+		own := *p
 		own.Technical, own.Detail = r.mask(own.Technical), r.mask(own.Detail)
 		r.session.Problem = &own
 		r.add(wireEntry{at: now, who: api.Remark, text: "Failed: " + own.Error()})

@@ -488,7 +488,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		if c.Alert.Problem.Session != 0 {
 			vgn = element(vgparent, "", "button", attributes42)
 			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.OpenWire(c.Alert.Account, c.Alert.Problem.Session) })
+				func(event vugu.DOMEvent) { c.App.OpenFault(c.Alert.Account, c.Alert.Problem) })
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2642,7 +2642,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							if c.session() != 0 {
 								vgn = element(vgparent, "", "button", attributes42)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Reader.Account, c.session()) })
+									func(event vugu.DOMEvent) { c.showSaid() })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3404,7 +3404,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 			}
-			if c.App.Session.Said() != 0 {
+			if c.App.Session.Said() {
 				vgn = element(vgparent, "", "button", attributes254)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
@@ -3583,16 +3583,16 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			if c.session() == 0 {
+			if c.fault() == nil {
 				vgn = element(vgparent, "", "span", attributes264)
 				vgn.SetInnerHTML(c.text())
 			}
-			if c.session() != 0 {
+			if c.fault() != nil {
 				vgn = element(vgparent, "", "button", attributes265)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Speaking().ID, c.session()) })
+					func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
 				vgn = element(vgparent, "", "progress", attributes266)
@@ -3837,6 +3837,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.heading)
 				}
 				vgn = element(vgparent, "", "div", attributes272)
+				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-seq", l.seq)
 				vgn.AddAttrInterface("data-state", l.State)

@@ -82,6 +82,15 @@ func (c *Reader) session() uint64 {
 	return c.row.Session
 }
 
+func (c *Reader) showSaid() {
+	acc := c.App.Reader.Account
+	if p := c.row.Problem; p != nil && p.Session == c.session() {
+		c.App.OpenFault(acc, p)
+	} else {
+		c.App.OpenWire(acc, c.session())
+	}
+}
+
 // fate is what became of a message at one of its recipients.
 type fate struct {
 	api.Recipient

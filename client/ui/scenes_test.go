@@ -79,7 +79,7 @@ func talk(s *viewtest.Service) {
 		say(5, c, "TRANSACTION", "RETR 1"), say(5, v, "TRANSACTION", "+OK 2041 octets"), say(5, v, "TRANSACTION", "... 2041 octets"), say(6, c, "UPDATE", "QUIT"), say(6, v, "UPDATE", "+OK Logging out, messages deleted."))
 	at = at.Add(5 * time.Minute)
 	s.Say(alice, api.WireSession{ID: 2, Protocol: api.SMTP, Server: "mail.postern.test:465", Began: at, Ended: at.Add(time.Second), TLS: "TLS 1.3, TLS_AES_128_GCM_SHA256",
-		Problem: &api.Problem{Code: api.CodeRecipientRefused, Detail: "gone@example.org", Means: "There is no mailbox of that name there (5.1.1).", Technical: "RCPT: 550 5.1.1 User unknown"}},
+		Problem: &api.Problem{Code: api.CodeRecipientRefused, Detail: "gone@example.org", Means: "There is no mailbox of that name there (5.1.1).", Technical: "RCPT: 550 5.1.1 User unknown", Session: 2, Line: 23}},
 		say(1, v, "HELLO", "220 mail.postern.test ESMTP Postfix"), say(2, c, "HELLO", "EHLO localhost"), say(2, v, "HELLO", "250-SIZE 10240000"), say(3, c, "AUTH", "AUTH PLAIN ****"), say(3, v, "AUTH", "235 2.7.0 Authentication successful"),
 		say(4, c, "MAIL", "MAIL FROM:<alice@postern.test> SIZE=1203 BODY=8BITMIME RET=HDRS ENVID=4f1c9a7e-and-a-rather-long-identifier-that-wraps-on-narrow-pages"), say(4, v, "MAIL", "250 2.1.0 Ok"),
 		say(5, c, "RCPT", "RCPT TO:<gone@example.org> NOTIFY=SUCCESS,FAILURE,DELAY"), say(5, v, "RCPT", "550 5.1.1 <gone@example.org>: Recipient address rejected: User unknown in local recipient table"), say(6, c, "QUIT", "QUIT"))
@@ -107,7 +107,7 @@ func fates(s *viewtest.Service) {
 func fatesOnly(s *viewtest.Service) {
 	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	self := api.Address{Name: "Alice", Addr: alice}
-	refused := &api.Problem{Code: api.CodeRecipientRefused, Detail: "gone@example.org", Means: "There is no mailbox of that name there (5.1.1).", Technical: "RCPT: 550 5.1.1 User unknown", Session: 2}
+	refused := &api.Problem{Code: api.CodeRecipientRefused, Detail: "gone@example.org", Means: "There is no mailbox of that name there (5.1.1).", Technical: "RCPT: 550 5.1.1 User unknown", Session: 2, Line: 23}
 	list := []api.Recipient{{Addr: "carol@example.org", State: api.StateSent}, {Addr: "gone@example.org", State: api.StateFailed, Problem: refused},
 		{Addr: "full@example.org", State: api.StateDeferred, Problem: &api.Problem{Code: api.CodeServerRefused, Detail: "452 4.2.2 Mailbox full", Means: "The mailbox there is full (4.2.2)."}}}
 	s.Add(

@@ -84,12 +84,18 @@ func TestWireByHand(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		doc := s.draw()
-		equal(t, "place", s.Browser.Location(), "/wire?session=2")
+		equal(t, "place", s.Browser.Location(), "/wire?session=2&line=23")
 		lines := hooks(doc, "wire-line")
 		equal(t, "its lines alone", len(lines), 10)
 		equal(t, "who and state", attr(lines[1], "data-who")+" "+attr(lines[1], "data-state"), "client HELLO")
 		if w := text(lines[1]); w != "HELLO 23:55:00.274 Client EHLO localhost" {
 			t.Error(w)
+		}
+		marked := all(doc, func(n *html.Node) bool {
+			return attr(n, "data-testid") == "wire-line" && attr(n, "aria-current") == "true"
+		})
+		if len(marked) != 1 || !strings.Contains(text(marked[0]), "550 5.1.1 <gone@example.org>") {
+			t.Errorf("%d lines are marked", len(marked))
 		}
 		if w := text(s.hook(doc, "wire-problem")); !strings.Contains(w, "An address was refused") || !strings.Contains(w, "no mailbox of that name") {
 			t.Error(w)
@@ -97,7 +103,9 @@ func TestWireByHand(t *testing.T) {
 		s.click("wire-session") // all
 		time.Sleep(time.Second)
 		synctest.Wait()
-		equal(t, "all", len(hooks(s.draw(), "wire-line")), 24)
+		doc = s.draw()
+		equal(t, "all", len(hooks(doc, "wire-line")), 24)
+		equal(t, "of all together none is marked", len(all(hooks(doc, "wire-lines")[0], func(n *html.Node) bool { return attr(n, "aria-current") != "" })), 0)
 		s.click("wire-pause")
 		equal(t, "paused", attr(s.hook(s.draw(), "wire-pause"), "aria-pressed"), "true")
 		s.click("wire-save")

@@ -38,10 +38,10 @@ func (c *StatusBar) detail() string {
 	return ""
 }
 
-// session is the connection in which fetching went wrong, 0 when it did not.
-func (c *StatusBar) session() uint64 {
-	if y := c.App.Speaking().Sync; y.State == api.SyncError && y.Problem != nil {
-		return y.Problem.Session
+// fault is what went wrong with fetching, if there is something to show of it.
+func (c *StatusBar) fault() *api.Problem {
+	if y := c.App.Speaking().Sync; y.State == api.SyncError && y.Problem != nil && y.Problem.Session != 0 {
+		return y.Problem
 	}
-	return 0
+	return nil
 }

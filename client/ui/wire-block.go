@@ -4,6 +4,14 @@ package ui
 // the last one alone.
 type WireBlock struct{ Lines []wireLine }
 
+// current is the aria-current of a line.
+func (l wireLine) current() any {
+	if l.fault {
+		return "true"
+	}
+	return nil
+}
+
 type wireBlock struct {
 	key   uint64
 	lines []wireLine

@@ -16,6 +16,14 @@ type Wire struct {
 	lines         []wireLine
 	before, after int
 	ended         bool // the end of what is drawn is on the screen
+	held          held
+}
+
+// held is a line that was brought to where it can be seen. It stays there while the page finds its measure, until somebody
+// scrolls.
+type held struct {
+	seq         uint64
+	top, height float64 // scrollTop and clientHeight with that
 }
 
 type wireLine struct {
@@ -23,6 +31,7 @@ type wireLine struct {
 	seq, at, says string
 	heading       string // of the connection, where another begins
 	same          bool   // the line before is in the same state
+	fault         bool   // the failure is about it
 }
 
 // Compute runs before each build.
@@ -32,7 +41,7 @@ func (c *Wire) Compute() {
 	c.before, c.after = before, after
 	c.lines = make([]wireLine, len(drawn))
 	for i, x := range drawn {
-		l := wireLine{WireLine: x, seq: strconv.FormatUint(x.Seq, 10), at: view.Stamp(x.At), says: view.Says(x.Who)}
+		l := wireLine{WireLine: x, seq: strconv.FormatUint(x.Seq, 10), at: view.Stamp(x.At), says: view.Says(x.Who), fault: x.Seq == w.Marked}
 		if i == 0 || drawn[i-1].Session != x.Session {
 			l.heading = w.Heading(w.SessionOf(x.Session))
 		} else {
@@ -105,17 +114,28 @@ func (c *Wire) watch(el js.Value) {
 	}), options)
 }
 
-// tail shows the end of what is drawn, or the line that was the first before earlier ones were drawn.
+// tail shows the end of what is drawn, or the line that the failure is about, amid what was said before and after, or the
+// line that was the first before earlier ones were drawn.
 func (c *Wire) tail(el js.Value) {
 	w := &c.App.Wire
-	if seq := w.Anchor; seq != 0 {
-		w.Anchor = 0
-		if line := el.Call("querySelector", `[data-seq="`+strconv.FormatUint(seq, 10)+`"]`); line.Truthy() {
-			line.Call("scrollIntoView")
-		}
-		return
+	h := &c.held
+	if w.Anchor != 0 {
+		*h, w.Anchor = held{seq: w.Anchor}, 0
+	} else if h.seq != 0 && (w.Following() || el.Get("scrollTop").Float() != h.top) {
+		h.seq = 0
 	}
-	if w.Following() {
+	switch {
+	case h.seq != 0 && el.Get("clientHeight").Float() != h.height:
+		if line := el.Call("querySelector", `[data-seq="`+strconv.FormatUint(h.seq, 10)+`"]`); line.Truthy() {
+			where := js.Global().Get("Object").New()
+			where.Set("block", "start")
+			if h.seq == w.Marked {
+				where.Set("block", "center")
+			}
+			line.Call("scrollIntoView", where)
+		}
+		h.top, h.height = el.Get("scrollTop").Float(), el.Get("clientHeight").Float()
+	case w.Following():
 		el.Set("scrollTop", el.Get("scrollHeight").Float())
 	}
 }

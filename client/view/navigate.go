@@ -114,7 +114,7 @@ func (a *App) arrive(r Route) {
 	case PageWire:
 		a.Route = r
 		a.behind(a.List.place)
-		a.Wire.open(r.Account, r.Session)
+		a.Wire.open(r.Account, r.Session, r.Line)
 	case PageAccounts:
 		a.Route = r
 		a.behind(a.List.place)

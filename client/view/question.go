@@ -58,34 +58,53 @@ func (a *App) askErase(id api.AccountID, back string, do func()) {
 	a.Question.ask("Erase "+Label(acc)+" from this device?", eraseWords(all, own, unsent, acc.Sync.OnServer), "Erase "+Count(all, "message"), back, do)
 }
 
-// eraseWords say what is lost. onServer is how many messages the server had at the last look, nil when that is not known;
-// they may be others than those here, so that what is lost is so much at least.
+// eraseWords say what is lost. own is how many of all messages were written here, and onServer how many of them the server has
+// too, nil when that is not known.
 func eraseWords(all, own, unsent int, onServer *int) string {
 	words := Count(all, "message") + " will be gone from this device."
-	lost, received := own, all-own
+	lost := all
 	if onServer != nil {
-		lost += max(received-*onServer, 0)
+		lost -= min(*onServer, all-own)
 	}
-	are := " of them are nowhere else"
-	if lost == 1 {
-		are = " of them is nowhere else"
-	}
-	switch unknown := onServer == nil && received > 0; {
+	switch received := all - own; {
+	case lost == 0 && all == 1:
+		words += " The server had it too at the last look, and keeps it."
+	case lost == 0:
+		words += " The server had all of them too at the last look, and keeps them."
+	case onServer == nil && received > 0:
+		words += unknownWords(own, received)
 	case lost == all && all == 1:
 		words += " It is nowhere else."
 	case lost == all:
 		words += " They are nowhere else."
-	case unknown && lost > 0:
-		words += " At least " + Number(lost) + are + ". Whether the server has the others is not known now."
-	case unknown:
-		words += " Whether the server still has a copy is not known now."
-	case lost > 0:
-		words += " At least " + Number(lost) + are + "."
+	case lost == 1:
+		words += " 1 of them is nowhere else."
 	default:
-		words += " The server had " + Count(*onServer, "message") + " at the last look; what is there stays there."
+		words += " " + Number(lost) + " of them are nowhere else."
 	}
 	if unsent > 0 {
 		words += " What waits in the Outbox is not sent: " + Count(unsent, "message") + "."
 	}
 	return words
+}
+
+// unknownWords say what is lost while it is not known what the server has.
+func unknownWords(own, received int) (words string) {
+	switch own {
+	case 0:
+	case 1:
+		words = " The one written here is nowhere else."
+	default:
+		words = " The " + Number(own) + " written here are nowhere else."
+	}
+	others := "the others"
+	switch {
+	case own == 0 && received == 1:
+		others = "it"
+	case own == 0:
+		others = "them"
+	case received == 1:
+		others = "the other"
+	}
+	return words + " Whether the server still has " + others + " is not known until mail is fetched again."
 }

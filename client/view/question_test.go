@@ -16,13 +16,17 @@ func TestErasingIsAskedAbout(t *testing.T) {
 		onServer            *int
 		want                string
 	}{
-		{"all on the server", 1200, 0, 0, 4, n(1204), "1,204 messages will be gone from this device. The server had 1,204 messages at the last look; what is there stays there."},
-		{"some", 900, 300, 0, 4, n(904), "1,204 messages will be gone from this device. At least 300 of them are nowhere else."},
-		{"removed there", 10, 0, 0, 0, n(9), "10 messages will be gone from this device. At least 1 of them is nowhere else."},
+		{"all on the server", 1200, 0, 0, 4, n(1204), "1,204 messages will be gone from this device. The server had all of them too at the last look, and keeps them."},
+		{"some", 900, 300, 0, 4, n(904), "1,204 messages will be gone from this device. 300 of them are nowhere else."},
+		{"removed there", 10, 0, 0, 0, n(9), "10 messages will be gone from this device. 1 of them is nowhere else."},
+		{"one, and it is there", 1, 0, 0, 0, n(1), "1 message will be gone from this device. The server had it too at the last look, and keeps it."},
+		{"removed there, and own", 10, 2, 0, 0, n(7), "12 messages will be gone from this device. 5 of them are nowhere else."},
 		{"nothing there", 10, 1, 2, 0, n(0), "13 messages will be gone from this device. They are nowhere else. What waits in the Outbox is not sent: 2 messages."},
 		{"one", 0, 1, 0, 0, nil, "1 message will be gone from this device. It is nowhere else."},
-		{"not known", 5, 0, 0, 0, nil, "5 messages will be gone from this device. Whether the server still has a copy is not known now."},
-		{"not known, and own", 5, 2, 0, 0, nil, "7 messages will be gone from this device. At least 2 of them are nowhere else. Whether the server has the others is not known now."},
+		{"not known", 5, 0, 0, 0, nil, "5 messages will be gone from this device. Whether the server still has them is not known until mail is fetched again."},
+		{"not known, and own", 5, 2, 0, 0, nil, "7 messages will be gone from this device. The 2 written here are nowhere else. Whether the server still has the others is not known until mail is fetched again."},
+		{"not known, and one of each", 1, 1, 0, 0, nil, "2 messages will be gone from this device. The one written here is nowhere else. Whether the server still has the other is not known until mail is fetched again."},
+		{"not known of one", 1, 0, 0, 0, nil, "1 message will be gone from this device. Whether the server still has it is not known until mail is fetched again."},
 	} {
 		settled(t, func(t *testing.T, p *page) {
 			p.svc.Change(func(s *api.Status) {

@@ -15,7 +15,8 @@ import (
 //	/drafts/12              a draft, in the composer
 //	/search?q=tea&in=sent   a search in a folder (the inbox without in; in=all: all inboxes), and /search/12?q=tea a message found
 //	/compose                a new message, and /compose/12 once it is draft 12
-//	/wire                   what was said to an account's servers, and with ?session=3 one connection's part of it
+//	/wire                   what was said to an account's servers, with ?session=3 one connection's part of it, and with ?line=9 from
+//	                        that line on
 //	/accounts               folders, accounts and state, where one pane is shown at a time
 //	/settings               the settings of an account
 //
@@ -29,6 +30,7 @@ type Route struct {
 	Query   string
 	Search  bool   // the search's own address, also while Query is empty
 	Session uint64 // of /wire: the connection, 0 for all
+	Line    uint64 // of /wire: the line that it is about, 0 for the last
 	Page    Page
 }
 
@@ -52,7 +54,8 @@ func ParseRoute(location string) Route {
 	}
 	path, query, _ := strings.Cut(location, "?")
 	r := Route{Folder: api.Inbox, Page: PageList}
-	in, all, session := api.Inbox, false, uint64(0)
+	in, all := api.Inbox, false
+	var session, line uint64
 	for pair := range strings.SplitSeq(query, "&") {
 		k, v, _ := strings.Cut(pair, "=")
 		v = unescape(v)
@@ -66,6 +69,8 @@ func ParseRoute(location string) Route {
 			}
 		case "session":
 			session, _ = strconv.ParseUint(v, 10, 64)
+		case "line":
+			line, _ = strconv.ParseUint(v, 10, 64)
 		case "account":
 			r.Account = api.AccountID(v)
 		}
@@ -73,7 +78,7 @@ func ParseRoute(location string) Route {
 	head, tail, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	switch {
 	case head == "wire":
-		r.Page, r.Query, r.Session = PageWire, "", session
+		r.Page, r.Query, r.Session, r.Line = PageWire, "", session, line
 		return r
 	case head == "compose":
 		r.Page, r.Query = PageComposer, ""
@@ -153,6 +158,9 @@ func (r Route) String() string {
 	}
 	if r.Page == PageWire && r.Session != 0 {
 		arg("session", strconv.FormatUint(r.Session, 10))
+	}
+	if r.Page == PageWire && r.Line != 0 {
+		arg("line", strconv.FormatUint(r.Line, 10))
 	}
 	return b.String()
 }

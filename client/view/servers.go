@@ -11,8 +11,8 @@ import (
 type ServersForm struct {
 	pop3, smtp serverForm
 	user       string // the login name at both, empty: the address
-	touched    bool
-	more       bool // what hardly anybody needs is shown
+	touched    bool   // somebody changed something
+	more       bool   // what hardly anybody needs is shown
 }
 
 type serverForm struct {
@@ -111,12 +111,12 @@ const readAlong = "Everybody on the way can read the password and every message:
 
 // sections are the form. What hardly anybody needs is shown when somebody asks for it.
 func (f *ServersForm) sections(a *App) []Section {
-	login := Section{ID: "login", Title: "Logging in", Fields: []Field{{ID: "setup-user", Label: "Login name", Kind: TextField, Value: &f.user, Example: "the address", Hint: "Only if it is not the address"}}}
+	login := Section{ID: "login", Title: "Logging in", Fields: []Field{{ID: "setup-user", Label: "Login name", Kind: TextField, Value: &f.user, Example: "the address", Hint: "Only if it is not the address", Changed: f.touch}}}
 	if f.more {
 		login.Fields = append(login.Fields,
-			Field{ID: "setup-smtp-user", Label: "Login name, outgoing", Kind: TextField, Value: &f.smtp.user, Example: "the same"},
-			Field{ID: "setup-pop3-auth", Label: "Way to log in, incoming", Kind: ChoiceField, Value: &f.pop3.auth, Options: append(mechanisms[:len(mechanisms):len(mechanisms)], Option{"APOP", "APOP"}, Option{"USER", "USER and PASS"})},
-			Field{ID: "setup-smtp-auth", Label: "Way to log in, outgoing", Kind: ChoiceField, Value: &f.smtp.auth, Options: mechanisms})
+			Field{ID: "setup-smtp-user", Label: "Login name, outgoing", Kind: TextField, Value: &f.smtp.user, Example: "the same", Changed: f.touch},
+			Field{ID: "setup-pop3-auth", Label: "Way to log in, incoming", Kind: ChoiceField, Value: &f.pop3.auth, Options: append(mechanisms[:len(mechanisms):len(mechanisms)], Option{"APOP", "APOP"}, Option{"USER", "USER and PASS"}), Changed: f.touch},
+			Field{ID: "setup-smtp-auth", Label: "Way to log in, outgoing", Kind: ChoiceField, Value: &f.smtp.auth, Options: mechanisms, Changed: f.touch})
 	} else {
 		login.Actions = []Action{{ID: "setup-more", Label: "More settings", Do: func() {
 			f.more = true
@@ -130,22 +130,23 @@ func (f *ServersForm) sections(a *App) []Section {
 	}
 }
 
+func (f *ServersForm) touch(string) { f.touched = true }
+
 func (f *serverForm) fields(form *ServersForm, p api.Protocol, example string) []Field {
 	id := "setup-" + string(p)
-	touch := func(string) { form.touched = true }
 	hint := ""
 	if f.security == string(api.Plain) {
 		hint = readAlong
 	}
 	return []Field{
-		{ID: id + "-host", Label: "Server", Kind: TextField, Value: &f.host, Example: example, Changed: touch},
+		{ID: id + "-host", Label: "Server", Kind: TextField, Value: &f.host, Example: example, Changed: form.touch},
 		{ID: id + "-security", Label: "Security", Kind: ChoiceField, Value: &f.security, Options: securities, Hint: hint, Loud: true, Changed: func(was string) {
-			form.touched = true
+			form.touch(was)
 			if f.port == "" || f.port == usualPort(p, api.Security(was)) {
 				f.port = usualPort(p, api.Security(f.security))
 			}
 		}},
-		{ID: id + "-port", Label: "Port", Kind: NumberField, Value: &f.port, Changed: touch},
+		{ID: id + "-port", Label: "Port", Kind: NumberField, Value: &f.port, Changed: form.touch},
 	}
 }
 

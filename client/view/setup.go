@@ -16,6 +16,7 @@ type Setup struct {
 	Name    string
 
 	servers ServersForm
+	about   string          // the domain that servers and offer are about
 	offer   *api.Servers    // what was found while somebody says them by hand
 	asked   bool            // Manual because nothing was found, not because somebody wished it
 	email   string          // the address that Found and left are about
@@ -38,73 +39,6 @@ func (s *Session) known() bool {
 		}
 	}
 	return false
-}
-
-// CanSetUp says whether the servers can be said by hand here.
-func (s *Session) CanSetUp() bool { return !s.known() }
-
-// ByHand shows the form for the servers, begun with what was found before, or takes it away again.
-func (s *Session) ByHand() {
-	s.attempt++
-	s.Busy, s.Problem, s.Doing, s.Confirm, s.wrong = false, nil, "", false, wrongField{}
-	s.offer = nil
-	if s.Manual {
-		s.Manual, s.Found = false, nil
-		return
-	}
-	s.Manual, s.asked = true, false
-	if s.Found != nil {
-		s.servers.fill(s.Found.Servers)
-	} else if !s.servers.touched {
-		s.servers.fill(api.Servers{})
-		s.suggest()
-	}
-	s.app.platform.Focus(`[data-testid="setup-pop3-host"]`)
-}
-
-// suggest looks for settings to offer. They are not filled in: whoever asked for the form has a field in hand by then.
-func (s *Session) suggest() {
-	email := strings.TrimSpace(s.Email)
-	if !ValidAddress(email) {
-		return
-	}
-	turn := s.attempt
-	var d api.Discovery
-	s.app.ask(func(ctx context.Context, svc api.Service) (err error) {
-		d, err = svc.Discover(ctx, email)
-		return err
-	}, func(p *api.Problem) {
-		if found := suggested(d); p == nil && turn == s.attempt && found.POP3.Host != "" {
-			s.offer = &found
-		}
-	})
-}
-
-// Offer says what the form could be filled in with; empty if there is nothing, or somebody has filled it in.
-func (s *Session) Offer() string {
-	if s.offer == nil || !s.Manual || s.servers.touched {
-		return ""
-	}
-	return "Use " + s.offer.POP3.Host + " and " + s.offer.SMTP.Host
-}
-
-// TakeOffer fills the form in with it.
-func (s *Session) TakeOffer() {
-	if s.Offer() != "" {
-		s.servers.fill(*s.offer)
-		s.offer = nil
-		s.app.platform.Focus(`[data-testid="signin-submit"]`)
-	}
-}
-
-// suggested is the best of what was found that can be shown in the form.
-func suggested(d api.Discovery) api.Servers {
-	for _, c := range d.Candidates {
-		if c.Servers.POP3.Host != "" && c.Servers.SMTP.Host != "" {
-			return c.Servers
-		}
-	}
-	return d.Suggestion
 }
 
 // discover asks for the servers of the address, and tries them.
@@ -147,7 +81,7 @@ func (s *Session) doing(what string) {
 // notFound has somebody say the servers.
 func (s *Session) notFound(begin api.Servers, why string, p *api.Problem) {
 	s.Found, s.left, s.Manual, s.asked = nil, nil, true, true
-	s.servers.fill(begin)
+	s.begin(domainOf(s.email), begin)
 	code := notFound
 	if p != nil && p.Code == api.CodeTargetRefused {
 		code = notAllowed

@@ -18,10 +18,13 @@ type Wire struct {
 	Loaded   bool
 	Paused   bool
 	Problem  *api.Problem
-	Anchor   uint64 // the line to be shown on top after earlier ones were drawn
+	Anchor   uint64 // the line to be brought to where it can be seen, once: the first before earlier ones were drawn, or Marked
+	Marked   uint64 // the line that the failure is about, 0: none
 
 	app    *App
 	last   uint64 // Seq of the newest line asked for
+	about  uint64 // the line that whoever opened it wants to see
+	placed bool   // it was looked for
 	from   int    // the first line drawn while Follow is not set
 	follow bool   // the newest lines are drawn
 	turn   int
@@ -42,19 +45,21 @@ func (a *App) OpenWire(acc api.AccountID, session uint64) {
 	a.Go(Route{Page: PageWire, Account: acc, Session: session})
 }
 
-// Said is the connection in which signing in went wrong, if it was to an account that is here; 0 if not.
-func (s *Session) Said() uint64 {
-	if s.Problem != nil && s.accountHere() != "" {
-		return s.Problem.Session
-	}
-	return 0
+// OpenFault shows what was said where something went wrong.
+func (a *App) OpenFault(acc api.AccountID, p *api.Problem) {
+	a.Go(Route{Page: PageWire, Account: acc, Session: p.Session, Line: p.Line})
+}
+
+// Said says that there is something to show of why signing in went wrong: it was to an account that is here.
+func (s *Session) Said() bool {
+	return s.Problem != nil && s.Problem.Session != 0 && s.accountHere() != ""
 }
 
 // ShowSaid leaves the form for what was said.
 func (s *Session) ShowSaid() {
-	acc, session := s.accountHere(), s.Said()
+	acc, p := s.accountHere(), s.Problem
 	s.Cancel()
-	s.app.OpenWire(acc, session)
+	s.app.OpenFault(acc, p)
 }
 
 func (s *Session) accountHere() api.AccountID {
@@ -74,9 +79,9 @@ func (a *App) LeaveWire() {
 	a.List.focusCursor()
 }
 
-// open shows an account's transcript.
-func (w *Wire) open(acc api.AccountID, session uint64) {
-	if w.stop != nil && w.Account == acc && w.Session == session {
+// open shows an account's transcript, at a line or at the end.
+func (w *Wire) open(acc api.AccountID, session, line uint64) {
+	if w.stop != nil && w.Account == acc && w.Session == session && w.about == line {
 		return
 	}
 	sessions := w.Sessions
@@ -84,7 +89,7 @@ func (w *Wire) open(acc api.AccountID, session uint64) {
 		sessions = nil
 	}
 	w.close()
-	w.Account, w.Session, w.Sessions, w.follow = acc, session, sessions, true
+	w.Account, w.Session, w.about, w.Sessions, w.follow = acc, session, line, sessions, true
 	w.ask()
 	w.app.platform.Focus(`[data-testid="wire-lines"]`)
 }
@@ -127,6 +132,7 @@ func (w *Wire) ask() {
 		}
 		w.take(page)
 		w.Loaded = w.Loaded || len(page.Lines) < api.MaxWireLimit
+		w.mark()
 		time.AfterFunc(wirePause, func() {
 			w.app.sched.Update(func() {
 				if turn == w.turn && !w.Paused {
@@ -148,6 +154,38 @@ func (w *Wire) take(page api.WirePage) {
 	if n := len(w.Lines) - linesKept; n > 0 {
 		w.Lines = slices.Delete(w.Lines, 0, n)
 		w.from = max(w.from-n, 0)
+	}
+}
+
+// fault is the line that the failure is about: the one that it was opened for, or of a connection that is shown alone and
+// failed the one that ended it.
+func (w *Wire) fault() uint64 {
+	if p := w.SessionOf(w.Session).Problem; w.about == 0 && p != nil {
+		return p.Line
+	}
+	return w.about
+}
+
+// mark marks the line that the failure is about, and shows it when the view is opened: later, who reads is not led away. If
+// that line is not kept it is the last one before it.
+func (w *Wire) mark() {
+	fault, marked := w.fault(), -1
+	for i := range w.Lines {
+		if fault == 0 || w.Lines[i].Seq > fault {
+			break
+		}
+		marked = i
+	}
+	if marked < 0 || w.last < fault && !w.Loaded {
+		w.placed = w.placed || w.Loaded
+		return
+	}
+	x := w.Lines[marked]
+	w.Marked = x.Seq
+	if !w.placed {
+		w.placed = true
+		w.from, w.follow, w.Anchor = max(0, min(marked-linesDrawn/2, len(w.Lines)-linesDrawn)), false, x.Seq
+		w.app.Voice.Say(Says(x.Who) + ": " + x.Text)
 	}
 }
 

@@ -2,6 +2,7 @@ package view_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -123,16 +124,95 @@ func TestWireOfOneConnection(t *testing.T) {
 	})
 }
 
+// From a failure the transcript opens at the line that it is about, and who reads there is not led away.
+func TestWireOpensAtTheFault(t *testing.T) {
+	said := func(svc *viewtest.Service, problem *api.Problem) {
+		lines := spoken(1, 700)
+		lines[99] = api.WireLine{Who: api.ServerSays, State: "RCPT", Text: "550 nobody"}
+		svc.Say(alice, api.WireSession{ID: 3, Protocol: api.SMTP, Server: "smtp.x:465", Began: time.Now(), Problem: problem}, lines...)
+	}
+	at := func(t *testing.T, p *page, want string) {
+		t.Helper()
+		w := &p.Wire
+		lines, before, _ := w.Drawn()
+		equal(t, "following", w.Following(), false)
+		i := slices.IndexFunc(lines, func(x api.WireLine) bool { return x.Seq == w.Marked })
+		if i < 0 || lines[i].Text != want {
+			t.Fatalf("line %d is marked, %d to %d are drawn", w.Marked, before+1, before+len(lines))
+		}
+		equal(t, "brought there", w.Anchor, w.Marked)
+		if said := strings.TrimRight(p.Voice.Polite, "\u00a0"); !strings.HasSuffix(said, ": "+want) {
+			t.Errorf("said: %q", said)
+		}
+	}
+	for _, c := range []struct {
+		name, place, want string
+		open              func(p *page)
+		problem           *api.Problem
+	}{
+		{"a failure", "/wire?session=3&line=100", "550 nobody", func(p *page) { p.OpenFault(alice, &api.Problem{Session: 3, Line: 100}) }, nil},
+		{"one that is not the last of its connection", "/wire?session=3&line=100", "550 nobody", func(p *page) { p.OpenFault(alice, &api.Problem{Session: 3, Line: 100}) }, &api.Problem{Code: api.CodeServerClosed, Line: 600}},
+		{"a connection that failed", "/wire?session=3", "550 nobody", func(p *page) { p.OpenWire(alice, 3) }, &api.Problem{Code: api.CodeRecipientRefused, Line: 100}},
+		{"among all", "/wire?line=600", "RETR 600", func(p *page) { p.OpenFault(alice, &api.Problem{Line: 600}) }, nil},
+		{"a line that is not kept any more", "/wire?session=3&line=5000", "RETR 700", func(p *page) { p.OpenFault(alice, &api.Problem{Session: 3, Line: 5000}) }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in(t, "/inbox", 1, func(t *testing.T, p *page) {
+				said(p.svc, c.problem)
+				p.act(func() { c.open(p) })
+				p.pass(time.Second)
+				equal(t, "place", p.Browser.Location(), c.place)
+				equal(t, "all is here", len(p.Wire.Lines), 700)
+				at(t, p, c.want)
+
+				p.act(func() { p.Wire.Anchor = 0 }) // the page has done it
+				_, before, _ := p.Wire.Drawn()
+				p.svc.Say(alice, api.WireSession{ID: 3, Protocol: api.SMTP, Server: "smtp.x:465", Began: time.Now(), Problem: c.problem}, spoken(701, 400)...)
+				p.pass(time.Second)
+				_, now, after := p.Wire.Drawn()
+				if now != before || after == 0 || p.Wire.Anchor != 0 {
+					t.Errorf("drawn from %d, then from %d; anchor %d", before, now, p.Wire.Anchor)
+				}
+			})
+			synctest.Test(t, func(t *testing.T) { // and when the page is loaded there
+				svc := viewtest.NewService(nil)
+				svc.SignedIn(alice, "Alice")
+				said(svc, c.problem)
+				run(t, svc, c.place, func(t *testing.T, p *page) {
+					p.pass(time.Second)
+					at(t, p, c.want)
+				})
+			})
+		})
+	}
+	for _, c := range []struct {
+		name    string
+		problem *api.Problem
+	}{{"nothing failed", nil}, {"it is not known where", &api.Problem{Code: api.CodeServerClosed}}} {
+		in(t, "/wire?session=3", 1, func(t *testing.T, p *page) {
+			said(p.svc, c.problem)
+			p.pass(time.Second)
+			equal(t, c.name+": the end", p.Wire.Following(), true)
+			equal(t, c.name+": marked", p.Wire.Marked, uint64(0))
+			// what fails under the eyes of who follows is marked where it stands
+			p.svc.Say(alice, api.WireSession{ID: 3, Protocol: api.SMTP, Problem: &api.Problem{Code: api.CodeServerRefused, Line: 701}}, api.WireLine{Who: api.ServerSays, Text: "421 enough"})
+			p.pass(time.Second)
+			equal(t, c.name+": marked", p.Wire.Marked, uint64(701))
+			equal(t, c.name+": and it follows", p.Wire.Following(), true)
+		})
+	}
+}
+
 func TestWireOfASignInThatFailed(t *testing.T) {
 	in(t, "/inbox", 1, func(t *testing.T, p *page) {
-		p.svc.Fail("SignIn", &api.Problem{Code: api.CodeWrongPassword, Session: 4})
+		p.svc.Fail("SignIn", &api.Problem{Code: api.CodeWrongPassword, Session: 4, Line: 7})
 		p.act(p.Session.Add)
 		p.act(func() { p.Session.Email, p.Session.Password = "new@postern.test", "x"; p.Session.Submit() })
-		equal(t, "of an account that is not here nothing is kept", p.Session.Said(), 0)
+		equal(t, "of an account that is not here nothing is kept", p.Session.Said(), false)
 		p.act(func() { p.Session.Email, p.Session.Password = alice, "x"; p.Session.Submit() })
-		equal(t, "of one that is", p.Session.Said(), 4)
+		equal(t, "of one that is", p.Session.Said(), true)
 		p.act(p.Session.ShowSaid)
-		equal(t, "place", p.Browser.Location(), "/wire?session=4")
+		equal(t, "place", p.Browser.Location(), "/wire?session=4&line=7")
 		equal(t, "the form is put away", p.Session.Shown(), false)
 	})
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/mailtest/testbed"
 )
 
@@ -104,6 +106,31 @@ func gone(t testing.TB, bed *testbed.Bed, user, marker string) {
 		}
 		<-time.After(20 * time.Millisecond) // Maildirs give no event that is worth its code
 	}
+}
+
+// startFull starts a server that takes Alice's password and then has no room to work in.
+func startFull(t testing.TB, bed *testbed.Bed) (address string) {
+	t.Helper()
+	s := mailtest.NewPOP3()
+	s.Password["alice"], s.Maildrop["alice"] = "alice-pw", new(mailtest.Maildrop)
+	s.Fault = func(stage string, _ int) *mailtest.POP3Fault {
+		if stage == "STAT" {
+			return &mailtest.POP3Fault{Answer: "-ERR [SYS/TEMP] the disk is full\r\n"}
+		}
+		return nil
+	}
+	c := &tls.Config{Certificates: []tls.Certificate{bed.Certificate}}
+	return mailtest.Listen(t, mailtest.ServerFunc(func(conn net.Conn) { s.ServeConn(tls.Server(conn, c)) }))
+}
+
+// untilFault waits until the line that a failure is about, a pattern, is marked and can be seen amid the others.
+func (b *browser) untilFault(pattern string) {
+	b.t.Helper()
+	b.Until("the line that it is about", fmt.Sprintf(`(list => {
+		if (list.length !== 1 || !new RegExp(%s).test(list[0].querySelector("code").textContent)) return false;
+		const r = list[0].getBoundingClientRect(), l = %s.getBoundingClientRect();
+		return r.top >= l.top && r.bottom <= l.bottom && r.bottom <= innerHeight;
+	})(document.querySelectorAll('[data-testid="wire-line"][aria-current="true"]'))`, js(pattern), q("wire-lines")))
 }
 
 // trustBoth looks at the certificates of both servers, which nobody knows vouches for, and trusts them.
@@ -235,6 +262,7 @@ func TestAccountElsewhere(t *testing.T) {
 	b.shot("elsewhere-failed")
 	b.Click("wire-link")
 	b.Until("the server's No is there", `[...document.querySelectorAll('[data-testid="wire-line"][data-who="server"]')].some(e => e.dataset.state === "RCPT" && e.textContent.includes("550"))`)
+	b.untilFault(`^550 `)
 	b.Until("that connection alone", `document.querySelectorAll('[data-testid="wire-session"][aria-pressed="true"]').length === 1 && location.pathname.includes("wire") && new Set([...document.querySelectorAll('.wire-cut')]).size === 1`)
 	b.Until("why it failed", `(`+q("wire-problem")+`?.textContent || "").includes("nobody@example.test")`)
 	b.Until("no password", `!`+q("wire-view")+`.innerText.includes("alice-pw") && !`+q("wire-view")+`.innerText.includes(btoa("\0alice\0alice-pw"))`)
@@ -300,4 +328,17 @@ func TestAccountElsewhere(t *testing.T) {
 	pop3s.Lead(bed.Address(bed.POP3S))
 	b.Click("sync-now")
 	b.Until("with the old one it goes on", row("Behind the other")+` !== undefined`)
+
+	// A failed fetch leads to what was said, too.
+	pop3s.Lead(startFull(t, bed))
+	b.Click("sync-now")
+	b.Until("it is said", `(`+q("banner")+`?.textContent || "").includes("the disk is full")`)
+	b.Click("wire-link")
+	b.untilFault(`^-ERR \[SYS/TEMP\] the disk is full`)
+	b.shot("elsewhere-fetch-failed")
+	b.Phone()
+	b.Reload()
+	b.untilFault(`^-ERR \[SYS/TEMP\] the disk is full`)
+	b.shot("elsewhere-fetch-failed-phone")
+	b.Desktop()
 }
