@@ -64,9 +64,18 @@ func cleanName(s string) string {
 	return s
 }
 
+// reportNames are the parts of a report, which have no names of their own: RFC 3464, RFC 3462, RFC 6533, RFC 8098.
+var reportNames = map[string]string{
+	"message/delivery-status": "delivery-status.txt", "message/global-delivery-status": "delivery-status.txt",
+	"message/disposition-notification": "receipt.txt", "text/rfc822-headers": "message-headers.txt", "message/global-headers": "message-headers.txt",
+}
+
 // partName answers the name of an attachment; one without gets one, from its subject if it is a message.
 func partName(e *entity, number int) string {
 	if n := safeName(e.rawName()); n != "" {
+		return n
+	}
+	if n := reportNames[e.media]; n != "" {
 		return n
 	}
 	ext := extensions[e.media]

@@ -125,7 +125,7 @@ Content-Type: text/html
 		{name: "nothing but a message within", raw: "Content-Type: message/rfc822\n\nSubject: inner\n\ninner text\n", text: "inner text\n", parts: "inner.eml message/rfc822 27", note: "attachment"},
 		{name: "text that is an attachment", raw: "Content-Type: text/plain; name=notes.txt\nContent-Disposition: attachment\n\nnotes", text: "notes", parts: "notes.txt text/plain 5", note: "attachment"},
 		{name: "digest", raw: "Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: a\n\nA\n--b--\n", text: "A", parts: "a.eml message/rfc822 13", note: "attachment"},
-		{name: "report", raw: "Content-Type: multipart/report; boundary=b\n\n--b\n\nfailed\n--b\nContent-Type: message/delivery-status\n\nAction: failed\n--b--\n", text: "failed", parts: "attachment-1.txt message/delivery-status 14"},
+		{name: "report", raw: "Content-Type: multipart/report; boundary=b\n\n--b\n\nfailed\n--b\nContent-Type: message/delivery-status\n\nAction: failed\n--b--\n", text: "failed", parts: "delivery-status.txt message/delivery-status 14"},
 
 		{name: "mbox line", raw: "From bob@example.org Mon Jan  1 00:00:00 2024\nSubject: x\n\nbody", text: "body"},
 		{name: "byte order mark and empty lines", raw: "\ufeff\r\n\r\nSubject: x\n\nbody", text: "body"},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/printable"
@@ -128,8 +130,8 @@ func (t *prose) reason(c Recipient) {
 	}
 	said := printable.Short(c.Text, maxText)
 	switch {
-	case c.Own && said != "": // our own words are a sentence already
-		t.paragraph("        ", said)
+	case c.Own && said != "":
+		t.paragraph("        ", asSentence(said))
 	case c.Own:
 		t.paragraph("        ", sentence)
 	default:
@@ -143,6 +145,16 @@ func (t *prose) reason(c Recipient) {
 			t.paragraph("          ", c.reply())
 		}
 	}
+}
+
+// asSentence writes a finding, which is in the words of a log, as a sentence.
+func asSentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	first, _, _ := strings.Cut(s, " ")
+	if !strings.ContainsAny(first, ".@") { // a name of the DNS stays as it is
+		s = string(unicode.ToUpper(r)) + s[n:]
+	}
+	return strings.TrimRight(s, ".") + "."
 }
 
 // advice is what can be done about failures, by the first one's status code.
