@@ -39,8 +39,8 @@ type Config struct {
 	// Policies answers the MTA-STS policy of a domain (RFC 8461). Without it there are none.
 	Policies Policies
 
-	// MaxReceived is how many Received fields a message may have; with more it is in a loop (RFC 5321 section 6.3). From 50 to
-	// 100, default 100.
+	// MaxReceived is how many Received fields a message may have; with more it is in a loop. Default 100; less is taken for 100,
+	// for RFC 5321 section 6.3 wants no lower bound.
 	MaxReceived int
 	Limits      Limits
 }
@@ -167,10 +167,7 @@ func (c Config) withDefaults() Config {
 	if c.Port == 0 {
 		c.Port = 25
 	}
-	if c.MaxReceived == 0 {
-		c.MaxReceived = 100
-	}
-	c.MaxReceived = min(max(c.MaxReceived, 50), 100)
+	c.MaxReceived = max(c.MaxReceived, 100)
 	c.Limits = c.Limits.withDefaults()
 	return c
 }

@@ -339,11 +339,21 @@ func TestEightBitMailForASevenBitServer(t *testing.T) {
 	}
 }
 
+// TestLoop: RFC 5321 section 6.3 wants at least 100 Received fields to be let through.
 func TestLoop(t *testing.T) {
-	n := world(t, peer(), nil)
-	results, _ := deliverer(t, n).Deliver(t.Context(), "example.test", mailOf(strings.Repeat("received: by x\r\n", 101)+letter, "bob@example.test"))
-	if got := brief(results); got[0] != "failed 5.4.6" || len(n.dials()) != 0 {
-		t.Errorf("%q, dialled %q", got, n.dials())
+	for _, c := range []struct {
+		most, fields int
+		want         Outcome
+	}{
+		{0, 100, Delivered}, {0, 101, Failed}, {50, 100, Delivered}, {-1, 101, Failed}, {150, 150, Delivered}, {150, 151, Failed},
+	} {
+		s := peer()
+		n := world(t, s, nil)
+		d := deliverer(t, n, func(conf *Config) { conf.MaxReceived = c.most })
+		results, _ := d.Deliver(t.Context(), "example.test", mailOf(strings.Repeat("received: from a.test\r\n", c.fields)+letter, "bob@example.test"))
+		if got := results[0]; got.Outcome != c.want || c.want == Failed && (got.Enhanced != "5.4.6" || !got.Local || len(n.dials()) != 0) {
+			t.Errorf("at most %d, %d fields: %+v", c.most, c.fields, got)
+		}
 	}
 }
 

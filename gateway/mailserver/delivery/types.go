@@ -8,8 +8,11 @@ import (
 )
 
 // Resolver is what delivery asks the DNS. [*net.Resolver] is one. That a name does not exist, or has no record of the type, is
-// a [*net.DNSError] with IsNotFound; every other error is taken for one that may pass. Names are whole ones, without a dot at
-// their end, in A-labels.
+// a [*net.DNSError] with IsNotFound; every other error is taken for one that may pass.
+//
+// Names are whole ones, in A-labels. A stand-in is asked for them without a dot at their end; a *net.Resolver with one, or it would
+// try this machine's search list, too. Package authenticity asks its resolver, whatever it is, with the dot: a stand-in that serves
+// both has to take names either way.
 type Resolver interface {
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
