@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
-	"mime/quotedprintable"
 	"strings"
 )
 
@@ -16,7 +15,7 @@ type conversion struct {
 
 // needs reports whether an entity's body must be encoded.
 func (c conversion) needs(e *found) bool {
-	return e.within != fixed && (c.eight && e.eight || c.long && e.long && e.encoding != "base64")
+	return e.within != fixed && (c.eight && e.eight || c.long && e.long)
 }
 
 // relabels reports whether an entity says that it may have octets above 127, and will have none.
@@ -106,13 +105,13 @@ func (e *encoder) describe(now entity) error {
 	}
 	switch {
 	case now.encoding == "quoted-printable":
-		e.body = &mendQuoted{out: &e.out}
+		e.body = &quoted{out: &e.out}
 	case now.encoding == "base64":
-		e.body = mendBase64{&e.out}
+		e.body = &mendBase64{out: &e.out}
 	case e.encoding() == "base64":
 		e.body = base64.NewEncoder(base64.StdEncoding, &wrapped{out: &e.out})
 	default:
-		e.body = quotedprintable.NewWriter(&e.out)
+		e.body = &quoted{out: &e.out, fresh: true}
 	}
 	return nil
 }
@@ -149,15 +148,16 @@ func (e *encoder) end() error {
 	return body.Close()
 }
 
-// filler is no content, so it may be mended as it comes.
+// filler is no content, so it may be mended as it comes. It must not become a boundary by that.
 func (e *encoder) filler(piece []byte, end bool) error {
-	for _, c := range piece {
-		if e.conversion.eight && c >= 0x80 {
+	mend := e.conversion.eight && !isASCII(piece)
+	for i, c := range piece {
+		if mend && (c >= 0x80 || i == 0 && e.line == 0 && c == '-') {
 			c = '?'
 		}
 		if e.line++; e.conversion.long && e.line > maxTextLine {
-			e.out.WriteString("\r\n")
-			e.line = 1
+			e.out.WriteString("\r\n ")
+			e.line = 2
 		}
 		e.out.WriteByte(c)
 	}
@@ -172,8 +172,13 @@ func (e *encoder) boundary(line []byte, lead bool) error {
 	if lead {
 		e.out.WriteString("\r\n")
 	}
+	if e.conversion.long { // what is behind a boundary may be left out: RFC 2046 section 5.1.1
+		line = bytes.TrimRight(line, " \t")
+	}
 	e.out.Write(line)
 	e.out.WriteString("\r\n")
 	e.line = 0
 	return nil
 }
+
+func (e *encoder) neverOpened() error { return nil }

@@ -15,14 +15,21 @@ type walker struct {
 	visit visitor
 	most  int // entities
 
-	open    []string // the boundaries of the multiparts around, innermost last
-	count   int      // entities begun
+	open    []multipart // those around, innermost last
+	digest  bool        // the entity under way is a part of a multipart/digest
+	count   int         // entities begun
 	state   walking
 	fields  fields
 	started bool    // a line has begun, and this piece goes on with it
 	name    string  // of the field under way
 	keep    *[]byte // its value, if it is needed
 	held    bool    // the line end before this line is the content's, or the boundary's
+}
+
+// multipart is one that is being read.
+type multipart struct {
+	boundary string
+	digest   bool
 }
 
 // visitor is told what a message is made of, in order. Its errors end the walk.
@@ -36,6 +43,7 @@ type visitor interface {
 	end() error                            // that body is over
 	filler(piece []byte, end bool) error   // what is around the parts of a multipart, and no content
 	boundary(line []byte, lead bool) error // a boundary; lead tells that it has a line end before it
+	neverOpened() error                    // the filler since the last header was all of a multipart: its boundary did not come
 }
 
 // entity is what the header says of a body.
@@ -64,7 +72,8 @@ type walking int
 const (
 	inHeader walking = iota
 	inBody
-	inFiller
+	inPreamble
+	inFiller // between or behind parts
 )
 
 // fields are those of a header that are needed, unfolded.
@@ -130,7 +139,7 @@ func (w *walker) line(piece []byte, end bool) error {
 	switch w.state {
 	case inHeader:
 		return w.header(piece, end)
-	case inFiller:
+	case inPreamble, inFiller:
 		return w.visit.filler(piece, end)
 	}
 	if !w.started && w.held {
@@ -151,7 +160,7 @@ func (w *walker) match(line []byte) (level int, closes bool) {
 	}
 	rest = bytes.TrimRight(rest, " \t")
 	for i := len(w.open) - 1; i >= 0; i-- {
-		if after, ok := bytes.CutPrefix(rest, []byte(w.open[i])); ok && (len(after) == 0 || string(after) == "--") {
+		if after, ok := bytes.CutPrefix(rest, []byte(w.open[i].boundary)); ok && (len(after) == 0 || string(after) == "--") {
 			return i, len(after) > 0
 		}
 	}
@@ -161,17 +170,19 @@ func (w *walker) match(line []byte) (level int, closes bool) {
 func (w *walker) atBoundary(line []byte, level int, closes bool) error {
 	lead := w.held
 	w.held = false
-	switch w.state {
-	case inHeader:
+	if w.state == inHeader {
 		if err := w.endHeader(false); err != nil {
 			return err
 		}
-		fallthrough
-	case inBody:
-		if w.state == inBody {
-			if err := w.visit.end(); err != nil {
-				return err
-			}
+	}
+	switch {
+	case w.state == inBody:
+		if err := w.visit.end(); err != nil {
+			return err
+		}
+	case w.state == inPreamble && level < len(w.open)-1:
+		if err := w.visit.neverOpened(); err != nil {
+			return err
 		}
 	}
 	if err := w.visit.boundary(line, lead); err != nil {
@@ -182,6 +193,7 @@ func (w *walker) atBoundary(line []byte, level int, closes bool) error {
 		return nil
 	}
 	w.open = w.open[:level+1]
+	w.digest = w.open[level].digest
 	return w.begin()
 }
 
@@ -236,6 +248,9 @@ func (w *walker) endHeader(blank bool) error {
 	media, params, err := mime.ParseMediaType(string(w.fields.contentType))
 	if !e.typed {
 		media, err = "text/plain", nil
+		if w.digest { // RFC 2046 section 5.1.5
+			media = "message/rfc822"
+		}
 	} else if errors.Is(err, mime.ErrInvalidMediaParameter) && !strings.HasPrefix(media, "multipart/") {
 		err = nil
 	}
@@ -264,10 +279,11 @@ func (w *walker) endHeader(blank bool) error {
 		if len(w.open) == maxDepth {
 			return errShape
 		}
-		w.open, w.state = append(w.open, boundary), inFiller
+		w.open, w.state = append(w.open, multipart{boundary, sub == "digest"}), inPreamble
 		return nil
 	case message:
 		if blank {
+			w.digest = false
 			return w.begin()
 		}
 	}
@@ -287,7 +303,10 @@ func (w *walker) finish() error {
 			return err
 		}
 	}
-	if w.state != inBody {
+	switch w.state {
+	case inPreamble:
+		return w.visit.neverOpened()
+	case inFiller:
 		return nil
 	}
 	if w.held {

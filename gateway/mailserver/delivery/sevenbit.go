@@ -9,7 +9,8 @@ import (
 // findings is what a message would need to travel over seven bits, in lines of 998 octets: by entity.
 type findings struct {
 	entities []found
-	eight    bool // there are octets above 127 in the header of a part or of a message within
+	eight    bool // there are octets above 127 in the header of a part or of a message within, or in a boundary
+	unopened bool // there are some in a multipart whose boundary never comes: nobody knows what is content there
 }
 
 // found is what was found of an entity.
@@ -25,8 +26,9 @@ const maxTextLine = 998
 
 // Findings for which content cannot be made 7-bit.
 var (
-	errSealed  = errors.New("a part of it that may not be changed (it is signed, or of a type or encoding that cannot be) has octets above 127")
-	errHeaders = errors.New("the header of one of its parts is in UTF-8")
+	errSealed   = errors.New("a part of it that may not be changed (it is signed, or of a type or encoding that cannot be) has octets above 127")
+	errUnopened = errors.New("a part of it is a multipart without parts, and has octets above 127")
+	errHeaders  = errors.New("the header of one of its parts, or a boundary, has octets above 127")
 )
 
 // examine reads a message for what it would need.
@@ -46,6 +48,9 @@ func (f *findings) sevenBit() error {
 			return errSealed
 		}
 	}
+	if f.unopened {
+		return errUnopened
+	}
 	if f.eight {
 		return errHeaders
 	}
@@ -55,8 +60,9 @@ func (f *findings) sevenBit() error {
 // examiner is the visitor of examine.
 type examiner struct {
 	*findings
-	line    int // octets of it so far
-	partial []byte
+	line     int // octets of it so far
+	partial  []byte
+	preamble bool // there are octets above 127 in it
 }
 
 func (x *examiner) begin(int) error {
@@ -73,7 +79,7 @@ func (x *examiner) fieldEnd(string) error { return nil }
 
 func (x *examiner) describe(e entity) error {
 	x.entities[e.index].entity = e
-	x.line, x.partial = 0, x.partial[:0]
+	x.line, x.partial, x.preamble = 0, x.partial[:0], false
 	return nil
 }
 
@@ -119,8 +125,20 @@ func (x *examiner) newline() error {
 
 func (x *examiner) end() error { return x.newline() }
 
-func (x *examiner) filler([]byte, bool) error   { return nil }
-func (x *examiner) boundary([]byte, bool) error { return nil }
+func (x *examiner) filler(piece []byte, _ bool) error {
+	x.preamble = x.preamble || !isASCII(piece)
+	return nil
+}
+
+func (x *examiner) boundary(line []byte, _ bool) error {
+	x.eight = x.eight || !isASCII(line)
+	return nil
+}
+
+func (x *examiner) neverOpened() error {
+	x.unopened = x.unopened || x.preamble
+	return nil
+}
 
 func isASCII(p []byte) bool { return countAbove(p) == 0 }
 
