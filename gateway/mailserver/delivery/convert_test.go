@@ -42,6 +42,10 @@ func TestConverted(t *testing.T) {
 			"Content-Transfer-Encoding: quoted-printable\r\n\r\né" + strings.Repeat("=", 100) + "=e9",
 			"Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9" + strings.Repeat("=", 66) + "=\r\n" + strings.Repeat("=", 34) + "=e9", nil,
 		},
+		"blanks that mean nothing": { // a soft line break behind them would make them count
+			"Content-Transfer-Encoding: quoted-printable\r\n\r\né" + strings.Repeat("x", 66) + strings.Repeat(" ", 20) + "\r\né" + strings.Repeat("x", 66) + " \ty",
+			"Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9" + strings.Repeat("x", 66) + strings.Repeat(" ", 20) + "\r\n=C3=A9" + strings.Repeat("x", 66) + " \t=\r\ny", nil,
+		},
 		"dashes around parts": {
 			mixed + strings.Repeat("x", 998) + "--b\r\n--b\r\n\r\na\r\n--b--\r\n",
 			mixed + strings.Repeat("x", 998) + "\r\n --b\r\n--b\r\n\r\na\r\n--b--\r\n", nil,
