@@ -2,6 +2,8 @@ package mailserver
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -39,13 +41,22 @@ func (s *Server) newSender() *sender {
 	c := s.cfg.Sending.Delivery
 	c.Hostname = s.cfg.Hostname
 	if c.Policies == nil && c.Resolver != nil {
-		c.Policies = &mtasts.Cache{Resolver: c.Resolver, Fetcher: mtasts.NewHTTPS(guarded(c), nil)}
+		c.Resolver = delivery.Absolute(c.Resolver)
+		c.Policies = &mtasts.Cache{Resolver: c.Resolver, Fetcher: mtasts.NewHTTPS(guarded(c), policyTLS(c.Roots))}
 	}
 	d := delivery.New(c)
 	return &sender{d, queue.New(queue.Config{
 		Store: s.store, Deliverer: d, Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Lookup: s.lookupSender, Clock: s.cfg.Sending.Clock,
 		Logger: s.log.With("service", "queue"), Schedule: s.cfg.Sending.Schedule, Limits: s.cfg.Sending.Limits,
 	})}
+}
+
+// policyTLS believes whom delivery believes.
+func policyTLS(roots *x509.CertPool) *tls.Config {
+	if roots == nil {
+		return nil
+	}
+	return &tls.Config{RootCAs: roots}
 }
 
 func (s *Server) postmaster() string { return "postmaster@" + s.cfg.Domains[0] }

@@ -155,9 +155,7 @@ func (c Config) withDefaults() Config {
 	if c.Resolver == nil {
 		c.Resolver = net.DefaultResolver
 	}
-	if r, ok := c.Resolver.(*net.Resolver); ok {
-		c.Resolver = absolute{r}
-	}
+	c.Resolver = Absolute(c.Resolver)
 	if c.Dialer == nil {
 		c.Dialer = &net.Dialer{}
 	}

@@ -265,6 +265,15 @@ func isNotFound(err error) bool {
 	return errors.As(err, &e) && e.IsNotFound
 }
 
+// Absolute answers a resolver that asks for names as they are, if r is a [*net.Resolver], which would not; any other is answered
+// itself.
+func Absolute(r Resolver) Resolver {
+	if n, ok := r.(*net.Resolver); ok {
+		return absolute{n}
+	}
+	return r
+}
+
 // absolute asks for names as they are: without a dot at its end a name that the DNS does not know is tried with this
 // machine's search list, too.
 type absolute struct{ *net.Resolver }
