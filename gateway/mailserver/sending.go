@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 
 	"github.com/postern-mail/postern/gateway/mailserver/delivery"
-	"github.com/postern-mail/postern/gateway/mailserver/delivery/mtasts"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/queue"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
@@ -39,7 +36,7 @@ func (s *Server) newSender() *sender {
 	c := s.cfg.Sending.Delivery
 	c.Hostname = s.cfg.Hostname
 	if c.Policies == nil && c.Resolver != nil {
-		c.Policies = &mtasts.Cache{Resolver: c.Resolver, Fetcher: mtasts.NewHTTPS(guarded(c), nil)}
+		c.Policies = delivery.NewPolicies(c)
 	}
 	d := delivery.New(c)
 	return &sender{d, queue.New(queue.Config{
@@ -63,44 +60,5 @@ func (s *Server) lookupSender(ctx context.Context, address string) ([]string, bo
 func (s *sender) kick() {
 	if s != nil {
 		s.queue.Kick()
-	}
-}
-
-// guarded dials a host that a stranger's DNS names: none of its addresses may be
-// one that mail may not go to.
-func guarded(c delivery.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
-	refuse, dialer := c.Refuse, c.Dialer
-	if refuse == nil {
-		refuse = delivery.RefuseSpecial
-	}
-	if dialer == nil {
-		dialer = &net.Dialer{}
-	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		found, err := c.Resolver.LookupIPAddr(ctx, host)
-		if err != nil {
-			return nil, err
-		}
-		err = fmt.Errorf("%s has no address", host)
-		for _, f := range found {
-			a, ok := netip.AddrFromSlice(f.IP)
-			if !ok || f.Zone != "" {
-				continue
-			}
-			if why := refuse(a.Unmap()); why != "" {
-				err = fmt.Errorf("%s leads to %s: %s", host, a.Unmap(), why)
-				continue
-			}
-			conn, failed := dialer.DialContext(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
-			if failed == nil {
-				return conn, nil
-			}
-			err = failed
-		}
-		return nil, err
 	}
 }

@@ -16,12 +16,12 @@ type conversion struct {
 
 // needs reports whether an entity's body must be encoded.
 func (c conversion) needs(e *found) bool {
-	return e.within != fixed && (c.eight && e.eight || c.long && e.long && e.encoding != "base64")
+	return e.within != sealed && (c.eight && e.eight || c.long && e.long && e.encoding != "base64")
 }
 
 // relabels reports whether an entity says that it may have octets above 127, and will have none.
 func (c conversion) relabels(e *found) bool {
-	return c.eight && e.within != fixed && (e.encoding == "8bit" || e.encoding == "binary")
+	return c.eight && e.within != sealed && (e.encoding == "8bit" || e.encoding == "binary")
 }
 
 // converted reads a message converted, as it is read from r, of which f was found. Lines end in CRLF.
@@ -155,7 +155,7 @@ func (e *encoder) filler(piece []byte, end bool) error {
 		if e.conversion.eight && c >= 0x80 {
 			c = '?'
 		}
-		if e.line++; e.conversion.long && e.line > maxTextLine {
+		if e.line++; e.long && e.line > maxTextLine {
 			e.out.WriteString("\r\n")
 			e.line = 1
 		}
