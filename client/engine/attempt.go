@@ -70,7 +70,7 @@ func (s *sender) attempt(ctx context.Context, e store.Entry) (settled settlement
 		s.closeSession()
 	}
 	settled = s.judged(e, judge(e.Delivery.To, err, receipt))
-	if envelope.DSN != nil && receipt != nil && !receipt.DSN {
+	if err == nil && envelope.DSN != nil && receipt != nil && !receipt.DSN {
 		settled.note = noReceipt
 	}
 	return settled, false

@@ -2,15 +2,10 @@ package mailserver
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 
 	"github.com/postern-mail/postern/gateway/mailserver/delivery"
-	"github.com/postern-mail/postern/gateway/mailserver/delivery/mtasts"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/queue"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
@@ -41,22 +36,13 @@ func (s *Server) newSender() *sender {
 	c := s.cfg.Sending.Delivery
 	c.Hostname = s.cfg.Hostname
 	if c.Policies == nil && c.Resolver != nil {
-		c.Resolver = delivery.Absolute(c.Resolver)
-		c.Policies = &mtasts.Cache{Resolver: c.Resolver, Fetcher: mtasts.NewHTTPS(guarded(c), policyTLS(c.Roots))}
+		c.Policies = delivery.NewPolicies(c)
 	}
 	d := delivery.New(c)
 	return &sender{d, queue.New(queue.Config{
 		Store: s.store, Deliverer: d, Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Lookup: s.lookupSender, Clock: s.cfg.Sending.Clock,
 		Logger: s.log.With("service", "queue"), Schedule: s.cfg.Sending.Schedule, Limits: s.cfg.Sending.Limits,
 	})}
-}
-
-// policyTLS believes whom delivery believes.
-func policyTLS(roots *x509.CertPool) *tls.Config {
-	if roots == nil {
-		return nil
-	}
-	return &tls.Config{RootCAs: roots}
 }
 
 func (s *Server) postmaster() string { return "postmaster@" + s.cfg.Domains[0] }
@@ -74,44 +60,5 @@ func (s *Server) lookupSender(ctx context.Context, address string) ([]string, bo
 func (s *sender) kick() {
 	if s != nil {
 		s.queue.Kick()
-	}
-}
-
-// guarded dials a host that a stranger's DNS names: none of its addresses may be
-// one that mail may not go to.
-func guarded(c delivery.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
-	refuse, dialer := c.Refuse, c.Dialer
-	if refuse == nil {
-		refuse = delivery.RefuseSpecial
-	}
-	if dialer == nil {
-		dialer = &net.Dialer{}
-	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		found, err := c.Resolver.LookupIPAddr(ctx, host)
-		if err != nil {
-			return nil, err
-		}
-		err = fmt.Errorf("%s has no address", host)
-		for _, f := range found {
-			a, ok := netip.AddrFromSlice(f.IP)
-			if !ok || f.Zone != "" {
-				continue
-			}
-			if why := refuse(a.Unmap()); why != "" {
-				err = fmt.Errorf("%s leads to %s: %s", host, a.Unmap(), why)
-				continue
-			}
-			conn, failed := dialer.DialContext(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
-			if failed == nil {
-				return conn, nil
-			}
-			err = failed
-		}
-		return nil, err
 	}
 }

@@ -24,6 +24,16 @@ func isMailbox(s string) bool {
 	return !strings.ContainsAny(domain, " \"\\,;") && (quoted || !strings.ContainsAny(local, " \"\\,;@"))
 }
 
+// IsMailbox reports whether an address can be put into a command: whether [Client.Send] takes it.
+func IsMailbox(address string) bool { return isMailbox(address) }
+
+// NeedsUTF8 reports whether an address can be put into a command with SMTPUTF8 alone (RFC 6531): its local part is beyond ASCII, or
+// its domain has no A-labels.
+func NeedsUTF8(address string) bool {
+	_, needs := wirePath(address)
+	return needs
+}
+
 // wirePath answers an address as it goes into a command, and whether it needs SMTPUTF8 there. A domain beyond ASCII becomes
 // A-labels (RFC 5890) where the local part is ASCII, for every server on the way takes those; a local part beyond ASCII has
 // no other form, and its domain goes with it as it is (RFC 6531 section 3.3).

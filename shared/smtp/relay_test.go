@@ -54,12 +54,14 @@ func TestRefusedBeforeAnError(t *testing.T) {
 		fault mailtest.SMTPFault
 		open  bool
 	}{
+		"MAIL refused":    {"MAIL", mailtest.SMTPFault{Reply: "451 4.3.0 later\r\n"}, true},
 		"DATA refused":    {"DATA", mailtest.SMTPFault{Reply: "451 4.3.0 later\r\n"}, true},
 		"message refused": {".", mailtest.SMTPFault{Reply: "554 5.6.0 no\r\n"}, true},
 		"cut":             {".", mailtest.SMTPFault{Cut: true}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := open(func(s *mailtest.SMTP) {
+				s.Pipelining = true
 				s.Fault = func(stage string) *mailtest.SMTPFault {
 					if stage == c.stage {
 						return &c.fault
@@ -69,6 +71,12 @@ func TestRefusedBeforeAnError(t *testing.T) {
 			})
 			client, _ := connect(t, server, nil)
 			receipt, err := client.Send(t.Context(), smtp.Envelope{To: []string{"bob@example.test", "nobody@example.test", "nobody@example.test"}}, strings.NewReader("\r\nx"))
+			if c.stage == "MAIL" { // what is said to RCPT then is about the sender
+				if err == nil || receipt != nil || !client.Open() {
+					t.Errorf("%+v, %v", receipt, err)
+				}
+				return
+			}
 			if err == nil || receipt == nil || receipt.Code != 0 || len(receipt.Refused) != 2 || receipt.Refused[0].Index != 1 || receipt.Refused[1].Index != 2 || receipt.Refused[0].Err.Enhanced != "5.1.1" {
 				t.Errorf("%+v, %v", receipt, err)
 			}

@@ -54,6 +54,14 @@ func Fingerprint(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Roots returns the authorities that Options.Roots stands for: Mozilla's for nil. They are not to be changed.
+func Roots(roots *x509.CertPool) *x509.CertPool {
+	if roots == nil {
+		return mozilla()
+	}
+	return roots
+}
+
 // mozilla parses the bundle when it is first needed: it takes 11 ms in a browser, at every start, if done unasked.
 var mozilla = sync.OnceValue(func() *x509.CertPool {
 	pool := x509.NewCertPool()
@@ -94,10 +102,6 @@ func (v *verifier) verify(state tls.ConnectionState) error {
 	if v.ServerName == "" {
 		return refuse(leaf, WrongHost, errors.New("no name to check it against"))
 	}
-	roots := v.Roots
-	if roots == nil {
-		roots = mozilla()
-	}
 	now := time.Now()
 	if v.Time != nil {
 		now = v.Time()
@@ -108,7 +112,7 @@ func (v *verifier) verify(state tls.ConnectionState) error {
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{
 		DNSName:       v.ServerName,
-		Roots:         roots,
+		Roots:         Roots(v.Roots),
 		Intermediates: intermediates,
 		CurrentTime:   now,
 	})

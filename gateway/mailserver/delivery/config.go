@@ -90,14 +90,15 @@ type Limits struct {
 	Lookup  time.Duration // for all that one attempt asks the DNS; 30 s
 	Policy  time.Duration // for the look-up and fetch of an MTA-STS policy; 60 s (RFC 8461 section 3.3)
 	Dial    time.Duration // to connect to one address; 30 s, what TCP's first five tries take
-	Connect time.Duration // for all addresses of one attempt together, up to the server's first words; 5 minutes
+	Connect time.Duration // for all addresses of one attempt together, up to the first message; 15 minutes
 	Attempt time.Duration // for an attempt, waiting for its turn not counted; 30 minutes, for a large message on a slow way
 
 	Timeout      time.Duration // for the answer to a command; 5 minutes (RFC 5321 section 4.5.3.2), as with the next two
 	BlockTimeout time.Duration // for a part of the message to leave; 3 minutes
 	FinalTimeout time.Duration // for the answer to the final dot; 10 minutes
 
-	// PerDestination bounds the attempts at one destination at the same time: 4. Others wait.
+	// PerDestination bounds the attempts at one destination at the same time: 4. Others wait. It is lowered for a while where
+	// the server says that it has too many connections of ours.
 	PerDestination int
 	// Dials bounds the attempts that wait for a server's first words: 1,000. Each costs a socket and no more. The dead are
 	// many and slow, so they do not count as Connections, and nobody else waits for them.
@@ -123,7 +124,7 @@ func (l Limits) withDefaults() Limits {
 		value     *time.Duration
 		otherwise time.Duration
 	}{
-		{&l.Lookup, 30 * time.Second}, {&l.Policy, time.Minute}, {&l.Dial, 30 * time.Second}, {&l.Connect, 5 * time.Minute},
+		{&l.Lookup, 30 * time.Second}, {&l.Policy, time.Minute}, {&l.Dial, 30 * time.Second}, {&l.Connect, 15 * time.Minute},
 		{&l.Attempt, 30 * time.Minute}, {&l.Timeout, 5 * time.Minute}, {&l.BlockTimeout, 3 * time.Minute}, {&l.FinalTimeout, 10 * time.Minute},
 		{&l.Idle, 30 * time.Second}, {&l.Remember, time.Minute},
 	} {

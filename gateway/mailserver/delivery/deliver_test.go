@@ -1,426 +1,548 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/delivery/mtasts"
-	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/sasl"
 )
 
-// internet is a DNS and a network of our own: addresses lead to servers of this test, and nowhere else.
-type internet struct {
-	mx      map[string][]*net.MX
-	hosts   map[string][]string
-	failing map[string]bool // names for which the DNS has no answer for now
-	servers map[string]mailtest.Server
-
-	mu     sync.Mutex
-	dialed []string
-	t      testing.TB
-}
-
-func (n *internet) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
-	if n.failing[name] {
-		return nil, &net.DNSError{Err: "timeout", Name: name, IsTimeout: true}
-	}
-	if l := n.mx[name]; l != nil {
-		return l, nil
-	}
-	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
-}
-
-func (n *internet) LookupIPAddr(_ context.Context, host string) (l []net.IPAddr, err error) {
-	for _, a := range n.hosts[host] {
-		l = append(l, net.IPAddr{IP: net.ParseIP(a)})
-	}
-	if l == nil {
-		err = &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-	}
-	return l, err
-}
-
-func (n *internet) LookupTXT(context.Context, string) ([]string, error) { return nil, nil }
-
-func (n *internet) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
-	n.mu.Lock()
-	n.dialed = append(n.dialed, address)
-	n.mu.Unlock()
-	s := n.servers[strings.TrimSuffix(address, ":25")]
-	if s == nil {
-		return nil, fmt.Errorf("dial %s: connection refused", address)
-	}
-	return mailtest.Connect(n.t, s, nil), nil
-}
-
-func (n *internet) dials() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.dialed)
-}
-
-// world has example.test with a first and a second server.
-func world(t testing.TB, first, second mailtest.Server) *internet {
-	n := &internet{
-		t:       t,
-		mx:      map[string][]*net.MX{"example.test": {{Host: "mx2.example.test.", Pref: 20}, {Host: "mx1.example.test.", Pref: 10}}},
-		hosts:   map[string][]string{"mx1.example.test": {"192.0.2.1"}, "mx2.example.test": {"192.0.2.2"}},
-		failing: map[string]bool{}, servers: map[string]mailtest.Server{},
-	}
-	if first != nil {
-		n.servers["192.0.2.1"] = first
-	}
-	if second != nil {
-		n.servers["192.0.2.2"] = second
-	}
-	return n
-}
-
-func deliverer(t testing.TB, n *internet, change ...func(*Config)) *Deliverer {
-	c := Config{Hostname: "here.test", Resolver: n, Dialer: n, Refuse: func(a netip.Addr) string {
-		if a.IsLoopback() {
-			return "this machine"
-		}
-		return ""
-	}}
-	for _, f := range change {
-		f(&c)
-	}
-	d := New(c)
-	t.Cleanup(func() { d.Close() })
-	return d
-}
-
-func peer() *mailtest.SMTP {
-	s := mailtest.NewSMTP()
-	s.OpenMail, s.Pipelining, s.DSN = true, true, true
-	return s
-}
-
-const letter = "From: a@here.test\r\nTo: bob@example.test\r\nSubject: x\r\n\r\nHello.\r\n"
-
-func mailOf(content string, to ...string) Message {
-	m := Message{From: "a@here.test", Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
-	for _, a := range to {
-		m.Recipients = append(m.Recipients, Recipient{Address: a})
-	}
-	return m
-}
-
-// brief writes results as "outcome enhanced server".
-func brief(results []Result) (l []string) {
-	for _, r := range results {
-		l = append(l, strings.TrimSpace(fmt.Sprint(r.Outcome, " ", r.Enhanced, " ", r.Server)))
-	}
-	return l
-}
-
-func at(stage string, f mailtest.SMTPFault) func(string) *mailtest.SMTPFault {
-	return func(s string) *mailtest.SMTPFault {
-		if s == stage {
-			return &f
-		}
-		return nil
-	}
-}
-
-func TestOutcomes(t *testing.T) {
-	const first, second = " mx1.example.test (192.0.2.1)", " mx2.example.test (192.0.2.2)"
-	faulty := func(stage string, f mailtest.SMTPFault) *mailtest.SMTP {
-		s := peer()
-		s.Fault = at(stage, f)
-		return s
-	}
-	for _, c := range []struct {
-		name    string
-		first   *mailtest.SMTP
-		to      []string
-		want    []string
-		second  int // messages at the second server
-		without bool
-	}{
-		{name: "delivered", first: peer(), to: []string{"bob@example.test", "alice@example.test"}, want: []string{"delivered 2.0.0" + first, "delivered 2.0.0" + first}},
-		{name: "one is refused", first: peer(), to: []string{"bob@example.test", "nobody@example.test"}, want: []string{"delivered 2.0.0" + first, "failed 5.1.1" + first}},
-		{name: "all are refused", first: peer(), to: []string{"nobody@example.test"}, want: []string{"failed 5.1.1" + first}},
-		{name: "cut at the greeting", first: faulty("", mailtest.SMTPFault{Cut: true}), to: []string{"bob@example.test"}, want: []string{"delivered 2.0.0" + second}, second: 1},
-		{name: "cut at EHLO", first: faulty("EHLO", mailtest.SMTPFault{Cut: true}), to: []string{"bob@example.test"}, want: []string{"delivered 2.0.0" + second}, second: 1},
-		{name: "no mail now", first: faulty("", mailtest.SMTPFault{Reply: "421 4.3.2 busy\r\n", Cut: true}), to: []string{"bob@example.test"}, want: []string{"delivered 2.0.0" + second}, second: 1},
-		{name: "MAIL refused for now", first: faulty("MAIL", mailtest.SMTPFault{Reply: "451 4.3.0 no\r\n"}), to: []string{"bob@example.test"}, want: []string{"delivered 2.0.0" + second}, second: 1},
-		{name: "MAIL refused for ever", first: faulty("MAIL", mailtest.SMTPFault{Reply: "550 5.7.1 not you\r\n"}), to: []string{"bob@example.test"}, want: []string{"failed 5.7.1" + first}},
-		{name: "RCPT refused for now", first: faulty("RCPT", mailtest.SMTPFault{Reply: "450 4.2.0 greylisted\r\n"}), to: []string{"bob@example.test"}, want: []string{"deferred 4.2.0" + first}},
-		{name: "cut at RCPT", first: faulty("RCPT", mailtest.SMTPFault{Cut: true}), to: []string{"bob@example.test"}, want: []string{"delivered 2.0.0" + second}, second: 1},
-		{name: "cut at DATA", first: faulty("DATA", mailtest.SMTPFault{Cut: true}), to: []string{"bob@example.test"}, want: []string{"delivered 2.0.0" + second}, second: 1},
-		{name: "the message is refused", first: faulty(".", mailtest.SMTPFault{Reply: "554 5.7.1 spam\r\n"}), to: []string{"bob@example.test"}, want: []string{"failed 5.7.1" + first}},
-		{name: "the message is deferred", first: faulty(".", mailtest.SMTPFault{Reply: "452 4.3.1 full\r\n"}), to: []string{"bob@example.test"}, want: []string{"deferred 4.3.1" + first}},
-		{name: "cut behind the dot", first: faulty(".", mailtest.SMTPFault{Accept: true, Cut: true}), to: []string{"bob@example.test"}, want: []string{"unknown 4.4.2" + first}},
-		{name: "cut behind the dot, one refused before", first: faulty(".", mailtest.SMTPFault{Cut: true}), to: []string{"nobody@example.test", "bob@example.test"}, want: []string{"failed 5.1.1" + first, "unknown 4.4.2" + first}},
-		{name: "both are gone", without: true, to: []string{"bob@example.test"}, want: []string{"deferred 4.4.1" + second}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			other := peer()
-			n := world(t, c.first, other)
-			if c.without {
-				n = world(t, nil, nil)
-			}
-			results, said := deliverer(t, n).Deliver(t.Context(), "Example.TEST", mailOf(letter, c.to...))
-			if got := brief(results); !slices.Equal(got, c.want) {
-				t.Errorf("%q, want %q\n%v", got, c.want, said)
-			}
-			if got := len(other.Received()); got != c.second {
-				t.Errorf("the second server has %d messages, want %d", got, c.second)
-			}
-			if c.first != nil && len(c.first.Violations()) > 0 {
-				t.Error(c.first.Violations())
-			}
-		})
-	}
-}
-
-func TestWhereNothingIsDialled(t *testing.T) {
-	for domain, want := range map[string]string{
-		"null.test":      "failed 5.1.10",
-		"nowhere.test":   "failed 5.1.2",
-		"silent.test":    "deferred 4.4.3",
-		"trap.test":      "failed 5.4.4",
-		"[127.0.0.1]":    "failed 5.4.4",
-		"[192.0.2]":      "failed 5.1.3",
-		"mine.test":      "failed 5.4.6",
-		"no_such..test":  "failed 5.1.2",
-		"orphan.test":    "failed 5.4.4",
-		"192.0.2.1":      "failed 5.1.2",
-		"backup.test":    "failed 5.4.6", // this server is the best: what is behind it would send it back
-		"[IPv6:::1]":     "failed 5.4.4",
-		"[IPv6:nothing]": "failed 5.1.3",
-	} {
-		n := world(t, nil, nil)
-		n.mx["null.test"] = []*net.MX{{Host: "."}}
-		n.mx["trap.test"] = []*net.MX{{Host: "localhost.trap.test."}}
-		n.hosts["localhost.trap.test"] = []string{"127.0.0.1"}
-		n.mx["mine.test"] = []*net.MX{{Host: "HERE.test."}}
-		n.mx["backup.test"] = []*net.MX{{Host: "here.test.", Pref: 10}, {Host: "mx1.example.test.", Pref: 20}}
-		n.mx["orphan.test"] = []*net.MX{{Host: "gone.orphan.test."}}
-		n.failing["silent.test"] = true
-		results, _ := deliverer(t, n).Deliver(t.Context(), domain, mailOf(letter, "x@"+domain))
-		if got := brief(results); !slices.Equal(got, []string{want}) || !results[0].Local {
-			t.Errorf("%s: %q %+v", domain, got, results)
-		}
-		if d := n.dials(); len(d) != 0 {
-			t.Errorf("%s: dialled %q", domain, d)
+// checkPeers fails the test for what peers saw that they should not have.
+func checkPeers(t *testing.T, peers ...*mailtest.SMTP) {
+	t.Helper()
+	for _, p := range peers {
+		if v := p.Violations(); v != nil {
+			t.Errorf("violations: %q", v)
 		}
 	}
 }
 
-func TestConnectionIsKept(t *testing.T) {
-	s := peer()
-	n := world(t, s, nil)
-	d := deliverer(t, n, func(c *Config) { c.Limits.Messages = 3 })
-	for range 4 {
-		results, _ := d.Deliver(t.Context(), "example.test", mailOf(letter, "bob@example.test"))
-		if got := brief(results); got[0] != "delivered 2.0.0 mx1.example.test (192.0.2.1)" {
-			t.Fatal(got)
+func TestDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t)
+		d := w.deliverer()
+		m := message(hello, "b@example.org", "c@example.org")
+		m.Return, m.EnvelopeID = "HDRS", "id 7"
+		m.Recipients[0].Notify, m.Recipients[0].Original = []string{"SUCCESS", "FAILURE"}, "rfc822;first@postern.test"
+		m.Recipients[1].Notify = []string{"NEVER"}
+		results, transcript := d.Deliver(t.Context(), "Example.org", m)
+		for _, r := range results {
+			if r != (Result{Outcome: Delivered, Code: 250, Enhanced: "2.0.0", Text: "queued as 1", Server: "mx.example.org (192.0.2.1)", TLS: "none"}) {
+				t.Errorf("%+v\n%s", r, said(transcript))
+			}
 		}
-	}
-	if got := n.dials(); len(got) != 2 {
-		t.Errorf("dialled %q: three messages on one connection", got)
-	}
-	if got := len(s.Received()); got != 4 {
-		t.Errorf("%d messages arrived", got)
-	}
-}
-
-func TestDeadAddressIsRemembered(t *testing.T) {
-	n := world(t, nil, nil)
-	d := deliverer(t, n)
-	for range 3 {
-		results, _ := d.Deliver(t.Context(), "example.test", mailOf(letter, "bob@example.test"))
-		if results[0].Outcome != Deferred {
-			t.Fatal(results)
+		got := peer.Received()
+		if len(got) != 1 || string(got[0].Content) != hello || got[0].From != "a@postern.test" || !slices.Equal(got[0].To, []string{"b@example.org", "c@example.org"}) {
+			t.Fatalf("%+v", got)
 		}
-	}
-	if got := n.dials(); len(got) != 2 {
-		t.Errorf("dialled %q: each address once", got)
-	}
-}
-
-func TestTLS(t *testing.T) {
-	authority := mailtest.NewAuthority(t)
-	for _, c := range []struct {
-		name    string
-		cert    *tls.Certificate
-		enforce bool
-		broken  bool
-		want    string
-		tls     string
-	}{
-		{name: "none is offered", want: "delivered 2.0.0", tls: "none"},
-		{name: "verified", cert: new(authority.Server("mx1.example.test")), want: "delivered 2.0.0", tls: "TLS 1.3, verified"},
-		{name: "of another name", cert: new(authority.Server("other.test")), want: "delivered 2.0.0", tls: "TLS 1.3, unverified"},
-		{name: "broken", cert: new(authority.Server("mx1.example.test")), broken: true, want: "delivered 2.0.0", tls: "none"},
-		{name: "a policy, and none is offered", enforce: true, want: "deferred 4.7.5", tls: "none"},
-		{name: "a policy, and another name", cert: new(authority.Server("other.test")), enforce: true, want: "deferred 4.7.5", tls: "none"},
-		{name: "a policy, and verified", cert: new(authority.Server("mx1.example.test")), enforce: true, want: "delivered 2.0.0", tls: "TLS 1.3, verified"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := peer()
-			if c.cert != nil {
-				s.TLS = &tls.Config{Certificates: []tls.Certificate{*c.cert}}
+		if !strings.Contains(got[0].Params, "RET=HDRS ENVID=id+207") || got[0].Rcpt[0] != "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;first@postern.test" || got[0].Rcpt[1] != "NOTIFY=NEVER" {
+			t.Errorf("%q, %q", got[0].Params, got[0].Rcpt)
+		}
+		text := said(transcript)
+		for _, line := range []string{"* connecting to mx.example.org (192.0.2.1) port 25\n", "C EHLO mail.postern.test\n", "C RCPT TO:<c@example.org> NOTIFY=NEVER\n", fmt.Sprintf("C ... %d octets\n", len(hello)), "S 250 2.0.0 queued as 1\n"} {
+			if !strings.Contains(text, line) {
+				t.Errorf("no %q in\n%s", line, text)
 			}
-			if c.broken {
-				s.Fault = at("STARTTLS", mailtest.SMTPFault{Reply: "220 go on\r\nrubbish", Cut: true})
-			}
-			n := world(t, s, nil)
-			n.mx["example.test"] = n.mx["example.test"][1:]
-			d := deliverer(t, n, func(o *Config) {
-				o.Roots = authority.Pool()
-				if c.enforce {
-					o.Policies = policies{"example.test": {Mode: mtasts.Enforce, MX: []string{"*.example.test"}, MaxAge: time.Hour}}
-				}
-			})
-			results, said := d.Deliver(t.Context(), "example.test", mailOf(letter, "bob@example.test"))
-			if got := fmt.Sprint(results[0].Outcome, " ", results[0].Enhanced); got != c.want || results[0].TLS != c.tls {
-				t.Errorf("%s, %s; want %s, %s\n%v", got, results[0].TLS, c.want, c.tls, said)
-			}
-		})
-	}
-}
-
-type policies map[string]mtasts.Policy
-
-func (p policies) Policy(_ context.Context, domain string) mtasts.Policy { return p[domain] }
-
-func TestPolicyKeepsOtherHostsOut(t *testing.T) {
-	n := world(t, peer(), nil)
-	d := deliverer(t, n, func(c *Config) {
-		c.Policies = policies{"example.test": {Mode: mtasts.Enforce, MX: []string{"mail.elsewhere.test"}, MaxAge: time.Hour}}
+		}
+		if strings.Contains(text, "Subject") {
+			t.Error("content in the transcript")
+		}
+		if !slices.Equal(w.dials(), []string{"192.0.2.1:25"}) {
+			t.Errorf("%q", w.dials())
+		}
+		checkPeers(t, peer)
 	})
-	results, _ := d.Deliver(t.Context(), "example.test", mailOf(letter, "bob@example.test"))
-	if got := brief(results); got[0] != "deferred 4.7.1" || len(n.dials()) != 0 {
-		t.Errorf("%q, dialled %q", got, n.dials())
-	}
 }
 
-func TestEightBitMailForASevenBitServer(t *testing.T) {
-	s := peer()
-	s.No8Bit = true
-	d := deliverer(t, world(t, s, nil))
-	text := "From: a@here.test\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße.\r\n"
-	results, said := d.Deliver(t.Context(), "example.test", mailOf(text, "bob@example.test"))
-	if results[0].Outcome != Delivered {
-		t.Fatal(results, said)
-	}
-	got := s.Received()[0].Content
-	if !isASCII(got) || strings.TrimSpace((mail.Reader{}).Parse(got).Text) != "Grüße." {
-		t.Errorf("%q", got)
-	}
-	sealed := strings.Replace(text, "text/plain; charset=utf-8", `multipart/signed; boundary=b`, 1) + "--b\r\n\r\nGrüße\r\n--b--\r\n"
-	if results, _ = d.Deliver(t.Context(), "example.test", mailOf(sealed, "bob@example.test")); brief(results)[0] != "failed 5.6.3 mx1.example.test (192.0.2.1)" {
-		t.Error(brief(results))
-	}
-	wide := mailOf(letter, "büro@example.test")
-	wide.UTF8 = true
-	if results, _ = d.Deliver(t.Context(), "example.test", wide); brief(results)[0] != "failed 5.6.7 mx1.example.test (192.0.2.1)" {
-		t.Error(brief(results))
-	}
-	only := mailOf(letter, "bob@example.test")
-	only.UTF8 = true // it was said, and nothing needs it
-	if results, _ = d.Deliver(t.Context(), "example.test", only); results[0].Outcome != Delivered {
-		t.Error(brief(results))
-	}
+// The sender of a report is nobody, and a peer without DSN makes it "relayed".
+func TestNullSenderAndRelayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t, func(s *mailtest.SMTP) { s.DSN, s.Pipelining = false, false })
+		m := message(hello, "b@example.org")
+		m.From, m.Return, m.EnvelopeID, m.Recipients[0].Notify = "", "FULL", "x", []string{"NEVER"}
+		results, transcript := w.deliverer().Deliver(t.Context(), "example.org", m)
+		want(t, results[0], "relayed 250 2.0.0", transcript)
+		if got := peer.Received(); len(got) != 1 || got[0].From != "" || strings.Contains(got[0].Params+got[0].Rcpt[0], "NOTIFY") {
+			t.Errorf("%+v", got)
+		}
+		checkPeers(t, peer)
+	})
+}
+
+// What cannot be asked for as reports is left out: the message goes.
+func TestOddRequestsForReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t)
+		m := message(hello, "b@example.org")
+		m.EnvelopeID, m.Recipients[0].Original = strings.Repeat("x", 200), "no type"
+		results, transcript := w.deliverer().Deliver(t.Context(), "example.org", m)
+		want(t, results[0], "relayed", transcript)
+		checkPeers(t, peer)
+	})
+}
+
+func TestAddressesThatAreNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t)
+		d := w.deliverer()
+		results, transcript := d.Deliver(t.Context(), "example.org", message(hello, "b@example.org", "x>\r\nDATA@example.org", "c@example.org"))
+		want(t, results[0], "delivered", transcript)
+		want(t, results[1], "failed 5.1.3", transcript)
+		want(t, results[2], "delivered", transcript)
+		m := message(hello, "b@example.org")
+		m.From = "a b@postern.test"
+		results, transcript = d.Deliver(t.Context(), "example.org", m)
+		want(t, results[0], "failed 5.1.7", transcript)
+		if results, _ := d.Deliver(t.Context(), "example.org", message(hello)); len(results) != 0 {
+			t.Error(results)
+		}
+		checkPeers(t, peer)
+	})
 }
 
 // TestLoop: RFC 5321 section 6.3 wants at least 100 Received fields to be let through.
 func TestLoop(t *testing.T) {
 	for _, c := range []struct {
 		most, fields int
-		want         Outcome
-	}{
-		{0, 100, Delivered}, {0, 101, Failed}, {50, 100, Delivered}, {-1, 101, Failed}, {150, 150, Delivered}, {150, 151, Failed},
-	} {
-		s := peer()
-		n := world(t, s, nil)
-		d := deliverer(t, n, func(conf *Config) { conf.MaxReceived = c.most })
-		results, _ := d.Deliver(t.Context(), "example.test", mailOf(strings.Repeat("received: from a.test\r\n", c.fields)+letter, "bob@example.test"))
-		if got := results[0]; got.Outcome != c.want || c.want == Failed && (got.Enhanced != "5.4.6" || !got.Local || len(n.dials()) != 0) {
-			t.Errorf("at most %d, %d fields: %+v", c.most, c.fields, got)
-		}
-	}
-}
-
-func TestRequestsForReportsArePassedOn(t *testing.T) {
-	s := peer()
-	d := deliverer(t, world(t, s, nil))
-	m := mailOf(letter, "bob@example.test")
-	m.Return, m.EnvelopeID = "HDRS", "QQ 1"
-	m.Recipients[0].Notify, m.Recipients[0].Original = []string{"SUCCESS"}, "rfc822;b@list.test"
-	results, _ := d.Deliver(t.Context(), "example.test", m)
-	got := s.Received()[0]
-	if results[0].Outcome != Delivered || !strings.Contains(got.Params, "RET=HDRS ENVID=QQ+201") || !strings.Contains(got.Rcpt[0], "NOTIFY=SUCCESS ORCPT=rfc822;b@list.test") {
-		t.Errorf("%v %+v", results, got)
-	}
-	s = peer()
-	s.DSN = false
-	results, _ = deliverer(t, world(t, s, nil)).Deliver(t.Context(), "example.test", m)
-	if results[0].Outcome != Relayed {
-		t.Errorf("%v: the server takes no such requests", results)
-	}
-}
-
-func TestAttemptsWaitForTheirTurn(t *testing.T) {
-	s := peer()
-	stop, started := make(chan struct{}), make(chan struct{}, 10)
-	s.Fault = func(stage string) *mailtest.SMTPFault {
-		if stage == "MAIL" {
-			started <- struct{}{}
-			<-stop
-		}
-		return nil
-	}
-	n := world(t, s, nil)
-	d := deliverer(t, n, func(c *Config) { c.Limits.PerDestination = 2 })
-	var all sync.WaitGroup
-	for range 5 {
-		all.Go(func() {
-			results, _ := d.Deliver(t.Context(), "example.test", mailOf(letter, "bob@example.test"))
-			if results[0].Outcome != Delivered {
-				t.Error(results)
+		outcome      string
+	}{{0, 100, "delivered"}, {0, 101, "failed 554 5.4.6"}, {50, 100, "delivered"}, {-1, 101, "failed 5.4.6"}, {150, 150, "delivered"}, {150, 151, "failed 5.4.6"}} {
+		synctest.Test(t, func(t *testing.T) {
+			w, _ := one(t)
+			d := w.deliverer(func(conf *Config) { conf.MaxReceived = c.most })
+			content := strings.Repeat("Received: from a by b;\r\n\tThu, 1 Jan 2026 00:00:00 +0000\r\nreceived: x\nX-Received: no\r\n", c.fields/2) +
+				strings.Repeat("RECEIVED:y\r\n", c.fields%2) + "Subject: x\r\n\r\n" + strings.Repeat("Received: in the body\r\n", 200)
+			results, transcript := d.Deliver(t.Context(), "example.org", message(content, "b@example.org"))
+			want(t, results[0], c.outcome, transcript)
+			if c.outcome != "delivered" && len(w.dials()) > 0 {
+				t.Error("dialled")
 			}
 		})
 	}
-	<-started
-	<-started
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if results, _ := d.Deliver(ctx, "example.test", mailOf(letter, "bob@example.test")); brief(results)[0] != "deferred 4.4.1" {
-		t.Error(results)
+}
+
+// A message that cannot be read is tried again, whenever that is found out; what was sent of it is not a message.
+func TestUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t)
+		d := w.deliverer()
+		for fails := 1; fails <= 2; fails++ { // the look at it, the sending
+			opened := 0
+			m := message(hello, "b@example.org")
+			m.Open = func() (io.ReadCloser, error) {
+				if opened++; opened == fails {
+					return nil, errBroken
+				}
+				return io.NopCloser(strings.NewReader(hello)), nil
+			}
+			results, transcript := d.Deliver(t.Context(), "example.org", m)
+			want(t, results[0], "deferred 4.3.0", transcript)
+			opened = 0
+			m.Open = func() (io.ReadCloser, error) {
+				if opened++; opened == fails {
+					return io.NopCloser(io.MultiReader(strings.NewReader(hello), iotest.ErrReader(errBroken))), nil
+				}
+				return io.NopCloser(strings.NewReader(hello)), nil
+			}
+			results, transcript = d.Deliver(t.Context(), "example.org", m)
+			want(t, results[0], "deferred 4.3.0", transcript)
+		}
+		if len(peer.Received()) > 0 {
+			t.Error("delivered")
+		}
+	})
+}
+
+// Who is refused has his own result, and the others get the message.
+func TestRecipientsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t, func(s *mailtest.SMTP) {
+			s.Refuse = map[string]string{"no@example.org": "550 5.1.1 nobody\x07 here", "later@example.org": "451 greylisted", "full@example.org": "452 4.2.2 full"}
+		})
+		results, transcript := w.deliverer().Deliver(t.Context(), "example.org", message(hello, "b@example.org", "no@example.org", "later@example.org", "full@example.org", "no@example.org"))
+		for i, outcome := range []string{"delivered", "failed 550 5.1.1", "deferred 451 4.0.0", "deferred 452 4.2.2", "failed 550 5.1.1"} {
+			want(t, results[i], outcome, transcript)
+		}
+		if results[1].Text != "nobody  here" || results[1].Local || results[1].Server == "" || len(peer.Received()) != 1 {
+			t.Errorf("%+v", results[1])
+		}
+		checkPeers(t, peer)
+	})
+}
+
+// Who is refused because there are too many is in the next transaction, RFC 5321 section 4.5.3.1.10; and no transaction has more
+// than every server has to take.
+func TestManyRecipients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := make([]string, 250)
+		for i := range to {
+			to[i] = fmt.Sprintf("user%d@example.org", i)
+		}
+		w, peer := one(t)
+		rcpt := 0
+		peer.Fault = func(stage string) *mailtest.SMTPFault {
+			switch stage {
+			case "MAIL":
+				rcpt = 0
+			case "RCPT":
+				if rcpt++; rcpt > 40 {
+					return &mailtest.SMTPFault{Reply: "452 4.5.3 too many recipients\r\n"}
+				}
+			}
+			return nil
+		}
+		results, transcript := w.deliverer().Deliver(t.Context(), "example.org", message(hello, to...))
+		for _, r := range results {
+			want(t, r, "delivered", transcript)
+		}
+		var got []string
+		for _, m := range peer.Received() {
+			if len(m.To) > 40 {
+				t.Errorf("%d recipients", len(m.To))
+			}
+			got = append(got, m.To...)
+		}
+		slices.Sort(got)
+		slices.Sort(to)
+		if !slices.Equal(got, to) || len(w.dials()) != 1 {
+			t.Errorf("to %d, over %d connections", len(got), len(w.dials()))
+		}
+		checkPeers(t, peer)
+	})
+}
+
+// A server that takes nobody at all because there are too many is believed: nothing would become better by trying on.
+func TestTooManyForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t, func(s *mailtest.SMTP) { s.Refuse = map[string]string{"b@example.org": "452 4.5.3 too many"} })
+		results, transcript := w.deliverer().Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+		want(t, results[0], "deferred 452 4.5.3", transcript)
+		checkPeers(t, peer)
+	})
+}
+
+// Which host has the message in the end, by what the others do. RFC 5321 section 5.1.
+func TestNextHost(t *testing.T) {
+	reply := func(stage, text string) func(*mailtest.SMTP) {
+		return func(s *mailtest.SMTP) {
+			s.Fault = func(at string) *mailtest.SMTPFault {
+				if at == stage {
+					return &mailtest.SMTPFault{Reply: text + "\r\n", Cut: strings.HasPrefix(text, "421")}
+				}
+				return nil
+			}
+		}
 	}
-	close(stop)
-	all.Wait()
-	if got := n.dials(); len(got) != 2 {
-		t.Errorf("%d connections", len(got))
+	for _, c := range []struct {
+		name    string
+		first   func(*mailtest.SMTP) // nil: refuses connections
+		outcome string
+		by      string // which host's words these are
+	}{
+		{"refuses connections", nil, "delivered", "mx2"},
+		{"greets with 421", reply("", "421 4.3.2 busy"), "delivered", "mx2"},
+		{"greets with 554", reply("", "554 no mail here"), "delivered", "mx2"},
+		{"EHLO and HELO refused", func(s *mailtest.SMTP) {
+			s.Fault = func(at string) *mailtest.SMTPFault {
+				if at == "EHLO" || at == "HELO" {
+					return &mailtest.SMTPFault{Reply: "502 no\r\n"}
+				}
+				return nil
+			}
+		}, "delivered", "mx2"},
+		{"MAIL 4yz", reply("MAIL", "451 4.3.0 not now"), "delivered", "mx2"},
+		{"MAIL 5yz", reply("MAIL", "550 5.7.1 not from you"), "failed 550 5.7.1", "mx1"},
+		{"MAIL 421", reply("MAIL", "421 4.3.2 bye"), "delivered", "mx2"},
+		{"RCPT 4yz", reply("RCPT", "450 4.2.0 greylisted"), "deferred 450 4.2.0", "mx1"},
+		{"RCPT 5yz", reply("RCPT", "550 5.1.1 nobody"), "failed 550 5.1.1", "mx1"},
+		{"RCPT 421", reply("RCPT", "421 4.3.2 bye"), "delivered", "mx2"},
+		{"DATA 4yz", reply("DATA", "451 4.3.0 later"), "deferred 451 4.3.0", "mx1"},
+		{"DATA 5yz", reply("DATA", "554 5.5.0 no"), "failed 554 5.5.0", "mx1"},
+		{"DATA 421", reply("DATA", "421 4.3.2 bye"), "delivered", "mx2"},
+		{"message 4yz", reply(".", "451 4.3.0 later"), "deferred 451 4.3.0", "mx1"},
+		{"message 5yz", reply(".", "550 5.7.1 spam"), "failed 550 5.7.1", "mx1"},
+		{"message 421", reply(".", "421 4.3.2 bye"), "delivered", "mx2"},
+		{"too small", func(s *mailtest.SMTP) { s.Size = 10 }, "failed 552 5.3.4", "mx1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.domain("example.org", "10 mx1.example.org 192.0.2.1", "20 mx2.example.org 192.0.2.2")
+				first, second := stranger(), stranger()
+				if c.first != nil {
+					c.first(first)
+					w.serve("192.0.2.1", first)
+				}
+				w.serve("192.0.2.2", second)
+				results, transcript := w.deliverer().Deliver(t.Context(), "example.org", message(hello, "b@example.org", "c@example.org"))
+				for _, r := range results {
+					want(t, r, c.outcome, transcript)
+					if !strings.HasPrefix(r.Server, c.by) {
+						t.Errorf("the words of %s", r.Server)
+					}
+				}
+				if n := len(second.Received()); (n == 1) != (c.by == "mx2") || len(first.Received()) > 0 {
+					t.Errorf("the second has %d messages, the first %d", n, len(first.Received()))
+				}
+				checkPeers(t, first, second)
+			})
+		})
 	}
 }
 
-func TestTranscriptIsBounded(t *testing.T) {
-	s := peer()
-	s.Anybody = true
-	d := deliverer(t, world(t, s, nil), func(c *Config) { c.Limits.Transcript = 20 })
-	var to []string
-	for i := range 90 {
-		to = append(to, fmt.Sprintf("u%d@example.test", i))
+// When no host takes the message, the most hopeful of their answers is told.
+func TestNoHost(t *testing.T) {
+	greet := func(text string) *mailtest.SMTP {
+		return stranger(func(s *mailtest.SMTP) {
+			s.Fault = func(string) *mailtest.SMTPFault { return &mailtest.SMTPFault{Reply: text + "\r\n", Cut: true} }
+		})
 	}
-	_, said := d.Deliver(t.Context(), "example.test", mailOf(letter, to...))
-	if len(said) != 20 || !bytes.Contains([]byte(said[10].Text+said[9].Text), []byte("left out")) {
-		t.Errorf("%d lines: %v", len(said), said)
+	for _, c := range []struct{ first, second, outcome string }{
+		{"", "", "deferred 451 4.4.1"},
+		{"554 5.3.2 no mail here", "", "deferred 451 4.4.1"},
+		{"521 5.3.2 no mail here", "554 never", "failed 521 5.3.2"}, // RFC 7504
+		{"421 4.3.2 busy", "", "deferred 421 4.3.2"},
+		{"", "421 busy", "deferred 421 4.0.0"},
+		{"554 no", "421 4.3.2 busy", "deferred 421 4.3.2"},
+		{"this is not SMTP", "", "deferred 451 4.4.2"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.domain("example.org", "10 mx1.example.org 192.0.2.1", "20 mx2.example.org 192.0.2.2")
+			if c.first != "" {
+				w.serve("192.0.2.1", greet(c.first))
+			}
+			if c.second != "" {
+				w.serve("192.0.2.2", greet(c.second))
+			}
+			results, transcript := w.deliverer().Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+			want(t, results[0], c.outcome, transcript)
+		})
 	}
+}
+
+// Every address of a host is tried before the next host.
+func TestNextAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "10 mx1.example.org 192.0.2.1 2001:db8::1", "20 mx2.example.org 192.0.2.2")
+		peer := stranger()
+		w.serve("192.0.2.2", peer)
+		w.slow["192.0.2.1:25"] = true
+		began := time.Now()
+		results, transcript := w.deliverer().Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+		want(t, results[0], "delivered", transcript)
+		if !slices.Equal(w.dials(), []string{"[2001:db8::1]:25", "192.0.2.1:25", "192.0.2.2:25"}) || time.Since(began) != 30*time.Second {
+			t.Errorf("%q after %v", w.dials(), time.Since(began))
+		}
+	})
+}
+
+// Nothing of a stranger's record is dialled that is refused.
+func TestRefusedAddressIsNotDialled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "10 mx.example.org 127.0.0.1 ::1 10.1.2.3 169.254.169.254")
+		d := w.deliverer(func(c *Config) { c.Refuse = nil })
+		results, transcript := d.Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+		want(t, results[0], "failed 5.4.4", transcript)
+		results, transcript = d.Deliver(t.Context(), "[127.0.0.1]", message(hello, "b@[127.0.0.1]"))
+		want(t, results[0], "failed 5.4.4", transcript)
+		if len(w.dials()) > 0 {
+			t.Errorf("dialled %q", w.dials())
+		}
+	})
+}
+
+func TestLiteralIsDialled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t)
+		d := w.deliverer()
+		results, transcript := d.Deliver(t.Context(), "[192.0.2.1]", message(hello, "b@[192.0.2.1]"))
+		want(t, results[0], "delivered", transcript)
+		if results[0].Server != "[192.0.2.1] (192.0.2.1)" || len(w.asked) > 0 || len(peer.Received()) != 1 {
+			t.Errorf("%+v, asked %v", results[0], w.asked)
+		}
+	})
+}
+
+// A context that ends is a deferral; after the last word, it is not known.
+func TestContextEnds(t *testing.T) {
+	for stage, outcome := range map[string]string{"": "deferred 4.4.2", "EHLO": "deferred 4.4.2", "MAIL": "deferred 4.4.2", "DATA": "deferred 4.4.2", ".": "unknown 4.4.2"} {
+		synctest.Test(t, func(t *testing.T) {
+			w, _ := one(t, func(s *mailtest.SMTP) {
+				s.Fault = func(at string) *mailtest.SMTPFault {
+					if at == stage {
+						return &mailtest.SMTPFault{Stall: true}
+					}
+					return nil
+				}
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			began := time.Now()
+			results, transcript := w.deliverer().Deliver(ctx, "example.org", message(hello, "b@example.org"))
+			want(t, results[0], outcome, transcript)
+			if time.Since(began) != time.Minute || !results[0].Local {
+				t.Errorf("after %v", time.Since(began))
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := one(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		results, transcript := w.deliverer().Deliver(ctx, "example.org", message(hello, "b@example.org"))
+		want(t, results[0], "deferred", transcript)
+		if len(w.dials()) > 0 {
+			t.Error("dialled")
+		}
+	})
+}
+
+// An attempt ends, whatever a peer does.
+func TestAttemptIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := make([]string, 90)
+		for i := range to {
+			to[i] = fmt.Sprintf("u%d@example.org", i)
+		}
+		w, peer := one(t, func(s *mailtest.SMTP) { s.Pipelining = false })
+		peer.Fault = func(stage string) *mailtest.SMTPFault {
+			time.Sleep(4 * time.Minute)
+			return nil
+		}
+		began := time.Now()
+		results, transcript := w.deliverer().Deliver(t.Context(), "example.org", message(hello, to...))
+		want(t, results[0], "deferred 4.4.2", transcript)
+		if took := time.Since(began); took != 30*time.Minute {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+func TestSmarthost(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		host    Smarthost
+		mend    func(*mailtest.SMTP, *mailtest.Authority)
+		outcome string
+		tls     string
+	}{
+		{"plain", Smarthost{Host: "relay.example.net"}, func(s *mailtest.SMTP, _ *mailtest.Authority) { s.OpenMail = true }, "delivered", "none"},
+		{"by address", Smarthost{Host: "192.0.2.1"}, func(s *mailtest.SMTP, _ *mailtest.Authority) { s.OpenMail = true }, "delivered", "none"},
+		{"STARTTLS and AUTH", Smarthost{Host: "relay.example.net", TLS: RequireTLS, Credentials: sasl.Credentials{User: "bob", Password: "bob-pw"}}, nil, "delivered", "TLS 1.3, verified"},
+		{"TLS and AUTH", Smarthost{Host: "relay.example.net", TLS: ImplicitTLS, Credentials: sasl.Credentials{User: "bob", Password: "bob-pw"}}, nil, "delivered", "TLS 1.3, verified"},
+		{"wrong password", Smarthost{Host: "relay.example.net", TLS: RequireTLS, Credentials: sasl.Credentials{User: "bob", Password: "no"}}, nil, "deferred 535 4.7.8", "TLS 1.3, verified"},
+		{"wrong certificate", Smarthost{Host: "relay.example.net", TLS: RequireTLS, Credentials: sasl.Credentials{User: "bob", Password: "bob-pw"}}, func(s *mailtest.SMTP, a *mailtest.Authority) {
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{a.Server("other.example.net")}}
+		}, "deferred 4.7.5", "none"},
+		{"no TLS where it must be", Smarthost{Host: "relay.example.net", TLS: RequireTLS}, func(s *mailtest.SMTP, _ *mailtest.Authority) { s.TLS = nil }, "deferred 4.7.4", "none"},
+		{"no password without TLS", Smarthost{Host: "relay.example.net", Credentials: sasl.Credentials{User: "bob", Password: "bob-pw"}}, func(s *mailtest.SMTP, _ *mailtest.Authority) { s.TLS = nil }, "deferred 4.7.8", "none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				authority := mailtest.NewAuthority(t)
+				peer := mailtest.NewSMTP()
+				peer.Anybody, peer.DSN = true, true
+				peer.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server("relay.example.net")}}
+				if c.mend != nil {
+					c.mend(peer, authority)
+				}
+				w.ip["relay.example.net"] = []string{"192.0.2.1"}
+				if c.host.TLS == ImplicitTLS {
+					w.peer["192.0.2.1:465"] = mailtest.ServerFunc(implicit(peer))
+				} else {
+					if w.serve("192.0.2.1", peer); c.host.Host == "192.0.2.1" {
+						peer.TLS = nil
+					}
+				}
+				if c.name == "plain" {
+					peer.TLS = nil
+				}
+				d := w.deliverer(func(conf *Config) { // the operator's choice is not asked about
+					conf.Smarthost, conf.Roots, conf.Refuse = &c.host, authority.Pool(), func(netip.Addr) string { return "no" }
+				})
+				m := message(hello, "b@example.org", "c@elsewhere.test")
+				results, transcript := d.Deliver(t.Context(), "example.org", m)
+				for _, r := range results {
+					want(t, r, c.outcome, transcript)
+					if r.TLS != c.tls {
+						t.Errorf("TLS %q", r.TLS)
+					}
+				}
+				if strings.Contains(said(transcript), "bob-pw") || strings.Contains(said(transcript), "Ym9i") {
+					t.Error("a password in the transcript")
+				}
+				if d.Deliver(t.Context(), "elsewhere.test", m); c.outcome == "delivered" && len(w.dials()) != 1 {
+					t.Errorf("dialled %q", w.dials())
+				}
+				if w.asked["MX example.org"] > 0 {
+					t.Error("asked for MX")
+				}
+				checkPeers(t, peer)
+			})
+		})
+	}
+}
+
+// Words of a peer are printable, and bounded, wherever they go.
+func TestPeerFloodsWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := strings.Repeat("550-5.1.1 \x1b[31mé\u202e"+strings.Repeat("x", 900)+"\r\n", 60) + "550 5.1.1 end\r\n"
+		w, _ := one(t, func(s *mailtest.SMTP) {
+			s.Fault = func(stage string) *mailtest.SMTPFault {
+				if stage == "RCPT" {
+					return &mailtest.SMTPFault{Reply: long}
+				}
+				return nil
+			}
+		})
+		d := w.deliverer(func(c *Config) { c.Limits.Transcript, c.Limits.LineLength = 20, 100 })
+		results, transcript := d.Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+		want(t, results[0], "failed 550 5.1.1", transcript)
+		if n := len([]rune(results[0].Text)); n > maxText+1 {
+			t.Errorf("%d characters", n)
+		}
+		if len(transcript) > 20 || !strings.Contains(said(transcript), "lines left out") || !strings.Contains(said(transcript), "EHLO") {
+			t.Errorf("%d lines\n%s", len(transcript), said(transcript))
+		}
+		for _, l := range transcript {
+			if len([]rune(l.Text)) > 101 || strings.ContainsAny(l.Text, "\x1b\u202e\r\n") {
+				t.Errorf("%q", l.Text)
+			}
+		}
+	})
+}
+
+func TestClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := one(t)
+		quits := 0
+		peer.Fault = func(stage string) *mailtest.SMTPFault {
+			if stage == "QUIT" {
+				quits++
+			}
+			return nil
+		}
+		d := w.deliverer()
+		d.Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+		d.Close()
+		if quits != 1 || w.open() != 0 {
+			t.Errorf("%d QUIT, %d connections", quits, w.open())
+		}
+		results, transcript := d.Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+		want(t, results[0], "deferred 4.3.2", transcript)
+		d.Close()
+	})
 }

@@ -15,12 +15,12 @@ type conversion struct {
 
 // needs reports whether an entity's body must be encoded.
 func (c conversion) needs(e *found) bool {
-	return e.within != fixed && (c.eight && e.eight || c.long && e.long)
+	return e.within != sealed && (c.eight && e.eight || c.long && e.long)
 }
 
 // relabels reports whether an entity says that it may have octets above 127, and will have none.
 func (c conversion) relabels(e *found) bool {
-	return c.eight && e.within != fixed && (e.encoding == "8bit" || e.encoding == "binary")
+	return c.eight && e.within != sealed && (e.encoding == "8bit" || e.encoding == "binary")
 }
 
 // converted reads a message converted, as it is read from r, of which f was found. Lines end in CRLF.

@@ -61,10 +61,10 @@ type entity struct {
 type within int
 
 const (
-	octets  within = iota // content that can be encoded
-	parts                 // a multipart, taken apart
-	message               // a message within
-	fixed                 // what may not be changed: signed, or not understood
+	leaf   within = iota // content that can be encoded
+	parted               // a multipart, taken apart
+	inner                // a message within
+	sealed               // what may not be changed: signed, or not understood
 )
 
 type walking int
@@ -260,28 +260,28 @@ func (w *walker) endHeader(blank bool) error {
 	boundary := strings.TrimRight(params["boundary"], " \t")
 	switch {
 	case err != nil, len(w.fields.contentType) >= maxField:
-		e.within = fixed
+		e.within = sealed
 	case kind == "multipart" && sub != "signed" && transparent && boundary != "":
-		e.within = parts
+		e.within = parted
 	case media == "message/rfc822" && transparent:
-		e.within = message
+		e.within = inner
 	case media == "message/global": // RFC 6532 section 3.7: it can be encoded
 	case kind == "multipart" || kind == "message":
-		e.within = fixed
+		e.within = sealed
 	case !transparent && e.encoding != "base64" && e.encoding != "quoted-printable":
-		e.within = fixed
+		e.within = sealed
 	}
 	if err := w.visit.describe(e); err != nil {
 		return err
 	}
 	switch e.within {
-	case parts:
+	case parted:
 		if len(w.open) == maxDepth {
 			return errShape
 		}
 		w.open, w.state = append(w.open, multipart{boundary, sub == "digest"}), inPreamble
 		return nil
-	case message:
+	case inner:
 		if blank {
 			w.digest = false
 			return w.begin()

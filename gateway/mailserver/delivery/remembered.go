@@ -61,3 +61,9 @@ func (r *remembered[V]) makeRoom(now time.Time) {
 		delete(r.entries, k)
 	}
 }
+
+func (r *remembered[V]) forget(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.entries, key)
+}

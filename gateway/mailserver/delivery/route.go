@@ -30,7 +30,6 @@ type host struct {
 	addresses  []netip.Addr // IPv6 and IPv4 by turns
 	passing    string       // why there are no addresses for now; empty if there are some, or none at all
 	refused    string       // the address that nothing is to be dialled of, and why
-	verified   bool         // by verified TLS alone: a policy wants it
 }
 
 // finding is a result that this server came to by itself.
@@ -50,9 +49,14 @@ func (d *Deliverer) routeOf(ctx context.Context, domain string) route {
 	if r, ok := d.routes.get(domain); ok {
 		return r
 	}
-	within, cancel := context.WithTimeout(ctx, d.Limits.Lookup)
+	within, cancel := context.WithTimeout(ctx, d.config.Limits.Lookup)
 	defer cancel()
-	r := d.lookUp(within, domain)
+	var r route
+	if d.config.Smarthost != nil {
+		r = d.config.smarthostRoute(within)
+	} else {
+		r = d.config.lookUp(within, domain)
+	}
 	if ctx.Err() == nil {
 		d.routes.put(domain, r)
 	}
@@ -60,7 +64,7 @@ func (d *Deliverer) routeOf(ctx context.Context, domain string) route {
 }
 
 // lookUp asks the DNS.
-func (d *Deliverer) lookUp(ctx context.Context, domain string) route {
+func (c *Config) lookUp(ctx context.Context, domain string) route {
 	r := route{domain: domain}
 	switch {
 	case strings.HasPrefix(domain, "["):
@@ -74,24 +78,24 @@ func (d *Deliverer) lookUp(ctx context.Context, domain string) route {
 		r.stop = finding(550, "5.1.2", "%q is no domain", domain)
 		return r
 	default:
-		if r.hosts, r.stop = d.exchangers(ctx, domain); r.stop != nil {
+		if r.hosts, r.stop = c.exchangers(ctx, domain); r.stop != nil {
 			return r
 		}
-		r.hosts = r.hosts[:min(len(r.hosts), d.Limits.Hosts)]
+		r.hosts = r.hosts[:min(len(r.hosts), c.Limits.Hosts)]
 		var wg sync.WaitGroup
 		for i := range r.hosts {
-			wg.Go(func() { d.findAddresses(ctx, &r.hosts[i]) })
+			wg.Go(func() { c.findAddresses(ctx, &r.hosts[i]) })
 		}
 		wg.Wait()
 	}
-	r.stop = d.usable(&r)
+	r.stop = c.usable(&r)
 	return r
 }
 
 // exchangers answers the hosts that the MX records name, the best first, equal ones in any order. A domain without such
 // records is its own.
-func (d *Deliverer) exchangers(ctx context.Context, domain string) ([]host, *Result) {
-	records, err := d.Resolver.LookupMX(ctx, domain)
+func (c *Config) exchangers(ctx context.Context, domain string) ([]host, *Result) {
+	records, err := c.Resolver.LookupMX(ctx, domain)
 	switch {
 	case len(records) > 0: // QUIRK: net.Resolver answers those that are right beside an error for those that are not
 	case err == nil, isNotFound(err):
@@ -123,7 +127,7 @@ func (d *Deliverer) exchangers(ctx context.Context, domain string) ([]host, *Res
 		seen[h.name] = true
 		return again
 	})
-	hosts, self := d.beforeSelf(hosts, func(h host) bool { return d.isSelf(h.name) })
+	hosts, self := beforeSelf(hosts, func(h host) bool { return c.isSelf(h.name) })
 	if len(hosts) == 0 {
 		return nil, loop(domain, self)
 	}
@@ -132,7 +136,7 @@ func (d *Deliverer) exchangers(ctx context.Context, domain string) ([]host, *Res
 
 // beforeSelf answers the hosts that are preferred to this server, which it knows by isSelf: the others would send the mail
 // back.
-func (d *Deliverer) beforeSelf(hosts []host, isSelf func(host) bool) (before []host, self string) {
+func beforeSelf(hosts []host, isSelf func(host) bool) (before []host, self string) {
 	i := slices.IndexFunc(hosts, isSelf)
 	if i < 0 {
 		return hosts, ""
@@ -147,8 +151,8 @@ func loop(domain, self string) *Result {
 
 // findAddresses looks up the addresses of a host. A CNAME is followed by the resolver: RFC 5321 forbids it for the name of an
 // MX, and there are some.
-func (d *Deliverer) findAddresses(ctx context.Context, h *host) {
-	found, err := d.Resolver.LookupIPAddr(ctx, h.name)
+func (c *Config) findAddresses(ctx context.Context, h *host) {
+	found, err := c.Resolver.LookupIPAddr(ctx, h.name)
 	if err != nil && len(found) == 0 {
 		if !isNotFound(err) {
 			h.passing = err.Error()
@@ -178,9 +182,9 @@ func (d *Deliverer) findAddresses(ctx context.Context, h *host) {
 }
 
 // usable takes away what cannot be tried, and answers why nothing can, if so.
-func (d *Deliverer) usable(r *route) *Result {
-	before, self := d.beforeSelf(r.hosts, func(h host) bool {
-		return slices.ContainsFunc(h.addresses, func(a netip.Addr) bool { return slices.Contains(d.Addresses, a) })
+func (c *Config) usable(r *route) *Result {
+	before, self := beforeSelf(r.hosts, func(h host) bool {
+		return slices.ContainsFunc(h.addresses, func(a netip.Addr) bool { return slices.Contains(c.Addresses, a) })
 	})
 	if r.hosts = before; len(before) == 0 {
 		return loop(r.domain, self)
@@ -189,13 +193,13 @@ func (d *Deliverer) usable(r *route) *Result {
 	for i := range r.hosts {
 		h := &r.hosts[i]
 		h.addresses = slices.DeleteFunc(h.addresses, func(a netip.Addr) bool {
-			why := d.Refuse(a)
+			why := c.Refuse(a)
 			if why != "" {
 				h.refused = fmt.Sprintf("%s: %s", a, why)
 			}
 			return why != ""
 		})
-		h.addresses = h.addresses[:min(len(h.addresses), d.Limits.Addresses)]
+		h.addresses = h.addresses[:min(len(h.addresses), c.Limits.Addresses)]
 		found = found || len(h.addresses) > 0
 		passing, refused = cmp.Or(passing, h.passing), cmp.Or(refused, h.refused)
 	}

@@ -44,7 +44,7 @@ func examine(r io.Reader, most int) (*findings, error) {
 // sevenBit says why the message cannot be made 7-bit; nil if it can.
 func (f *findings) sevenBit() error {
 	for i := range f.entities {
-		if e := &f.entities[i]; e.eight && e.within == fixed {
+		if e := &f.entities[i]; e.eight && e.within == sealed {
 			return errSealed
 		}
 	}

@@ -16,19 +16,8 @@ type slots struct {
 
 func newSlots(most int) *slots { return &slots{most: most} }
 
-// tryTake takes a place if there is one and nobody waits.
-func (s *slots) tryTake() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taken >= s.most || s.waiting.Len() > 0 {
-		return false
-	}
-	s.taken++
-	return true
-}
-
-// take takes a place, and waits for it until ctx ends.
-func (s *slots) take(ctx context.Context) error {
+// take takes a place, and waits for it until ctx ends. full, if not nil, is called before it waits: it may free one.
+func (s *slots) take(ctx context.Context, full func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -41,6 +30,9 @@ func (s *slots) take(ctx context.Context) error {
 	mine := make(chan struct{})
 	e := s.waiting.PushBack(mine)
 	s.mu.Unlock()
+	if full != nil {
+		full()
+	}
 	select {
 	case <-mine:
 		return nil
@@ -64,6 +56,21 @@ func (s *slots) leave() {
 	defer s.mu.Unlock()
 	s.taken--
 	s.serve()
+}
+
+// limit changes how many places there are. Those taken stay taken.
+func (s *slots) limit(most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = most
+	s.serve()
+}
+
+// inUse answers how many are taken, and how many wait.
+func (s *slots) inUse() (taken, waiting int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken, s.waiting.Len()
 }
 
 // serve gives free places to those who wait.
