@@ -21,10 +21,18 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
+// sheet is the page's style sheet as a browser gets it.
+func sheet(t *testing.T) string {
+	t.Helper()
+	return regexp.MustCompile(`{{include "([^"]+)"}}`).ReplaceAllStringFunc(read(t, public+"app.css"), func(s string) string {
+		return read(t, public+strings.Split(s, `"`)[1])
+	})
+}
+
 // tokens are the custom properties of :root that are colours, for one scheme: 0 light, 1 dark.
 func tokens(t *testing.T, scheme int) map[string][3]float64 {
 	t.Helper()
-	css := read(t, public+"app.css")
+	css := sheet(t)
 	root := css[strings.Index(css, ":root {"):]
 	root = root[:strings.Index(root, "\n}")]
 	colour := regexp.MustCompile(`oklch\(([\d.]+) ([\d.]+) ([\d.]+)\)|oklch\(1 0 0\)`)
@@ -120,7 +128,7 @@ func TestContrast(t *testing.T) {
 
 // Colours are named once, on :root.
 func TestColoursAreTokens(t *testing.T) {
-	css := read(t, public+"app.css")
+	css := sheet(t)
 	rules := css[strings.Index(css, "\n}"):]
 	if m := regexp.MustCompile(`oklch\(|rgba?\(|hsl|#[0-9a-f]{3,8}\b`).FindString(rules); m != "" {
 		t.Errorf("%q outside :root", m)

@@ -119,6 +119,11 @@ func fatesOnly(s *viewtest.Service) {
 
 // Every scene keeps the rules of the page; with -scenes they are written to be looked at.
 func TestScenes(t *testing.T) {
+	if *scenesDir != "" {
+		if err := os.WriteFile(filepath.Join(*scenesDir, "app.css"), []byte(sheet(t)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range append(scenes, accountScenes...) {
 		t.Run(c.name, func(t *testing.T) {
 			show(t, c.at, c.setup, func(t *testing.T, s *screen) {
@@ -135,7 +140,7 @@ func TestScenes(t *testing.T) {
 				}
 				var b strings.Builder
 				html.Render(&b, all(doc, func(n *html.Node) bool { return n.Data == "body" })[0].FirstChild)
-				page := fmt.Sprintf(`<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/app.css"><script>document.documentElement.dataset.theme=location.hash.slice(1)</script><div id="app">%s</div>`, b.String())
+				page := fmt.Sprintf(`<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="stylesheet" href="app.css"><script>document.documentElement.dataset.theme=location.hash.slice(1)</script><div id="app">%s</div>`, b.String())
 				if err := os.WriteFile(filepath.Join(*scenesDir, c.name+".html"), []byte(page), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -32,18 +32,6 @@ func inGroups(s *mailtest.Scripted) error {
 	return converse("EHLO localhost", grouped)(s)
 }
 
-// hearAll hears these lines, and answers nothing.
-func hearAll(lines string) mailtest.Step {
-	return func(s *mailtest.Scripted) error {
-		for line := range strings.SplitSeq(lines, "\r\n") {
-			if err := hear(line)(s); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 // What comes of a group depends on all of its replies: RFC 2920 section 3.1.
 func TestGroups(t *testing.T) {
 	for _, c := range []struct {

@@ -65,12 +65,19 @@ func data(s *mailtest.Scripted) error {
 	if err := converse(mailFrom, "250 OK", rcptOne, "250 OK", rcptTwo, "250 OK", "DATA", "354 go ahead")(s); err != nil {
 		return err
 	}
-	for _, line := range []string{"Subject: hello", "", "hello", "."} {
-		if err := hear(line)(s); err != nil {
-			return err
+	return hearAll(text + ".")(s)
+}
+
+// hearAll hears these lines, and answers nothing.
+func hearAll(lines string) mailtest.Step {
+	return func(s *mailtest.Scripted) error {
+		for line := range strings.SplitSeq(lines, "\r\n") {
+			if err := hear(line)(s); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	return nil
 }
 
 // The fate of a message is unknown if, and only if, the connection fails between the final dot and its answer.

@@ -29,7 +29,8 @@ func sources() fstest.MapFS {
 		"frame.html":           file(`<p>`),
 		"boot.js":              file(`boot()`),
 		"worker.js":            file(`importScripts('/{{asset "wasm_exec.js"}}')`),
-		"app.css":              file(strings.Repeat("a { color: red }\n", 100)),
+		"app.css":              file(strings.Repeat("a { color: red }\n", 100) + `{{include "css/more.css"}}`),
+		"css/more.css":         file("b { color: {{ }"), // a text, and no template
 		"manifest.webmanifest": file(`{}`),
 		"sw.js":                file(`const VERSION = "{{version}}", FILES = JSON.parse('{{files}}');`),
 		"icons/icon.png":       file(strings.Repeat("PNG", 200)),
@@ -76,7 +77,10 @@ func TestNames(t *testing.T) {
 	if want := "assets/boot." + hex.EncodeToString(sum[:])[:10] + ".js"; got["boot.js"] != want {
 		t.Errorf("boot.js became %s; want %s", got["boot.js"], want)
 	}
-	for _, no := range []string{"embed.go", "dist/old", ".hidden"} {
+	if css := content(t, r, "app.css"); !strings.HasSuffix(css, "a { color: red }\nb { color: {{ }") {
+		t.Errorf("app.css ends in %q", css[len(css)-40:])
+	}
+	for _, no := range []string{"css/more.css", "embed.go", "dist/old", ".hidden"} {
 		if got[no] != "" {
 			t.Errorf("%s was packed", no)
 		}
@@ -142,6 +146,7 @@ func TestVersion(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
 		"missing":     {"index.html", `{{asset "none.js"}}`, "none.js"},
+		"no part":     {"app.css", `{{include "css/none.css"}}`, "none.css"},
 		"circle":      {"boot.js", `{{asset "worker.js"}}{{asset "boot.js"}}`, "boot.js"},
 		"bad":         {"index.html", `{{asset`, "index.html"},
 		"early list":  {"index.html", `{{files}}`, "files"},

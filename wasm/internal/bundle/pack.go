@@ -30,7 +30,8 @@ func named(source string) bool {
 	return strings.HasPrefix(source, "icons/")
 }
 
-// templated are the files of ours that may name others: {{asset "boot.js"}} is that file's name.
+// templated are the files of ours that may name others, {{asset "boot.js"}} being that file's name, and that may consist of
+// others, {{include "css/list.css"}} being that file's text.
 func templated(source string) bool {
 	switch path.Ext(source) {
 	case ".html", ".js", ".css", ".webmanifest":
@@ -50,7 +51,8 @@ type packing struct {
 	order []string
 }
 
-// list is every source but the service worker, in a stable order. Folders other than icons are not the page's.
+// list is every source but the service worker, in a stable order. Folders other than icons are not the page's, but for what
+// its files include.
 func (p *packing) list() ([]string, error) {
 	names := make([]string, 0, 16)
 	for name := range p.programs {
@@ -126,6 +128,10 @@ func (p *packing) fill(source string, text []byte) ([]byte, error) {
 				return 0, err
 			}
 			return len(f.Content), nil
+		},
+		"include": func(name string) (string, error) {
+			text, err := fs.ReadFile(p.sources, name)
+			return string(text), err
 		},
 		"dev": func() bool { return p.dev },
 	}
