@@ -194,7 +194,7 @@ func (t *transaction) judge() error {
 	switch {
 	case t.sender != nil:
 		t.refused = nil // for want of a sender: that says nothing of them
-		if t.goAhead { // to whom, from nobody? Only hanging up is sure to send nothing
+		if t.goAhead {  // to whom, from nobody? Only hanging up is sure to send nothing
 			return t.guard.fail(t.sender)
 		}
 		if t.accepted > 0 {
