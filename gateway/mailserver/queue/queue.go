@@ -57,10 +57,6 @@ type Limits struct {
 	Transcript     int // octets kept of what was said in the last attempt; 32 KiB
 }
 
-// leastAttempts come before anything is given up, whatever the clock says: a clock that jumped ahead by days makes everything
-// look old.
-const leastAttempts = 3
-
 func (c *Config) setDefaults() {
 	for _, d := range []struct {
 		value     *time.Duration
@@ -111,6 +107,9 @@ type Queue struct {
 	troubled map[string]trouble // destinations that could not be reached
 	working  map[string]bool    // those that could, a moment ago
 	workers  sync.WaitGroup
+
+	counters  Counters
+	listeners map[chan Event]bool
 }
 
 // trouble is a destination that is left alone.
@@ -125,7 +124,7 @@ const mostRemembered = 100_000
 // New makes a Queue.
 func New(c Config) *Queue {
 	c.setDefaults()
-	return &Queue{cfg: c, log: c.Logger, kicked: make(chan struct{}, 1), turns: map[string]int{}, troubled: map[string]trouble{}, working: map[string]bool{}}
+	return &Queue{cfg: c, log: c.Logger, kicked: make(chan struct{}, 1), turns: map[string]int{}, troubled: map[string]trouble{}, working: map[string]bool{}, listeners: map[chan Event]bool{}}
 }
 
 // Kick says that rows were added, or changed by hand.
@@ -273,11 +272,11 @@ func (q *Queue) turn(ctx context.Context, destination string) {
 		q.mu.Unlock()
 		rows, err := q.cfg.Store.Claim(ctx, destination, q.cfg.Clock.Now(), q.cfg.Limits.Recipients, claim)
 		if err != nil {
-			q.unclaim(claim)
 			if ctx.Err() == nil && !errors.Is(err, maildrop.ErrClosed) {
 				q.log.Error("queue: rows cannot be marked as being sent", "error", err)
-				q.rest(destination)
+				q.rest(destination, q.cfg.Clock.Now())
 			}
+			q.unclaim(ctx, claim)
 			return
 		}
 		if len(rows) == 0 || !q.attempt(ctx, destination, rows) {
@@ -286,24 +285,33 @@ func (q *Queue) turn(ctx context.Context, destination string) {
 	}
 }
 
-func (q *Queue) unclaim(claim int64) {
-	if err := q.cfg.Store.Unclaim(context.Background(), claim); err != nil && !errors.Is(err, maildrop.ErrClosed) {
-		q.log.Error("queue: rows cannot be given back", "error", err)
+// unclaim gives back what may have been claimed.
+func (q *Queue) unclaim(ctx context.Context, claim int64) {
+	err := q.insist(ctx, "rows cannot be given back", func() error { return q.cfg.Store.Unclaim(context.Background(), claim) })
+	if err != nil && !errors.Is(err, maildrop.ErrClosed) {
+		q.log.Error("queue: rows were not given back; they will be at the next start", "error", err)
 	}
 }
 
 // rest leaves a destination alone for a while, each time for longer.
-func (q *Queue) rest(destination string) {
+func (q *Queue) rest(destination string, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.troubled[destination]
 	t.pause = min(max(2*t.pause, q.cfg.Schedule.Pause), max(q.cfg.Schedule.First, q.cfg.Schedule.Pause))
-	t.until = q.cfg.Clock.Now().Add(t.pause)
+	t.until = now.Add(t.pause)
 	if len(q.troubled) >= mostRemembered {
 		clear(q.troubled)
 	}
 	q.troubled[destination] = t
 	delete(q.working, destination)
+}
+
+// resting is until when a destination is left alone.
+func (q *Queue) resting(destination string) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.troubled[destination].until
 }
 
 // works says that a destination answers.
