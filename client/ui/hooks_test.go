@@ -3,6 +3,7 @@ package ui
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/html"
@@ -80,6 +81,8 @@ func TestHooks(t *testing.T) {
 
 func TestHookAttributes(t *testing.T) {
 	show(t, "/inbox/1", mailbox, func(t *testing.T, s *screen) {
+		time.Sleep(time.Second) // the list may have been asked for before the message was marked as read, and is asked again in a moment
+		synctest.Wait()
 		doc := s.draw()
 		list := s.hook(doc, "message-list")
 		equal(t, "data-total", attr(list, "data-total"), "3")

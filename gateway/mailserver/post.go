@@ -17,7 +17,8 @@ import (
 type post struct {
 	store   *maildrop.Store
 	domains map[string]bool
-	queued  func() // is called when the queue has got something
+	queued  func()               // is called when the queue has got something
+	stored  func(smtpd.Envelope) // is called when a message is in the maildrops and the queue
 }
 
 var _ smtpd.Post = post{}
@@ -55,12 +56,12 @@ func (p post) Create() (smtpd.Incoming, error) {
 	if err != nil {
 		return nil, full(err)
 	}
-	return incoming{in, p.queued}, nil
+	return incoming{in, p}, nil
 }
 
 type incoming struct {
 	*maildrop.Incoming
-	queued func()
+	post post
 }
 
 func (in incoming) Write(b []byte) (int, error) {
@@ -74,10 +75,14 @@ func (in incoming) Deliver(ctx context.Context, env smtpd.Envelope) error {
 		to.Remote = append(to.Remote, maildrop.Recipient{Address: r.Address, Notify: r.Notify, Original: r.Original})
 	}
 	err := full(in.Incoming.Deliver(ctx, to))
-	if err == nil && len(to.Remote) > 0 {
-		in.queued()
+	if err != nil {
+		return err
 	}
-	return err
+	if len(to.Remote) > 0 {
+		in.post.queued()
+	}
+	in.post.stored(env)
+	return nil
 }
 
 func full(err error) error {

@@ -43,7 +43,9 @@ func (r Reader) Report(raw []byte) (report *Report, ok bool) {
 	report.find(root, in.decoder(), 0)
 	if len(report.Recipients) == 0 {
 		for _, a := range parseAddresses(root.header.get("x-failed-recipients"), in.decoder()) {
-			report.Recipients = append(report.Recipients, ReportRecipient{Action: "failed", Final: a.Addr})
+			if a.Addr != "" && len(report.Recipients) < maxReported {
+				report.Recipients = append(report.Recipients, ReportRecipient{Action: "failed", Final: a.Addr})
+			}
 		}
 	}
 	if report.OriginalID == "" {
@@ -75,6 +77,7 @@ func (p *Report) find(e *entity, d decoder, level int) {
 
 // readStatus reads the fields of a report: those of the message, then those of each recipient.
 func (p *Report) readStatus(b []byte, d decoder) {
+	defer p.tidy()
 	var c *ReportRecipient
 	seen := map[string]bool{} // of this recipient
 	for len(b) > 0 {
@@ -112,7 +115,6 @@ func (p *Report) readStatus(b []byte, d decoder) {
 			}
 		}
 	}
-	p.tidy()
 }
 
 // tidy drops what is about nobody, and gives an action to who has none.
@@ -170,7 +172,7 @@ func (c *ReportRecipient) set(f field, d decoder) {
 	case "remote-mta":
 		c.RemoteMTA = typed(f.value, d)
 	case "diagnostic-code":
-		c.Diagnostic = typed(f.value, d)
+		c.Diagnostic = strings.Join(strings.Fields(typed(f.value, d)), " ") // as it was before it was folded
 	case "last-attempt-date":
 		c.LastAttempt = parseDate(f.value)
 	case "will-retry-until":

@@ -97,8 +97,7 @@ type Limits struct {
 	BlockTimeout time.Duration // for a part of the message to leave; 3 minutes
 	FinalTimeout time.Duration // for the answer to the final dot; 10 minutes
 
-	// PerDestination bounds the attempts at one destination at the same time: 4. Others wait. It is lowered for a while where
-	// the server says that it has too many connections of ours.
+	// PerDestination bounds the attempts at one destination at the same time: 4. Others wait.
 	PerDestination int
 	// Dials bounds the attempts that wait for a server's first words: 1,000. Each costs a socket and no more. The dead are
 	// many and slow, so they do not count as Connections, and nobody else waits for them.

@@ -61,9 +61,3 @@ func (r *remembered[V]) makeRoom(now time.Time) {
 		delete(r.entries, k)
 	}
 }
-
-func (r *remembered[V]) forget(key string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.entries, key)
-}

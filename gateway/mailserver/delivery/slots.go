@@ -66,21 +66,6 @@ func (s *slots) leave() {
 	s.serve()
 }
 
-// limit changes how many places there are. Those taken stay taken.
-func (s *slots) limit(most int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.most = most
-	s.serve()
-}
-
-// inUse answers how many are taken, and how many wait.
-func (s *slots) inUse() (taken, waiting int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.taken, s.waiting.Len()
-}
-
 // serve gives free places to those who wait.
 func (s *slots) serve() {
 	for s.taken < s.most && s.waiting.Len() > 0 {
