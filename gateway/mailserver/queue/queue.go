@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -16,6 +17,24 @@ type Deliverer interface {
 	Deliver(ctx context.Context, domain string, m delivery.Message) ([]delivery.Result, delivery.Transcript)
 }
 
+// Store is where the rows are. [*maildrop.Store] is one, and says what its methods do.
+type Store interface {
+	Due(ctx context.Context, now time.Time, after string, limit int) ([]maildrop.Due, error)
+	DueRows(ctx context.Context, destination string, now time.Time, limit int) ([]maildrop.Queued, error)
+	NextTry(ctx context.Context) (at time.Time, ok bool, err error)
+	Queue(ctx context.Context, f maildrop.Filter) ([]maildrop.Queued, error)
+	OpenContent(q maildrop.Queued) (io.ReadCloser, error)
+
+	Claim(ctx context.Context, destination string, now time.Time, limit int, claim int64) ([]maildrop.Queued, error)
+	Unclaim(ctx context.Context, claim int64) error
+	Settle(ctx context.Context, settlements []maildrop.Settlement) error
+	Put(ctx context.Context, content []byte, env maildrop.Envelope) error
+	Unsettled(ctx context.Context, now time.Time, problem string) ([]maildrop.Queued, error)
+	PullIn(ctx context.Context, now, latest time.Time) (int64, error)
+}
+
+var _ Store = (*maildrop.Store)(nil)
+
 // Clock is the time as the queue sees it: the demo world has a faster one.
 type Clock interface {
 	Now() time.Time
@@ -25,7 +44,7 @@ type Clock interface {
 
 // Config of a Queue.
 type Config struct {
-	Store     *maildrop.Store
+	Store     Store
 	Deliverer Deliverer
 	Hostname  string // of this server: what reports come from
 	// Postmaster is the address whose reports they are.

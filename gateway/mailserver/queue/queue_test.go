@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,7 +83,20 @@ type post struct {
 	store *maildrop.Store
 	queue *Queue
 	*servers
-	stop func()
+	noRoom atomic.Bool // for reports
+	stop   func()
+}
+
+type noRoom struct {
+	*maildrop.Store
+	reports *atomic.Bool
+}
+
+func (s *noRoom) Put(ctx context.Context, content []byte, env maildrop.Envelope) error {
+	if s.reports.Load() {
+		return maildrop.ErrFull
+	}
+	return s.Store.Put(ctx, content, env)
 }
 
 func open(t *testing.T, dir string, d Deliverer) *post {
@@ -98,7 +112,7 @@ func open(t *testing.T, dir string, d Deliverer) *post {
 	s, _ := d.(*servers)
 	p := &post{T: t, store: store, servers: s}
 	p.queue = New(Config{
-		Store: store, Deliverer: d, Hostname: "postern.test", Postmaster: "postmaster@postern.test", Logger: quiet,
+		Store: &noRoom{Store: store, reports: &p.noRoom}, Deliverer: d, Hostname: "postern.test", Postmaster: "postmaster@postern.test", Logger: quiet,
 		Lookup: func(ctx context.Context, address string) ([]string, bool, error) {
 			if !strings.HasSuffix(address, "@postern.test") {
 				return nil, false, nil
@@ -530,4 +544,18 @@ type mute struct{}
 
 func (mute) Deliver(context.Context, string, delivery.Message) ([]delivery.Result, delivery.Transcript) {
 	return nil, nil
+}
+
+// A failure that nobody can be told of, because the disk is full, waits.
+func TestReportThatCannotBeStored(t *testing.T) {
+	within(t, always(unknown), func(p *post) {
+		p.noRoom.Store(true)
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@elsewhere.test")})
+		time.Sleep(time.Hour)
+		equal(p, "rows", p.left(), 1)
+		p.noRoom.Store(false)
+		time.Sleep(6 * time.Minute)
+		equal(p, "rows", p.left(), 0)
+		equal(p, "reports", p.reports(), "[failed 5.1.1 bob@elsewhere.test]")
+	})
 }

@@ -83,21 +83,13 @@ func (q *Queue) send(ctx context.Context, r *report, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("composing a report: %w", err)
 	}
-	in, err := q.cfg.Store.Create()
-	if err != nil {
-		return err
-	}
-	defer in.Discard()
-	if _, err := in.Write(text); err != nil {
-		return err
-	}
 	to := maildrop.Envelope{UTF8: report.UTF8, Trace: "Return-Path: <>\r\n", Settles: settlements(r.outcomes)}
 	if local {
 		to.Local = mailboxes
 	} else {
 		to.Remote = []maildrop.Recipient{{Address: r.row.Sender, Notify: []string{"NEVER"}}}
 	}
-	if err := in.Deliver(ctx, to); err != nil {
+	if err := q.cfg.Store.Put(ctx, text, to); err != nil {
 		return err
 	}
 	q.log.Info("queue: reported", "to", r.row.Sender, "about", len(r.recipients), "action", r.recipients[0].Action)
