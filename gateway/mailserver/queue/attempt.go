@@ -162,6 +162,9 @@ func (s Schedule) interval(attempts int) time.Duration {
 	return time.Duration(min(d, float64(max(s.Most, s.First))) * (1 + rand.Float64()/10))
 }
 
+// longestPause is for how long at most a destination is left alone.
+func (s Schedule) longestPause() time.Duration { return max(s.First, s.Pause) }
+
 // longest is the longest interval.
 func (s Schedule) longest() time.Duration { return max(s.Most, s.First) * 11 / 10 }
 

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +27,9 @@ import (
 // In the end every recipient that was accepted has the message, or the sender has a report, or it was dropped by hand; and
 // nobody has it twice but where SMTP cannot know, and then the log says so.
 func TestNothingIsLostAndNothingSentTwice(t *testing.T) {
+	if underRace {
+		flag.Set("rapid.checks", "10")
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(drawStep), 5, 25).Draw(rt, "steps")
 		dir, err := os.MkdirTemp("", "queue")

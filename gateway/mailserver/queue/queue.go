@@ -122,6 +122,7 @@ type Queue struct {
 
 	mu       sync.Mutex
 	running  int // attempts
+	probing  int // of them at destinations that are not known to work
 	turns    map[string]int
 	troubled map[string]trouble // destinations that could not be reached
 	working  map[string]bool    // those that could, a moment ago
@@ -258,26 +259,36 @@ func (q *Queue) dispatch(ctx context.Context, now time.Time) (wait time.Duration
 func (q *Queue) start(ctx context.Context, d maildrop.Due, now time.Time) (paused time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if t, ok := q.troubled[d.Destination]; ok && now.Before(t.until) {
-		return t.until.Sub(now)
+	if left := q.troubled[d.Destination].until.Sub(now); left > 0 && left <= q.cfg.Schedule.longestPause() { // or the clock was set back
+		return left
 	}
-	most := 1 // until it is known to answer
-	if q.working[d.Destination] {
+	most, works := 1, q.working[d.Destination] // one until it is known to answer
+	if works {
 		most = min(q.cfg.Limits.PerDestination, d.Rows)
 	}
 	for q.turns[d.Destination] < most && q.running < q.cfg.Limits.Attempts {
+		if !works {
+			// Those that answer have a fourth for themselves, however many do not.
+			if q.probing >= max(1, q.cfg.Limits.Attempts*3/4) {
+				return 0
+			}
+			q.probing++
+		}
 		q.turns[d.Destination]++
 		q.running++
-		q.workers.Go(func() { q.turn(ctx, d.Destination) })
+		q.workers.Go(func() { q.turn(ctx, d.Destination, !works) })
 	}
 	return 0
 }
 
 // turn makes a destination's attempts, some of them, and has the others looked at again.
-func (q *Queue) turn(ctx context.Context, destination string) {
+func (q *Queue) turn(ctx context.Context, destination string, probing bool) {
 	defer func() {
 		q.mu.Lock()
 		q.running--
+		if probing {
+			q.probing--
+		}
 		if q.turns[destination]--; q.turns[destination] == 0 {
 			delete(q.turns, destination)
 		}
@@ -317,7 +328,7 @@ func (q *Queue) rest(destination string, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.troubled[destination]
-	t.pause = min(max(2*t.pause, q.cfg.Schedule.Pause), max(q.cfg.Schedule.First, q.cfg.Schedule.Pause))
+	t.pause = min(max(2*t.pause, q.cfg.Schedule.Pause), q.cfg.Schedule.longestPause())
 	t.until = now.Add(t.pause)
 	if len(q.troubled) >= mostRemembered {
 		clear(q.troubled)

@@ -48,8 +48,8 @@ func (h *halfDead) Deliver(ctx context.Context, domain string, m delivery.Messag
 // not grow with the queue.
 func TestTwentyThousandToAThousand(t *testing.T) {
 	rows, destinations := 20_000, 1000
-	if testing.Short() {
-		rows, destinations = 2000, 100
+	if testing.Short() || underRace {
+		rows, destinations = 1000, 50
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))
 	store, err := maildrop.Open(t.Context(), filepath.Join(t.TempDir(), "mail"), &maildrop.Options{Logger: quiet})
