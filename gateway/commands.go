@@ -44,6 +44,7 @@ var commands = map[config.Command]func(context.Context, administrator, config.Co
 	config.QueueRetry:  queueChange,
 	config.QueueHold:   queueChange,
 	config.QueueFree:   queueChange,
+	config.QueueReturn: queueChange,
 	config.QueueDrop:   queueChange,
 	config.Backup:      backup,
 	config.Import:      importMail,

@@ -107,7 +107,7 @@ func queueChange(ctx context.Context, admin administrator, c config.Config, env 
 	if err != nil {
 		return err
 	}
-	done := map[config.Command]string{config.QueueRetry: "tried now", config.QueueHold: "held", config.QueueFree: "released", config.QueueDrop: "dropped"}[c.Command]
+	done := map[config.Command]string{config.QueueRetry: "tried now", config.QueueHold: "held", config.QueueFree: "released", config.QueueReturn: "given back", config.QueueDrop: "dropped"}[c.Command]
 	_, err = fmt.Fprintf(env.stdout, "%d %s.\n", n, done)
 	return err
 }

@@ -64,12 +64,12 @@ func TestQueueCommands(t *testing.T) {
 	if strings.Contains(out, "\x07") {
 		t.Error("what another server says reaches the terminal as it is")
 	}
-	for _, c := range [][]string{{"retry", "all"}, {"hold", "elsewhere.test"}, {"release", "1", "2"}, {"drop", "3"}} {
+	for _, c := range [][]string{{"retry", "all"}, {"hold", "elsewhere.test"}, {"release", "1", "2"}, {"return", "4"}, {"drop", "3"}} {
 		if out, err := ask(t, q, c...); err != nil || !strings.HasPrefix(out, "3 ") {
 			t.Errorf("%q: %q, %v", c, out, err)
 		}
 	}
-	if want := []string{"list elsewhere.test0", "list elsewhere.test1000", "list elsewhere.test2000", "retry[]", "hold[]elsewhere.test", "release[1 2]", "drop[3]"}; !slices.Equal(q.asked, want) {
+	if want := []string{"list elsewhere.test0", "list elsewhere.test1000", "list elsewhere.test2000", "retry[]", "hold[]elsewhere.test", "release[1 2]", "return[4]", "drop[3]"}; !slices.Equal(q.asked, want) {
 		t.Errorf("asked %q", q.asked)
 	}
 	for _, c := range [][]string{{"show", "x"}, {"drop", "everything"}, {"drop", "1", "all"}, {"hold", "a.test", "b.test"}} {

@@ -30,6 +30,7 @@ const (
 	QueueRetry  Command = "queue retry"
 	QueueHold   Command = "queue hold"
 	QueueFree   Command = "queue release"
+	QueueReturn Command = "queue return"
 	QueueDrop   Command = "queue drop"
 	Backup      Command = "backup"
 	Restore     Command = "restore"
@@ -70,6 +71,7 @@ var commands = []command{
 	{QueueRetry, "ID...|DOMAIN|all", "try now", 1, -1, nil},
 	{QueueHold, "ID...|DOMAIN|all", "keep from being sent", 1, -1, nil},
 	{QueueFree, "ID...|DOMAIN|all", "send what is held", 1, -1, nil},
+	{QueueReturn, "ID...|DOMAIN|all", "give back to the senders, with a report; while the server runs", 1, -1, nil},
 	{QueueDrop, "ID...|DOMAIN|all", "delete, without a word to the sender", 1, -1, nil},
 	{DNS, "", "print what the domains publish in the DNS, ready to paste into a zone file: MX, SPF, DKIM, DMARC", 0, 0, nil},
 	{Backup, "FILE|-", "write the data folder to a file, while the server runs", 1, 1, nil},

@@ -28,6 +28,9 @@ type Admin struct {
 	store   *maildrop.Store
 	lock    *os.File // of a folder that no server uses
 	changed func()   // the queue's rows were, by hand; nil: nobody wants to know
+	// giveBack returns what waits to the senders; nil where no mail is sent.
+	giveBack func(ctx context.Context, f maildrop.Filter) (int, error)
+	now      func() time.Time
 }
 
 var _ control.Operations = (*Admin)(nil)
@@ -50,7 +53,7 @@ func Administer(ctx context.Context, cfg Config) (*Admin, error) {
 }
 
 func newAdmin(cfg Config, store *maildrop.Store, lock *os.File) *Admin {
-	a := &Admin{dir: cfg.Dir, store: store, lock: lock}
+	a := &Admin{dir: cfg.Dir, store: store, lock: lock, now: cfg.now()}
 	for _, d := range cfg.Domains {
 		a.domains = append(a.domains, strings.ToLower(d))
 	}

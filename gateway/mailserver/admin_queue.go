@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
@@ -88,11 +87,16 @@ func (a *Admin) ChangeQueue(ctx context.Context, action control.QueueAction, f c
 	filter := queueFilter(f)
 	switch action {
 	case control.Retry:
-		n, err = a.store.Hasten(ctx, filter, time.Now())
+		n, err = a.store.Hasten(ctx, filter, a.now())
 	case control.Hold:
 		n, err = a.store.Hold(ctx, filter)
 	case control.Release:
-		n, err = a.store.Release(ctx, filter, time.Now())
+		n, err = a.store.Release(ctx, filter, a.now())
+	case control.Return:
+		if a.giveBack == nil {
+			return 0, &control.Error{Kind: control.Invalid, Text: "only a server that runs and sends mail gives it back"}
+		}
+		n, err = a.giveBack(ctx, filter)
 	case control.Drop:
 		n, err = a.drop(ctx, filter)
 	default:

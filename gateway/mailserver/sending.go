@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/delivery"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
@@ -20,6 +21,14 @@ type Sending struct {
 	Schedule queue.Schedule
 	Limits   queue.Limits
 	Clock    queue.Clock // nil: the system's
+}
+
+// now is the clock by which the queue's rows are stamped: the queue's own.
+func (c *Config) now() func() time.Time {
+	if c.Sending == nil || c.Sending.Clock == nil {
+		return time.Now
+	}
+	return c.Sending.Clock.Now
 }
 
 // sender is what makes mail leave.

@@ -99,7 +99,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if size > 0 {
 		size += traceRoom
 	}
-	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, mailFolder), &maildrop.Options{MessageSize: size, Logger: s.log})
+	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, mailFolder), &maildrop.Options{MessageSize: size, Logger: s.log, Now: s.cfg.now()})
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.admin = newAdmin(s.cfg, s.store, nil)
 	if s.sender != nil {
-		s.admin.changed = s.sender.queue.Retry
+		s.admin.changed, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
 	}
 	// A server that commands cannot reach still has its mail to look after.
 	if s.control, err = control.Listen(s.cfg.Dir); err != nil {

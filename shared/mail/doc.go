@@ -17,6 +17,7 @@
 //   - RFC 2231: parameters in other charsets and in pieces
 //   - RFC 2152: UTF-7
 //   - RFC 2392: cid: URLs
+//   - RFC 3464, RFC 6522, RFC 6533: reports about delivery (read)
 //   - RFC 3492, RFC 5890: domains beyond ASCII
 //   - RFC 6532: UTF-8 in headers (read, not written)
 //   - RFC 8621 section 4.1.4: which parts are the body and which are attachments

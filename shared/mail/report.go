@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -80,6 +81,7 @@ func (p *Report) readStatus(b []byte, d decoder) {
 	defer p.tidy()
 	var c *ReportRecipient
 	seen := map[string]bool{} // of this recipient
+	apart := false            // a blank line lies between
 	for len(b) > 0 {
 		if line, rest := cutLine(b); len(bytes.TrimSpace(line)) == 0 {
 			b = rest
@@ -90,7 +92,7 @@ func (p *Report) readStatus(b []byte, d decoder) {
 			_, b = cutLine(b)
 			continue
 		}
-		b = b[n:]
+		b, apart = b[n:], true
 		for _, f := range h {
 			switch f.name {
 			case "reporting-mta", "original-envelope-id", "arrival-date":
@@ -99,8 +101,9 @@ func (p *Report) readStatus(b []byte, d decoder) {
 				}
 				continue
 			case "final-recipient", "original-recipient", "action", "status":
-				// A field that this recipient has already is the next one's.
-				if c == nil || seen[f.name] {
+				// A field that this recipient has already is the next one's, and so is an address behind a blank line.
+				named := apart && strings.HasSuffix(f.name, "-recipient") && len(seen) > 0
+				if c == nil || seen[f.name] || named {
 					if len(p.Recipients) == maxReported {
 						return
 					}
@@ -108,7 +111,7 @@ func (p *Report) readStatus(b []byte, d decoder) {
 					c = &p.Recipients[len(p.Recipients)-1]
 					clear(seen)
 				}
-				seen[f.name] = true
+				seen[f.name], apart = true, false
 			}
 			if c != nil {
 				c.set(f, d)
@@ -226,22 +229,13 @@ func unescapeUnicode(s string) string {
 			return out.String()
 		}
 		digits, after, closed := strings.Cut(rest, "}")
-		n := rune(0)
-		if len(digits) == 0 || len(digits) > 6 {
-			closed = false
-		}
-		for i := 0; closed && i < len(digits); i++ {
-			v := strings.IndexByte("0123456789ABCDEF", digits[i]&^(digits[i]&0x40>>1))
-			if closed = v >= 0; closed {
-				n = n<<4 | rune(v)
-			}
-		}
-		if !closed {
+		n, err := strconv.ParseUint(digits, 16, 32)
+		if !closed || err != nil || len(digits) > 6 {
 			out.WriteString(`\x{`)
 			s = rest
 			continue
 		}
-		out.WriteRune(n) // what is no character becomes U+FFFD
+		out.WriteRune(rune(n)) // what is no character becomes U+FFFD
 		s = after
 	}
 }

@@ -141,6 +141,21 @@ Status: 4.4.1
 
 --b--
 `, `mx.test  [delayed 用户@x.test  4.4.1  ""]`},
+	"several, with and without a blank line between them": {`Content-Type: message/global-delivery-status
+
+Final-Recipient: utf-8; 用户@例子.test
+Status: 5.6.7
+Final-Recipient: utf-8; J\x{f6}rg\x{41}\x{zz}\x{0000041}@elsewhere.test
+Action: RELAYED (to a server that does not report)
+Original-Recipient: nonsense
+
+Final-Recipient:
+Action: failed
+
+a line that is no field
+Original-Recipient: rfc822;dan@elsewhere.test
+Status: 4.4.1
+`, `  [failed 用户@例子.test  5.6.7  ""] [relayed JörgA\x{zz}\x{0000041}@elsewhere.test nonsense   ""] [delayed dan@elsewhere.test  4.4.1  ""]`},
 	"nobody failed":   {"X-Failed-Recipients: \n\ntext\n", ""},
 	"group of no one": {"X-Failed-Recipients: undisclosed:;, Carol\n\ntext\n", ""},
 	"no report":       {"Subject: hello\n\nFinal-Recipient: rfc822; a@b.test\nAction: failed\n", ""},

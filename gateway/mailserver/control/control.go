@@ -128,6 +128,7 @@ const (
 	Retry   QueueAction = "retry"   // now
 	Hold    QueueAction = "hold"    // until it is released
 	Release QueueAction = "release" // what is held
+	Return  QueueAction = "return"  // to the senders, with a report
 	Drop    QueueAction = "drop"    // for good, and without a word to the sender
 )
 

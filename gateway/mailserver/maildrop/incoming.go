@@ -170,6 +170,19 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 	return nil
 }
 
+// Put delivers a content that is at hand, as Deliver does.
+func (s *Store) Put(ctx context.Context, content []byte, env Envelope) error {
+	in, err := s.Create()
+	if err != nil {
+		return err
+	}
+	defer in.Discard()
+	if _, err := in.Write(content); err != nil {
+		return err
+	}
+	return in.Deliver(ctx, env)
+}
+
 // place flushes the content and gives it its name. The folder's entry is
 // flushed by the committer, once for all that arrive together.
 func (in *Incoming) place() error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,88 +26,133 @@ func (q *Queue) attempt(ctx context.Context, destination string, rows []maildrop
 		m.Recipients = append(m.Recipients, delivery.Recipient{Address: r.Recipient, Notify: r.Notify, Original: r.Original})
 	}
 	results, said := q.cfg.Deliverer.Deliver(ctx, destination, m)
-	text := q.transcript(said)
+	if len(results) != len(rows) { // so many words, and none of them for somebody
+		q.log.Error("queue: an attempt has not a result for each recipient", "results", len(results), "recipients", len(rows))
+		results = slices.Repeat([]delivery.Result{{Outcome: delivery.Unknown, Enhanced: "4.3.0", Text: "this server has lost what came of it", Local: true}}, len(rows))
+	}
 	now := q.cfg.Clock.Now()
+	reached, down := false, results[0]
+	for _, r := range results {
+		reached = reached || !unreached(r)
+	}
+	if !reached && ctx.Err() == nil {
+		q.rest(destination, now)
+	}
+	q.conclude(ctx, rows, results, q.transcript(said), now)
+	switch {
+	case ctx.Err() != nil || crowded(down):
+		return false
+	case reached:
+		q.works(destination)
+		return true
+	}
+	q.sweep(ctx, destination, down, q.transcript(said), now)
+	return false
+}
 
-	var quiet []maildrop.Settlement
-	reports := map[string]*report{}
-	unreached := 0
+// unreached says of a result that no server was reached. It is one of the whole destination.
+func unreached(r delivery.Result) bool {
+	return r.Local && r.Outcome == delivery.Deferred && (r.Enhanced == "4.4.1" || r.Enhanced == "4.4.3")
+}
+
+// crowded says of a result that nothing was tried, because this server has too much to do.
+func crowded(r delivery.Result) bool {
+	return r.Local && r.Outcome == delivery.Deferred && r.Enhanced == "4.4.5"
+}
+
+// conclude settles what came of an attempt at rows of one message, and tells the sender what there is to be told.
+func (q *Queue) conclude(ctx context.Context, rows []maildrop.Queued, results []delivery.Result, text string, now time.Time) {
+	quiet, rep := q.judge(ctx, rows, results, text, now)
+	q.settle(ctx, quiet)
+	q.report(ctx, rep, now)
+}
+
+// judge parts what comes of an attempt into that which nobody is told of and that which the sender is.
+func (q *Queue) judge(ctx context.Context, rows []maildrop.Queued, results []delivery.Result, text string, now time.Time) (quiet []outcome, rep *report) {
+	rep = &report{row: rows[0]}
 	for i, row := range rows {
-		r := results[i]
-		if r.Local && (r.Enhanced == "4.4.1" || r.Enhanced == "4.4.3") {
-			unreached++
+		o := q.outcome(row, results[i], now, ctx.Err() != nil)
+		if o.tried {
+			o.Transcript = text
 		}
-		cut := ctx.Err() != nil && r.Local && r.Outcome == delivery.Deferred
-		o := q.outcome(row, r, now, cut)
-		o.Transcript = text
-		q.tell(row, r, o)
-		action, told := q.action(row, r, o, now)
-		if !told || row.Sender == "" {
-			if told {
-				q.log.Info("queue: nobody is told that a report could not be delivered", "row", row.ID, "to", row.Recipient)
+		q.tell(o)
+		action, told := q.action(o, now)
+		if told && row.Sender == "" { // a report, or what a program sent as nobody
+			if action == dsn.Failed {
+				q.log.Warn("queue: nobody is told that a message without a sender could not be delivered", "row", row.ID, "to", row.Recipient)
 			}
-			quiet = append(quiet, o.Settlement)
+			told = false
+		}
+		if !told {
+			quiet = append(quiet, o)
 			continue
 		}
-		rep := reports[row.Sender]
-		if rep == nil {
-			rep = &report{row: row}
-			reports[row.Sender] = rep
-		}
 		o.DelayTold = o.DelayTold || action == dsn.Delayed
-		rep.settles = append(rep.settles, o.Settlement)
-		rep.recipients = append(rep.recipients, dsn.Recipient{
-			Action: action, Address: row.Recipient, Original: row.Original, Code: r.Code, Status: r.Enhanced, Text: r.Text, Own: r.Local,
-			Server: r.Server, LastAttempt: now, RetryUntil: row.Created.Add(q.cfg.Schedule.GiveUp), GaveUp: o.gaveUp,
-		})
+		rep.add(o, action, row.Created.Add(q.cfg.Schedule.GiveUp))
 	}
-	q.settle(quiet)
-	for _, rep := range reports {
-		q.report(ctx, rep, now)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return false
-	case unreached == len(rows):
-		q.rest(destination)
-		return false
-	case unreached == 0:
-		q.works(destination)
-	}
-	return true
+	return quiet, rep
 }
 
 // outcome is what becomes of a row.
 type outcome struct {
 	maildrop.Settlement
+	result delivery.Result
+	tried  bool // it counts as an attempt
 	gaveUp bool
 }
 
-func (q *Queue) outcome(row maildrop.Queued, r delivery.Result, now time.Time, cut bool) outcome {
-	o := outcome{Settlement: maildrop.Settlement{
+func (q *Queue) outcome(row maildrop.Queued, r delivery.Result, now time.Time, stopped bool) outcome {
+	o := outcome{result: r, tried: true, Settlement: maildrop.Settlement{
 		Row: row, State: maildrop.Waiting, Attempts: row.Attempts + 1, DelayTold: row.DelayTold, Unknown: row.Unknown, NextTry: now,
 		Last: maildrop.Attempt{At: now, Code: r.Code, Enhanced: r.Enhanced, Problem: r.Text, Server: r.Server, TLS: r.TLS, Own: r.Local},
 	}}
-	switch r.Outcome {
-	case delivery.Delivered, delivery.Relayed, delivery.Failed:
+	switch {
+	case r.Outcome == delivery.Delivered, r.Outcome == delivery.Relayed, r.Outcome == delivery.Failed:
 		o.Gone = true
 		return o
-	case delivery.Unknown:
+	case r.Outcome == delivery.Unknown:
 		o.Unknown++
-	}
-	if cut { // by ourselves, before anything could have come of it
-		o.Attempts, o.Last = row.Attempts, row.Last
+	case stopped && r.Local: // cut off by ourselves, before anything could have come of it
+		o.tried, o.Attempts, o.Last = false, row.Attempts, row.Last
+		return o
+	case crowded(r):
+		o.tried, o.Attempts, o.NextTry = false, row.Attempts, now.Add(q.cfg.Schedule.Pause)
 		return o
 	}
-	if now.Sub(row.Created) >= q.cfg.Schedule.GiveUp && o.Attempts >= leastAttempts {
+	s := q.cfg.Schedule
+	age := now.Sub(row.Created)
+	switch {
+	case age >= s.GiveUp && !s.slept(row, now):
 		o.Gone, o.gaveUp = true, true
 		return o
+	case age >= s.GiveUp:
+		o.NextTry = now.Add(s.First)
+	default:
+		o.NextTry = now.Add(s.interval(o.Attempts))
 	}
-	o.NextTry = now.Add(q.cfg.Schedule.interval(o.Attempts))
-	if last := row.Created.Add(q.cfg.Schedule.GiveUp); o.NextTry.After(last) && last.After(now) {
-		o.NextTry = last // once more before it is given up
+	if unreached(r) { // not before somebody looks there again
+		if until := q.resting(row.Destination); until.After(o.NextTry) {
+			o.NextTry = until
+		}
+	}
+	// At these moments it is known anew whether there is anything to tell the sender.
+	for _, moment := range []time.Duration{s.Delay, s.GiveUp} {
+		if at := row.Created.Add(moment); moment > age && o.NextTry.After(at) {
+			o.NextTry = at
+		}
 	}
 	return o
+}
+
+// slept says that nothing was tried for far longer than it should have been: this server was off, or asleep, or its clock
+// jumped ahead. Then a message that is over its time gets another chance half an hour later: when a computer wakes up, its
+// network does so last.
+func (s Schedule) slept(row maildrop.Queued, now time.Time) bool {
+	last := row.Last.At
+	if last.IsZero() {
+		last = row.Created
+	}
+	return now.Sub(last) > 2*(s.longest()+s.Pause)
 }
 
 // interval is how long to wait after so many attempts. Up to a tenth is added by chance, so that what failed together is not
@@ -116,8 +162,15 @@ func (s Schedule) interval(attempts int) time.Duration {
 	return time.Duration(min(d, float64(max(s.Most, s.First))) * (1 + rand.Float64()/10))
 }
 
+// longestPause is for how long at most a destination is left alone.
+func (s Schedule) longestPause() time.Duration { return max(s.First, s.Pause) }
+
+// longest is the longest interval.
+func (s Schedule) longest() time.Duration { return max(s.Most, s.First) * 11 / 10 }
+
 // tell writes the log's line.
-func (q *Queue) tell(row maildrop.Queued, r delivery.Result, o outcome) {
+func (q *Queue) tell(o outcome) {
+	row, r := o.Row, o.result
 	log := q.log.With("row", row.ID, "from", row.Sender, "to", row.Recipient, "outcome", r.Outcome, "attempts", o.Attempts, "server", r.Server, "tls", r.TLS, "answer", r.Text)
 	switch {
 	case r.Outcome == delivery.Unknown:
@@ -130,7 +183,8 @@ func (q *Queue) tell(row maildrop.Queued, r delivery.Result, o outcome) {
 }
 
 // action is what the sender is told of, if anything.
-func (q *Queue) action(row maildrop.Queued, r delivery.Result, o outcome, now time.Time) (a dsn.Action, told bool) {
+func (q *Queue) action(o outcome, now time.Time) (a dsn.Action, told bool) {
+	row, r := o.Row, o.result
 	switch {
 	case r.Outcome == delivery.Delivered: // the other server does, from here on
 		return "", false
@@ -138,7 +192,7 @@ func (q *Queue) action(row maildrop.Queued, r delivery.Result, o outcome, now ti
 		a = dsn.Relayed
 	case o.Gone:
 		a = dsn.Failed
-	case !row.DelayTold && q.cfg.Schedule.Delay >= 0 && now.Sub(row.Created) >= q.cfg.Schedule.Delay && o.Attempts > row.Attempts:
+	case !row.DelayTold && q.cfg.Schedule.Delay >= 0 && now.Sub(row.Created) >= q.cfg.Schedule.Delay && o.tried:
 		a = dsn.Delayed
 	default:
 		return "", false
@@ -146,32 +200,47 @@ func (q *Queue) action(row maildrop.Queued, r delivery.Result, o outcome, now ti
 	return a, dsn.Wanted(row.Notify, a)
 }
 
-// settle makes outcomes durable. It does not give up while the store is open: what is not settled is sent again after a
-// restart, to whom has it.
-func (q *Queue) settle(list []maildrop.Settlement) {
+// settle makes outcomes durable, and then says that they are.
+func (q *Queue) settle(ctx context.Context, list []outcome) {
 	if len(list) == 0 {
 		return
 	}
-	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := q.cfg.Store.Settle(context.Background(), list)
-		switch {
-		case err == nil || errors.Is(err, maildrop.ErrClosed):
-			return
-		case errors.Is(err, maildrop.ErrSettled):
-			q.settleEach(list)
-			return
+	err := q.insist(ctx, "what came of an attempt cannot be noted", func() error { return q.cfg.Store.Settle(context.Background(), settlements(list)) })
+	if errors.Is(err, maildrop.ErrSettled) && len(list) > 1 { // one of them was changed by hand meanwhile: it alone is not settled
+		for _, o := range list {
+			q.settle(ctx, []outcome{o})
 		}
-		q.log.Error("queue: what came of an attempt cannot be noted; it is tried again", "error", err)
-		time.Sleep(wait)
+		return
 	}
+	if err != nil {
+		q.log.Warn("queue: what came of an attempt was not noted", "row", list[0].Row.ID, "and", len(list)-1, "error", err)
+		return
+	}
+	q.announce(list)
 }
 
-// settleEach settles what an administrator has not changed meanwhile.
-func (q *Queue) settleEach(list []maildrop.Settlement) {
+func settlements(list []outcome) (l []maildrop.Settlement) {
 	for _, o := range list {
-		if err := q.cfg.Store.Settle(context.Background(), []maildrop.Settlement{o}); err != nil {
-			q.log.Warn("queue: a row was changed while it was sent", "row", o.Row.ID, "error", err)
+		l = append(l, o.Settlement)
+	}
+	return l
+}
+
+// insist writes to the store until it succeeds: when the disk is full, what another server has taken must not be sent to it
+// again. It gives up when the queue ends, and for errors that no waiting mends.
+func (q *Queue) insist(ctx context.Context, problem string, write func() error) error {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := write()
+		if err == nil || errors.Is(err, maildrop.ErrClosed) || errors.Is(err, maildrop.ErrSettled) || ctx.Err() != nil {
+			return err
 		}
+		q.log.Error("queue: "+problem+"; it is tried again", "error", err)
+		timer, stop := q.cfg.Clock.After(wait)
+		select {
+		case <-timer:
+		case <-ctx.Done():
+		}
+		stop()
 	}
 }
 

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -16,6 +17,24 @@ type Deliverer interface {
 	Deliver(ctx context.Context, domain string, m delivery.Message) ([]delivery.Result, delivery.Transcript)
 }
 
+// Store is where the rows are. [*maildrop.Store] is one, and says what its methods do.
+type Store interface {
+	Due(ctx context.Context, now time.Time, after string, limit int) ([]maildrop.Due, error)
+	DueRows(ctx context.Context, destination string, now time.Time, limit int) ([]maildrop.Queued, error)
+	NextTry(ctx context.Context) (at time.Time, ok bool, err error)
+	Queue(ctx context.Context, f maildrop.Filter) ([]maildrop.Queued, error)
+	OpenContent(q maildrop.Queued) (io.ReadCloser, error)
+
+	Claim(ctx context.Context, destination string, now time.Time, limit int, claim int64) ([]maildrop.Queued, error)
+	Unclaim(ctx context.Context, claim int64) error
+	Settle(ctx context.Context, settlements []maildrop.Settlement) error
+	Put(ctx context.Context, content []byte, env maildrop.Envelope) error
+	Unsettled(ctx context.Context, now time.Time, problem string) ([]maildrop.Queued, error)
+	PullIn(ctx context.Context, now, latest time.Time) (int64, error)
+}
+
+var _ Store = (*maildrop.Store)(nil)
+
 // Clock is the time as the queue sees it: the demo world has a faster one.
 type Clock interface {
 	Now() time.Time
@@ -25,7 +44,7 @@ type Clock interface {
 
 // Config of a Queue.
 type Config struct {
-	Store     *maildrop.Store
+	Store     Store
 	Deliverer Deliverer
 	Hostname  string // of this server: what reports come from
 	// Postmaster is the address whose reports they are.
@@ -56,10 +75,6 @@ type Limits struct {
 	Turn           int // messages that a destination gets before the others have their turn; 20
 	Transcript     int // octets kept of what was said in the last attempt; 32 KiB
 }
-
-// leastAttempts come before anything is given up, whatever the clock says: a clock that jumped ahead by days makes everything
-// look old.
-const leastAttempts = 3
 
 func (c *Config) setDefaults() {
 	for _, d := range []struct {
@@ -107,10 +122,14 @@ type Queue struct {
 
 	mu       sync.Mutex
 	running  int // attempts
+	probing  int // of them at destinations that are not known to work
 	turns    map[string]int
 	troubled map[string]trouble // destinations that could not be reached
 	working  map[string]bool    // those that could, a moment ago
 	workers  sync.WaitGroup
+
+	counters  Counters
+	listeners map[chan Event]bool
 }
 
 // trouble is a destination that is left alone.
@@ -125,7 +144,7 @@ const mostRemembered = 100_000
 // New makes a Queue.
 func New(c Config) *Queue {
 	c.setDefaults()
-	return &Queue{cfg: c, log: c.Logger, kicked: make(chan struct{}, 1), turns: map[string]int{}, troubled: map[string]trouble{}, working: map[string]bool{}}
+	return &Queue{cfg: c, log: c.Logger, kicked: make(chan struct{}, 1), turns: map[string]int{}, troubled: map[string]trouble{}, working: map[string]bool{}, listeners: map[chan Event]bool{}}
 }
 
 // Kick says that rows were added, or changed by hand.
@@ -240,26 +259,36 @@ func (q *Queue) dispatch(ctx context.Context, now time.Time) (wait time.Duration
 func (q *Queue) start(ctx context.Context, d maildrop.Due, now time.Time) (paused time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if t, ok := q.troubled[d.Destination]; ok && now.Before(t.until) {
-		return t.until.Sub(now)
+	if left := q.troubled[d.Destination].until.Sub(now); left > 0 && left <= q.cfg.Schedule.longestPause() { // or the clock was set back
+		return left
 	}
-	most := 1 // until it is known to answer
-	if q.working[d.Destination] {
+	most, works := 1, q.working[d.Destination] // one until it is known to answer
+	if works {
 		most = min(q.cfg.Limits.PerDestination, d.Rows)
 	}
 	for q.turns[d.Destination] < most && q.running < q.cfg.Limits.Attempts {
+		if !works {
+			// Those that answer have a fourth for themselves, however many do not.
+			if q.probing >= max(1, q.cfg.Limits.Attempts*3/4) {
+				return 0
+			}
+			q.probing++
+		}
 		q.turns[d.Destination]++
 		q.running++
-		q.workers.Go(func() { q.turn(ctx, d.Destination) })
+		q.workers.Go(func() { q.turn(ctx, d.Destination, !works) })
 	}
 	return 0
 }
 
 // turn makes a destination's attempts, some of them, and has the others looked at again.
-func (q *Queue) turn(ctx context.Context, destination string) {
+func (q *Queue) turn(ctx context.Context, destination string, probing bool) {
 	defer func() {
 		q.mu.Lock()
 		q.running--
+		if probing {
+			q.probing--
+		}
 		if q.turns[destination]--; q.turns[destination] == 0 {
 			delete(q.turns, destination)
 		}
@@ -273,11 +302,11 @@ func (q *Queue) turn(ctx context.Context, destination string) {
 		q.mu.Unlock()
 		rows, err := q.cfg.Store.Claim(ctx, destination, q.cfg.Clock.Now(), q.cfg.Limits.Recipients, claim)
 		if err != nil {
-			q.unclaim(claim)
 			if ctx.Err() == nil && !errors.Is(err, maildrop.ErrClosed) {
 				q.log.Error("queue: rows cannot be marked as being sent", "error", err)
-				q.rest(destination)
+				q.rest(destination, q.cfg.Clock.Now())
 			}
+			q.unclaim(ctx, claim)
 			return
 		}
 		if len(rows) == 0 || !q.attempt(ctx, destination, rows) {
@@ -286,24 +315,33 @@ func (q *Queue) turn(ctx context.Context, destination string) {
 	}
 }
 
-func (q *Queue) unclaim(claim int64) {
-	if err := q.cfg.Store.Unclaim(context.Background(), claim); err != nil && !errors.Is(err, maildrop.ErrClosed) {
-		q.log.Error("queue: rows cannot be given back", "error", err)
+// unclaim gives back what may have been claimed.
+func (q *Queue) unclaim(ctx context.Context, claim int64) {
+	err := q.insist(ctx, "rows cannot be given back", func() error { return q.cfg.Store.Unclaim(context.Background(), claim) })
+	if err != nil && !errors.Is(err, maildrop.ErrClosed) {
+		q.log.Error("queue: rows were not given back; they will be at the next start", "error", err)
 	}
 }
 
 // rest leaves a destination alone for a while, each time for longer.
-func (q *Queue) rest(destination string) {
+func (q *Queue) rest(destination string, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.troubled[destination]
-	t.pause = min(max(2*t.pause, q.cfg.Schedule.Pause), max(q.cfg.Schedule.First, q.cfg.Schedule.Pause))
-	t.until = q.cfg.Clock.Now().Add(t.pause)
+	t.pause = min(max(2*t.pause, q.cfg.Schedule.Pause), q.cfg.Schedule.longestPause())
+	t.until = now.Add(t.pause)
 	if len(q.troubled) >= mostRemembered {
 		clear(q.troubled)
 	}
 	q.troubled[destination] = t
 	delete(q.working, destination)
+}
+
+// resting is until when a destination is left alone.
+func (q *Queue) resting(destination string) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.troubled[destination].until
 }
 
 // works says that a destination answers.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,11 +35,16 @@ type servers struct {
 	tried  []string // "after 30m0s bob@elsewhere.test"
 	began  time.Time
 	log    bool
+	calls  map[string]int // by destination
 }
 
 func (s *servers) Deliver(ctx context.Context, domain string, m delivery.Message) (list []delivery.Result, said delivery.Transcript) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.calls == nil {
+		s.calls = map[string]int{}
+	}
+	s.calls[domain]++
 	for _, r := range m.Recipients {
 		if s.log {
 			s.tried = append(s.tried, fmt.Sprint("after ", time.Since(s.began).Round(time.Minute), " ", r.Address))
@@ -50,6 +56,13 @@ func (s *servers) Deliver(ctx context.Context, domain string, m delivery.Message
 		list = append(list, s.answer(domain, m, r))
 	}
 	return list, delivery.Transcript{{Time: time.Now(), Who: delivery.Server, Text: "220 hello"}}
+}
+
+// looks says how often a destination was tried.
+func (s *servers) looks(domain string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[domain]
 }
 
 func (s *servers) attempts() []string {
@@ -77,10 +90,25 @@ type post struct {
 	store *maildrop.Store
 	queue *Queue
 	*servers
-	stop func()
+	noRoom atomic.Bool // for reports
+	stop   func()
 }
 
-func open(t *testing.T, dir string, d Deliverer) *post {
+type noRoom struct {
+	*maildrop.Store
+	reports *atomic.Bool
+}
+
+func (s *noRoom) Put(ctx context.Context, content []byte, env maildrop.Envelope) error {
+	if s.reports.Load() {
+		return maildrop.ErrFull
+	}
+	return s.Store.Put(ctx, content, env)
+}
+
+func open(t *testing.T, dir string, d Deliverer) *post { return openWith(t, dir, d, Limits{}) }
+
+func openWith(t *testing.T, dir string, d Deliverer, l Limits) *post {
 	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	store, err := maildrop.Open(t.Context(), filepath.Join(dir, "mail"), &maildrop.Options{Logger: quiet})
@@ -93,7 +121,7 @@ func open(t *testing.T, dir string, d Deliverer) *post {
 	s, _ := d.(*servers)
 	p := &post{T: t, store: store, servers: s}
 	p.queue = New(Config{
-		Store: store, Deliverer: d, Hostname: "postern.test", Postmaster: "postmaster@postern.test", Logger: quiet,
+		Store: &noRoom{Store: store, reports: &p.noRoom}, Deliverer: d, Hostname: "postern.test", Postmaster: "postmaster@postern.test", Logger: quiet, Limits: l,
 		Lookup: func(ctx context.Context, address string) ([]string, bool, error) {
 			if !strings.HasSuffix(address, "@postern.test") {
 				return nil, false, nil
@@ -364,7 +392,10 @@ func TestClockThatJumpsAheadGivesNothingUpAtOnce(t *testing.T) {
 
 // A destination that does not answer has nobody else wait, and costs no more memory for the many that wait for it.
 func TestDeadDestinationsHoldNobodyUp(t *testing.T) {
-	const destinations, each = 200, 10
+	destinations, each := 200, 10
+	if underRace {
+		destinations = 20
+	}
 	s := &servers{answer: func(domain string, _ delivery.Message, _ delivery.Recipient) delivery.Result {
 		if strings.HasPrefix(domain, "dead") {
 			return gone
@@ -390,12 +421,17 @@ func TestDeadDestinationsHoldNobodyUp(t *testing.T) {
 		}
 		dead, _ := p.store.Queue(p.Context(), maildrop.Filter{})
 		equal(p, "the others", len(dead), destinations/2*each)
-		tried := 0
-		for _, r := range dead {
-			tried += r.Attempts
+		time.Sleep(8 * time.Minute) // what came while a destination was left alone is looked at with the rest
+		dead, _ = p.store.Queue(p.Context(), maildrop.Filter{})
+		for d := 1; d < destinations; d += 2 {
+			if n := p.looks(fmt.Sprintf("dead%d.test", d)); n > each/2 { // not each message for itself
+				p.Errorf("dead%d.test was looked at %d times", d, n)
+			}
 		}
-		if tried > destinations { // not each message for itself
-			p.Errorf("%d attempts at %d dead destinations", tried, destinations/2)
+		for _, r := range dead {
+			if r.Attempts == 0 || r.Last.Problem != gone.Text {
+				p.Fatalf("a message does not share what was found: %+v", r)
+			}
 		}
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
@@ -407,4 +443,172 @@ func TestDeadDestinationsHoldNobodyUp(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		equal(p, "they are back", p.left(), 0)
 	})
+}
+
+// Who writes to a destination that is down is told so in time, however many others do.
+func TestEveryMessageToADeadDestinationIsReportedInTime(t *testing.T) {
+	within(t, always(gone), func(p *post) {
+		messages := 60
+		if underRace {
+			messages = 10
+		}
+		for range messages {
+			p.send(maildrop.Envelope{From: alice, Remote: to("bob@dead.test", "carol@dead.test")})
+		}
+		// In time, and up to half an hour more: a destination that is down is not looked at for each message.
+		time.Sleep(4*time.Hour + 31*time.Minute)
+		equal(p, "told of the delay", len(p.reports()), 2*messages)
+		if underRace { // the days to come are as many more hours
+			return
+		}
+		calls := p.looks("dead.test")
+		if calls > 40 {
+			p.Errorf("looked at %d times", calls)
+		}
+		time.Sleep(5*24*time.Hour - 4*time.Hour)
+		p.Logf("looked at %d times", p.looks("dead.test"))
+		equal(p, "told of the failure", len(p.reports()), 4*messages)
+		equal(p, "rows", p.left(), 0)
+	})
+}
+
+// A computer that wakes up after days has no network for the first minute: what is over its time is not given up for that.
+func TestSleepGivesNothingUp(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := always(gone)
+		p := open(t, dir, s)
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@elsewhere.test")})
+		time.Sleep(10 * time.Hour) // many attempts
+		p.stop()
+		time.Sleep(30 * 24 * time.Hour)
+		p = open(t, dir, s)
+		defer p.stop()
+		time.Sleep(time.Minute)
+		equal(t, "rows after an attempt that failed", p.left(), 1)
+		s.mu.Lock()
+		s.answer = always(taken).answer
+		s.mu.Unlock()
+		time.Sleep(31 * time.Minute)
+		equal(t, "rows", p.left(), 0)
+		equal(t, "reports", p.reports(), "[delayed 4.4.1 bob@elsewhere.test]")
+	})
+}
+
+func TestReturn(t *testing.T) {
+	within(t, always(greylist), func(p *post) {
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@elsewhere.test", "carol@elsewhere.test", "dan@third.test")})
+		p.send(maildrop.Envelope{From: "", Remote: to("bob@elsewhere.test")})
+		p.send(maildrop.Envelope{From: alice, Remote: []maildrop.Recipient{{Address: "eve@elsewhere.test", Notify: []string{"NEVER"}}}})
+		time.Sleep(time.Second)
+		if _, err := p.store.Hold(p.Context(), maildrop.Filter{Text: "carol"}); err != nil {
+			p.Fatal(err)
+		}
+		n, err := p.queue.Return(p.Context(), maildrop.Filter{Destination: "elsewhere.test"})
+		equal(p, "given back", fmt.Sprint(n, err), "4 <nil>")
+		equal(p, "reports", p.reports(), "[failed 5.7.0 bob@elsewhere.test failed 5.7.0 carol@elsewhere.test]")
+		equal(p, "rows", p.left(), 1)
+	})
+}
+
+func TestEvents(t *testing.T) {
+	s := &servers{answer: func(domain string, _ delivery.Message, r delivery.Recipient) delivery.Result {
+		return map[string]delivery.Result{"a.test": taken, "b.test": greylist, "c.test": unknown, "d.test": cut, "e.test": {Outcome: delivery.Delivered}}[domain]
+	}}
+	within(t, s, func(p *post) {
+		events, cancel := p.queue.Subscribe(10)
+		_, deaf := p.queue.Subscribe(1) // who does not read holds nobody up
+		defer deaf()
+		p.send(maildrop.Envelope{From: alice, Remote: to("x@a.test", "x@b.test", "x@c.test", "x@d.test", "x@e.test")})
+		time.Sleep(time.Second)
+		equal(p, "counters", fmt.Sprintf("%+v", p.queue.Counters()), "{Delivered:2 Deferred:1 Failed:1 GivenUp:0 Unknown:1}")
+		cancel()
+		cancel()
+		var got []string
+		for e := range events {
+			got = append(got, fmt.Sprint(e.Recipient, " ", e.Kind, " ", e.Attempts, " ", e.NextTry.IsZero()))
+		}
+		slices.Sort(got)
+		equal(p, "events", got, "[x@a.test delivered 1 true x@b.test deferred 1 false x@c.test failed 1 true x@d.test unknown 1 false x@e.test delivered 1 true]")
+	})
+}
+
+func TestTooMuchToDoIsNoAttempt(t *testing.T) {
+	full := delivery.Result{Outcome: delivery.Deferred, Code: 451, Enhanced: "4.4.5", Text: "too many connections", Local: true}
+	within(t, always(full), func(p *post) {
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@elsewhere.test")})
+		time.Sleep(time.Minute)
+		rows, _ := p.store.Queue(p.Context(), maildrop.Filter{})
+		equal(p, "attempts", rows[0].Attempts, 0)
+		time.Sleep(5 * time.Minute)
+		equal(p, "tried again soon", p.looks("elsewhere.test"), 2)
+	})
+}
+
+// A deliverer with a fault loses no mail.
+func TestResultsThatAreMissing(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, dir, mute{})
+		defer p.stop()
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@elsewhere.test", "carol@elsewhere.test")})
+		time.Sleep(time.Second)
+		rows, _ := p.store.Queue(t.Context(), maildrop.Filter{})
+		equal(t, "in doubt", fmt.Sprint(len(rows), rows[0].Unknown, rows[1].Unknown), "2 1 1")
+	})
+}
+
+type mute struct{}
+
+func (mute) Deliver(context.Context, string, delivery.Message) ([]delivery.Result, delivery.Transcript) {
+	return nil, nil
+}
+
+// A failure that nobody can be told of, because the disk is full, waits.
+func TestReportThatCannotBeStored(t *testing.T) {
+	within(t, always(unknown), func(p *post) {
+		p.noRoom.Store(true)
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@elsewhere.test")})
+		time.Sleep(time.Hour)
+		equal(p, "rows", p.left(), 1)
+		p.noRoom.Store(false)
+		time.Sleep(6 * time.Minute)
+		equal(p, "rows", p.left(), 0)
+		equal(p, "reports", p.reports(), "[failed 5.1.1 bob@elsewhere.test]")
+	})
+}
+
+// More dead destinations than there are attempts at a time leave some for those that are known to answer.
+func TestThoseThatAnswerHaveRoom(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p := openWith(t, dir, hanging{}, Limits{Attempts: 8})
+		defer p.stop()
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@live.test")})
+		time.Sleep(time.Second)
+		equal(t, "delivered", p.left(), 0)
+		var dead []string
+		for i := range 100 {
+			dead = append(dead, fmt.Sprintf("bob@dead%d.test", i))
+		}
+		p.send(maildrop.Envelope{From: alice, Remote: to(dead...)})
+		time.Sleep(time.Second)
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@live.test")})
+		time.Sleep(time.Second)
+		equal(t, "left", p.left(), len(dead))
+	})
+}
+
+// hanging are servers of which the dead ones take a day not to answer.
+type hanging struct{}
+
+func (hanging) Deliver(ctx context.Context, domain string, m delivery.Message) ([]delivery.Result, delivery.Transcript) {
+	if domain == "live.test" {
+		return []delivery.Result{{Outcome: delivery.Delivered}}, nil
+	}
+	select {
+	case <-time.After(24 * time.Hour):
+	case <-ctx.Done():
+	}
+	return []delivery.Result{gone}, nil
 }

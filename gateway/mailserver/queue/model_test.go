@@ -1,0 +1,501 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/delivery"
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/mail"
+)
+
+// TestNothingIsLostAndNothingSentTwice lets things go wrong at random: servers, crashes, full disks, clocks, administrators.
+// In the end every recipient that was accepted has the message, or the sender has a report, or it was dropped by hand; and
+// nobody has it twice but where SMTP cannot know, and then the log says so.
+func TestNothingIsLostAndNothingSentTwice(t *testing.T) {
+	if underRace {
+		flag.Set("rapid.checks", "10")
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		steps := rapid.SliceOfN(rapid.Custom(drawStep), 5, 25).Draw(rt, "steps")
+		dir, err := os.MkdirTemp("", "queue")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		var problems []string
+		synctest.Test(t, func(t *testing.T) { // rapid's own calls stay outside
+			w := newWorld(dir)
+			w.start(t.Context())
+			for _, s := range steps {
+				w.do(t.Context(), s)
+			}
+			problems = w.end(t.Context())
+		})
+		if len(problems) > 0 {
+			rt.Fatalf("%s", strings.Join(problems, "\n"))
+		}
+	})
+}
+
+// step is one thing that happens.
+type step struct {
+	kind   string
+	n      int           // which destination, or how many recipients
+	answer string        // of a destination from now on
+	wait   time.Duration // that passes, or by which the clock jumps
+	late   bool          // the crash comes behind the write's effect
+	sender string
+	notify string
+}
+
+var answers = []string{"takes", "relays", "defers", "refuses", "is down", "takes and cuts", "loses and cuts"}
+
+const places = 3
+
+func drawStep(t *rapid.T) step {
+	minutes := rapid.OneOf(rapid.IntRange(1, 90), rapid.IntRange(1, 24*60), rapid.IntRange(1, 8*24*60))
+	return step{
+		kind:   rapid.SampledFrom([]string{"send", "send", "send", "world", "world", "wait", "wait", "jump", "crash", "restart", "full", "hold", "release", "drop", "return", "retry"}).Draw(t, "kind"),
+		n:      rapid.IntRange(0, places-1).Draw(t, "n"),
+		answer: rapid.SampledFrom(answers).Draw(t, "answer"),
+		wait:   time.Duration(minutes.Draw(t, "minutes")) * time.Minute,
+		late:   rapid.Bool().Draw(t, "late"),
+		sender: rapid.SampledFrom([]string{alice, alice, "", "eve@place0.test", "gone@postern.test"}).Draw(t, "sender"),
+		notify: rapid.SampledFrom([]string{"", "", "NEVER", "SUCCESS", "FAILURE,DELAY"}).Draw(t, "notify"),
+	}
+}
+
+func (s step) String() string {
+	return fmt.Sprint(s.kind, " ", s.n, " ", s.answer, " ", s.wait, " late ", s.late, " <", s.sender, "> ", s.notify)
+}
+
+// world is a store, a queue and the servers of others, and knows what is true of them.
+type world struct {
+	dir    string
+	store  *maildrop.Store
+	faults *faults
+	queue  *Queue
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	mu       sync.Mutex
+	offset   time.Duration // by which the clock is wrong
+	answer   [places]string
+	sent     int
+	expected map[string]step // accepted recipients, and how they were sent
+	arrived  map[string]int
+	doubts   map[string]int // log lines that say that a recipient may get it twice
+	reported map[string]bool
+	dropped  map[string]bool
+	problems []string
+}
+
+func newWorld(dir string) *world {
+	w := &world{dir: dir, expected: map[string]step{}, arrived: map[string]int{}, doubts: map[string]int{}, reported: map[string]bool{}, dropped: map[string]bool{}}
+	for i := range w.answer {
+		w.answer[i] = "takes"
+	}
+	return w
+}
+
+// Now and After make the world a Clock.
+func (w *world) Now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.offset)
+}
+
+func (w *world) After(d time.Duration) (<-chan time.Time, func()) { return systemClock{}.After(d) }
+
+func (w *world) problem(format string, a ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = append(w.problems, fmt.Sprintf(format, a...))
+}
+
+func (w *world) start(ctx context.Context) {
+	store, err := maildrop.Open(ctx, filepath.Join(w.dir, "mail"), &maildrop.Options{Logger: slog.New(slog.DiscardHandler), Now: w.Now})
+	if err != nil {
+		w.problem("open: %v", err)
+		panic(err)
+	}
+	store.AddAccount(account.Record{Account: account.Account{Email: alice}, Hash: "x"})
+	w.store, w.faults, w.ended = store, &faults{Store: store, world: w}, make(chan struct{})
+	w.queue = New(Config{
+		Store: w.faults, Deliverer: w, Hostname: "postern.test", Postmaster: "postmaster@postern.test", Clock: w, Logger: slog.New(&doubtful{world: w}),
+		Lookup: func(ctx context.Context, address string) ([]string, bool, error) {
+			if !strings.HasSuffix(address, "@postern.test") {
+				return nil, false, nil
+			}
+			boxes, err := store.Resolve(ctx, address)
+			return boxes, true, err
+		},
+	})
+	var running context.Context
+	running, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(w.ended)
+		if err := w.queue.Run(running); err != nil && !errors.Is(err, errPower) {
+			w.problem("run: %v", err)
+		}
+	}()
+}
+
+func (w *world) stop() {
+	w.cancel()
+	<-w.ended
+	if err := w.store.Close(); err != nil {
+		w.problem("close: %v", err)
+	}
+}
+
+func (w *world) do(ctx context.Context, s step) {
+	destination := maildrop.Filter{Destination: fmt.Sprintf("place%d.test", s.n)}
+	var err error
+	switch s.kind {
+	case "send":
+		err = w.send(ctx, s)
+	case "world":
+		w.mu.Lock()
+		w.answer[s.n] = s.answer
+		w.mu.Unlock()
+	case "wait":
+		time.Sleep(s.wait)
+	case "jump":
+		w.mu.Lock()
+		w.offset += s.wait * time.Duration(1-2*(s.n%2))
+		w.mu.Unlock()
+	case "crash":
+		w.faults.cut(s.n+1, s.late)
+		w.queue.Retry()
+		time.Sleep(s.wait)
+		w.faults.cut(1, false) // at the latest now
+		w.stop()
+		w.start(ctx)
+	case "restart":
+		w.stop()
+		w.start(ctx)
+	case "full":
+		w.faults.fill(s.n+1, s.late)
+		w.queue.Retry()
+		time.Sleep(min(s.wait, 3*time.Hour))
+		w.faults.fill(0, false)
+		time.Sleep(2 * time.Minute) // until it is tried again
+	case "hold":
+		_, err = w.store.Hold(ctx, destination)
+	case "release":
+		_, err = w.store.Release(ctx, destination, w.Now())
+		w.queue.Kick()
+	case "retry":
+		_, err = w.store.Hasten(ctx, destination, w.Now())
+		w.queue.Retry()
+	case "drop":
+		err = w.drop(ctx, destination)
+	case "return":
+		_, err = w.queue.Return(ctx, destination)
+	}
+	if err != nil {
+		w.problem("%v: %v", s, err)
+	}
+}
+
+func (w *world) send(ctx context.Context, s step) error {
+	env := maildrop.Envelope{From: s.sender}
+	var notify []string
+	if s.notify != "" {
+		notify = strings.Split(s.notify, ",")
+	}
+	for i := range s.n + 1 {
+		address := fmt.Sprintf("m%dr%d@place%d.test", w.sent, i, (s.n+i/2)%places)
+		env.Remote = append(env.Remote, maildrop.Recipient{Address: address, Notify: notify})
+		w.mu.Lock()
+		w.expected[address] = s
+		w.mu.Unlock()
+	}
+	w.sent++
+	err := w.store.Put(ctx, []byte(letter), env)
+	w.queue.Kick()
+	return err
+}
+
+// drop takes what waits away, as an administrator does.
+func (w *world) drop(ctx context.Context, f maildrop.Filter) error {
+	rows, err := w.store.Queue(ctx, f)
+	for _, r := range rows {
+		if r.State == maildrop.Sending {
+			continue
+		}
+		switch err := w.store.Settle(ctx, []maildrop.Settlement{{Row: r, Gone: true}}); {
+		case err == nil:
+			w.mu.Lock()
+			w.dropped[r.Recipient] = true
+			w.mu.Unlock()
+		case !errors.Is(err, maildrop.ErrSettled):
+			return err
+		}
+	}
+	return err
+}
+
+// note reads what a report that was stored says of whom. Alice's are read from her maildrop in the end; others' are on their
+// way, and if that fails nobody is told.
+func (w *world) note(raw []byte) {
+	report, ok := mail.Reader{}.Report(raw)
+	if !ok {
+		w.problem("no report: %s", raw)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range report.Recipients {
+		if c.Action == "failed" {
+			w.reported[c.Final] = true
+		}
+	}
+}
+
+// Deliver is the servers of others.
+func (w *world) Deliver(ctx context.Context, domain string, m delivery.Message) (results []delivery.Result, said delivery.Transcript) {
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range m.Recipients {
+		if ctx.Err() != nil {
+			results = append(results, delivery.Result{Outcome: delivery.Deferred, Code: 451, Enhanced: "4.4.2", Text: "stopped", Local: true})
+			continue
+		}
+		place := int(domain[len("place")] - '0')
+		result, has := taken, true
+		switch w.answer[place] {
+		case "takes":
+			result.Outcome = delivery.Delivered
+		case "takes and cuts":
+			result = cut
+		case "loses and cuts":
+			result, has = cut, false
+		case "defers":
+			result, has = greylist, false
+		case "refuses":
+			result, has = unknown, false
+		case "is down":
+			result, has = gone, false
+		}
+		if has {
+			w.arrived[r.Address]++
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+// end makes everything work, waits, and says what is not as it should be.
+func (w *world) end(ctx context.Context) []string {
+	w.mu.Lock()
+	for i := range w.answer {
+		w.answer[i] = "takes"
+	}
+	w.mu.Unlock()
+	if _, err := w.store.Release(ctx, maildrop.Filter{}, w.Now()); err != nil {
+		w.problem("release: %v", err)
+	}
+	w.queue.Kick()
+	time.Sleep(10 * time.Hour) // longer than anything waits
+	rows, err := w.store.Queue(ctx, maildrop.Filter{})
+	for _, r := range rows {
+		w.problem("%s is left in the queue: %+v", r.Recipient, r)
+	}
+	drop, lerr := w.store.Lock(ctx, alice)
+	if err = errors.Join(err, lerr); err != nil {
+		w.problem("%v", err)
+		return w.problems
+	}
+	for _, m := range drop.Messages() {
+		r, err := drop.Open(m)
+		if err != nil {
+			w.problem("%v", err)
+			continue
+		}
+		raw, _ := io.ReadAll(r)
+		r.Close()
+		w.note(raw)
+	}
+	drop.Unlock()
+	w.stop()
+	for address, s := range w.expected {
+		silent := s.notify == "NEVER" || s.notify == "SUCCESS" || s.sender == "" || s.sender == "gone@postern.test"
+		switch n := w.arrived[address]; {
+		case n == 0 && !w.reported[address] && !w.dropped[address] && !silent:
+			w.problem("%s is lost (%v)", address, s)
+		case n > 1+w.doubts[address]:
+			w.problem("%s has it %d times, and the log has doubts about %d", address, n, w.doubts[address])
+		case n > 0 && w.reported[address] && w.doubts[address] == 0:
+			w.problem("%s has it, and the sender was told otherwise", address)
+		}
+	}
+	return w.problems
+}
+
+// doubtful is a log that counts the lines which say that somebody may get a message twice.
+type doubtful struct {
+	world *world
+	attrs []slog.Attr
+}
+
+func (d *doubtful) Enabled(context.Context, slog.Level) bool { return true }
+func (d *doubtful) WithGroup(string) slog.Handler            { return d }
+
+func (d *doubtful) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &doubtful{d.world, append(d.attrs[:len(d.attrs):len(d.attrs)], attrs...)}
+}
+
+func (d *doubtful) Handle(_ context.Context, r slog.Record) error {
+	if !strings.Contains(r.Message, "may get it twice") {
+		return nil
+	}
+	to := ""
+	find := func(a slog.Attr) bool {
+		if a.Key == "to" {
+			to = a.Value.String()
+		}
+		return true
+	}
+	for _, a := range d.attrs {
+		find(a)
+	}
+	r.Attrs(find)
+	d.world.mu.Lock()
+	d.world.doubts[to]++
+	d.world.mu.Unlock()
+	return nil
+}
+
+var errPower = errors.New("power cut")
+
+// faults is a store whose disk has no room for most writes, or whose machine loses its power at some write: then it answers
+// nothing any more.
+type faults struct {
+	*maildrop.Store
+	world *world
+	mu    sync.Mutex
+	full  int  // of so many writes and one, one succeeds; 0: all do
+	lies  bool // a write that fails has its effect nevertheless
+	count int
+	until int // writes to the power cut, that one included; 0: none is to come
+	late  bool
+	dead  bool
+}
+
+func (f *faults) cut(at int, late bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until, f.late = at, late
+	if !late && at == 1 {
+		f.dead = true
+	}
+}
+
+func (f *faults) fill(full int, lies bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.full, f.lies = full, lies
+}
+
+func (f *faults) write(effect func() error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.dead:
+		return errPower
+	case f.full > 0:
+		if f.count++; f.count%(f.full+1) == 0 {
+			return effect()
+		}
+		if f.lies {
+			effect()
+		}
+		return maildrop.ErrFull
+	case f.until > 0:
+		if f.until--; f.until == 0 {
+			f.dead = true
+			if f.late {
+				effect()
+			}
+			return errPower
+		}
+	}
+	return effect()
+}
+
+func (f *faults) read() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dead {
+		return errPower
+	}
+	return nil
+}
+
+func (f *faults) Claim(ctx context.Context, destination string, now time.Time, limit int, claim int64) (rows []maildrop.Queued, err error) {
+	err = f.write(func() (err error) { rows, err = f.Store.Claim(ctx, destination, now, limit, claim); return err })
+	if err != nil {
+		rows = nil
+	}
+	return rows, err
+}
+
+func (f *faults) Unclaim(ctx context.Context, claim int64) error {
+	return f.write(func() error { return f.Store.Unclaim(ctx, claim) })
+}
+
+func (f *faults) Settle(ctx context.Context, list []maildrop.Settlement) error {
+	return f.write(func() error { return f.Store.Settle(ctx, list) })
+}
+
+func (f *faults) Put(ctx context.Context, content []byte, env maildrop.Envelope) error {
+	return f.write(func() error {
+		err := f.Store.Put(ctx, content, env)
+		if err == nil && len(env.Remote) > 0 {
+			f.world.note(content)
+		}
+		return err
+	})
+}
+
+func (f *faults) Due(ctx context.Context, now time.Time, after string, limit int) ([]maildrop.Due, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Due(ctx, now, after, limit)
+}
+
+func (f *faults) DueRows(ctx context.Context, destination string, now time.Time, limit int) ([]maildrop.Queued, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.DueRows(ctx, destination, now, limit)
+}
+
+func (f *faults) NextTry(ctx context.Context) (time.Time, bool, error) {
+	if err := f.read(); err != nil {
+		return time.Time{}, false, err
+	}
+	return f.Store.NextTry(ctx)
+}
