@@ -40,6 +40,8 @@ func TestAllInboxes(t *testing.T) {
 	b.Click("compose-send")
 	b.Until("sent and there", row("Re: From bob to alice")+` !== undefined`)
 	b.Until("it is bob's", row("Re: From bob to alice")+`.dataset.account !== `+row("From bob to alice")+`.dataset.account`)
+	b.Click("sync-now")
+	b.Until("the receipt is there", row("Delivered")+` !== undefined`) // before messages are counted
 	var n int
 	b.Eval(`+`+q("message-list")+`.dataset.total`, &n)
 	b.Key("#")
