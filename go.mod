@@ -24,6 +24,8 @@ require (
 	pgregory.net/rapid v1.2.0
 )
 
+require github.com/dchest/siphash v1.2.3 // indirect
+
 require (
 	blitiri.com.ar/go/spf v1.5.1
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect

@@ -284,6 +284,11 @@ func (c *Client) SyncNow(ctx context.Context, account AccountID) error {
 	return err
 }
 
+func (c *Client) Prepare(ctx context.Context) error {
+	_, err := c.call(ctx, "Prepare", nil, nil, nil)
+	return err
+}
+
 func (c *Client) Reconnect(ctx context.Context) error {
 	_, err := c.call(ctx, "Reconnect", nil, nil, nil)
 	return err

@@ -67,6 +67,8 @@ func dispatch(ctx context.Context, svc Service, f Frame) (out any, blob []byte, 
 		err = tell(ctx, f, svc.Unsend)
 	case "SyncNow":
 		err = tell(ctx, f, svc.SyncNow)
+	case "Prepare":
+		err = svc.Prepare(ctx)
 	case "Reconnect":
 		err = svc.Reconnect(ctx)
 	default:

@@ -57,6 +57,8 @@ type Service interface {
 	// SyncNow starts fetching new mail, or does nothing if that goes on already; the outcome comes as events.
 	// An empty account means all.
 	SyncNow(ctx context.Context, account AccountID) error
+	// Prepare says that somebody is about to sign in. It answers at once.
+	Prepare(ctx context.Context) error
 	// Reconnect tries the gateway now instead of at RetryAt.
 	Reconnect(ctx context.Context) error
 }

@@ -330,7 +330,7 @@ type DraftAttachment struct {
 	Size int64  `json:"size"`
 }
 
-// BlobID names bytes that the engine holds for a draft: the hex SHA-256 of the bytes.
+// BlobID names bytes that the engine holds for a draft. The same bytes have the same name.
 type BlobID string
 
 // Upload gives the engine the bytes of an attachment.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"net"
 	"time"
@@ -22,8 +21,8 @@ type Config struct {
 	Clock   Clock         // nil: the real one
 	// Mail reads messages; the zero value knows no charset but UTF-8 and Latin-1.
 	Mail mail.Reader
-	// SHA256 begins to hash octets and answers a function that waits for the sum; nil: it is done here and at once.
-	SHA256 func(b []byte) (sum func() [32]byte)
+	// Prepare is what there is to do while somebody types what SignIn will be asked, until ctx ends; nil: nothing.
+	Prepare func(ctx context.Context)
 	// Roots are the authorities that are believed; nil for Mozilla's.
 	Roots *x509.CertPool
 
@@ -71,12 +70,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.batch == 0 {
 		c.batch = batchMessages
-	}
-	if c.SHA256 == nil {
-		c.SHA256 = func(b []byte) func() [32]byte {
-			sum := sha256.Sum256(b)
-			return func() [32]byte { return sum }
-		}
 	}
 	if c.Poll <= 0 {
 		c.Poll = defaultPoll

@@ -20,13 +20,14 @@ type Engine struct {
 	events   subscribers
 	signing  chan struct{} // holds a token while a SignIn or SignOut is under way: they change who is there
 
-	mu       sync.Mutex
-	accounts []*account // in the order of sign-in
-	running  context.Context
-	stop     context.CancelFunc
-	closed   bool
-	ended    chan struct{} // closed when Run has returned; nil before it
-	welcome  *wire.Welcome // the last one: a page without the gateway still knows its domains
+	mu        sync.Mutex
+	accounts  []*account // in the order of sign-in
+	running   context.Context
+	stop      context.CancelFunc
+	closed    bool
+	ended     chan struct{} // closed when Run has returned; nil before it
+	preparing *task         // of Prepare; it began once
+	welcome   *wire.Welcome // the last one: a page without the gateway still knows its domains
 }
 
 var (
@@ -82,6 +83,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	<-ctx.Done()
 	unsubscribe()
 	learning.stop()
+	e.prepared()
 	e.shut()
 	return nil
 }

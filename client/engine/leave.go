@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -236,16 +235,17 @@ func (f *fetch) verify(ctx context.Context, list []removal) ([]removal, error) {
 		return nil, err
 	}
 	err = f.compare(ctx, byContent, f.session.RetrAll, func(r *removal, body io.Reader) (same bool, err error) {
-		h := sha256.New()
+		box := f.account.box
+		h := box.Hash()
 		if _, err := io.Copy(h, body); err != nil {
 			return false, err
 		}
-		sum := [32]byte(h.Sum(nil))
-		if gone, ok := f.account.box.Erased(r.id); ok {
-			return gone.SHA256 == sum, nil
+		sum := store.Sum(h.Sum(nil))
+		if gone, ok := box.Erased(r.id); ok {
+			return gone.Sum == sum, nil
 		}
 		content := f.readBack(r)
-		return content != nil && sha256.Sum256(content) == sum, nil
+		return content != nil && box.Sum(content) == sum, nil
 	}, pass)
 	if err != nil || f.fault != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 // opened is a message made ready for reading.
 type opened struct {
 	id      store.ID
-	sum     [32]byte // of the content it was made from
+	sum     store.Sum // of the content it was made from
 	message *mail.Message
 	html    sanitize.Result
 	shown   map[int]bool // parts that the HTML shows itself
@@ -155,14 +155,14 @@ func partName(name string) string {
 
 // open parses a message and makes its HTML safe, or answers what it made the last time.
 func (a *account) open(m *store.Entry) (*opened, error) {
-	if o := a.opened.get(m.ID, m.SHA256); o != nil {
+	if o := a.opened.get(m.ID, m.Sum); o != nil {
 		return o, nil
 	}
 	content, err := a.box.Content(m.ID)
 	if err != nil {
 		return nil, storing(err)
 	}
-	o := &opened{id: m.ID, sum: m.SHA256, message: a.e.Mail.Parse(content), junk: junkReason(content, ""), shown: make(map[int]bool), size: len(content)}
+	o := &opened{id: m.ID, sum: m.Sum, message: a.e.Mail.Parse(content), junk: junkReason(content, ""), shown: make(map[int]bool), size: len(content)}
 	if o.message.HTML != "" {
 		o.html = sanitize.HTML(o.message.HTML, sanitize.Options{CID: o.inline})
 	}
@@ -197,7 +197,7 @@ const (
 
 func newOpenedCache() *openedCache { return &openedCache{} }
 
-func (c *openedCache) get(id store.ID, sum [32]byte) *opened {
+func (c *openedCache) get(id store.ID, sum store.Sum) *opened {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.IndexFunc(c.list, func(o *opened) bool { return o.id == id && o.sum == sum })

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -177,7 +176,7 @@ func (f *fetch) complete(id store.ID, content []byte) error {
 		if err == nil && headerSum(beginning) != headerSum(content) {
 			return &api.Problem{Code: api.CodeServerRefused, Detail: "it has another message in the place of this one now"}
 		}
-	} else if sha256.Sum256(content) != e.SHA256 {
+	} else if a.box.Sum(content) != e.Sum {
 		return &api.Problem{Code: api.CodeServerRefused, Detail: "it has another message in the place of this one now"}
 	}
 	err := a.box.Update(func(tx *store.Tx) error { return tx.Complete(id, a.e.Mail.Summarize(content), content) })

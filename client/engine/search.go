@@ -169,7 +169,7 @@ type texts struct {
 }
 
 type foldedMessage struct {
-	sum  [32]byte // of the content: a draft is written again under its number
+	sum  store.Sum // of the content: a draft is written again under its number
 	text string
 }
 
@@ -181,7 +181,7 @@ func (t *texts) get(e *store.Entry) (string, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f, ok := t.kept[e.ID]
-	return f.text, ok && f.sum == e.SHA256
+	return f.text, ok && f.sum == e.Sum
 }
 
 // put keeps a text if there is room. It says whether there may be room for more.
@@ -195,7 +195,7 @@ func (t *texts) put(e *store.Entry, text string) bool {
 	if t.used+len(text)+textOverhead > t.limit {
 		return false
 	}
-	t.kept[e.ID] = foldedMessage{e.SHA256, text}
+	t.kept[e.ID] = foldedMessage{e.Sum, text}
 	t.used += len(text) + textOverhead
 	return true
 }

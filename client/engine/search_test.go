@@ -121,7 +121,7 @@ func TestTextsAreReadAhead(t *testing.T) {
 func TestTextsStayWithinTheirRoom(t *testing.T) {
 	c := newTexts(1000)
 	for i := range 100 {
-		c.put(&store.Entry{ID: store.ID(i % 10), SHA256: [32]byte{byte(i)}}, strings.Repeat("x", i))
+		c.put(&store.Entry{ID: store.ID(i % 10), Sum: store.Sum{byte(i)}}, strings.Repeat("x", i))
 		used := 0
 		for _, f := range c.kept {
 			used += len(f.text) + textOverhead

@@ -44,6 +44,7 @@ func (e *Engine) signIn(ctx context.Context, r api.SignIn) (*account, error) {
 		}
 		r.Servers = &servers
 	}
+	e.prepared()
 	if err := e.oneAtATime(ctx); err != nil {
 		return nil, err
 	}

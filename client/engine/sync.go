@@ -42,6 +42,7 @@ type fetch struct {
 	newest   api.Row          // of those stored, but not of the junk
 	junk     int              // of those stored
 	batch    []arrival        // received and not yet durable
+	room     []byte           // where their octets are
 	octets   int              //
 	since    time.Time        // the age of the batch
 	got      map[int]received // received whole in this session and durable, by number; kept if something may be removed
@@ -51,6 +52,7 @@ type fetch struct {
 	more     bool             // to be removed in another session
 	fault    *api.Problem     // why nothing was removed
 	grumbles int              // what was refused, and told to the log
+	toTell   chan struct{}    // holds a token when there is progress to be told
 }
 
 // mostGrumbles is how much of what a server refuses in one session is told to the log: one that refuses everything can do so
@@ -72,7 +74,6 @@ type arrival struct {
 	spot
 	entry   store.Entry
 	content []byte
-	sum     func() [32]byte // waits for the content's SHA-256
 }
 
 // run fetches. What was received whole before an error is kept.
@@ -95,6 +96,7 @@ func (f *fetch) run(ctx context.Context) error {
 	}
 	if n := len(f.plan.wanted) + len(f.plan.begin); n > 0 {
 		f.account.setSync(func(s *api.Sync) { s.State, s.Done, s.Total = api.Syncing, 0, n })
+		defer f.tellProgress(ctx)()
 	}
 	if f.leaves() {
 		f.got = make(map[int]received)
@@ -171,6 +173,8 @@ func (f *fetch) makePlan(ctx context.Context, look *lastLook) (total int, err er
 
 // retrieve asks for every message wanted and stores them as they come.
 func (f *fetch) retrieve(ctx context.Context) error {
+	f.makeRoom()
+	defer func() { f.room = nil }()
 	return f.receiveAll(ctx, f.plan.wanted, f.session.RetrAll, func(s *spot, content []byte) error {
 		e := store.Entry{UID: s.uid}
 		if s.uid == "" || !s.headed(content) {
@@ -191,7 +195,7 @@ func (f *fetch) receiveAll(ctx context.Context, spots []spot, ask asking, take f
 	err := ask(ctx, listings(spots), func(_ int, body io.Reader) error {
 		s := &spots[next]
 		next++
-		content, err := receive(body, s.Size)
+		content, err := f.receive(body, s.Size)
 		var refused *pop3.Error
 		switch {
 		case errors.As(err, &refused): // it is gone, or the server cannot read it: the others can still come
@@ -226,13 +230,37 @@ func (f *fetch) receiveAll(ctx context.Context, spots []spot, ask asking, take f
 // asking is a pipelined command of pop3.Client.
 type asking func(ctx context.Context, msgs []pop3.Listing, fn func(number int, body io.Reader) error) error
 
-// receive reads one message. The size the server named is a hint: it says what it likes.
-func receive(body io.Reader, size int64) ([]byte, error) {
+// receive reads one message, of the size that the server named: a hint, it says what it likes. The octets are good until
+// the batch that they are in is durable, or until the next message if they are in none: the next batch takes their room.
+func (f *fetch) receive(body io.Reader, size int64) ([]byte, error) {
 	const mostHint = 1 << 20
-	var b bytes.Buffer
-	b.Grow(int(min(max(size, 0), mostHint)) + bytes.MinRead)
-	_, err := io.Copy(&b, body)
+	if len(f.batch) == 0 {
+		f.room = f.room[:0]
+	}
+	n := len(f.room)
+	b := bytes.NewBuffer(f.room[n:n])
+	hint := int(min(max(size, 0), mostHint)) + bytes.MinRead
+	inRoom := hint <= cap(f.room)-n
+	if !inRoom {
+		b = new(bytes.Buffer)
+		b.Grow(hint)
+	}
+	_, err := io.Copy(b, body)
+	if m := n + b.Len(); inRoom && m <= cap(f.room) {
+		f.room = f.room[:m] // where it was read to, unless it was larger than the server had said and went elsewhere
+	}
 	return b.Bytes(), err
+}
+
+// makeRoom is for batches of what is wanted.
+func (f *fetch) makeRoom() {
+	octets := int64(0)
+	for i := range f.plan.wanted {
+		if octets += f.plan.wanted[i].Size + bytes.MinRead; octets > batchOctets+batchOctets/8 {
+			break
+		}
+	}
+	f.room = make([]byte, 0, min(max(octets, 0), batchOctets+batchOctets/8))
 }
 
 // add takes a message into the batch.
@@ -242,7 +270,7 @@ func (f *fetch) add(s *spot, e store.Entry, content []byte) error {
 		f.since = a.e.Clock.Now()
 	}
 	e.Folder, e.Flags, e.Summary = a.arrivesIn(content), store.Flags{Unread: true}, a.e.Mail.Summarize(content)
-	f.batch = append(f.batch, arrival{*s, e, content, a.e.SHA256(content)})
+	f.batch = append(f.batch, arrival{*s, e, content})
 	f.octets += len(content)
 	if len(f.batch) >= a.e.batch || f.octets >= batchOctets || a.e.Clock.Now().Sub(f.since) >= batchAge {
 		return f.flush()
@@ -260,9 +288,6 @@ func (f *fetch) flush() error {
 	ids := make([]store.ID, 0, len(batch))
 	fresh := make([]bool, len(batch))
 	renamed := 0
-	for i := range batch {
-		batch[i].entry.SHA256 = batch[i].sum()
-	}
 	err := a.box.Update(func(tx *store.Tx) error {
 		for i, m := range batch {
 			id, added, err := tx.AddOnce(m.entry, m.content)
@@ -294,7 +319,7 @@ func (f *fetch) flush() error {
 			f.newest = a.row(&e)
 		}
 	}
-	a.setSync(func(s *api.Sync) { s.Done += len(batch) })
+	f.progressed(len(batch))
 	return nil
 }
 

@@ -21,12 +21,15 @@ const body = `
 <iframe src="/frame.html" sandbox="allow-same-origin allow-popups allow-popups-to-escape-sandbox"></iframe>`
 
 func serve(t *testing.T) *browsertest.Site {
-	frame, err := os.ReadFile("../../public/frame.html")
-	if err != nil {
-		t.Fatal(err)
+	public := func(name string) string {
+		b, err := os.ReadFile("../../public/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.ReplaceAll(string(b), `{{asset "socket.js"}}`, "socket.js")
 	}
 	return browsertest.Serve(t, "internal/tabs", body, map[string]string{
-		"/frame.html": string(frame),
+		"/frame.html": public("frame.html"), "/farsocket.js": public("farsocket.js"), "/socket.js": public("socket.js"),
 		// A worker whose program says why it ends.
 		"/failing.js": `importScripts("/wasm_exec.js"); (async () => {
 			const go = new Go();
@@ -192,22 +195,18 @@ func TestSocket(t *testing.T) {
 		{"too long", "5 65537", "websocket: a message of 65537 octets", 3000 + websocket.StatusMessageTooBig},
 		{"text", "6 7", "websocket: a text message", 3000 + websocket.StatusUnsupportedData},
 	} {
-		if answer := b.Call("echo", test.sizes); answer != test.answer {
-			t.Errorf("%s: %q", test.name, answer)
-		}
-		if err := <-ended; websocket.CloseStatus(err) != test.code {
-			t.Errorf("%s: the server saw %v", test.name, err)
+		for how, answer := range map[string]string{"here": b.Call("echo", test.sizes), "in a thread of its own": b.InWorker("echo-far", test.sizes)} {
+			if answer != test.answer {
+				t.Errorf("%s, %s: %q", test.name, how, answer)
+			}
+			if err := <-ended; websocket.CloseStatus(err) != test.code {
+				t.Errorf("%s: the server saw %v", test.name, err)
+			}
 		}
 	}
 	site.Handle("/echo", http.NotFoundHandler())
 	b.Eventually(`call("echo", "1").catch(e => /closed with 1006/.test(e.message))`)
-}
-
-func TestDigester(t *testing.T) {
-	b := browsertest.Open(t, serve(t))
-	for _, size := range []string{"0", "1", "4095", "4096", "262144", "262145", "3000000"} {
-		b.Call("digest", size)
-	}
+	b.Eventually(`inWorker("echo-far", "1").catch(e => /closed with 1006/.test(e.message))`)
 }
 
 func TestDecodeText(t *testing.T) {

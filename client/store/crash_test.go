@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var fixed = &Options{Now: func() time.Time { return epoch }}
+var fixed = &Options{Now: func() time.Time { return epoch }, key: modelKey}
 
 // script is a life of a mailbox that uses everything, in few octets.
 func script() [][]step {

@@ -3,14 +3,14 @@
 // # Files
 //
 // A mailbox is a folder with two append-only logs. content.log holds octets: messages, and blobs that drafts refer to.
-// journal.log holds updates; a message's journal record says where in content.log its octets are and which SHA-256 they
-// have. All that List, Get and the others answer is derived from the journal when the mailbox is opened, and kept in
+// journal.log holds updates; a message's journal record says where in content.log its octets are and which sum
+// they have (sum.go). All that List, Get and the others answer is derived from the journal when the mailbox is opened, and kept in
 // memory.
 //
 // Both logs begin with a header of 24 octets, all numbers little-endian:
 //
 //	magic [8]byte   "PstnJrnl" or "PstnCont"
-//	version uint32  1; a higher one is refused with a *VersionError
+//	version uint32  2; another is refused with a *VersionError
 //	marker uint32   random, the same before every frame of this file
 //	reserved uint32 0
 //	check uint32    CRC-32C of the 20 octets before
@@ -19,7 +19,7 @@
 //
 //	marker uint32
 //	length uint32   of the payload, at least 1
-//	crc uint32      CRC-32C of the payload
+//	sum uint32      of the payload: in journal.log CRC-32C, in content.log the first octets of its sum under the key
 //	check uint32    CRC-32C of the 12 octets before and of the frame's offset in the file as a uint64
 //	payload [length]byte
 //
@@ -31,7 +31,7 @@
 // # What is never forgotten
 //
 // A message that was fetched has a unique-id, and may get more of them when a server names it anew. All of them and the
-// SHA-256 of its content stay known when the message is erased: some 150 octets of memory each, against the day on which
+// sum of its content stay known when the message is erased: some 150 octets of memory each, against the day on which
 // the server names its messages anew, or comes back from a backup, and all that was erased would be there again.
 //
 // # Durability
@@ -46,7 +46,7 @@
 // Open reads the journal to its end. A bad frame with no good one behind it is an update that was in flight: it is cut
 // off. A bad frame with good ones behind it is damage (a flipped bit, a lost sector): the updates in it are lost, those
 // behind it are kept, the file is left as it is, and Recovery says so, each time. content.log is never cut by Open, so
-// nothing that was written is made worse; every read of content checks its SHA-256, and octets that changed are an
+// nothing that was written is made worse; every read of content checks their sum, and octets that changed are an
 // error that is ErrCorrupt, never an answer.
 //
 // # Concurrency

@@ -38,9 +38,9 @@ type Entry struct {
 	UID      string // the unique-id of RFC 1939 section 7 that it was fetched under; empty if it was not fetched
 	Flags    Flags
 	Summary  mail.Summary
-	Size     int64    // octets of the content
-	Whole    int64    // if only the message's beginning is here: the octets of all of it, as the server counts them; else 0
-	SHA256   [32]byte // of the content
+	Size     int64 // octets of the content
+	Whole    int64 // if only the message's beginning is here: the octets of all of it, as the server counts them; else 0
+	Sum      Sum   // of the content
 	Stored   time.Time
 	Delivery *Delivery // nil but for drafts and outgoing mail
 }
@@ -50,7 +50,7 @@ func (e *Entry) Partial() bool { return e.Whole > 0 }
 
 // Erased is what is remembered of a fetched message that was removed: enough to know its copies again.
 type Erased struct {
-	SHA256 [32]byte // of the content that was here
+	Sum    Sum // of the content that was here
 	Stored time.Time
 	Whole  int64 // as in Entry
 }

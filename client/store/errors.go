@@ -17,15 +17,19 @@ var (
 	ErrFormat    = errors.New("store: file is not a mailbox's log") // nothing in it is ours; it is left untouched
 )
 
-// VersionError answers Open of a mailbox that a later program wrote. Nothing was changed.
+// VersionError answers Open of a mailbox in another format. Nothing was changed.
 type VersionError struct {
 	File    string
 	Version uint32 // what the file says
-	Known   uint32 // the highest that this program reads
+	Known   uint32 // the one that this program reads
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("store: %s has format %d, this program knows %d: a newer version of the program is needed", e.File, e.Version, e.Known)
+	which := "a newer"
+	if e.Version < e.Known {
+		which = "an older"
+	}
+	return fmt.Sprintf("store: %s has format %d, this program knows %d: %s version of the program is needed", e.File, e.Version, e.Known, which)
 }
 
 // CorruptError says that octets are not those that were stored. It is ErrCorrupt.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	version     = 1
+	version     = 2
 	headerSize  = 24
 	frameHeader = 16
 	scanChunk   = 256 << 10 // how much of a log is read at a time
@@ -28,7 +28,9 @@ var (
 type logFile struct {
 	name   string
 	f      File
+	buf    []byte // frames to be written together; kept from one write to the next
 	marker uint32
+	keyed  bool  // the checks of its payloads are under the mailbox's key
 	end    int64 // where the next frame goes; all before it is durable
 	dirty  bool  // what lies behind end could not be cut off; cut it before writing
 	// torn says how many octets of an unfinished header were written over.
@@ -43,7 +45,7 @@ func openLog(fs FS, name string, magic [8]byte) (*logFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: opening %s: %w", name, err)
 	}
-	l := &logFile{name: name, f: f}
+	l := &logFile{name: name, f: f, keyed: magic == magicContent}
 	if err := l.readHeader(magic); err != nil {
 		f.Close()
 		return nil, err
@@ -119,12 +121,21 @@ func (l *logFile) writeHeader(magic [8]byte) error {
 	return nil
 }
 
+// frame is a payload and its check.
+type frame struct {
+	payload []byte
+	check   uint32
+}
+
+// checked makes a frame of the journal.
+func checked(payload []byte) frame { return frame{payload, crc32.Checksum(payload, castagnoli)} }
+
 // appendFrameHeader appends the header of a frame at offset off.
-func (l *logFile) appendFrameHeader(b []byte, off int64, payload []byte) []byte {
+func (l *logFile) appendFrameHeader(b []byte, off int64, f frame) []byte {
 	i := len(b)
 	b = binary.LittleEndian.AppendUint32(b, l.marker)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(payload, castagnoli))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(f.payload)))
+	b = binary.LittleEndian.AppendUint32(b, f.check)
 	return binary.LittleEndian.AppendUint32(b, frameCheck(b[i:], off))
 }
 
@@ -134,15 +145,16 @@ func frameCheck(header []byte, off int64) uint32 {
 	return crc32.Update(crc32.Checksum(header[:12], castagnoli), castagnoli, o[:])
 }
 
-// write writes payloads as frames behind the end and syncs. The end does not move: commit or undo does that.
-func (l *logFile) write(payloads ...[]byte) (end int64, err error) {
+// write writes frames behind the end and syncs. The end does not move: commit or undo does that.
+func (l *logFile) write(frames ...frame) (end int64, err error) {
 	if l.dirty {
 		if err := l.undo(); err != nil {
 			return 0, err
 		}
 	}
 	off, at := l.end, l.end
-	var buf []byte
+	buf := l.buf[:0]
+	defer func() { l.buf = buf[:0] }()
 	flush := func() error {
 		if len(buf) == 0 {
 			return nil
@@ -152,8 +164,9 @@ func (l *logFile) write(payloads ...[]byte) (end int64, err error) {
 		buf = buf[:0]
 		return err
 	}
-	for _, p := range payloads {
-		buf = l.appendFrameHeader(buf, off, p)
+	for _, f := range frames {
+		p := f.payload
+		buf = l.appendFrameHeader(buf, off, f)
 		off += frameHeader + int64(len(p))
 		if len(p) < writeChunk {
 			buf = append(buf, p...)
@@ -234,7 +247,8 @@ func (s *scanner) rest(off int64) ([]byte, error) {
 	return s.buf[off-s.at:], nil
 }
 
-// frame answers the payload of the frame at off, valid until the next call; ok is false if there is no good frame.
+// frame answers the payload of the frame at off, valid until the next call; ok is false if there is no good frame. Of a
+// keyed file it answers no payload.
 func (s *scanner) frame(off int64, anyMarker bool) (payload []byte, ok bool, err error) {
 	if s.size-off <= frameHeader {
 		return nil, false, nil
@@ -249,14 +263,32 @@ func (s *scanner) frame(off int64, anyMarker bool) (payload []byte, ok bool, err
 	if frameCheck(h, off) != binary.LittleEndian.Uint32(h[12:]) {
 		return nil, false, nil
 	}
-	n, crc := int64(binary.LittleEndian.Uint32(h[4:])), binary.LittleEndian.Uint32(h[8:])
+	marker, n, crc := binary.LittleEndian.Uint32(h), int64(binary.LittleEndian.Uint32(h[4:])), binary.LittleEndian.Uint32(h[8:])
 	if n == 0 || n > s.size-off-frameHeader {
 		return nil, false, nil
+	}
+	if s.l.keyed {
+		ok, err := s.followed(off, n, marker)
+		return nil, ok, err
 	}
 	if payload, err = s.bytes(off+frameHeader, n); err != nil {
 		return nil, false, err
 	}
 	return payload, crc32.Checksum(payload, castagnoli) == crc, nil
+}
+
+// followed says whether what is behind a frame of n octets at off is the end of the file or the marker of another frame
+// of this file. It is the proof of a frame whose payload cannot be checked, for want of the key.
+func (s *scanner) followed(off, n int64, marker uint32) (bool, error) {
+	next := off + frameHeader + n
+	if next == s.size {
+		return true, nil
+	}
+	if s.size-next < frameHeader {
+		return false, nil
+	}
+	h, err := s.bytes(next, frameHeader)
+	return err == nil && binary.LittleEndian.Uint32(h) == marker, err
 }
 
 // find answers the offset of the first good frame at or behind off.

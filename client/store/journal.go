@@ -12,6 +12,7 @@ import (
 //
 //	sequence uvarint  one more than that of the update before
 //	next uvarint      the ID that the next message gets
+//	key [16]byte      the mailbox's, the same in every update (sum.go)
 //	ops               each: kind byte, length uvarint, body
 //
 // Numbers are uvarints (signed ones zig-zag), strings and octets have their length before them, lists their count, a
@@ -34,7 +35,7 @@ const (
 type location struct {
 	off  int64 // of the frame
 	size int64 // of its payload
-	sum  [32]byte
+	sum  Sum
 }
 
 // record is an Entry and where its content is. A record that readers can see is never changed, only replaced.
@@ -43,7 +44,7 @@ type record struct {
 	off int64
 }
 
-func (r *record) location() location { return location{r.off, r.Size, r.SHA256} }
+func (r *record) location() location { return location{r.off, r.Size, r.Sum} }
 
 // op is one decoded change.
 type op struct {
@@ -57,6 +58,14 @@ type op struct {
 	key      string
 	value    []byte
 	present  bool
+}
+
+// journalUpdate is what one frame of the journal says.
+type journalUpdate struct {
+	seq  uint64
+	next ID
+	key  key
+	ops  []op
 }
 
 var errUpdate = errors.New("store: update cannot be read")
@@ -306,6 +315,15 @@ func (d *decoder) location() location {
 	return l
 }
 
+func (d *decoder) key() (k key) {
+	if len(d.s) < len(k) {
+		d.fail()
+		return k
+	}
+	d.s = d.s[copy(k[:], d.s):]
+	return k
+}
+
 func (d *decoder) delivery() *Delivery {
 	if !d.bool() {
 		return nil
@@ -334,7 +352,7 @@ func (d *decoder) record() *record {
 	s.Snippet = d.string()
 	s.Attachments = int(uint32(d.uint()))
 	l := d.location()
-	r.off, r.Size, r.SHA256 = l.off, l.size, l.sum
+	r.off, r.Size, r.Sum = l.off, l.size, l.sum
 	r.Stored = d.time()
 	r.Delivery = d.delivery()
 	if d.s != "" {
@@ -346,9 +364,9 @@ func (d *decoder) record() *record {
 
 // decodeUpdate reads one update whole before anything of it is applied: an update that cannot be read to its end
 // changes nothing.
-func decodeUpdate(payload []byte) (seq uint64, next ID, ops []op, err error) {
+func decodeUpdate(payload []byte) (u journalUpdate, err error) {
 	d := decoder{s: string(payload)}
-	seq, next = d.uint(), ID(d.uint())
+	u.seq, u.next, u.key = d.uint(), ID(d.uint()), d.key()
 	for d.s != "" {
 		o := op{kind: opKind(d.byte())}
 		b := decoder{s: d.string()}
@@ -374,15 +392,15 @@ func decodeUpdate(payload []byte) (seq uint64, next ID, ops []op, err error) {
 		case opName:
 			o.id, o.key = ID(b.uint()), b.string()
 		default:
-			return 0, 0, nil, errUpdate
+			return journalUpdate{}, errUpdate
 		}
 		if b.bad || b.s != "" {
-			return 0, 0, nil, errUpdate
+			return journalUpdate{}, errUpdate
 		}
-		ops = append(ops, o)
+		u.ops = append(u.ops, o)
 	}
 	if d.bad {
-		return 0, 0, nil, errUpdate
+		return journalUpdate{}, errUpdate
 	}
-	return seq, next, ops, nil
+	return u, nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -24,6 +23,8 @@ type Options struct {
 	MaxUpdate int64
 	// Now is the clock that Entry.Stored is taken from. The default is time.Now.
 	Now func() time.Time
+
+	key key // of a new mailbox; zero: a random one
 }
 
 // Mailbox is one account's mail on this device. Its methods may be called from any goroutine.
@@ -32,6 +33,7 @@ type Mailbox struct {
 	maxUpdate  int64
 	now        func() time.Time
 	recovery   Recovery
+	key        key
 
 	writer  sync.Mutex // held by the one Update that runs
 	journal *logFile
@@ -52,6 +54,9 @@ func Open(fs FS, o *Options) (*Mailbox, error) {
 	m := &Mailbox{maxContent: limit(o.MaxContent, 256<<20, 1<<32-1), maxUpdate: limit(o.MaxUpdate, 64<<20, 1<<32-1), now: o.Now}
 	if m.now == nil {
 		m.now = time.Now
+	}
+	if m.key = o.key; m.key == (key{}) {
+		m.key = newKey()
 	}
 	var err error
 	if m.content, err = openLog(fs, contentName, magicContent); err != nil {
@@ -119,25 +124,25 @@ func (m *Mailbox) Content(id ID) ([]byte, error) {
 	return p, err
 }
 
-// Blob answers the octets whose SHA-256 is sha, in hex.
-func (m *Mailbox) Blob(sha string) ([]byte, error) {
-	var sum [32]byte
-	if len(sha) != hex.EncodedLen(len(sum)) {
-		return nil, fmt.Errorf("%w: %q", ErrNoBlob, sha)
+// Blob answers the octets that PutBlob gave this name.
+func (m *Mailbox) Blob(name string) ([]byte, error) {
+	var sum Sum
+	if len(name) != hex.EncodedLen(len(sum)) {
+		return nil, fmt.Errorf("%w: %q", ErrNoBlob, name)
 	}
-	if _, err := hex.Decode(sum[:], []byte(sha)); err != nil {
-		return nil, fmt.Errorf("%w: %q", ErrNoBlob, sha)
+	if _, err := hex.Decode(sum[:], []byte(name)); err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrNoBlob, name)
 	}
 	m.mu.RLock()
 	loc, ok := m.s.blobs[sum]
 	m.mu.RUnlock()
 	if !ok {
-		return nil, fmt.Errorf("%w: %s", ErrNoBlob, sha)
+		return nil, fmt.Errorf("%w: %s", ErrNoBlob, name)
 	}
 	p, err := m.read(loc)
 	var c *CorruptError
 	if errors.As(err, &c) {
-		c.Blob = sha
+		c.Blob = name
 	}
 	return p, err
 }
@@ -166,8 +171,8 @@ func (m *Mailbox) read(loc location) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("store: reading %s: %w", contentName, err)
 	}
-	if sha256.Sum256(p) != loc.sum {
-		return nil, &CorruptError{Err: errors.New("its SHA-256 is another")}
+	if m.key.sum(p) != loc.sum {
+		return nil, &CorruptError{Err: errors.New("its sum is another")}
 	}
 	return p, nil
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -13,7 +12,7 @@ import (
 
 func open(t testing.TB, fs FS) *Mailbox {
 	t.Helper()
-	m, err := Open(fs, nil)
+	m, err := Open(fs, &Options{key: modelKey})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +326,7 @@ func TestAddOnce(t *testing.T) {
 	if id, added := once("c", "one", 0); added || id != one {
 		t.Errorf("a copy of what was erased is %d", id)
 	}
-	if gone, ok := mb.Erased(one); !ok || gone.SHA256 != sha256.Sum256([]byte("one")) || mb.Erasures() != 1 {
+	if gone, ok := mb.Erased(one); !ok || gone.Sum != mb.Sum([]byte("one")) || mb.Erasures() != 1 {
 		t.Errorf("erased: %+v", gone)
 	}
 	part, added := once("d", "begin", 99)

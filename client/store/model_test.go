@@ -2,8 +2,6 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,6 +28,9 @@ func newModel() *model {
 	return &model{1, map[ID]Entry{}, map[ID]string{}, map[string]ID{}, map[ID]Erased{}, map[content]ID{}, map[string]string{}, map[string]string{}}
 }
 
+// modelKey is the key of the mailboxes that are compared with a model.
+var modelKey = key{1, 2, 3}
+
 func (m *model) clone() *model {
 	return &model{m.next, maps.Clone(m.entries), maps.Clone(m.content), maps.Clone(m.uids), maps.Clone(m.erased), maps.Clone(m.sums), maps.Clone(m.blobs), maps.Clone(m.meta)}
 }
@@ -48,7 +49,7 @@ type addStep struct {
 func (s addStep) real(tx *Tx) error { _, err := tx.Add(s.e, []byte(s.content)); return err }
 func (s addStep) model(m *model) {
 	e := s.e
-	e.ID, e.Size, e.SHA256 = m.next, int64(len(s.content)), sha256.Sum256([]byte(s.content))
+	e.ID, e.Size, e.Sum = m.next, int64(len(s.content)), modelKey.sum([]byte(s.content))
 	m.next++
 	m.entries[e.ID], m.content[e.ID] = e, s.content
 	m.remember(e)
@@ -59,7 +60,7 @@ func (m *model) remember(e Entry) {
 		return
 	}
 	m.uids[e.UID] = e.ID
-	if c := (content{e.SHA256, e.Whole}); m.sums[c] == 0 {
+	if c := (content{e.Sum, e.Whole}); m.sums[c] == 0 {
 		m.sums[c] = e.ID
 	}
 }
@@ -71,7 +72,7 @@ type onceStep struct {
 
 func (s onceStep) real(tx *Tx) error { _, _, err := tx.AddOnce(s.e, []byte(s.content)); return err }
 func (s onceStep) model(m *model) {
-	known := m.sums[content{sha256.Sum256([]byte(s.content)), s.e.Whole}]
+	known := m.sums[content{modelKey.sum([]byte(s.content)), s.e.Whole}]
 	if known == 0 {
 		addStep(s).model(m)
 		return
@@ -91,7 +92,7 @@ func (s completeStep) real(tx *Tx) error { return tx.Complete(s.id, s.summary(),
 func (s completeStep) model(m *model) {
 	e := m.entries[s.id]
 	e.Summary, e.Whole = s.summary(), 0
-	e.Size, e.SHA256 = int64(len(s.content)), sha256.Sum256([]byte(s.content))
+	e.Size, e.Sum = int64(len(s.content)), modelKey.sum([]byte(s.content))
 	m.entries[s.id], m.content[s.id] = e, s.content
 	m.remember(e)
 }
@@ -138,7 +139,7 @@ func (s replaceStep) real(tx *Tx) error { return tx.Replace(s.id, s.summary(), [
 func (s replaceStep) model(m *model) {
 	e := m.entries[s.id]
 	e.Summary, e.Stored = s.summary(), epoch
-	e.Size, e.SHA256 = int64(len(s.content)), sha256.Sum256([]byte(s.content))
+	e.Size, e.Sum = int64(len(s.content)), modelKey.sum([]byte(s.content))
 	m.entries[s.id], m.content[s.id] = e, s.content
 	m.remember(e)
 }
@@ -148,7 +149,7 @@ type removeStep struct{ id ID }
 func (s removeStep) real(tx *Tx) error { return tx.Remove(s.id) }
 func (s removeStep) model(m *model) {
 	if e := m.entries[s.id]; e.UID != "" {
-		m.erased[s.id] = Erased{SHA256: e.SHA256, Stored: e.Stored, Whole: e.Whole}
+		m.erased[s.id] = Erased{Sum: e.Sum, Stored: e.Stored, Whole: e.Whole}
 	}
 	delete(m.entries, s.id)
 	delete(m.content, s.id)
@@ -158,8 +159,8 @@ type blobStep struct{ data string }
 
 func (s blobStep) real(tx *Tx) error { _, err := tx.PutBlob([]byte(s.data)); return err }
 func (s blobStep) model(m *model) {
-	sum := sha256.Sum256([]byte(s.data))
-	m.blobs[hex.EncodeToString(sum[:])] = s.data
+	sum := modelKey.sum([]byte(s.data))
+	m.blobs[sum.String()] = s.data
 }
 
 type metaStep struct{ key, value string }

@@ -98,12 +98,13 @@ func (m *Mailbox) replay() error {
 
 // replayUpdate applies one update. It answers false for one that cannot be read, or that is older than the last.
 func (m *Mailbox) replayUpdate(payload []byte) bool {
-	seq, next, ops, err := decodeUpdate(payload)
-	if err != nil || seq <= m.s.seq {
+	u, err := decodeUpdate(payload)
+	if err != nil || u.seq <= m.s.seq {
 		return false
 	}
-	m.recovery.Lost += seq - m.s.seq - 1
-	m.s.apply(seq, next, ops)
+	m.recovery.Lost += u.seq - m.s.seq - 1
+	m.key = u.key
+	m.s.apply(u)
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"runtime"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -157,7 +158,7 @@ func TestFlippedContent(t *testing.T) {
 	for n := range content {
 		c := bytes.Clone(content)
 		c[n] ^= 1
-		mb, err := Open(filesOf(journal, c), nil)
+		mb, err := Open(filesOf(journal, c), fixed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +197,7 @@ func TestFrameWithinAMessage(t *testing.T) {
 	e.op(&op{kind: opMeta, key: "evil", present: true, value: []byte("x")})
 	var forged []byte
 	for off := range int64(256) { // even one who knows the marker has to know the offset
-		b := (&logFile{marker: mb.journal.marker}).appendFrameHeader(nil, off, e.b)
+		b := (&logFile{marker: mb.journal.marker}).appendFrameHeader(nil, off, checked(e.b))
 		forged = append(append(forged, b...), e.b...)
 	}
 	update(t, mb, func(tx *Tx) error { return tx.SetMeta("subject", forged[:4096]) })
@@ -212,23 +213,25 @@ func TestFrameWithinAMessage(t *testing.T) {
 	}
 }
 
-func TestNewerVersion(t *testing.T) {
+func TestOtherVersion(t *testing.T) {
 	_, _, journal, content := snapshots(t)
-	newer := func(b []byte) []byte {
+	as := func(version uint32, b []byte) []byte {
 		b = bytes.Clone(b)
-		binary.LittleEndian.PutUint32(b[8:], 2)
+		binary.LittleEndian.PutUint32(b[8:], version)
 		binary.LittleEndian.PutUint32(b[20:], crc32.Checksum(b[:20], castagnoli))
 		return b
 	}
-	for _, fs := range []*MemFS{filesOf(newer(journal), content), filesOf(journal, newer(content))} {
-		steps := fs.Steps()
-		_, err := Open(fs, nil)
-		var v *VersionError
-		if !errors.As(err, &v) || v.Version != 2 || v.Known != 1 {
-			t.Fatal(err)
-		}
-		if fs.Steps() != steps {
-			t.Fatal("a mailbox of a newer program was written to")
+	for other, words := range map[uint32]string{version - 1: "an older version", version + 1: "a newer version"} {
+		for _, fs := range []*MemFS{filesOf(as(other, journal), content), filesOf(journal, as(other, content))} {
+			steps := fs.Steps()
+			_, err := Open(fs, nil)
+			var v *VersionError
+			if !errors.As(err, &v) || v.Version != other || v.Known != version || !strings.Contains(err.Error(), words) {
+				t.Fatal(err)
+			}
+			if fs.Steps() != steps {
+				t.Fatal("a mailbox of another program was written to")
+			}
 		}
 	}
 }
@@ -263,7 +266,7 @@ func FuzzReplay(f *testing.F) {
 		framed := bytes.Clone(journal)
 		if len(b) > 0 {
 			l := &logFile{marker: binary.LittleEndian.Uint32(journal[12:])}
-			framed = append(l.appendFrameHeader(framed, int64(len(framed)), b), b...)
+			framed = append(l.appendFrameHeader(framed, int64(len(framed)), checked(b)), b...)
 		}
 		for _, j := range [][]byte{b, framed, append(bytes.Clone(journal), b...)} {
 			var before, after runtime.MemStats

@@ -12,7 +12,7 @@ type state struct {
 	uids    map[string]ID  // every unique-id ever stored, and whose it is, also of messages removed since
 	sums    map[content]ID // every content that a fetched message ever had, and whose it was first
 	erased  map[ID]Erased  // the fetched messages that were removed
-	blobs   map[[32]byte]location
+	blobs   map[Sum]location
 	meta    map[string][]byte
 	bulk    bool
 	strays  int // changes to messages that are not there: their arrival was in a lost update
@@ -20,11 +20,11 @@ type state struct {
 
 // content is what a fetched message is known again by, whatever its unique-id.
 type content struct {
-	sum   [32]byte
+	sum   Sum
 	whole int64 // Entry.Whole: the beginning of a message is not the message that ends there
 }
 
-func (r *record) contents() content { return content{r.SHA256, r.Whole} }
+func (r *record) contents() content { return content{r.Sum, r.Whole} }
 
 type folder struct {
 	order    order
@@ -40,18 +40,18 @@ func newState() *state {
 		uids:    map[string]ID{},
 		sums:    map[content]ID{},
 		erased:  map[ID]Erased{},
-		blobs:   map[[32]byte]location{},
+		blobs:   map[Sum]location{},
 		meta:    map[string][]byte{},
 		bulk:    true,
 	}
 }
 
 // apply makes one update's changes.
-func (s *state) apply(seq uint64, next ID, ops []op) {
-	s.seq = seq
-	s.next = max(s.next, next)
-	for i := range ops {
-		s.change(&ops[i])
+func (s *state) apply(u journalUpdate) {
+	s.seq = u.seq
+	s.next = max(s.next, u.next)
+	for i := range u.ops {
+		s.change(&u.ops[i])
 	}
 }
 
@@ -88,7 +88,7 @@ func (s *state) change(o *op) {
 		return
 	}
 	if o.kind == opRemove && old.UID != "" {
-		s.erased[old.ID] = Erased{SHA256: old.SHA256, Stored: old.Stored, Whole: old.Whole}
+		s.erased[old.ID] = Erased{Sum: old.Sum, Stored: old.Stored, Whole: old.Whole}
 	}
 	s.swap(old, old.with(o))
 }

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,16 +12,16 @@ import (
 // Tx is an update being made, valid within the function given to Update and in its goroutine. Its methods see what it
 // changed before; readers of the Mailbox see nothing of it until it is durable.
 type Tx struct {
-	m        *Mailbox
-	done     bool
-	next     ID
-	ops      []op
-	payloads [][]byte
-	end      int64 // of content.log, once payloads are written
-	entries  map[ID]*record
-	uids     map[string]ID
-	sums     map[content]ID
-	blobs    map[[32]byte]struct{}
+	m       *Mailbox
+	done    bool
+	next    ID
+	ops     []op
+	frames  []frame // for content.log
+	end     int64   // of content.log, once frames are written
+	entries map[ID]*record
+	uids    map[string]ID
+	sums    map[content]ID
+	blobs   map[Sum]struct{}
 }
 
 // Update runs fn and makes the changes it asked for: all of them, durably, when it answers nil, and otherwise none. An
@@ -34,7 +32,7 @@ func (m *Mailbox) Update(fn func(tx *Tx) error) error {
 	if m.closed {
 		return ErrClosed
 	}
-	tx := &Tx{m: m, next: m.s.next, end: m.content.end, entries: map[ID]*record{}, uids: map[string]ID{}, sums: map[content]ID{}, blobs: map[[32]byte]struct{}{}}
+	tx := &Tx{m: m, next: m.s.next, end: m.content.end, entries: map[ID]*record{}, uids: map[string]ID{}, sums: map[content]ID{}, blobs: map[Sum]struct{}{}}
 	defer func() { tx.done = true }()
 	if err := fn(tx); err != nil {
 		return err
@@ -51,6 +49,7 @@ func (m *Mailbox) commit(tx *Tx) error {
 	var e encoder
 	e.uint(seq)
 	e.uint(uint64(tx.next))
+	e.b = append(e.b, m.key[:]...)
 	for i := range tx.ops {
 		e.op(&tx.ops[i])
 	}
@@ -58,16 +57,16 @@ func (m *Mailbox) commit(tx *Tx) error {
 		return fmt.Errorf("%w: an update of %d octets, at most %d", ErrTooLarge, len(e.b), m.maxUpdate)
 	}
 	contentEnd := m.content.end
-	if len(tx.payloads) > 0 {
+	if len(tx.frames) > 0 {
 		var err error
-		if contentEnd, err = m.content.write(tx.payloads...); err != nil {
+		if contentEnd, err = m.content.write(tx.frames...); err != nil {
 			return errors.Join(err, m.content.undo())
 		}
 	}
-	journalEnd, err := m.journal.write(e.b)
+	journalEnd, err := m.journal.write(checked(e.b))
 	if err != nil {
 		err = errors.Join(err, m.journal.undo())
-		if len(tx.payloads) > 0 {
+		if len(tx.frames) > 0 {
 			err = errors.Join(err, m.content.undo())
 		}
 		return err
@@ -75,7 +74,7 @@ func (m *Mailbox) commit(tx *Tx) error {
 	m.content.end, m.journal.end = contentEnd, journalEnd
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.s.apply(seq, tx.next, tx.ops)
+	m.s.apply(journalUpdate{seq, tx.next, m.key, tx.ops})
 	return nil
 }
 
@@ -95,14 +94,13 @@ func (tx *Tx) record(id ID) *record {
 	return tx.m.s.entries[id]
 }
 
-// Add stores a new message. The ID and Size of e are set here, and Stored and SHA256 if they are zero: who gives a SHA256
-// has hashed these very octets, or they will be taken for damaged when they are read. The octets must stay as
-// they are until Update returns. A UID that was stored before is ErrKnownUID: no message is kept twice.
+// Add stores a new message. The ID, Size and Sum of e are set here, and Stored if it is zero. The octets must stay as they
+// are until Update returns. A UID that was stored before is ErrKnownUID: no message is kept twice.
 func (tx *Tx) Add(e Entry, octets []byte) (ID, error) {
 	if err := tx.unknown(e.UID); err != nil {
 		return 0, err
 	}
-	loc, err := tx.locate(octets, e.SHA256)
+	loc, err := tx.locate(octets)
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +114,7 @@ func (tx *Tx) AddOnce(e Entry, octets []byte) (id ID, added bool, err error) {
 	if err := tx.unknown(e.UID); err != nil {
 		return 0, false, err
 	}
-	loc, err := tx.locate(octets, e.SHA256)
+	loc, err := tx.locate(octets)
 	if err != nil {
 		return 0, false, err
 	}
@@ -154,7 +152,7 @@ func (tx *Tx) unknown(uid string) error {
 
 // insert queues a new message whose octets were located.
 func (tx *Tx) insert(e Entry, octets []byte, loc location) ID {
-	tx.write(octets)
+	tx.write(octets, loc.sum)
 	e.ID = tx.next
 	if e.Stored.IsZero() {
 		e.Stored = tx.m.now()
@@ -162,7 +160,7 @@ func (tx *Tx) insert(e Entry, octets []byte, loc location) ID {
 	e.Stored, e.Summary.Date = utc(e.Stored), utc(e.Summary.Date)
 	e.Summary = cloneSummary(e.Summary)
 	e.Delivery = cloneDelivery(e.Delivery)
-	e.Size, e.SHA256 = loc.size, loc.sum
+	e.Size, e.Sum = loc.size, loc.sum
 	tx.next++
 	r := &record{Entry: e, off: loc.off}
 	tx.add(op{kind: opPut, id: r.ID, rec: r}, r)
@@ -183,7 +181,7 @@ func (tx *Tx) Replace(id ID, s mail.Summary, content []byte) error {
 	r.Summary = cloneSummary(s)
 	r.Summary.Date = utc(s.Date)
 	r.Stored = utc(tx.m.now())
-	r.Size, r.SHA256, r.off = loc.size, loc.sum, loc.off
+	r.Size, r.Sum, r.off = loc.size, loc.sum, loc.off
 	tx.add(op{kind: opPut, id: id, rec: &r}, &r)
 	return nil
 }
@@ -202,7 +200,7 @@ func (tx *Tx) Complete(id ID, s mail.Summary, octets []byte) error {
 	r := *old
 	r.Summary = cloneSummary(s)
 	r.Summary.Date = utc(s.Date)
-	r.Size, r.SHA256, r.off, r.Whole = loc.size, loc.sum, loc.off, 0
+	r.Size, r.Sum, r.off, r.Whole = loc.size, loc.sum, loc.off, 0
 	tx.add(op{kind: opPut, id: id, rec: &r}, &r)
 	return nil
 }
@@ -228,25 +226,23 @@ func (tx *Tx) SetDelivery(id ID, d *Delivery) error {
 // Remove takes a message out of the mailbox for good. Its UID stays known.
 func (tx *Tx) Remove(id ID) error { return tx.change(op{kind: opRemove, id: id}) }
 
-// PutBlob stores octets under their SHA-256, which it answers in hex. Octets that are there already are not stored
+// PutBlob stores octets and answers the name they have here, their sum. Octets that are there already are not stored
 // again. Data must stay as it is until Update returns.
-func (tx *Tx) PutBlob(data []byte) (sha string, err error) {
+func (tx *Tx) PutBlob(data []byte) (name string, err error) {
 	if tx.done {
 		return "", ErrTxDone
 	}
-	sum := sha256.Sum256(data)
-	sha = hex.EncodeToString(sum[:])
-	_, before := tx.m.s.blobs[sum]
-	if _, now := tx.blobs[sum]; before || now {
-		return sha, nil
-	}
-	loc, err := tx.put(data)
+	loc, err := tx.locate(data)
 	if err != nil {
 		return "", err
 	}
-	tx.blobs[sum] = struct{}{}
-	tx.ops = append(tx.ops, op{kind: opBlob, loc: loc})
-	return sha, nil
+	_, before := tx.m.s.blobs[loc.sum]
+	if _, now := tx.blobs[loc.sum]; !before && !now {
+		tx.write(data, loc.sum)
+		tx.blobs[loc.sum] = struct{}{}
+		tx.ops = append(tx.ops, op{kind: opBlob, loc: loc})
+	}
+	return loc.sum.String(), nil
 }
 
 // SetMeta sets a value of the mailbox's own; nil removes it.
@@ -260,28 +256,25 @@ func (tx *Tx) SetMeta(key string, value []byte) error {
 
 // put queues octets for content.log and says where they will be.
 func (tx *Tx) put(p []byte) (location, error) {
-	loc, err := tx.locate(p, [32]byte{})
+	loc, err := tx.locate(p)
 	if err == nil {
-		tx.write(p)
+		tx.write(p, loc.sum)
 	}
 	return loc, err
 }
 
-// locate says where octets would be if they were written next. A sum of zeros is not known yet.
-func (tx *Tx) locate(p []byte, sum [32]byte) (location, error) {
+// locate says where octets would be if they were written next.
+func (tx *Tx) locate(p []byte) (location, error) {
 	if int64(len(p)) > tx.m.maxContent {
 		return location{}, fmt.Errorf("%w: content of %d octets, at most %d", ErrTooLarge, len(p), tx.m.maxContent)
 	}
-	if sum == ([32]byte{}) {
-		sum = sha256.Sum256(p)
-	}
-	return location{off: tx.end, size: int64(len(p)), sum: sum}, nil
+	return location{off: tx.end, size: int64(len(p)), sum: tx.m.key.sum(p)}, nil
 }
 
 // write queues octets for content.log.
-func (tx *Tx) write(p []byte) {
+func (tx *Tx) write(p []byte, sum Sum) {
 	if len(p) > 0 { // a frame has at least one octet; nothing is written for nothing
-		tx.payloads = append(tx.payloads, p)
+		tx.frames = append(tx.frames, frame{p, sum.check()})
 		tx.end += frameHeader + int64(len(p))
 	}
 }

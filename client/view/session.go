@@ -24,6 +24,7 @@ type Session struct {
 	Slow  bool // Starting has taken over 100 ms: show the skeleton
 
 	Email, Password string
+	prepared        bool // the engine knows that somebody types
 	Keep            bool // keep the password on this device
 	Busy            bool // the server is being asked
 	Problem         *api.Problem
@@ -138,7 +139,7 @@ func (s *Session) Fields() []Section {
 		example = "you@" + d[0]
 	}
 	list := []Section{{ID: "who", Fields: []Field{
-		{ID: "signin-email", Label: "E-mail address", Kind: EmailField, Auto: "username", Value: &s.Email, Example: example, Wrong: wrong},
+		{ID: "signin-email", Label: "E-mail address", Kind: EmailField, Auto: "username", Value: &s.Email, Example: example, Wrong: wrong, Changed: func(string) { s.prepare() }},
 		{ID: "signin-password", Label: "Password", Kind: PasswordField, Auto: "current-password", Value: &s.Password, Wrong: wrong},
 		{ID: "signin-keep", Label: "Keep the password on this device, encrypted", Kind: ToggleField, On: &s.Keep},
 	}}}
@@ -290,4 +291,13 @@ func (s *Session) signedOut() {
 func (s *Session) broken(p *api.Problem) {
 	s.Slow, s.Problem = true, p
 	s.app.Voice.Cry(WordsFor(p).Title)
+}
+
+// prepare tells the engine once that somebody is about to sign in.
+func (s *Session) prepare() {
+	if s.prepared {
+		return
+	}
+	s.prepared = true
+	s.app.ask(func(ctx context.Context, svc api.Service) error { return svc.Prepare(ctx) }, func(*api.Problem) {})
 }

@@ -47,6 +47,7 @@ type opened struct {
 	level       int             // how many messages this one is within
 	brief       int             // of long texts, so many octets are enough for now; 0: all
 	cut         bool            // and that is what text or html are
+	unread      bool            // html was left out: text says enough for now
 	source      bool            // there is no header: text is the source
 	within      bool            // text and html are those of a message within
 	cids        map[string]bool // the Content-IDs that html refers to, once somebody asked
@@ -79,7 +80,11 @@ func openAt(raw []byte, charsets Charsets, depth, brief int) *opened {
 }
 
 func (o *opened) readTexts() {
-	o.text, o.html = o.joinText(), o.joinHTML()
+	o.text = o.joinText()
+	o.unread = o.brief > 0 && strings.TrimSpace(o.text) != "" && len(o.htmlParts) > 0
+	if !o.unread {
+		o.html = o.joinHTML()
+	}
 	if len(o.textParts) == 0 && len(o.htmlParts) == 0 {
 		o.lookWithin()
 	}
@@ -87,7 +92,7 @@ func (o *opened) readTexts() {
 
 // readOn reads the texts up to so many octets, or whole for 0, if that was not done.
 func (o *opened) readOn(octets int) {
-	if o.cut {
+	if o.cut || o.unread {
 		o.brief, o.cut = octets, false
 		o.readTexts()
 	}
@@ -300,7 +305,7 @@ func (o *opened) summary() Summary {
 	}
 	s.Snippet = o.snippet()
 	for _, octets := range [...]int{styledOctets, 0} {
-		if o.cut && utf8.RuneCountInString(s.Snippet) < snippetRunes {
+		if o.unread && s.Snippet == "" || o.cut && utf8.RuneCountInString(s.Snippet) < snippetRunes {
 			o.readOn(octets)
 			s.Snippet = o.snippet()
 		}
@@ -343,7 +348,7 @@ func (o *opened) addresses(name string) (l []Address) {
 
 // inline says whether the HTML body shows the part: RFC 2392.
 func (o *opened) inline(e *entity) bool {
-	if o.html == "" || !strings.HasPrefix(e.media, "image/") {
+	if o.html == "" && !o.unread || !strings.HasPrefix(e.media, "image/") {
 		return false
 	}
 	id := e.contentID()

@@ -50,6 +50,7 @@ func (t *table) print(w io.Writer) {
 // because figures of different runs on a noisy machine say nothing together. It wants Dovecot and Postfix; a peer that
 // is not installed is left out.
 func BenchmarkTable(b *testing.B) {
+	b.Setenv("TMPDIR", "/dev/shm") // where the peers write, too: no disk has a say in it
 	bed := testbed.Start(b)
 	bench := benchWorld{B: b, bed: bed, gateway: startGateway(b, allow(bed)...)}
 	g := mailtest.Generator{Seed: 42, Median: 8192, Attachments: 0.01}
@@ -161,10 +162,11 @@ func (w *benchWorld) add(what string, rate, base float64, against string) {
 // pace is how fast a page draws.
 type pace struct{ FPS, Worst float64 }
 
-// counting counts the frames that a page draws from now on.
+// counting counts the frames that a page draws from the one after that with the first messages on.
 const counting = `(() => {
 	let n = 0, worst = 0, first = 0, last = 0;
 	requestAnimationFrame(function step(t) {
+		if (!first && !document.querySelector('[data-testid="message-row"]')) return requestAnimationFrame(step);
 		if (first) worst = Math.max(worst, t - last); else first = t;
 		last = t; n++;
 		requestAnimationFrame(step);
@@ -186,12 +188,26 @@ func (w *benchWorld) inBrowser(roundTrip time.Duration, sealed bool) (float64, p
 	return benchMessages / took.Seconds(), drawn
 }
 
+// arrival waits within the page until all messages are listed and the fetch has ended: who asks from outside, forty times a
+// second, is a load of his own.
+const arrival = `new Promise((done, fail) => {
+	const look = () => { if (+(%s?.dataset.total ?? 0) >= %d && %s?.dataset.state === "idle") { o.disconnect(); done() } };
+	const o = new MutationObserver(look);
+	o.observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ["data-total", "data-state"]});
+	setTimeout(fail, 180000, "not within 3 minutes");
+	look();
+})`
+
+// typing is how long the form takes: half of what a person needs for an address, a password, two hosts and two ports.
+const typing = 5 * time.Second
+
 func (w *benchWorld) fetchIn(b *browser, sealed bool) (time.Duration, pace) {
 	server := func(protocol, security string, port int) {
 		b.Fill("setup-"+protocol+"-host", w.bed.Host)
 		b.Choose("setup-"+protocol+"-security", security)
 		b.Fill("setup-"+protocol+"-port", strconv.Itoa(port))
 	}
+	typed := time.After(typing)
 	b.Type("signin-email", "bob@"+w.bed.Domain)
 	b.Type("signin-password", "bob-pw")
 	b.Click("setup-manual")
@@ -203,7 +219,7 @@ func (w *benchWorld) fetchIn(b *browser, sealed bool) (time.Duration, pace) {
 		server("smtp", "plain", w.bed.Submission)
 	}
 	b.Fill("setup-user", "bob")
-	b.Eval(counting, nil)
+	<-typed
 	b.Click("signin-submit")
 	if sealed { // two servers, two questions
 		for range 2 {
@@ -213,8 +229,9 @@ func (w *benchWorld) fetchIn(b *browser, sealed bool) (time.Duration, pace) {
 		}
 	}
 	b.Until("the account is there", q("sync-state")+` !== null`)
+	b.Eval(counting, nil)
 	start := time.Now() // the servers have been tried, as part of setting up; the session that fetches begins
-	b.within(3*time.Minute, "all messages are here", fmt.Sprintf(`+(%s?.dataset.total ?? 0) >= %d && %s.dataset.state === "idle"`, q("message-list"), benchMessages, q("sync-state")))
+	b.Eval(fmt.Sprintf(arrival, q("message-list"), benchMessages, q("sync-state")), nil)
 	took := time.Since(start)
 	var drawn pace
 	b.Eval(`drawn()`, &drawn)

@@ -37,7 +37,7 @@ type peer struct {
 // rate answers messages per second, from the connection to the end of the program.
 func (p peer) rate(b *testing.B, m maildrop, n int) float64 {
 	b.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "postern-bench-") // no disk has a say in it
+	dir, err := os.MkdirTemp("", "postern-bench-")
 	if err != nil {
 		b.Fatal(err)
 	}

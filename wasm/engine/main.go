@@ -12,6 +12,7 @@ import (
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/engine"
+	"github.com/postern-mail/postern/client/engine/rehearsal"
 	"github.com/postern-mail/postern/client/platform"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mail"
@@ -58,8 +59,9 @@ func run(ctx context.Context) error {
 		Hello:   wire.Hello{Version: wire.Version, Client: "postern/" + version},
 		Options: &tunnel.Options{Window: window},
 	}
+	reader := mail.Reader{Charsets: platform.DecodeText}
 	e, err := engine.New(engine.Config{
-		FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: mail.Reader{Charsets: platform.DecodeText}, SHA256: platform.NewDigester().SHA256,
+		FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: reader, Prepare: func(ctx context.Context) { rehearsal.Play(ctx, reader) },
 		Version: version, Logf: logf,
 	})
 	if err != nil {

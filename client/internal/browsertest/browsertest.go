@@ -128,6 +128,8 @@ func Serve(t testing.TB, dir, html string, files map[string]string) *Site {
 			if strings.HasSuffix(r.URL.Path, ".html") {
 				w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			} else {
+				w.Header().Set("Content-Type", "text/javascript")
 			}
 			fmt.Fprint(w, files[r.URL.Path])
 		default:

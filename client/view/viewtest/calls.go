@@ -178,5 +178,8 @@ func (s *Service) Erase(ctx context.Context, r api.Erase) error {
 // SyncNow implements api.Service.
 func (s *Service) SyncNow(ctx context.Context, _ api.AccountID) error { return s.enter(ctx, "SyncNow") }
 
+// Prepare implements api.Service.
+func (s *Service) Prepare(ctx context.Context) error { return s.enter(ctx, "Prepare") }
+
 // Reconnect implements api.Service.
 func (s *Service) Reconnect(ctx context.Context) error { return s.enter(ctx, "Reconnect") }

@@ -29,9 +29,9 @@ var (
 		"runtime/...", "internal/runtime/...", "internal/bytealg", "sync/...",
 		"crypto/internal/...", "crypto/aes", "crypto/cipher", "crypto/subtle", "crypto/sha256", "crypto/sha512", "crypto/hmac", "crypto/tls",
 		"golang.org/x/crypto/...", "vendor/golang.org/x/crypto/...",
-		"hash/...", "math/bits", "encoding/binary", "encoding/base64",
+		"hash/...", "math/bits", "internal/byteorder", "encoding/binary", "encoding/base64",
 		"bytes", "strings", "strconv", "unicode/...", "bufio", "io", "golang.org/x/net/html/...",
-		"github.com/hashicorp/yamux/...",
+		"github.com/hashicorp/yamux/...", "github.com/dchest/siphash",
 		"github.com/postern-mail/postern/client/store", "github.com/postern-mail/postern/client/sanitize", "github.com/postern-mail/postern/shared/...",
 	}}
 )

@@ -6,7 +6,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +43,8 @@ func (e *engine) SyncNow(context.Context, api.AccountID) error {
 	go panic("the engine dies")
 	return nil
 }
+
+func (e *engine) Prepare(context.Context) error { return nil }
 
 func (e *engine) Reconnect(context.Context) error {
 	e.mu.Lock()
@@ -188,17 +189,10 @@ func main() {
 		"echo": func(ctx context.Context, sizes string) (string, error) {
 			return echo(ctx, strings.Fields(sizes))
 		},
-		// digest hashes so many octets of one kind, twice at the same time.
-		"digest": func(_ context.Context, size string) (string, error) {
-			n, err := strconv.Atoi(size)
-			b := bytes.Repeat([]byte{7}, n)
-			d := platform.NewDigester()
-			one, two := d.SHA256(b), d.SHA256(b)
-			clear(b)
-			if one() != two() || one() != sha256.Sum256(bytes.Repeat([]byte{7}, n)) {
-				return "", errors.New("another sum")
-			}
-			return "", err
+		// echo-far is echo in a worker whose socket is in another one.
+		"echo-far": func(ctx context.Context, sizes string) (string, error) {
+			js.Global().Call("importScripts", "/farsocket.js")
+			return echo(ctx, strings.Fields(sizes))
 		},
 		"text": func(_ context.Context, label string) (string, error) {
 			t, ok := platform.DecodeText(label, []byte{0xcf, 0xf0, 0xe8, 0xe2, 0xe5, 0xf2})

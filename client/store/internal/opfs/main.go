@@ -6,7 +6,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -208,7 +207,7 @@ func main() {
 				if err != nil {
 					return "", err
 				}
-				if sha256.Sum256(b) != e.SHA256 {
+				if m.Sum(b) != e.Sum {
 					return "", fmt.Errorf("message %d is another one", e.ID)
 				}
 			}
