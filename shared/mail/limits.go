@@ -34,7 +34,7 @@ const (
 	maxName = 200
 	// briefOctets is how much of a text a summary decodes at first: the few words that it wants are in it, mostly.
 	// styledOctets is what it decodes where they are not: the style sheets in front of most newsletters, and some text.
-	briefOctets  = 2 << 10
+	briefOctets  = 1 << 10
 	styledOctets = 16 << 10
 	// snippetRunes is how many characters a snippet has at most.
 	snippetRunes = 140

@@ -305,7 +305,7 @@ func (o *opened) summary() Summary {
 	}
 	s.Snippet = o.snippet()
 	for _, octets := range [...]int{styledOctets, 0} {
-		if o.unread && s.Snippet == "" || o.cut && utf8.RuneCountInString(s.Snippet) < snippetRunes {
+		if o.unread && s.Snippet == "" || o.cut && utf8.RuneCountInString(s.Snippet) < snippetRunes-1 { // which may have ended with a blank
 			o.readOn(octets)
 			s.Snippet = o.snippet()
 		}

@@ -3,6 +3,7 @@ package mail
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 )
@@ -94,10 +95,19 @@ func (w *plainWriter) text(s string) {
 
 // snippet answers the first words of a text: quoted lines, the line that announces them, and the signature left out.
 func snippet(text string) string {
-	var out []rune
-	space := false
-	rest := text
-	for rest != "" && len(out) < snippetRunes {
+	out := make([]byte, 0, 2*snippetRunes)
+	runes, space := 0, false
+	add := func(r rune) {
+		if space && runes > 0 {
+			out = append(out, ' ')
+			runes++
+		}
+		if space = false; runes < snippetRunes {
+			out = utf8.AppendRune(out, r)
+			runes++
+		}
+	}
+	for rest := text; rest != "" && runes < snippetRunes; {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
 		trimmed := strings.TrimSpace(line)
@@ -107,27 +117,24 @@ func snippet(text string) string {
 		if strings.HasSuffix(trimmed, ":") && strings.HasPrefix(strings.TrimLeft(rest, "\n \t"), ">") {
 			continue
 		}
-		if line == "-- " && len(out) > 0 {
+		if line == "-- " && runes > 0 {
 			break
 		}
 		for _, r := range trimmed {
-			if unicode.IsSpace(r) {
+			switch {
+			case ' ' < r && r <= '~': // most are
+				add(r)
+			case unicode.IsSpace(r):
 				space = true
-				continue
+			case unicode.IsControl(r) || isBidi(r) || r == '\u200b' || r == '\ufeff':
+			default:
+				add(r)
 			}
-			if unicode.IsControl(r) || isBidi(r) || r == '\u200b' || r == '\ufeff' {
-				continue
-			}
-			if space && len(out) > 0 {
-				out = append(out, ' ')
-			}
-			space = false
-			out = append(out, r)
-			if len(out) >= snippetRunes {
+			if runes >= snippetRunes {
 				break
 			}
 		}
 		space = true
 	}
-	return strings.TrimSpace(string(out[:min(len(out), snippetRunes)]))
+	return strings.TrimSpace(string(out))
 }

@@ -84,6 +84,9 @@ func (r *reader) match(line []byte) (level int, closes bool) {
 func (r *reader) next(off int) boundaryLine {
 	start := off
 	found := boundaryLine{-1, false, len(r.b), len(r.b)}
+	if len(r.open) == 0 {
+		return found // there is none to be found
+	}
 	for off < len(r.b) {
 		if r.b[off] == '-' {
 			end := len(r.b)

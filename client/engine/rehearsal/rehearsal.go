@@ -15,8 +15,8 @@ import (
 	"github.com/postern-mail/postern/shared/mail"
 )
 
-// messages is how many are fetched: after some 3,000 the browser has nothing left to compile.
-const messages = 3000
+// messages is how many are fetched: after so many the browser has little left to compile.
+const messages = 6000
 
 // Play signs a made-up person in at an engine of its own, with mailbox and servers in memory, and waits until all of
 // that person's mail is fetched. Nothing of it touches the device or the network. It takes seconds, for it pauses a

@@ -20,7 +20,7 @@ const host = "rehearsal.invalid"
 
 // A slice of messages, and then a pause for the browser's other work.
 const (
-	slice = 8
+	slice = 12
 	pause = time.Millisecond // browsers make it four
 )
 
