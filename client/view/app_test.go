@@ -114,6 +114,31 @@ func (p *page) toasts() string {
 	return strings.Join(s, " | ")
 }
 
+// Who begins to type an address will sign in: the engine is told, once.
+func TestTypingPrepares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc := viewtest.NewService(map[string]string{alice: "secret"})
+		run(t, svc, "/", func(t *testing.T, p *page) {
+			prepared := func() (n int) {
+				for _, c := range svc.Calls() {
+					if c == "Prepare" {
+						n++
+					}
+				}
+				return n
+			}
+			equal(t, "before", prepared(), 0)
+			for _, typed := range []string{"a", "al"} {
+				p.act(func() {
+					email := p.Session.Fields()[0].Fields[0]
+					email.Set(typed)
+				})
+				equal(t, "calls", prepared(), 1)
+			}
+		})
+	})
+}
+
 func TestSignIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := viewtest.NewService(map[string]string{alice: "secret"})
