@@ -37,7 +37,11 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childDir) != "" {
-		child() // see crash_test.go
+		if os.Getenv(childSinks) != "" {
+			deliveringChild() // see killed_test.go
+		} else {
+			child() // see crash_test.go
+		}
 		return
 	}
 	goleak.VerifyTestMain(m,
