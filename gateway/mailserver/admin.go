@@ -26,8 +26,8 @@ type Admin struct {
 	dir     string
 	domains []string
 	store   *maildrop.Store
-	lock    *os.File // of a folder that no server uses
-	changed func()   // the queue's rows were, by hand; nil: nobody wants to know
+	lock    *os.File                  // of a folder that no server uses
+	tryNow  func(ctx context.Context) // rows of the queue are due by hand; nil: nobody sends them
 	// giveBack returns what waits to the senders; nil where no mail is sent.
 	giveBack func(ctx context.Context, f maildrop.Filter) (int, error)
 	now      func() time.Time

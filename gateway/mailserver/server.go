@@ -115,7 +115,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.admin = newAdmin(s.cfg, s.store, nil)
 	if s.sender != nil {
-		s.admin.changed, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
+		s.admin.tryNow, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
 	}
 	// A server that commands cannot reach still has its mail to look after.
 	if s.control, err = control.Listen(s.cfg.Dir); err != nil {
