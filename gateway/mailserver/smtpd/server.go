@@ -100,6 +100,10 @@ type Config struct {
 	MessageTime  time.Duration // for all of one message; default 30 minutes: 50 MB at 28 KB/s
 	AuthFailures int           // wrong passwords on one connection; default 3
 
+	// Fault, if not nil, is asked about each recipient whom an MX would take: what is
+	// to go wrong with his message. It is for worlds in which mail is tried out.
+	Fault func(client netip.Addr, from, to string) Fault
+
 	now func() time.Time
 }
 
