@@ -15,8 +15,8 @@ import (
 // Sending says how mail for other domains leaves.
 type Sending struct {
 	// Delivery is how servers are found and spoken to. The names that this server
-	// has are filled in here; without Policies, those of MTA-STS are asked for by
-	// the same Resolver and Dialer.
+	// has are filled in here, and the queue's clock; without Policies, those of
+	// MTA-STS are asked for by the same Resolver and Dialer.
 	Delivery delivery.Config
 	Schedule queue.Schedule
 	Limits   queue.Limits
@@ -44,6 +44,9 @@ func (s *Server) newSender() *sender {
 	}
 	c := s.cfg.Sending.Delivery
 	c.Hostname = s.cfg.Hostname
+	if c.Now == nil {
+		c.Now = s.cfg.now()
+	}
 	if c.Policies == nil && c.Resolver != nil {
 		c.Policies = delivery.NewPolicies(c)
 	}

@@ -200,7 +200,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		s.serving.Go(func() {
 			defer cancel()
-			if err := (&control.Server{Operations: s.admin, Queue: s.admin, Logger: s.log}).Serve(ctx, s.control); err != nil {
+			if err := (&control.Server{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Logger: s.log}).Serve(ctx, s.control); err != nil {
 				s.log.Warn("commands cannot reach this server any more", "error", err)
 			}
 		})
