@@ -68,6 +68,19 @@ func (s *Server) lookupSender(ctx context.Context, address string) ([]string, bo
 	return boxes, local, err
 }
 
+// Events tells of what comes of attempts to deliver: see [queue.Queue.Subscribe]. A
+// server that sends nothing has none: events is nil.
+func (s *Server) Events(hold int) (events <-chan queue.Event, cancel func()) {
+	if s.sender == nil {
+		return nil, func() {}
+	}
+	return s.sender.queue.Subscribe(hold)
+}
+
+// Wake has the queue look at what is due: its clock was put forward, maybe while it
+// reckoned how long to wait.
+func (s *Server) Wake() { s.sender.kick() }
+
 // kick says that the queue has something new.
 func (s *sender) kick() {
 	if s != nil {

@@ -238,10 +238,11 @@ type ClockChange struct {
 	Jump time.Duration `json:"jump,omitempty"` // nanoseconds, at most MaxClockJump: it only goes ahead
 }
 
-// What a clock can be asked for. A day in a second is as fast as attempts over
-// loopback can follow; a jump of a month is longer than anything waits.
+// What a clock can be asked for. At an hour in a second the five days for which
+// mail is tried are over in two minutes, and attempts over loopback can follow;
+// a jump of a month is longer than anything waits.
 const (
-	MaxClockRate = 86400
+	MaxClockRate = 3600
 	MaxClockJump = 31 * 24 * time.Hour
 )
 

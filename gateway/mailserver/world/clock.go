@@ -42,9 +42,16 @@ func (c *Clock) now() time.Time {
 	return now.Round(0).Add(c.aheadAt(now)) // without the monotonic clock, which knows nothing of this one
 }
 
+// mostAhead is how far a clock comes: a duration has no room for 300 years. From there on it goes as the system's does.
+const mostAhead = 100 * 365 * 24 * time.Hour
+
 // aheadAt is how far this clock is ahead at a moment of the system's.
 func (c *Clock) aheadAt(now time.Time) time.Duration {
-	return c.ahead + time.Duration((c.rate-1)*float64(now.Sub(c.since)))
+	gained := (c.rate - 1) * float64(now.Sub(c.since))
+	if float64(c.ahead)+gained >= float64(mostAhead) {
+		return mostAhead
+	}
+	return c.ahead + time.Duration(gained)
 }
 
 // After is a channel that gets the time when so much of it has passed by this clock, and what gives that up.
@@ -99,7 +106,7 @@ func (c *Clock) Change(change control.ClockChange) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	c.ahead, c.since = c.aheadAt(now)+change.Jump, now
+	c.ahead, c.since = min(c.aheadAt(now)+change.Jump, mostAhead), now
 	if change.Rate != 0 {
 		c.rate = change.Rate
 	}

@@ -58,6 +58,9 @@ func (w *World) SetClock(ctx context.Context, c control.ClockChange) (control.Wo
 	if err := w.clock.Change(c); err != nil {
 		return control.WorldState{}, err
 	}
+	for _, h := range w.hosts {
+		h.server.Wake()
+	}
 	return w.ShowWorld(ctx)
 }
 
