@@ -262,7 +262,8 @@ func (a *Admin) Backup(ctx context.Context, w io.Writer) error {
 	return answer(err)
 }
 
-// backupRest is the folder without the mail: certificates, keys, marks.
+// backupRest is the folder without the mail: certificates, keys, marks. A folder
+// within it that another server has, of a demo world, has a backup of its own.
 func (a *Admin) backupRest(out *tar.Writer) error {
 	return filepath.WalkDir(a.dir, func(name string, e fs.DirEntry, err error) error {
 		rel, rerr := filepath.Rel(a.dir, name)
@@ -270,7 +271,7 @@ func (a *Admin) backupRest(out *tar.Writer) error {
 			return err
 		}
 		switch {
-		case e.IsDir() && rel == mailFolder:
+		case e.IsDir() && (rel == mailFolder || rel != "." && isData(name)):
 			return fs.SkipDir
 		case !e.Type().IsRegular(), rel == lockName, strings.HasSuffix(rel, ".new"):
 			return nil

@@ -245,6 +245,15 @@ func (s *Server) Addr(service string) net.Addr {
 	return nil
 }
 
+// Hostname is what the server calls itself.
+func (s *Server) Hostname() string { return s.cfg.Hostname }
+
+// Domains are those whose mail it keeps.
+func (s *Server) Domains() []string { return s.cfg.Domains }
+
+// Dir is its data folder.
+func (s *Server) Dir() string { return s.cfg.Dir }
+
 // Fingerprint is the hex SHA-256 of the leaf certificate's DER.
 func (s *Server) Fingerprint() string { return s.fingerprint }
 

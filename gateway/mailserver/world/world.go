@@ -83,6 +83,11 @@ func Open(ctx context.Context, cfg Config) (*World, error) {
 // open adds a server. Until all are there, the first ones have nobody to talk to: they are not served yet.
 func (w *World) open(ctx context.Context, s Server, at netip.Addr) error {
 	h := &host{name: s.Hostname, address: at, links: map[*link]bool{}}
+	for _, other := range w.hosts {
+		if strings.EqualFold(other.name, h.name) {
+			return fmt.Errorf("two servers of the world are called %s", h.name)
+		}
+	}
 	for _, d := range s.Domains {
 		d = strings.ToLower(d)
 		if w.home(d) != nil {
