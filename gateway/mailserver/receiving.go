@@ -49,7 +49,7 @@ func (s *Server) newJudges() (j judges, err error) {
 	if r.Resolver != nil {
 		j.verifier = authenticity.New(authenticity.Options{Hostname: s.cfg.Hostname, Resolver: r.Resolver, Exempt: r.Exempt})
 		if r.Greylist {
-			j.greylist = smtpd.NewGreylist(smtpd.GreylistOptions{})
+			j.greylist = smtpd.NewGreylist(smtpd.GreylistOptions{Now: s.cfg.now()})
 		}
 	}
 	if !r.Unsigned && s.cfg.Submission+s.cfg.Submissions != "" {

@@ -178,7 +178,7 @@ func (s *Server) protocol(v *service) protocol {
 	return smtpd.New(s.receiving(v, smtpd.Config{
 		Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
 		Accounts: s.gate, Post: post{s.store, s.domains, s.sender.kick, s.confirm}, Logger: log,
-		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures,
+		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures, Now: s.cfg.now(),
 	}))
 }
 

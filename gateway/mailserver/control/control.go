@@ -200,7 +200,7 @@ type WorldServer struct {
 	Address  string   `json:"address"` // in the world's DNS
 	SMTP     string   `json:"smtp"`    // where it really listens for mail of others
 	Accounts []string `json:"accounts,omitempty"`
-	Waiting  int      `json:"waiting"` // rows of its queue, those that are held or being sent included
+	Waiting  int      `json:"waiting"` // rows of its queue, those that are held or being sent included; counted up to 10,000
 }
 
 // FaultKind is one of those below.

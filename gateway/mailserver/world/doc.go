@@ -7,8 +7,8 @@
 //     and nowhere else can be connected to.
 //   - Faults can be switched on while it runs, on the way to a domain or to all: see [control.Fault]. What is refused is refused by the
 //     receiving server, under TLS and with its own words; what is cut is cut there; a link that is slow, or down, is so outside.
-//   - [Clock] is that of the queues. It can be put forward and made to go faster, and all that waits by it wakes up in time. Timeouts of
-//     connections are the system's, because the network is as fast as ever.
+//   - [Clock] is that of the queues, of greylists, and of the dates that servers write. It can be put forward and made to go faster, and
+//     all that waits by it wakes up in time. Timeouts of connections are the system's, because the network is as fast as ever.
 //
 // Faults and clock are of this run: after the next start there are none, and it is the time that it is. A queue whose clock was ahead
 // takes that for a clock that was set back, and waits for no time that is too far ahead.

@@ -207,6 +207,10 @@ func TestJourney(t *testing.T) {
 		t.Error("it is junk")
 	}
 
+	// One date is for all: the answer is of the day after tomorrow.
+	if _, err := s.SetClock(t.Context(), control.ClockChange{Jump: 48 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
 	back, cancel := s.there.Events(10)
 	defer cancel()
 	s.submit(s.there, carol, alice, "and back")
@@ -218,7 +222,8 @@ func TestJourney(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the answer does not leave")
 	}
-	if got := s.maildrop(s.here, alice); len(got) != 1 || !strings.Contains(got[0], "Received: from mail.elsewhere.test ([198.51.100.25])") || !strings.Contains(got[0], "dmarc=pass header.from=elsewhere.test") {
+	if got := s.maildrop(s.here, alice); len(got) != 1 || !strings.Contains(got[0], "Received: from mail.elsewhere.test ([198.51.100.25])") || !strings.Contains(got[0], "dmarc=pass header.from=elsewhere.test") ||
+		!strings.Contains(got[0], s.Clock().Now().Format("2 Jan 2006 ")) {
 		t.Errorf("alice has %q", got)
 	}
 }
