@@ -13,27 +13,28 @@ import (
 )
 
 // banner tells the person who started the gateway what they can do with it now.
-func banner(w io.Writer, c config.Config, page net.Addr, mail *mailserver.Server) {
+func banner(w io.Writer, c config.Config, page net.Addr, mail embedded) {
 	var b strings.Builder
 	b.WriteString("\nPostern is running.\n\n")
 	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(t, "  Page\t%s\n", pageURL(page))
-	if c.Demo {
-		for _, a := range demoAccounts(c) {
-			fmt.Fprintf(t, "  Sign in as\t%s with the password %s\n", a.Email, a.Password)
-		}
-	}
 	if mail != nil {
-		fmt.Fprintf(t, "  SMTP\t%s\n", offered(mail, [2]string{mailserver.SMTP, "STARTTLS"}))
-		fmt.Fprintf(t, "  Submission\t%s\n", offered(mail, [2]string{mailserver.Submission, "STARTTLS"}, [2]string{mailserver.Submissions, "TLS"}))
-		fmt.Fprintf(t, "  POP3\t%s\n", offered(mail, [2]string{mailserver.POP3, "STLS"}, [2]string{mailserver.POP3S, "TLS"}))
-		folder := c.Data
-		if abs, err := filepath.Abs(folder); err == nil {
-			folder = abs
+		for i, server := range mail.Servers() {
+			if i > 0 {
+				fmt.Fprintf(t, "\n  And %s, another mail server, for mail between the two:\n\n", server.Domains()[0])
+			}
+			if c.Demo {
+				for _, a := range demoAccounts(mail)[i] {
+					fmt.Fprintf(t, "  Sign in as\t%s with the password %s\n", a.Email, a.Password)
+				}
+			}
+			listening(t, server)
 		}
-		fmt.Fprintf(t, "  Mail is in\t%s\n", folder)
 	}
 	t.Flush()
+	if c.Demo && mail != nil {
+		fmt.Fprintf(&b, "\n  postern world%s shows what is between them, and lets things go wrong there.\n", dataFlag(c))
+	}
 	if a, ok := page.(*net.TCPAddr); ok && !a.IP.IsLoopback() && len(c.Origins) == 0 {
 		b.WriteString("\n  Browsers on other machines need https and --origin with the page's address there.\n")
 	}
@@ -44,12 +45,34 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail *mailserver.Server
 	io.WriteString(w, b.String())
 }
 
+// listening says where a server can be reached, and where its mail is.
+func listening(w io.Writer, server *mailserver.Server) {
+	fmt.Fprintf(w, "  SMTP\t%s\n", offered(server, [2]string{mailserver.SMTP, "STARTTLS"}))
+	fmt.Fprintf(w, "  Submission\t%s\n", offered(server, [2]string{mailserver.Submission, "STARTTLS"}, [2]string{mailserver.Submissions, "TLS"}))
+	fmt.Fprintf(w, "  POP3\t%s\n", offered(server, [2]string{mailserver.POP3, "STLS"}, [2]string{mailserver.POP3S, "TLS"}))
+	folder := server.Dir()
+	if abs, err := filepath.Abs(folder); err == nil {
+		folder = abs
+	}
+	fmt.Fprintf(w, "  Mail is in\t%s\n", folder)
+}
+
+// dataFlag is what a command needs to find this gateway; nothing where the folder is the usual one.
+func dataFlag(c config.Config) string {
+	if usual, err := config.Parse(nil, func(string) (string, bool) { return "", false }); err == nil && usual.Data == c.Data {
+		return ""
+	}
+	return " --data " + c.Data
+}
+
 // exposed says whether anything listens beyond the loopback interface.
-func exposed(page net.Addr, mail *mailserver.Server) bool {
+func exposed(page net.Addr, mail embedded) bool {
 	listeners := []net.Addr{page}
 	if mail != nil {
-		for _, name := range []string{mailserver.SMTP, mailserver.Submission, mailserver.Submissions, mailserver.POP3, mailserver.POP3S} {
-			listeners = append(listeners, mail.Addr(name))
+		for _, server := range mail.Servers() {
+			for _, name := range []string{mailserver.SMTP, mailserver.Submission, mailserver.Submissions, mailserver.POP3, mailserver.POP3S} {
+				listeners = append(listeners, server.Addr(name))
+			}
 		}
 	}
 	for _, l := range listeners {

@@ -12,21 +12,25 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/mailserver"
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/smtp"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// demoAccounts are the two people who try Postern out. Their passwords are the same everywhere: nobody is to mistake
-// them for secrets, and --demo is not for a server on the Internet.
-func demoAccounts(c config.Config) []wire.DemoAccount {
-	domain := c.Domains[0]
-	return []wire.DemoAccount{
-		{Name: "Alice", Email: "alice@" + domain, Password: "alice-postern"},
-		{Name: "Bob", Email: "bob@" + domain, Password: "bob-postern"},
+// demoAccounts are the people who try Postern out, of each server of the demo world. Their passwords are the same
+// everywhere: nobody is to mistake them for secrets, and --demo is not for a server on the Internet.
+func demoAccounts(world embedded) [][]wire.DemoAccount {
+	people := [][]wire.DemoAccount{
+		{{Name: "Alice", Email: "alice", Password: "alice-postern"}, {Name: "Bob", Email: "bob", Password: "bob-postern"}},
+		{{Name: "Carol", Email: "carol", Password: "carol-postern"}},
 	}
+	for i, server := range world.Servers() {
+		for j := range people[i] {
+			people[i][j].Email += "@" + server.Domains()[0]
+		}
+	}
+	return people
 }
 
 // welcomed is a file in the data folder: the demo accounts have had their first mail.
@@ -37,31 +41,34 @@ const welcomeTime = 10 * time.Second
 
 // furnish makes the demo accounts, and sends each a message the first time. A message that cannot be sent is no reason
 // not to start.
-func furnish(ctx context.Context, c config.Config, server *mailserver.Server, logger *slog.Logger) error {
-	for _, a := range demoAccounts(c) {
-		if err := server.EnsureUser(ctx, mailserver.Account{Email: a.Email, Name: a.Name, Password: a.Password}); err != nil {
-			return fmt.Errorf("the demo account %s cannot be made: %w", a.Email, err)
+func furnish(ctx context.Context, world embedded, logger *slog.Logger) error {
+	people := demoAccounts(world)
+	for i, server := range world.Servers() {
+		for _, a := range people[i] {
+			if err := server.EnsureUser(ctx, mailserver.Account{Email: a.Email, Name: a.Name, Password: a.Password}); err != nil {
+				return fmt.Errorf("the demo account %s cannot be made: %w", a.Email, err)
+			}
 		}
-	}
-	addr, ok := server.Addr(mailserver.SMTP).(*net.TCPAddr)
-	mark := filepath.Join(c.Data, welcomed)
-	if _, err := os.Stat(mark); !ok || !errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, welcomeTime)
-	defer cancel()
-	err := welcome(ctx, c, local(addr))
-	if err == nil {
-		err = os.WriteFile(mark, nil, 0o600)
-	}
-	if err != nil && ctx.Err() == nil {
-		logger.Warn("the demo accounts' first mail was not delivered", "error", err)
+		addr, ok := server.Addr(mailserver.SMTP).(*net.TCPAddr)
+		mark := filepath.Join(server.Dir(), welcomed)
+		if _, err := os.Stat(mark); !ok || !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		within, cancel := context.WithTimeout(ctx, welcomeTime)
+		err := welcome(within, server, local(addr), people, i)
+		cancel()
+		if err == nil {
+			err = os.WriteFile(mark, nil, 0o600)
+		}
+		if err != nil && ctx.Err() == nil {
+			logger.Warn("the demo accounts' first mail was not delivered", "server", server.Hostname(), "error", err)
+		}
 	}
 	return nil
 }
 
-// welcome delivers the first mails as any other server would: over SMTP.
-func welcome(ctx context.Context, c config.Config, address string) error {
+// welcome delivers the first mails to the people of a server as any other server would: over SMTP.
+func welcome(ctx context.Context, server *mailserver.Server, address string, people [][]wire.DemoAccount, at int) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -69,14 +76,15 @@ func welcome(ctx context.Context, c config.Config, address string) error {
 	}
 	client := smtp.New(conn, &smtp.Options{LocalName: "localhost"})
 	defer client.Close()
-	from := mail.Address{Name: "Postern", Addr: "postmaster@" + c.Domains[0]}
-	accounts := demoAccounts(c)
-	for i, a := range accounts {
-		other := accounts[1-i]
+	domain := server.Domains()[0]
+	from := mail.Address{Name: "Postern", Addr: "postmaster@" + domain}
+	far := people[(at+1)%len(people)][0] // somebody of the other server
+	for i, a := range people[at] {
+		near := people[at][(i+1)%len(people[at])] // of this one, or the same
 		message, err := mail.Compose(mail.Draft{
 			From: from, To: []mail.Address{{Name: a.Name, Addr: a.Email}},
-			Subject: "Welcome to Postern", Text: fmt.Sprintf(welcomeText, a.Name, other.Name, other.Email),
-			Date: time.Now(), MessageID: mail.NewMessageID(c.Domains[0]),
+			Subject: "Welcome to Postern", Text: welcomeText(a, near, far),
+			Date: time.Now(), MessageID: mail.NewMessageID(domain),
 		})
 		if err != nil {
 			return err
@@ -89,16 +97,25 @@ func welcome(ctx context.Context, c config.Config, address string) error {
 	return client.Quit(ctx)
 }
 
-const welcomeText = `Hello %[1]s,
+// welcomeText is what somebody reads first: of a neighbour at the same server, if there is one, and of somebody at another.
+func welcomeText(a, near, far wire.DemoAccount) string {
+	first := ""
+	if near != a {
+		first = fmt.Sprintf(`  * Write to %[1]s (%[2]s). Open this page in another browser, or in a private window, sign in there as %[1]s, and see the message arrive.
+`, near.Name, near.Email)
+	}
+	return fmt.Sprintf(`Hello %[1]s,
 
 this message has come the whole way: a mail server took it by SMTP and put it into your mailbox, and your browser fetched it from there by POP3, over a connection that is encrypted all the way to this page.
 
 Some things to try:
 
-  * Write to %[2]s (%[3]s). Open this page in another browser, or in a private window, sign in there as %[2]s, and see the message arrive.
+%[4]s  * Write to %[2]s (%[3]s), who is at home at another mail server: your server looks it up, connects to it, and hands the message over.
+  * Let things go wrong on that way, and see the message wait, be tried again, and arrive or come back: "postern world" on the command line shows how.
   * Stop the gateway and load the page again. Your mail is still here: it is kept on your own device.
   * Write a message while the gateway is stopped. It waits in the Outbox and leaves when the gateway is back.
   * Point any other mail program, or curl, at the ports that the gateway printed when it started.
 
 Postern
-`
+`, a.Name, far.Name, far.Email, first)
+}

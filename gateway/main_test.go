@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -136,7 +137,7 @@ func maildropOf(t *testing.T, address, user, password string) []string {
 func TestDemo(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := serveOn(t, "--demo", "--data", data)
-	for _, want := range []string{"alice@postern.test", "bob@postern.test", "alice-postern", "bob-postern", "STARTTLS", "STLS", "TLS", data} {
+	for _, want := range []string{"alice@postern.test", "bob@postern.test", "alice-postern", "bob-postern", "carol@elsewhere.test with the password carol-postern", "postern world --data " + data, filepath.Join(data, "elsewhere.test"), "STARTTLS", "STLS", "TLS", data} {
 		if !strings.Contains(p.stdout.String(), want) {
 			t.Errorf("the banner does not say %s:\n%s", want, p.stdout)
 		}
@@ -159,6 +160,10 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s has %d messages: %q", user, len(mail), mail)
 		}
 	}
+	other := p.find(`(?s)And elsewhere\.test.*POP3 +(127\.0\.0\.1:\d+)`)
+	if mail := maildropOf(t, other, "carol@elsewhere.test", "carol-postern"); len(mail) != 1 || !strings.Contains(mail[0], "Hello Carol") || !strings.Contains(mail[0], "Alice (alice@postern.test)") {
+		t.Errorf("Carol has %q", mail)
+	}
 	if code := p.end(); code != 0 {
 		t.Errorf("the gateway ended with %d: %s", code, p.stderr)
 	}
@@ -166,6 +171,34 @@ func TestDemo(t *testing.T) {
 	p = serveOn(t, "--demo", "--data", data)
 	if mail := maildropOf(t, p.find(`POP3 +(127\.0\.0\.1:\d+)`), "alice@postern.test", "alice-postern"); len(mail) != 1 {
 		t.Errorf("after a second start Alice has %d messages; want the one", len(mail))
+	}
+}
+
+// The second server of a demo world takes its ports by the first one's, and others where those are in use.
+func TestPortsOfTheSecondServer(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:2525": "127.0.0.1:3525", ":2110": ":3110", "127.0.0.1:0": "127.0.0.1:0", "[::1]:65000": "[::1]:0", "": "",
+	} {
+		if got := above(address); got != want {
+			t.Errorf("%q: %q, want %q", address, got, want)
+		}
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	n, _ := strconv.Atoi(port)
+	first := net.JoinHostPort("127.0.0.1", strconv.Itoa(n-1000))
+	if l, err := net.Listen("tcp", first); err != nil {
+		t.Skip("the port that this needs is taken")
+	} else {
+		l.Close()
+	}
+	p := serveOn(t, "--demo", "--data", filepath.Join(t.TempDir(), "data"), "--pop3", first)
+	if got := p.find(`(?s)And elsewhere\.test.*POP3 +(127\.0\.0\.1:\d+)`); got == taken.Addr().String() || got == "127.0.0.1:0" {
+		t.Errorf("it listens at %s", got)
 	}
 }
 

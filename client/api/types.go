@@ -118,7 +118,7 @@ type Gateway struct {
 	State   ConnectionState `json:"state"`
 	RetryAt time.Time       `json:"retryAt,omitzero"` // while offline: when the next attempt is made
 	Problem *Problem        `json:"problem,omitempty"`
-	Domains []string        `json:"domains,omitempty"` // of the embedded mail server; empty when there is none
+	Domains []string        `json:"domains,omitempty"` // of the embedded mail servers; empty when there are none
 	Demo    []DemoAccount   `json:"demo,omitempty"`    // in demo mode: accounts that anybody may use
 }
 

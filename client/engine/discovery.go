@@ -32,9 +32,11 @@ func (e *Engine) Discover(ctx context.Context, email string) (api.Discovery, err
 	within, cancel := context.WithTimeout(ctx, discoveryTime)
 	defer cancel()
 	welcome, err := e.awaitGateway(within)
-	if err == nil && isHome(welcome, email) {
-		d.Candidates = []api.Candidate{{Origin: api.OriginGateway, Provider: welcome.Embedded.Hostname}}
-		return d, nil
+	if err == nil {
+		if own := home(welcome, email); own != nil {
+			d.Candidates = []api.Candidate{{Origin: api.OriginGateway, Provider: own.Hostname}}
+			return d, nil
+		}
 	}
 	var groups []group
 	if err == nil && wire.CheckHost(domain) == nil {

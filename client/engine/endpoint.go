@@ -58,30 +58,35 @@ func (l *login) endpoint(p api.Protocol) (endpoint, error) {
 	return to, nil
 }
 
-// ownEndpoint is the gateway's own server, if it is home to the address. TLS is never left out, and from the first octet
+// ownEndpoint is the gateway's own server that is home to the address. TLS is never left out, and from the first octet
 // where the server can. The server is believed by the certificate that the gateway named.
 func (l *login) ownEndpoint(p api.Protocol) (endpoint, error) {
 	w := l.e.Gateway.State().Welcome
 	if w == nil {
 		return endpoint{}, &api.Problem{Code: api.CodeGatewayOffline}
 	}
-	if !isHome(w, l.email) {
+	own := home(w, l.email)
+	if own == nil {
 		return endpoint{}, &api.Problem{Code: api.CodeSettingsNeeded, Detail: l.email, Technical: "the gateway's own mail server is not home to " + domainOf(l.email)}
 	}
-	o := trust.Options{ServerName: w.Embedded.Hostname, Roots: l.e.Roots}
+	o := trust.Options{ServerName: own.Hostname, Roots: l.e.Roots}
 	if pin := l.pin(p); pin != "" {
 		o.Pins = []string{pin}
 	}
 	security := [2]api.Security{api.TLS, api.STARTTLS}
 	for i, name := range services[p] {
-		for _, s := range w.Embedded.Services {
+		for _, s := range own.Services {
 			if s.Name == name {
-				return endpoint{open: wire.Open{Service: name}, address: net.JoinHostPort(w.Embedded.Hostname, strconv.Itoa(s.Port)),
+				open := wire.Open{Service: name}
+				if own != w.Embedded { // the first needs no name, and a gateway that has no others knows none
+					open.Server = own.Hostname
+				}
+				return endpoint{open: open, address: net.JoinHostPort(own.Hostname, strconv.Itoa(s.Port)),
 					security: security[i], tls: trust.Config(o), user: l.email}, nil
 			}
 		}
 	}
-	return endpoint{}, &api.Problem{Code: api.CodeTargetRefused, Detail: w.Embedded.Hostname,
+	return endpoint{}, &api.Problem{Code: api.CodeTargetRefused, Detail: own.Hostname,
 		Technical: "the gateway's mail server has neither " + string(services[p][0]) + " nor " + string(services[p][1])}
 }
 
@@ -90,8 +95,8 @@ func (l *login) host(p api.Protocol) string {
 	if s := l.server(p); s.Host != "" {
 		return s.Host
 	}
-	if w := l.e.Gateway.State().Welcome; w != nil && w.Embedded != nil {
-		return w.Embedded.Hostname
+	if own := l.home(); own != nil {
+		return own.Hostname
 	}
 	return ""
 }
@@ -101,8 +106,8 @@ func (l *login) pin(p api.Protocol) string {
 	if s := l.server(p); s.Host != "" {
 		return s.Pin
 	}
-	if w := l.e.Gateway.State().Welcome; w != nil && w.Embedded != nil {
-		return w.Embedded.Fingerprint
+	if own := l.home(); own != nil {
+		return own.Fingerprint
 	}
 	return ""
 }
@@ -113,21 +118,23 @@ func (l *login) address(p api.Protocol) string {
 	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 }
 
-// isHome says whether the gateway's own server is home to an address. That is the gateway's word alone, and whoever believes it
-// gives it the password: so not for the providers of the list, of which it is known where they are.
-func isHome(w *wire.Welcome, email string) bool {
-	return w.Embedded != nil && hasDomain(w.Embedded.Domains, domainOf(email)) && providerOf(domainOf(email)) == nil
+// home is the gateway's own server that is home to the account's address; nil if none is, or while that is not known.
+func (l *login) home() *wire.Embedded {
+	if w := l.e.Gateway.State().Welcome; w != nil {
+		return home(w, l.email)
+	}
+	return nil
+}
+
+// home is the gateway's own server that is home to an address; nil if none is. That is the gateway's word alone, and whoever believes
+// it gives it the password: so not for the providers of the list, of which it is known where they are.
+func home(w *wire.Welcome, email string) *wire.Embedded {
+	if providerOf(domainOf(email)) != nil {
+		return nil
+	}
+	return w.Home(domainOf(email))
 }
 
 func domainOf(email string) string {
 	return strings.ToLower(email[strings.LastIndexByte(email, '@')+1:])
-}
-
-func hasDomain(domains []string, domain string) bool {
-	for _, d := range domains {
-		if strings.EqualFold(d, domain) {
-			return true
-		}
-	}
-	return false
 }

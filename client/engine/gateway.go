@@ -30,9 +30,12 @@ func (e *Engine) gateway() api.Gateway {
 	}
 	welcome := e.welcome
 	e.mu.Unlock()
-	if welcome != nil && welcome.Embedded != nil {
-		g.Domains = welcome.Embedded.Domains
-		for _, d := range welcome.Embedded.Demo {
+	if welcome == nil {
+		return g
+	}
+	for _, s := range welcome.Servers() {
+		g.Domains = append(g.Domains, s.Domains...)
+		for _, d := range s.Demo {
 			g.Demo = append(g.Demo, api.DemoAccount{Name: d.Name, Email: d.Email, Password: d.Password})
 		}
 	}

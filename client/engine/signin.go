@@ -304,8 +304,8 @@ func (e *Engine) erase(ctx context.Context, a *account) error {
 
 // nameOf is the name of a demo account; others have none yet.
 func nameOf(w *wire.Welcome, email string) string {
-	if w.Embedded != nil {
-		for _, d := range w.Embedded.Demo {
+	for _, s := range w.Servers() {
+		for _, d := range s.Demo {
 			if strings.EqualFold(d.Email, email) {
 				return d.Name
 			}

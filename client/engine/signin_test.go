@@ -61,6 +61,43 @@ func TestSignInRefusals(t *testing.T) {
 	}
 }
 
+// An address is at home at the one of the gateway's servers that has its domain: signing in, fetching and sending go there, and that
+// server's certificate is the one that is believed.
+func TestSignInAtAServerBeside(t *testing.T) {
+	const carol, carolPW = "carol@elsewhere.test", "carol's"
+	inWorld(t, func(t *testing.T, w *world) {
+		pop := &mailtest.POP3{Password: map[string]string{carol: carolPW}, Maildrop: map[string]*mailtest.Maildrop{carol: new(mailtest.Maildrop)}, NoWait: true}
+		post := &postOffice{password: pop.Password}
+		w.gateway.addBeside("mail.elsewhere.test", "elsewhere.test", map[wire.ServiceName]mailtest.Server{wire.POP3S: pop, wire.Submissions: post}, wire.DemoAccount{Name: "Carol", Email: carol, Password: carolPW})
+		s, err := w.Status(t.Context())
+		if err != nil || len(s.Gateway.Demo) != 2 || s.Gateway.Demo[1].Name != "Carol" || strings.Join(s.Gateway.Domains, " ") != "postern.test elsewhere.test" {
+			t.Errorf("the gateway has %+v, %v", s.Gateway, err)
+		}
+		if d, err := w.Discover(t.Context(), carol); err != nil || len(d.Candidates) != 1 || d.Candidates[0].Provider != "mail.elsewhere.test" {
+			t.Errorf("discovered %+v, %v", d, err)
+		}
+		pop.Maildrop[carol].Deliver(letter("for carol", "y"))
+		w.pop.Maildrop[alice].Deliver(letter("for alice", "y"))
+		a, err := w.SignIn(t.Context(), api.SignIn{Email: carol, Password: carolPW, Keep: true})
+		if err != nil || a.Name != "Carol" {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		synctest.Wait()
+		if w.only(a.ID, api.Inbox).Subject != "for carol" {
+			t.Error("carol's mail is not fetched")
+		}
+		if b := w.signIn(alice); w.only(b.ID, api.Inbox).Subject != "for alice" {
+			t.Error("alice's mail is not fetched")
+		}
+		w.gateway.mu.Lock()
+		w.gateway.welcome.Beside[0].Fingerprint = w.gateway.welcome.Embedded.Fingerprint
+		w.gateway.mu.Unlock()
+		if _, err := w.SignIn(t.Context(), api.SignIn{Email: "CAROL@elsewhere.test", Password: carolPW}); code(err) != api.CodeCertificate || api.AsProblem(err).Detail != "mail.elsewhere.test" {
+			t.Errorf("another server's certificate: %v", err)
+		}
+	})
+}
+
 func TestSignInWaitsForAConnectionBeingMade(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.gateway.set(tunnel.Connecting)

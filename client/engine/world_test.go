@@ -265,7 +265,8 @@ type fakeGateway struct {
 
 	mu        sync.Mutex
 	servers   map[wire.ServiceName]mailtest.Server
-	elsewhere // servers that are not the gateway's own
+	beside    map[string]neighbour // more servers of the gateway's own, by hostname
+	elsewhere                      // servers that are not the gateway's own
 	state     tunnel.State
 	welcome   wire.Welcome
 	subs      map[int]func(tunnel.State)
@@ -275,6 +276,29 @@ type fakeGateway struct {
 	faults    func(service wire.ServiceName, n int) *mailtest.Faults // of the n-th stream to it, from 0
 	refuse    error
 	live      map[net.Conn]bool
+}
+
+// neighbour is a server beside the gateway's first.
+type neighbour struct {
+	servers map[wire.ServiceName]mailtest.Server
+	tls     *tls.Config
+}
+
+// addBeside gives the gateway one more server of its own, with one account for trying out.
+func (g *fakeGateway) addBeside(hostname, domain string, servers map[wire.ServiceName]mailtest.Server, demo wire.DemoAccount) {
+	cert := mailtest.SelfSigned(g.t, hostname)
+	sum := sha256.Sum256(cert.Certificate[0])
+	info := wire.Embedded{Hostname: hostname, Domains: []string{domain}, Fingerprint: hex.EncodeToString(sum[:]), Demo: []wire.DemoAccount{demo}}
+	for name := range servers {
+		info.Services = append(info.Services, wire.Service{Name: name, Port: 2})
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.welcome.Beside = append(g.welcome.Beside, info)
+	if g.beside == nil {
+		g.beside = map[string]neighbour{}
+	}
+	g.beside[hostname] = neighbour{servers, &tls.Config{Certificates: []tls.Certificate{cert}}}
 }
 
 func newFakeGateway(t *testing.T, servers map[wire.ServiceName]mailtest.Server) *fakeGateway {
@@ -310,6 +334,9 @@ func (g *fakeGateway) Open(ctx context.Context, o wire.Open) (net.Conn, error) {
 	}
 	g.opened = append(g.opened, o.Service)
 	behind, sealed := g.servers[o.Service], g.tls
+	if o.Server != "" {
+		behind, sealed = g.beside[o.Server].servers[o.Service], g.beside[o.Server].tls
+	}
 	if o.Service != wire.POP3S && o.Service != wire.Submissions {
 		sealed = nil
 	}

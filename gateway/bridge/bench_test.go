@@ -19,9 +19,9 @@ const block = 64 << 10
 // BenchmarkBridge is TCP to TCP through client, tunnel and gateway, all on loopback; BenchmarkBareRelay is a WebSocket to
 // TCP relay without tunnel, policy or limits; BenchmarkTCP is the target without either.
 func BenchmarkBridge(b *testing.B) {
-	g := start(b, Config{Services: map[wire.ServiceName]string{
+	g := start(b, Config{Embedded: own(map[wire.ServiceName]string{
 		wire.POP3: serveTCP(b, source), wire.SMTP: serveTCP(b, sink),
-	}})
+	})})
 	s := g.session(b)
 	dial := func(name wire.ServiceName) net.Conn {
 		c, err := s.Open(b.Context(), wire.Open{Service: name})

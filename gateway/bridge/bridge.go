@@ -30,14 +30,8 @@ type Config struct {
 	// Token is what a Hello must carry. Empty: no token is asked for.
 	Token  string
 	Policy Policy
-	// Embedded is told to clients in the Welcome; nil if the gateway has no server of its own.
-	Embedded *wire.Embedded
-	// Services gives for each of the embedded server's services the loopback address to dial.
-	Services map[wire.ServiceName]string
-	// Introduce, if set, is told for whom a connection to one of the Services is made, before anything goes through
-	// it: the server sees loopback alone, and has limits for each client. forget is called when the connection
-	// has ended.
-	Introduce func(from net.Addr, client netip.Addr) (forget func())
+	// Embedded are the gateway's own mail servers, the first one first.
+	Embedded []Embedded
 	// Origins lists the origins (https://mail.example.com) whose pages may connect besides those of the gateway's own
 	// host.
 	Origins []string
@@ -49,6 +43,18 @@ type Config struct {
 	WebRoots       *x509.CertPool // authorities of the web servers that Discover asks; nil: the system's
 	Dialer         ContextDialer  // nil: a net.Dialer
 	Logger         *slog.Logger   // nil: no log. What is logged never holds payload, nor the token
+}
+
+// Embedded is a mail server of the gateway's own.
+type Embedded struct {
+	// Info is told to clients in the Welcome.
+	Info wire.Embedded
+	// Services gives for each of its services the loopback address to dial.
+	Services map[wire.ServiceName]string
+	// Introduce, if set, is told for whom a connection to one of the Services is made, before anything goes through
+	// it: the server sees loopback alone, and has limits for each client. forget is called when the connection
+	// has ended.
+	Introduce func(from net.Addr, client netip.Addr) (forget func())
 }
 
 // Limits bound what clients may cost. Zero fields mean the defaults.
@@ -188,12 +194,14 @@ func New(c Config) (*Bridge, error) {
 		}
 		b.origins = append(b.origins, scheme+"://"+host)
 	}
-	for name, address := range c.Services {
-		if err := name.Validate(); err != nil {
-			return nil, fmt.Errorf("bridge: %w", err)
-		}
-		if _, port, err := net.SplitHostPort(address); err != nil || port == "0" {
-			return nil, fmt.Errorf("bridge: service %s: %q is no address to dial", name, address)
+	for _, e := range c.Embedded {
+		for name, address := range e.Services {
+			if err := name.Validate(); err != nil {
+				return nil, fmt.Errorf("bridge: %w", err)
+			}
+			if _, port, err := net.SplitHostPort(address); err != nil || port == "0" {
+				return nil, fmt.Errorf("bridge: service %s: %q is no address to dial", name, address)
+			}
 		}
 	}
 	welcome := b.welcome("")
@@ -208,13 +216,34 @@ func (b *Bridge) welcome(session string) wire.Welcome {
 	if b.discovery != nil {
 		capabilities = []string{wire.CapDiscover}
 	}
-	return wire.Welcome{
-		Version: wire.Version, Server: b.c.Server, Session: session, Embedded: b.c.Embedded, Capabilities: capabilities,
+	w := wire.Welcome{
+		Version: wire.Version, Server: b.c.Server, Session: session, Capabilities: capabilities,
 		Limits: wire.Limits{
 			Streams:     b.c.Limits.Streams,
 			IdleSeconds: int(b.c.Limits.IdleTimeout / time.Second),
 		},
 	}
+	for i := range b.c.Embedded {
+		if i == 0 {
+			w.Embedded = &b.c.Embedded[i].Info
+			continue
+		}
+		w.Beside = append(w.Beside, b.c.Embedded[i].Info)
+	}
+	return w
+}
+
+// embedded is the server of the gateway's own that an Open asks for; nil if it asks for none, or there is none such.
+func (b *Bridge) embedded(open wire.Open) *Embedded {
+	if open.Host != "" {
+		return nil
+	}
+	for i := range b.c.Embedded {
+		if e := &b.c.Embedded[i]; open.Server == "" || strings.EqualFold(open.Server, e.Info.Hostname) {
+			return e
+		}
+	}
+	return nil
 }
 
 // ServeHTTP answers the WebSocket's handshake and serves its session until that ends.

@@ -111,8 +111,13 @@ func echo(c *net.TCPConn) {
 	_ = c.CloseWrite()
 }
 
-func pop3(address string) map[wire.ServiceName]string {
-	return map[wire.ServiceName]string{wire.POP3: address}
+// pop3 is a mail server of the gateway's own that listens there.
+func pop3(address string) []Embedded {
+	return own(map[wire.ServiceName]string{wire.POP3: address})
+}
+
+func own(services map[wire.ServiceName]string) []Embedded {
+	return []Embedded{{Info: wire.Embedded{Hostname: "postern.test", Domains: []string{"postern.test"}, Services: []wire.Service{{Name: wire.POP3, Port: 2110}}}, Services: services}}
 }
 
 var embedded = wire.Open{Service: wire.POP3}
@@ -139,8 +144,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 func TestEcho(t *testing.T) {
-	info := &wire.Embedded{Hostname: "postern.test", Domains: []string{"postern.test"}, Services: []wire.Service{{Name: wire.POP3, Port: 2110}}}
-	g := start(t, Config{Server: "postern test", Embedded: info, Services: pop3(serveTCP(t, echo))})
+	g := start(t, Config{Server: "postern test", Embedded: pop3(serveTCP(t, echo))})
 	s := g.session(t)
 	w := s.Welcome()
 	if w.Server != "postern test" || w.Embedded == nil || w.Embedded.Hostname != "postern.test" || w.Limits.Streams != 32 || w.Session == "" {
@@ -295,7 +299,7 @@ func TestSilentConnectionsAreFew(t *testing.T) {
 }
 
 func TestTooManyStreams(t *testing.T) {
-	g := start(t, Config{Services: pop3(serveTCP(t, echo)), Limits: Limits{Streams: 3}})
+	g := start(t, Config{Embedded: pop3(serveTCP(t, echo)), Limits: Limits{Streams: 3}})
 	s := g.session(t)
 	var last *tunnel.Conn
 	for range 3 {
@@ -318,7 +322,7 @@ func TestTooManyStreams(t *testing.T) {
 func TestStreamsPerClientAndInAll(t *testing.T) {
 	for name, limits := range map[string]Limits{"per client": {StreamsPerClient: 3}, "in all": {StreamsInAll: 3}} {
 		t.Run(name, func(t *testing.T) {
-			g := start(t, Config{Services: pop3(serveTCP(t, echo)), Limits: limits})
+			g := start(t, Config{Embedded: pop3(serveTCP(t, echo)), Limits: limits})
 			a, b := g.session(t), g.session(t)
 			openStream(t, a)
 			openStream(t, a)
@@ -344,28 +348,73 @@ func TestStreamsPerClientAndInAll(t *testing.T) {
 	}
 }
 
+// Of several servers of its own, the gateway opens the one that is asked for, and the first if none is named.
+func TestServersBeside(t *testing.T) {
+	say := func(word string) string {
+		return serveTCP(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, word) })
+	}
+	var mu sync.Mutex
+	introduced := map[string]int{}
+	servers := append(pop3(say("first")), pop3(say("second"))...)
+	servers[1].Info.Hostname, servers[1].Info.Domains = "mail.elsewhere.test", []string{"elsewhere.test"}
+	for i := range servers {
+		servers[i].Introduce = func(net.Addr, netip.Addr) func() {
+			mu.Lock()
+			defer mu.Unlock()
+			introduced[servers[i].Info.Hostname]++
+			return func() {}
+		}
+	}
+	s := start(t, Config{Embedded: servers}).session(t)
+	if w := s.Welcome(); len(w.Servers()) != 2 || w.Home("elsewhere.test").Hostname != "mail.elsewhere.test" {
+		t.Errorf("welcome: %+v", w)
+	}
+	for server, want := range map[string]string{"": "first", "postern.test": "first", "Mail.Elsewhere.test": "second"} {
+		c, err := s.Open(t.Context(), wire.Open{Service: wire.POP3, Server: server})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); string(got) != want || err != nil {
+			t.Errorf("%q: %q, %v", server, got, err)
+		}
+		_ = c.Close()
+	}
+	for _, o := range []wire.Open{{Service: wire.POP3, Server: "example.org"}, {Service: wire.SMTP, Server: "mail.elsewhere.test"}} {
+		var no *wire.RefusedError
+		if _, err := s.Open(t.Context(), o); !errors.As(err, &no) || no.Reason != wire.Denied {
+			t.Errorf("%v: %v", o, err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if introduced["postern.test"] != 2 || introduced["mail.elsewhere.test"] != 1 {
+		t.Errorf("introduced: %v", introduced)
+	}
+}
+
 // The embedded server learns whose connection it is before anything comes over it, and forgets with its end.
 func TestConnectionsAreIntroduced(t *testing.T) {
 	var mu sync.Mutex
 	known := make(map[string]netip.Addr)
-	g := start(t, Config{
-		Services: pop3(serveTCP(t, func(c *net.TCPConn) {
-			_, _ = io.ReadFull(c, make([]byte, 1))
-			mu.Lock()
-			client := known[c.RemoteAddr().String()]
-			mu.Unlock()
-			_, _ = io.WriteString(c, client.String())
-		})),
-		Introduce: func(from net.Addr, client netip.Addr) func() {
+	servers := pop3(serveTCP(t, func(c *net.TCPConn) {
+		_, _ = io.ReadFull(c, make([]byte, 1))
+		mu.Lock()
+		client := known[c.RemoteAddr().String()]
+		mu.Unlock()
+		_, _ = io.WriteString(c, client.String())
+	}))
+	servers[0].Introduce = func(from net.Addr, client netip.Addr) func() {
+		mu.Lock()
+		defer mu.Unlock()
+		known[from.String()] = client
+		return func() {
 			mu.Lock()
 			defer mu.Unlock()
-			known[from.String()] = client
-			return func() {
-				mu.Lock()
-				defer mu.Unlock()
-				delete(known, from.String())
-			}
-		},
+			delete(known, from.String())
+		}
+	}
+	g := start(t, Config{
+		Embedded:       servers,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	ws, _, err := g.webSocket(t, http.Header{"X-Forwarded-For": {"198.51.100.7"}})
@@ -405,7 +454,7 @@ func TestCutsStayCuts(t *testing.T) {
 		_, err := io.Copy(io.Discard, c)
 		got <- err
 	})
-	g := start(t, Config{Services: pop3(address)})
+	g := start(t, Config{Embedded: pop3(address)})
 	s := g.session(t)
 	c := openStream(t, s)
 	_, _ = c.Write([]byte("cut!"))
@@ -437,7 +486,7 @@ func TestIdleStreamsEnd(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 		close(closed)
 	})
-	g := start(t, Config{Services: pop3(address), Limits: Limits{IdleTimeout: 100 * time.Millisecond}})
+	g := start(t, Config{Embedded: pop3(address), Limits: Limits{IdleTimeout: 100 * time.Millisecond}})
 	c := openStream(t, g.session(t))
 	if _, err := io.ReadAll(c); !errors.Is(err, tunnel.ErrReset) {
 		t.Errorf("the client reads %v", err)

@@ -30,10 +30,11 @@ func (b *Bridge) connect(ctx context.Context, open wire.Open) (net.Conn, *wire.R
 	ctx, cancel := context.WithTimeout(ctx, b.c.Limits.DialTimeout)
 	defer cancel()
 	if open.Host == "" {
-		address, ok := b.c.Services[open.Service]
-		if !ok {
+		own := b.embedded(open)
+		if own == nil || own.Services[open.Service] == "" {
 			return nil, refuse(wire.Denied, "no such service here")
 		}
+		address := own.Services[open.Service]
 		conn, err := b.c.Dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
 			return nil, dialRefusal(err)

@@ -21,7 +21,7 @@ import (
 
 // Broken peers cost their own session and no other.
 func TestBrokenPeers(t *testing.T) {
-	g := start(t, Config{Services: pop3(serveTCP(t, echo)), Limits: Limits{Handshake: time.Second}})
+	g := start(t, Config{Embedded: pop3(serveTCP(t, echo)), Limits: Limits{Handshake: time.Second}})
 	good := openStream(t, g.session(t))
 	garbage := make([]byte, 32<<10)
 	_, _ = rand.Read(garbage)
@@ -73,7 +73,7 @@ func (panicky) Close() error             { return nil }
 func TestPanicCostsItsStream(t *testing.T) {
 	for _, inDial := range []bool{true, false} {
 		var log safeBuffer
-		g := start(t, Config{Services: pop3("127.0.0.1:1"), Dialer: panicky{inDial: inDial}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		g := start(t, Config{Embedded: pop3("127.0.0.1:1"), Dialer: panicky{inDial: inDial}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		s := g.session(t)
 		c, err := s.Open(t.Context(), embedded)
 		if inDial && reason(err) != wire.Internal {
@@ -107,7 +107,7 @@ func (s *safeBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 func TestLogHoldsNoPayloadAndNoToken(t *testing.T) {
 	var log safeBuffer
 	g := start(t, Config{
-		Token: "the-token", Services: pop3(serveTCP(t, echo)), Limits: Limits{TokenDelay: time.Millisecond},
+		Token: "the-token", Embedded: pop3(serveTCP(t, echo)), Limits: Limits{TokenDelay: time.Millisecond},
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	_, _ = g.dial(t, wire.Hello{Token: "a-guess"})

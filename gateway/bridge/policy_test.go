@@ -164,7 +164,7 @@ func TestConnect(t *testing.T) {
 			d := &dialled{answers: refusedByHost}
 			b, err := New(Config{
 				Policy:   Policy{Allow: rules(t, test.rules...), Networks: test.networks},
-				Services: map[wire.ServiceName]string{wire.POP3: "127.0.0.1:2110"},
+				Embedded: pop3("127.0.0.1:2110"),
 				Resolver: resolver, Dialer: d, Limits: Limits{DialTimeout: 50 * time.Millisecond},
 			})
 			if err != nil {

@@ -150,8 +150,8 @@ func (s *session) stream(request *tunnel.Request) {
 		return
 	}
 	defer target.Close()
-	if s.b.c.Introduce != nil && request.Open.Host == "" {
-		defer s.b.c.Introduce(target.LocalAddr(), s.client.Addr())()
+	if own := s.b.embedded(request.Open); own != nil && own.Introduce != nil {
+		defer own.Introduce(target.LocalAddr(), s.client.Addr())()
 	}
 	conn, err := request.Accept()
 	if err != nil {

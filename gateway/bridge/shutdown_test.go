@@ -12,7 +12,7 @@ import (
 )
 
 func TestShutdown(t *testing.T) {
-	g := start(t, Config{Services: pop3(serveTCP(t, echo))})
+	g := start(t, Config{Embedded: pop3(serveTCP(t, echo))})
 	idle, busy := g.session(t), g.session(t)
 	c := openStream(t, busy)
 	ended := make(chan error, 1)
@@ -45,7 +45,7 @@ func TestShutdown(t *testing.T) {
 }
 
 func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
-	g := start(t, Config{Services: pop3(serveTCP(t, echo))})
+	g := start(t, Config{Embedded: pop3(serveTCP(t, echo))})
 	s := g.session(t)
 	c := openStream(t, s)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -31,7 +31,7 @@ func TestStalledReaderIsBounded(t *testing.T) {
 	for _, name := range []string{"the stream is not read", "the WebSocket is not read"} {
 		t.Run(name, func(t *testing.T) {
 			sent.set(0)
-			g := start(t, Config{Services: pop3(address), Limits: Limits{DeadAfter: time.Minute}})
+			g := start(t, Config{Embedded: pop3(address), Limits: Limits{DeadAfter: time.Minute}})
 			before := heap()
 			var held int64
 			if name == "the stream is not read" {

@@ -38,6 +38,9 @@ const (
 	DNS         Command = "dns"
 	Import      Command = "import"
 	Export      Command = "export"
+	WorldFault  Command = "world fault"
+	WorldClock  Command = "world clock"
+	World       Command = "world"
 	Version     Command = "version"
 	Help        Command = "help"
 )
@@ -79,6 +82,9 @@ var commands = []command{
 	{Fsck, "", "look for inconsistencies, and --mend them; while no server runs", 0, 0, []string{"mend"}},
 	{Import, "maildir|mbox PATH ACCOUNT", "put mail of another program into an account; PATH of an mbox may be -", 3, 3, nil},
 	{Export, "maildir|mbox ACCOUNT PATH", "write an account's mail for another program", 3, 3, nil},
+	{WorldFault, "DOMAIN|all FAULT|off", "let the way to a domain of the demo world fail, --for a time such as 10m: greylist, 4xx, 5xx, drop-data, drop-after, slow, down", 2, 2, []string{"for"}},
+	{WorldClock, "RATE|jump TIME", "let the clock of the demo world go so many times as fast, or put it forward by a time such as 1h or 5d", 1, 2, nil},
+	{World, "", "show the demo world: its servers, faults and clock", 0, 0, nil},
 	{Version, "", "print the version", 0, 0, nil},
 	{Help, "", "print this", 0, 0, nil},
 }
@@ -88,6 +94,7 @@ func ownFlags(c *Config) []setting {
 	return []setting{
 		{"with-mail", "", (*toggle)(&c.WithMail)},
 		{"mend", "", (*toggle)(&c.Mend)},
+		{"for", "", (*span)(&c.For)},
 	}
 }
 

@@ -7,6 +7,7 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"time"
 )
 
 // Off, as a mail listener's address, means that the embedded server does not offer that service.
@@ -20,9 +21,11 @@ type Config struct {
 	WithMail bool // user remove: its mail goes, too
 	Mend     bool // fsck: mend what can be mended
 
+	For time.Duration // world fault: how long; 0: until it is switched off
+
 	Listen string // the page and the tunnel
 	Data   string // the folder that holds the embedded server's mail
-	Demo   bool   // make sure the demo accounts exist, and print their passwords
+	Demo   bool   // run a world of two mail servers, with accounts whose passwords are printed
 
 	Mail     bool     // run the embedded mail server
 	Hostname string   // the embedded server's name: greeting, Received fields, certificate

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -233,5 +234,25 @@ func write(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"90s": 90 * time.Second, "10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "5d": 120 * time.Hour, "1d12h": 36 * time.Hour, "0s": 0,
+		"": -1, "d": -1, "5": -1, "-1h": -1, "-1d": -1, "1h5d": -1, "1d-1h": -1, "99999d": -1, "ever": -1,
+	} {
+		if got, err := Duration(text); got != want && err == nil || (err == nil) != (want >= 0) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	c, err := Parse([]string{"world", "fault", "a.test", "down", "--for", "1d"}, environment(nil))
+	if err != nil || c.Command != WorldFault || c.For != 24*time.Hour {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for args, want := range map[string]Command{"world": World, "world --data x": World, "world clock 60": WorldClock} {
+		if c, err := Parse(strings.Fields(args), environment(nil)); err != nil || c.Command != want {
+			t.Errorf("%q: %s, %v", args, c.Command, err)
+		}
 	}
 }

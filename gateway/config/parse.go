@@ -62,8 +62,13 @@ func Parse(args []string, lookup func(string) (string, bool)) (Config, error) {
 		}
 	}
 	for _, s := range ownFlags(&c) {
-		if slices.Contains(asked.flags, s.name) {
+		_, isToggle := s.value.(*toggle)
+		switch {
+		case !slices.Contains(asked.flags, s.name):
+		case isToggle:
 			flags.BoolFunc(s.name, "", s.value.Set)
+		default:
+			flags.Func(s.name, "", s.value.Set)
 		}
 	}
 	if c.Args, err = parse(flags, args); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // defaults is a gateway that serves one machine: everything on the loopback interface, on ports that need no privilege.
@@ -41,7 +42,7 @@ func settings(c *Config) []setting {
 	return []setting{
 		{"listen", "`address` of the page and the tunnel", (*address)(&c.Listen)},
 		{"data", "`folder` that keeps the mail", (*text)(&c.Data)},
-		{"demo", "make two accounts to try Postern with, and print their passwords", (*toggle)(&c.Demo)},
+		{"demo", "run two mail servers that write to each other and to nobody else, with three accounts whose passwords are printed", (*toggle)(&c.Demo)},
 		{"origin", "`origin` besides the gateway's own whose page may open a tunnel, such as https://mail.example.org; may be repeated", (*origins)(&c.Origins)},
 		{"allow", "`host:port` of a mail server that the tunnel may reach; may be repeated", (*targets)(&c.Allow)},
 		{"allow-network", "`network` of private addresses that names given to --allow may lead to, such as 192.168.1.0/24; may be repeated", (*networks)(&c.AllowNetworks)},
@@ -125,6 +126,38 @@ func (l *listener) Set(s string) error {
 		return nil
 	}
 	return (*address)(l).Set(s)
+}
+
+// span is a time that something lasts.
+type span time.Duration
+
+func (s *span) String() string { return time.Duration(*s).String() }
+func (s *span) Set(text string) error {
+	d, err := Duration(text)
+	*s = span(d)
+	return err
+}
+
+// Duration reads a time such as 90s, 10m, 1h30m or 5d; days come first.
+func Duration(text string) (time.Duration, error) {
+	const day = 24 * time.Hour
+	wrong := fmt.Errorf("must be a time, such as 90s, 10m, 1h30m or 5d")
+	var d time.Duration
+	if number, rest, ok := strings.Cut(text, "d"); ok {
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil {
+			return 0, wrong
+		}
+		d, text = time.Duration(n)*day, rest
+		if text == "" {
+			return d, nil
+		}
+	}
+	rest, err := time.ParseDuration(text)
+	if err != nil || rest < 0 {
+		return 0, wrong
+	}
+	return d + rest, nil
 }
 
 type origins []string

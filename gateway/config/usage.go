@@ -17,7 +17,8 @@ Usage:
 		fmt.Fprintf(&b, "  %s\n        %s\n", k, k.usage)
 	}
 	b.WriteString(`
-Without a command, serve is meant; serve --demo has two accounts to try it with.
+Without a command, serve is meant; serve --demo runs two mail servers
+to try it with, and the world commands let things go wrong between them.
 What concerns accounts, addresses and the queue is asked of the server that runs on
 the data folder, and done to the folder when none does.
 

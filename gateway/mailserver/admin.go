@@ -26,8 +26,8 @@ type Admin struct {
 	dir     string
 	domains []string
 	store   *maildrop.Store
-	lock    *os.File // of a folder that no server uses
-	changed func()   // the queue's rows were, by hand; nil: nobody wants to know
+	lock    *os.File                  // of a folder that no server uses
+	tryNow  func(ctx context.Context) // rows of the queue are due by hand; nil: nobody sends them
 	// giveBack returns what waits to the senders; nil where no mail is sent.
 	giveBack func(ctx context.Context, f maildrop.Filter) (int, error)
 	now      func() time.Time
@@ -262,7 +262,8 @@ func (a *Admin) Backup(ctx context.Context, w io.Writer) error {
 	return answer(err)
 }
 
-// backupRest is the folder without the mail: certificates, keys, marks.
+// backupRest is the folder without the mail: certificates, keys, marks. A folder
+// within it that another server has, of a demo world, has a backup of its own.
 func (a *Admin) backupRest(out *tar.Writer) error {
 	return filepath.WalkDir(a.dir, func(name string, e fs.DirEntry, err error) error {
 		rel, rerr := filepath.Rel(a.dir, name)
@@ -270,7 +271,7 @@ func (a *Admin) backupRest(out *tar.Writer) error {
 			return err
 		}
 		switch {
-		case e.IsDir() && rel == mailFolder:
+		case e.IsDir() && (rel == mailFolder || rel != "." && isData(name)):
 			return fs.SkipDir
 		case !e.Type().IsRegular(), rel == lockName, strings.HasSuffix(rel, ".new"):
 			return nil

@@ -102,8 +102,8 @@ func (a *Admin) ChangeQueue(ctx context.Context, action control.QueueAction, f c
 	default:
 		return 0, &control.Error{Kind: control.Invalid, Text: fmt.Sprintf("%.40q is nothing that can be done to a queue", action)}
 	}
-	if n > 0 && a.changed != nil {
-		a.changed()
+	if n > 0 && a.tryNow != nil && (action == control.Retry || action == control.Release) {
+		a.tryNow(ctx)
 	}
 	return n, answer(err)
 }

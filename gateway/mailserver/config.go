@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
 )
 
@@ -38,8 +39,10 @@ type Config struct {
 	Receiving Receiving
 	// Sending says how mail for other domains leaves. Nil: it waits in the queue.
 	Sending *Sending
-	Logger  *slog.Logger // nil: slog.Default
-	Limits  Limits
+	// World is the one that the server is in, for commands to change; nil: the real.
+	World  control.World
+	Logger *slog.Logger // nil: slog.Default
+	Limits Limits
 }
 
 // PlainPolicy says from where a password may come in the clear.

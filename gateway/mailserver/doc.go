@@ -15,6 +15,9 @@
 // and the backups (Admin): over a socket in the data folder while the server
 // runs (package control), and on the folder itself while it does not.
 //
+// Several such servers with a DNS, a network and a clock of their own are a world
+// in which mail is tried out, and things go wrong on purpose: package world.
+//
 // RFCs: 5321 (SMTP), 6409 (submission), 8314 (TLS from the first byte), 3207
 // (STARTTLS), 4954 (AUTH), 1870 (SIZE), 2920 (PIPELINING), 3030 (CHUNKING),
 // 2034 (enhanced codes), 6152 (8BITMIME), 6531 (SMTPUTF8), 1939 (POP3), 2449

@@ -45,6 +45,12 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// isData says whether a folder is a server's data folder.
+func isData(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, lockName))
+	return err == nil
+}
+
 // syncFolder flushes the entries of a folder, where a system has a call for it.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)

@@ -28,6 +28,9 @@ type Receiving struct {
 	Greylist bool
 	// AnyAuthor lets users put any address into the From field of what they send.
 	AnyAuthor bool
+	// Fault says what goes wrong on purpose with mail from the world: see
+	// smtpd.Config.Fault. Nil: nothing does.
+	Fault func(client netip.Addr, from, to string) smtpd.Fault
 	// Unsigned leaves what users send without a DKIM signature.
 	Unsigned bool
 }
@@ -46,7 +49,7 @@ func (s *Server) newJudges() (j judges, err error) {
 	if r.Resolver != nil {
 		j.verifier = authenticity.New(authenticity.Options{Hostname: s.cfg.Hostname, Resolver: r.Resolver, Exempt: r.Exempt})
 		if r.Greylist {
-			j.greylist = smtpd.NewGreylist(smtpd.GreylistOptions{})
+			j.greylist = smtpd.NewGreylist(smtpd.GreylistOptions{Now: s.cfg.now()})
 		}
 	}
 	if !r.Unsigned && s.cfg.Submission+s.cfg.Submissions != "" {
@@ -64,6 +67,7 @@ func (s *Server) receiving(v *service, c smtpd.Config) smtpd.Config {
 	c.Rates = s.judges.rates
 	if v.name == SMTP {
 		c.Client, c.Verifier, c.Greylist, c.RefuseForged = s.gate.Client, s.judges.verifier, s.judges.greylist, s.cfg.Receiving.RefuseForged
+		c.Fault = s.cfg.Receiving.Fault
 		return c
 	}
 	c.Signer, c.AnyAuthor, c.Spool = s.judges.signer, s.cfg.Receiving.AnyAuthor, filepath.Join(s.cfg.Dir, mailFolder, "tmp") // which a backup passes over

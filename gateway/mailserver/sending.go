@@ -15,8 +15,8 @@ import (
 // Sending says how mail for other domains leaves.
 type Sending struct {
 	// Delivery is how servers are found and spoken to. The names that this server
-	// has are filled in here; without Policies, those of MTA-STS are asked for by
-	// the same Resolver and Dialer.
+	// has are filled in here, and the queue's clock; without Policies, those of
+	// MTA-STS are asked for by the same Resolver and Dialer.
 	Delivery delivery.Config
 	Schedule queue.Schedule
 	Limits   queue.Limits
@@ -44,6 +44,9 @@ func (s *Server) newSender() *sender {
 	}
 	c := s.cfg.Sending.Delivery
 	c.Hostname = s.cfg.Hostname
+	if c.Now == nil {
+		c.Now = s.cfg.now()
+	}
 	if c.Policies == nil && c.Resolver != nil {
 		c.Policies = delivery.NewPolicies(c)
 	}
@@ -64,6 +67,19 @@ func (s *Server) lookupSender(ctx context.Context, address string) ([]string, bo
 	}
 	return boxes, local, err
 }
+
+// Events tells of what comes of attempts to deliver: see [queue.Queue.Subscribe]. A
+// server that sends nothing has none: events is nil.
+func (s *Server) Events(hold int) (events <-chan queue.Event, cancel func()) {
+	if s.sender == nil {
+		return nil, func() {}
+	}
+	return s.sender.queue.Subscribe(hold)
+}
+
+// Wake has the queue look at what is due: its clock was put forward, maybe while it
+// reckoned how long to wait.
+func (s *Server) Wake() { s.sender.kick() }
 
 // kick says that the queue has something new.
 func (s *sender) kick() {

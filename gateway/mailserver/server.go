@@ -115,7 +115,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.admin = newAdmin(s.cfg, s.store, nil)
 	if s.sender != nil {
-		s.admin.changed, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
+		s.admin.tryNow, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
 	}
 	// A server that commands cannot reach still has its mail to look after.
 	if s.control, err = control.Listen(s.cfg.Dir); err != nil {
@@ -178,7 +178,7 @@ func (s *Server) protocol(v *service) protocol {
 	return smtpd.New(s.receiving(v, smtpd.Config{
 		Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
 		Accounts: s.gate, Post: post{s.store, s.domains, s.sender.kick, s.confirm}, Logger: log,
-		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures,
+		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures, Now: s.cfg.now(),
 	}))
 }
 
@@ -200,7 +200,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		s.serving.Go(func() {
 			defer cancel()
-			if err := (&control.Server{Operations: s.admin, Queue: s.admin, Logger: s.log}).Serve(ctx, s.control); err != nil {
+			if err := (&control.Server{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Logger: s.log}).Serve(ctx, s.control); err != nil {
 				s.log.Warn("commands cannot reach this server any more", "error", err)
 			}
 		})
@@ -244,6 +244,15 @@ func (s *Server) Addr(service string) net.Addr {
 	}
 	return nil
 }
+
+// Hostname is what the server calls itself.
+func (s *Server) Hostname() string { return s.cfg.Hostname }
+
+// Domains are those whose mail it keeps.
+func (s *Server) Domains() []string { return s.cfg.Domains }
+
+// Dir is its data folder.
+func (s *Server) Dir() string { return s.cfg.Dir }
 
 // Fingerprint is the hex SHA-256 of the leaf certificate's DER.
 func (s *Server) Fingerprint() string { return s.fingerprint }

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// MaxFrame bounds the JSON of one frame. The largest frame that passes validation is a Welcome of about 14 KiB.
+// MaxFrame bounds the JSON of one frame. The largest frame that passes validation is a Welcome of about 15 KiB.
 const MaxFrame = 16 << 10
 
 // MaxMessage bounds one WebSocket message. Message boundaries carry no meaning, so a sender splits as it likes below

@@ -50,9 +50,11 @@
 //
 // # A stream
 //
-// The client opens a stream and sends an [Open], to the gateway's own mail server or to any other:
+// The client opens a stream and sends an [Open], to the gateway's own mail server, to one that the welcome has beside it,
+// or to any other:
 //
 //	{"open":{"service":"pop3"}}
+//	{"open":{"service":"pop3","server":"mail.elsewhere.test"}}
 //	{"open":{"service":"pop3s","host":"pop.example.com","port":995}}
 //
 // A host is a name in ASCII form or an address without brackets; see [CheckHost]. The gateway looks names up, checks each

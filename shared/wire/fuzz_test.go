@@ -57,7 +57,7 @@ func FuzzReadWelcome(f *testing.F) {
 		w  wire.Welcome
 		no *wire.RefusedError
 	}
-	fuzz(f, []answer{{w: welcome}, {no: refused}}, func(w io.Writer, a answer) error {
+	fuzz(f, []answer{{w: welcome}, {w: two}, {no: refused}}, func(w io.Writer, a answer) error {
 		if a.no != nil {
 			return wire.WriteRefused(w, a.no)
 		}

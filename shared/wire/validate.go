@@ -20,10 +20,11 @@ const (
 	maxCapabilities = 32
 	maxLabel        = 64 // a capability, a notice's kind
 	maxHost         = 253
-	maxDomains      = 16
-	maxServices     = 16
-	maxServiceName  = 32
+	maxBeside       = 3  // mail servers of the gateway's own beside the first
+	maxDomains      = 16 // of all of them together, as with the next two
+	maxServices     = 24
 	maxDemo         = 8
+	maxServiceName  = 32
 	maxDemoName     = 64
 	maxEmail        = 254 // RFC 5321 section 4.5.3.1.3, less the angle brackets
 	maxPassword     = 64
@@ -51,10 +52,19 @@ func (w *Welcome) Validate() error {
 	if w.Limits.Streams < 0 || w.Limits.IdleSeconds < 0 {
 		err = errors.Join(err, errors.New("limits: below zero"))
 	}
-	if w.Embedded != nil {
-		err = errors.Join(err, w.Embedded.Validate())
+	if w.Embedded == nil && len(w.Beside) > 0 {
+		return errors.Join(err, errors.New("beside: without a first"))
 	}
-	return err
+	if e := count("beside", len(w.Beside), maxBeside); e != nil {
+		return errors.Join(err, e)
+	}
+	// What they have is bounded over all of them: together they are no longer than one may be, but for their names.
+	domains, services, demo := 0, 0, 0
+	for _, s := range w.Servers() {
+		domains, services, demo = domains+len(s.Domains), services+len(s.Services), demo+len(s.Demo)
+		err = errors.Join(err, s.Validate())
+	}
+	return errors.Join(err, count("domains", domains, maxDomains), count("services", services, maxServices), count("demo", demo, maxDemo))
 }
 
 // Validate says what is wrong with e, if anything.
@@ -83,7 +93,12 @@ func (e *Embedded) Validate() error {
 
 // Validate says what is wrong with o, if anything.
 func (o *Open) Validate() error {
-	if o.Host == "" && o.Port == 0 {
+	switch {
+	case o.Server != "" && (o.Host != "" || o.Port != 0):
+		return errors.New("server: an embedded one has no host and port")
+	case o.Server != "":
+		return errors.Join(o.Service.Validate(), CheckHost(o.Server))
+	case o.Host == "" && o.Port == 0:
 		return o.Service.Validate()
 	}
 	return errors.Join(o.Service.Validate(), CheckHost(o.Host), port(o.Port))

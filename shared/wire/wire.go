@@ -3,6 +3,7 @@ package wire
 import (
 	"net"
 	"strconv"
+	"strings"
 )
 
 // What the two sides must agree on before the first frame.
@@ -27,7 +28,32 @@ type Welcome struct {
 	Session      string    `json:"session,omitempty"` // names the session in the operator's log; no secret
 	Capabilities []string  `json:"capabilities,omitempty"`
 	Embedded     *Embedded `json:"embedded,omitempty"` // nil: the gateway has no mail server of its own
-	Limits       Limits    `json:"limits"`
+	// Beside are more mail servers of its own, as a demo world has: none without the first.
+	Beside []Embedded `json:"beside,omitempty"`
+	Limits Limits     `json:"limits"`
+}
+
+// Servers are the gateway's own mail servers, the first one first.
+func (w *Welcome) Servers() (list []*Embedded) {
+	if w.Embedded != nil {
+		list = append(list, w.Embedded)
+	}
+	for i := range w.Beside {
+		list = append(list, &w.Beside[i])
+	}
+	return list
+}
+
+// Home is the gateway's own mail server that is home to a domain; nil if none is.
+func (w *Welcome) Home(domain string) *Embedded {
+	for _, s := range w.Servers() {
+		for _, d := range s.Domains {
+			if strings.EqualFold(d, domain) {
+				return s
+			}
+		}
+	}
+	return nil
 }
 
 // Limits tells the client what the gateway will bear, so that it need not run into it. Zero means unsaid.
@@ -36,7 +62,8 @@ type Limits struct {
 	IdleSeconds int `json:"idleSeconds,omitempty"` // a stream without a byte either way is closed after so long
 }
 
-// Embedded describes the mail server inside the gateway. It is reached by an Open with an empty Host.
+// Embedded describes a mail server inside the gateway. It is reached by an Open with an empty Host and, but for the first,
+// its Hostname as the Server.
 type Embedded struct {
 	Hostname    string        `json:"hostname"`              // its name in greetings and in its certificate
 	Domains     []string      `json:"domains,omitempty"`     // the mail domains it is home to
@@ -72,16 +99,20 @@ type DemoAccount struct {
 }
 
 // Open is the first frame of every stream but the first: client to gateway. An empty Host and a zero Port mean the
-// embedded server's Service; otherwise Host and Port are what to connect to, and Service says what for.
+// Service of an embedded server; otherwise Host and Port are what to connect to, and Service says what for.
 type Open struct {
 	Service ServiceName `json:"service"`
+	Server  string      `json:"server,omitempty"` // the Hostname of an embedded server; empty: the first
 	Host    string      `json:"host,omitempty"`
 	Port    int         `json:"port,omitempty"`
 }
 
 // String gives the target for a log or an error: "pop3s pop.example.com:995", or "pop3 (embedded)".
 func (o Open) String() string {
-	if o.Host == "" {
+	switch {
+	case o.Host == "" && o.Server != "":
+		return string(o.Service) + " (embedded " + o.Server + ")"
+	case o.Host == "":
 		return string(o.Service) + " (embedded)"
 	}
 	return string(o.Service) + " " + net.JoinHostPort(o.Host, strconv.Itoa(o.Port))

@@ -31,8 +31,15 @@ var (
 		},
 		Limits: wire.Limits{Streams: 64, IdleSeconds: 2100},
 	}
+	// two has a server beside the first.
+	two = func() wire.Welcome {
+		w := welcome
+		w.Beside = []wire.Embedded{{Hostname: "mail.elsewhere.test", Domains: []string{"elsewhere.test"}, Services: []wire.Service{{Name: wire.POP3, Port: 3110}}, Fingerprint: strings.Repeat("f", 64)}}
+		return w
+	}()
 	opens = []wire.Open{
 		{Service: wire.POP3},
+		{Service: wire.POP3, Server: "mail.elsewhere.test"},
 		{Service: "imaps", Host: "imap.example.com", Port: 993},
 		{Service: wire.SMTP, Host: "2001:db8::1", Port: 65535},
 		{Service: wire.SMTP, Host: "192.0.2.1", Port: 1},
@@ -63,6 +70,7 @@ func TestRoundTrips(t *testing.T) {
 	roundTrip(t, hello, wire.WriteHello, wire.ReadHello)
 	roundTrip(t, wire.Hello{Version: 7}, wire.WriteHello, wire.ReadHello)
 	roundTrip(t, welcome, wire.WriteWelcome, wire.ReadWelcome)
+	roundTrip(t, two, wire.WriteWelcome, wire.ReadWelcome)
 	roundTrip(t, wire.Welcome{Version: 1}, wire.WriteWelcome, wire.ReadWelcome)
 	for _, o := range opens {
 		roundTrip(t, o, wire.WriteOpen, wire.ReadOpen)
@@ -150,6 +158,9 @@ func TestMalformed(t *testing.T) {
 		{"a service in capitals", readOpen, frame(`{"open":{"service":"POP3"}}`), wire.ErrMalformed},
 		{"a port without a host", readOpen, frame(`{"open":{"service":"pop3","port":110}}`), wire.ErrMalformed},
 		{"a host without a port", readOpen, frame(`{"open":{"service":"pop3","host":"a.example"}}`), wire.ErrMalformed},
+		{"a server with a host", readOpen, frame(`{"open":{"service":"pop3","server":"a.example","host":"a.example","port":110}}`), wire.ErrMalformed},
+		{"a server with a port", readOpen, frame(`{"open":{"service":"pop3","server":"a.example","port":110}}`), wire.ErrMalformed},
+		{"a server that is no name", readOpen, frame(`{"open":{"service":"pop3","server":"a b"}}`), wire.ErrMalformed},
 		{"a port too high", readOpen, frame(`{"open":{"service":"pop3","host":"a.example","port":65536}}`), wire.ErrMalformed},
 		{"a port below zero", readOpen, frame(`{"open":{"service":"pop3","host":"a.example","port":-1}}`), wire.ErrMalformed},
 		{"a broken port", readOpen, frame(`{"open":{"service":"pop3","host":"a.example","port":1.5}}`), wire.ErrMalformed},
@@ -157,6 +168,7 @@ func TestMalformed(t *testing.T) {
 		{"a new reason", readWelcome, frame(`{"refused":{"reason":"full-moon"}}`), &wire.RefusedError{Reason: "full-moon"}},
 		{"a fingerprint in capitals", readWelcome, frame(`{"welcome":{"version":1,"embedded":{"hostname":"a","fingerprint":"` + strings.Repeat("AB", 32) + `"}}}`), wire.ErrMalformed},
 		{"an embedded server without a name", readWelcome, frame(`{"welcome":{"version":1,"embedded":{}}}`), wire.ErrMalformed},
+		{"a server beside none", readWelcome, frame(`{"welcome":{"version":1,"beside":[{"hostname":"a"}]}}`), wire.ErrMalformed},
 		{"a limit below zero", readWelcome, frame(`{"welcome":{"version":1,"limits":{"streams":-1}}}`), wire.ErrMalformed},
 		{"fields of a later version", readHello, frame(`{"hello":{"version":1,"colour":"blue"},"later":1}`), nil},
 		{"a frame of a later version among notices", readNotice, frame(`{"later":{"x":1}}`), nil},
@@ -222,9 +234,16 @@ func TestLargestWelcomeFits(t *testing.T) {
 		w.Capabilities = append(w.Capabilities, label)
 	}
 	w.Embedded = &wire.Embedded{Hostname: host, Fingerprint: strings.Repeat("a", 64)}
-	for range 16 {
-		w.Embedded.Domains = append(w.Embedded.Domains, host)
-		w.Embedded.Services = append(w.Embedded.Services, wire.Service{Name: wire.ServiceName(label[:32]), Port: 65535})
+	for range 3 {
+		w.Beside = append(w.Beside, *w.Embedded)
+	}
+	for i := range 16 {
+		s := w.Servers()[i%4]
+		s.Domains = append(s.Domains, host)
+	}
+	for i := range 24 {
+		s := w.Servers()[i%4]
+		s.Services = append(s.Services, wire.Service{Name: wire.ServiceName(label[:32]), Port: 65535})
 	}
 	for range 8 {
 		w.Embedded.Demo = append(w.Embedded.Demo, wire.DemoAccount{Name: worst(64), Email: worst(254), Password: worst(64)})
@@ -232,11 +251,52 @@ func TestLargestWelcomeFits(t *testing.T) {
 	roundTrip(t, w, wire.WriteWelcome, wire.ReadWelcome)
 }
 
+// What the servers have is counted over all of them.
+func TestServersAreBoundedTogether(t *testing.T) {
+	some := func(n int) (e wire.Embedded) {
+		e = wire.Embedded{Hostname: "a.test", Fingerprint: strings.Repeat("a", 64)}
+		for range n {
+			e.Domains = append(e.Domains, "a.test")
+		}
+		return e
+	}
+	for name, c := range map[string]struct {
+		first  int
+		beside []wire.Embedded
+		ok     bool
+	}{
+		"full":         {8, []wire.Embedded{some(8)}, true},
+		"one too many": {8, []wire.Embedded{some(9)}, false},
+		"too many":     {1, []wire.Embedded{some(1), some(1), some(1), some(1)}, false},
+		"no first":     {-1, []wire.Embedded{some(1)}, false},
+		"no name":      {1, []wire.Embedded{{}}, false},
+	} {
+		w := wire.Welcome{Version: 1, Beside: c.beside}
+		if c.first >= 0 {
+			e := some(c.first)
+			w.Embedded = &e
+		}
+		if err := w.Validate(); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if s := two.Home("Elsewhere.TEST"); s != &two.Beside[0] {
+		t.Errorf("elsewhere.test is at home at %+v", s)
+	}
+	if s := two.Home("postern.test"); s != two.Embedded {
+		t.Errorf("postern.test is at home at %+v", s)
+	}
+	if s := two.Home("example.org"); s != nil {
+		t.Errorf("example.org is at home at %+v", s)
+	}
+}
+
 func TestStrings(t *testing.T) {
 	for got, want := range map[string]string{
 		opens[0].String(): "pop3 (embedded)",
-		opens[1].String(): "imaps imap.example.com:993",
-		opens[2].String(): "smtp [2001:db8::1]:65535",
+		opens[1].String(): "pop3 (embedded mail.elsewhere.test)",
+		opens[2].String(): "imaps imap.example.com:993",
+		opens[3].String(): "smtp [2001:db8::1]:65535",
 		refused.Error():   "refused by the gateway: denied: the policy: 日本",
 		(&wire.RefusedError{Reason: wire.Timeout}).Error(): "refused by the gateway: timeout",
 	} {

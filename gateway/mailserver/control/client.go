@@ -19,6 +19,7 @@ type Client struct {
 var (
 	_ Operations = (*Client)(nil)
 	_ Queue      = (*Client)(nil)
+	_ World      = (*Client)(nil)
 )
 
 // NewClient speaks over a connection; it does no I/O.
@@ -179,4 +180,19 @@ func (c *Client) ChangeQueue(ctx context.Context, a QueueAction, f QueueFilter) 
 	var n changed
 	err := c.ask(ctx, "queue.change", changeArgs{a, f}, nil, nil, &n)
 	return n.Rows, err
+}
+
+func (c *Client) ShowWorld(ctx context.Context) (w WorldState, err error) {
+	err = c.ask(ctx, "world.show", nothing{}, nil, nil, &w)
+	return w, err
+}
+
+func (c *Client) SetFault(ctx context.Context, f Fault) (w WorldState, err error) {
+	err = c.ask(ctx, "world.fault", f, nil, nil, &w)
+	return w, err
+}
+
+func (c *Client) SetClock(ctx context.Context, change ClockChange) (w WorldState, err error) {
+	err = c.ask(ctx, "world.clock", change, nil, nil, &w)
+	return w, err
 }

@@ -1,6 +1,6 @@
 // Package control is how an administrator's commands reach a mail server that
-// runs: what can be asked of it (Operations), and a small protocol to ask it over
-// any connection.
+// runs: what can be asked of it (Operations, Queue, World), and a small protocol to
+// ask it over any connection.
 //
 // A server that runs has its data folder to itself, so commands ask it, over a
 // socket in that folder which only the folder's owner can open (Listen, Dial).
@@ -70,6 +70,19 @@ type Queue interface {
 	// ChangeQueue does something to all rows that a filter chooses, and says to how
 	// many.
 	ChangeQueue(ctx context.Context, a QueueAction, f QueueFilter) (int, error)
+}
+
+// World is what a server of a demo world does for its administrator: it shows
+// the servers there are, lets the ways to them fail, and moves their clock.
+// Errors are *Error.
+type World interface {
+	ShowWorld(ctx context.Context) (WorldState, error)
+	// SetFault lets a fault begin, in the place of the one that there was, or end
+	// (FaultNone). It answers the world as it is then.
+	SetFault(ctx context.Context, f Fault) (WorldState, error)
+	// SetClock changes how fast the clock goes, and moves it on. It answers the
+	// world as it is then.
+	SetClock(ctx context.Context, c ClockChange) (WorldState, error)
 }
 
 // NewUser is an account to be made.
@@ -170,6 +183,68 @@ type QueueDetail struct {
 	Transcript string    `json:"transcript,omitempty"`
 	Header     string    `json:"header,omitempty"` // the message's, or the beginning of it
 }
+
+// WorldState is a demo world at one moment.
+type WorldState struct {
+	Servers []WorldServer `json:"servers"`
+	Faults  []Fault       `json:"faults,omitempty"` // those that last, in the order of their domains
+	Now     time.Time     `json:"now"`              // by the world's clock
+	Rate    float64       `json:"rate"`             // seconds of the world's clock in one of ours
+	Ahead   time.Duration `json:"ahead"`            // nanoseconds by which it is ahead of ours
+}
+
+// WorldServer is one mail server of the world.
+type WorldServer struct {
+	Hostname string   `json:"hostname"` // what its domains' MX records name
+	Domains  []string `json:"domains"`
+	Address  string   `json:"address"` // in the world's DNS
+	SMTP     string   `json:"smtp"`    // where it really listens for mail of others
+	Accounts []string `json:"accounts,omitempty"`
+	Waiting  int      `json:"waiting"` // rows of its queue, those that are held or being sent included; counted up to 10,000
+}
+
+// FaultKind is one of those below.
+type FaultKind string
+
+const (
+	FaultNone      FaultKind = "off"
+	FaultGreylist  FaultKind = "greylist"   // 451 at first; who comes again five minutes later is let in
+	FaultTemporary FaultKind = "4xx"        // 451 to every recipient
+	FaultPermanent FaultKind = "5xx"        // 550 to every recipient
+	FaultDropData  FaultKind = "drop-data"  // the connection is cut in the middle of the message
+	FaultDropDot   FaultKind = "drop-after" // the message is taken, and the connection cut before that is said
+	FaultSlow      FaultKind = "slow"       // some 2,000 octets in a second, both ways
+	FaultDown      FaultKind = "down"       // nothing can connect
+)
+
+// FaultKinds are all kinds of faults there are, without FaultNone.
+var FaultKinds = []FaultKind{FaultGreylist, FaultTemporary, FaultPermanent, FaultDropData, FaultDropDot, FaultSlow, FaultDown}
+
+// Fault is what goes wrong on the way to a domain's server.
+type Fault struct {
+	Domain string    `json:"domain"` // one of the world's, or "*" for all; one of its own goes before that for all
+	Kind   FaultKind `json:"kind"`
+	// For is how long it lasts by the world's clock, in nanoseconds; 0 is until it
+	// is switched off. In a WorldState it is what is left.
+	For time.Duration `json:"for,omitempty"`
+}
+
+// AllDomains is the Domain of a fault on the way to every server.
+const AllDomains = "*"
+
+// ClockChange says what is done to the world's clock.
+type ClockChange struct {
+	Rate float64       `json:"rate,omitempty"` // 1 to MaxClockRate seconds in one; 0 leaves it
+	Jump time.Duration `json:"jump,omitempty"` // nanoseconds, at most MaxClockJump: it only goes ahead
+}
+
+// What a clock can be asked for. At an hour in a second the five days for which
+// mail is tried are over in two minutes, and attempts over loopback can follow;
+// a jump of a month is longer than anything waits.
+const (
+	MaxClockRate = 3600
+	MaxClockJump = 31 * 24 * time.Hour
+)
 
 // Kind says what an Error is about.
 type Kind string

@@ -97,6 +97,15 @@ func (r *recorder) ShowQueue(_ context.Context, id int64) (QueueDetail, error) {
 func (r *recorder) ChangeQueue(_ context.Context, a QueueAction, f QueueFilter) (int, error) {
 	return 3, r.note("change", a, f)
 }
+func (r *recorder) ShowWorld(context.Context) (WorldState, error) {
+	return WorldState{Rate: 1, Servers: []WorldServer{{Hostname: "a.test", Waiting: 2}}}, r.note("world")
+}
+func (r *recorder) SetFault(_ context.Context, f Fault) (WorldState, error) {
+	return WorldState{Faults: []Fault{f}}, r.note("fault", f)
+}
+func (r *recorder) SetClock(_ context.Context, c ClockChange) (WorldState, error) {
+	return WorldState{Rate: c.Rate, Ahead: c.Jump}, r.note("clock", c)
+}
 
 func serve(t testing.TB, s *Server) net.Conn {
 	t.Helper()
@@ -111,7 +120,7 @@ func serve(t testing.TB, s *Server) net.Conn {
 // Everything that can be asked arrives, and so does its answer.
 func TestEveryOperation(t *testing.T) {
 	r := &recorder{big: 200_000}
-	c := NewClient(serve(t, &Server{Operations: r, Queue: r}), Limits{})
+	c := NewClient(serve(t, &Server{Operations: r, Queue: r, World: r}), Limits{})
 	ctx := t.Context()
 	var out bytes.Buffer
 	must := func(err error) {
@@ -144,10 +153,18 @@ func TestEveryOperation(t *testing.T) {
 	must(err)
 	changed, err := c.ChangeQueue(ctx, Hold, QueueFilter{Destination: "d"})
 	must(err)
+	shown, err := c.ShowWorld(ctx)
+	must(err)
+	fault := Fault{Domain: "b.test", Kind: FaultGreylist, For: 10 * time.Minute}
+	faulty, err := c.SetFault(ctx, fault)
+	must(err)
+	moved, err := c.SetClock(ctx, ClockChange{Rate: 60.5, Jump: time.Hour})
+	must(err)
 	want := []string{
 		`add[{"email":"a@b.test","name":"A","password":"p"}]`, `password["a","p"]`, `rename["a","b"]`, `remove["a",true]`, `users`, `quota["a",{"octets":1,"messages":2}]`,
 		`disable["a",true]`, `alias["x",["a","b"]]`, `unalias["x",null]`, `aliases`, `catchall["b.test","a"]`, `backup`, `export["a"]`, `import["a"]`,
 		`list[{"ids":[1],"state":"held"}]`, `show[9]`, `change["hold",{"destination":"d"}]`,
+		`world`, `fault[{"domain":"b.test","kind":"greylist","for":600000000000}]`, `clock[{"rate":60.5,"jump":3600000000000}]`,
 	}
 	for i := range r.calls {
 		r.calls[i] = strings.TrimSuffix(r.calls[i], "null")
@@ -163,6 +180,9 @@ func TestEveryOperation(t *testing.T) {
 	}
 	if !reflect.DeepEqual(users[0], User{Email: "a@b.test", Created: time.Unix(1, 0).UTC(), Quota: Quota{Octets: 1 << 40}}) || aliases.Aliases[0].Accounts[0] != "a@b.test" || rows[0].ID != 7 || detail.ID != 9 || detail.Transcript != "said" || changed != 3 {
 		t.Errorf("%v %v %v %v %v", users, aliases, rows, detail, changed)
+	}
+	if shown.Servers[0].Waiting != 2 || faulty.Faults[0] != fault || moved.Rate != 60.5 || moved.Ahead != time.Hour {
+		t.Errorf("%v %v %v", shown, faulty, moved)
 	}
 }
 
@@ -184,6 +204,9 @@ func TestErrors(t *testing.T) {
 	}
 	if _, err := c.ListQueue(t.Context(), QueueFilter{}); !errors.As(err, &told) || told.Kind != Unsupported {
 		t.Errorf("a queue that there is not: %v", err)
+	}
+	if _, err := c.ShowWorld(t.Context()); !errors.As(err, &told) || told.Kind != Unsupported {
+		t.Errorf("a world that there is not: %v", err)
 	}
 	r.fail = errors.New("disk on fire")
 	if err := c.SetPassword(t.Context(), "a", "b"); !errors.As(err, &told) || told.Kind != Failed {
@@ -266,7 +289,7 @@ func FuzzServer(f *testing.F) {
 		f.Add([]byte(fmt.Sprintf(`{"postern":1,"op":%q,"args":{}}`, op) + "\n\x00\x00\x00\x01x\x00\x00\x00\x00"))
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		s := &Server{Operations: &recorder{big: 10}, Queue: &recorder{}, Logger: slog.New(slog.DiscardHandler), Limits: Limits{Idle: 5 * time.Second}}
+		s := &Server{Operations: &recorder{big: 10}, Queue: &recorder{}, World: &recorder{}, Logger: slog.New(slog.DiscardHandler), Limits: Limits{Idle: 5 * time.Second}}
 		here, there := net.Pipe()
 		ended := make(chan struct{})
 		go func() { s.ServeConn(context.Background(), there); close(ended) }()

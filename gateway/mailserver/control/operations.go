@@ -93,6 +93,10 @@ var operations = map[string]operation{
 		n, err := q.ChangeQueue(ctx, a.Action, a.Filter)
 		return changed{n}, err
 	}),
+
+	"world.show":  world(func(ctx context.Context, w World, _ nothing) (WorldState, error) { return w.ShowWorld(ctx) }),
+	"world.fault": world(func(ctx context.Context, w World, a Fault) (WorldState, error) { return w.SetFault(ctx, a) }),
+	"world.clock": world(func(ctx context.Context, w World, a ClockChange) (WorldState, error) { return w.SetClock(ctx, a) }),
 }
 
 // parse reads arguments.
@@ -156,7 +160,10 @@ func take[A, R any](f func(context.Context, Operations, A, io.Reader) (R, error)
 	}}
 }
 
-var errNoQueue = errors.New("this server delivers to no other: it has no queue to look after")
+var (
+	errNoQueue = errors.New("this server delivers to no other: it has no queue to look after")
+	errNoWorld = errors.New("this server is in the real world: only that of serve --demo can be changed")
+)
 
 func queue[A, R any](f func(context.Context, Queue, A) (R, error)) operation {
 	return operation{run: func(ctx context.Context, s *Server, args json.RawMessage, _ io.Reader, _ func() (io.Writer, error)) (any, error) {
@@ -168,5 +175,18 @@ func queue[A, R any](f func(context.Context, Queue, A) (R, error)) operation {
 			return nil, err
 		}
 		return f(ctx, s.Queue, a)
+	}}
+}
+
+func world[A, R any](f func(context.Context, World, A) (R, error)) operation {
+	return operation{run: func(ctx context.Context, s *Server, args json.RawMessage, _ io.Reader, _ func() (io.Writer, error)) (any, error) {
+		if s.World == nil {
+			return nil, Wrap(Unsupported, errNoWorld)
+		}
+		a, err := parse[A](args)
+		if err != nil {
+			return nil, err
+		}
+		return f(ctx, s.World, a)
 	}}
 }

@@ -17,6 +17,7 @@ import (
 type Server struct {
 	Operations Operations
 	Queue      Queue        // nil: there is none
+	World      World        // nil: the server is in the real one
 	Logger     *slog.Logger // nil: slog.Default
 	Limits     Limits
 }

@@ -160,7 +160,7 @@ func (a *attempt) once(ctx context.Context, to *destination) {
 				return
 			}
 			if ctx.Err() != nil || connecting.Err() != nil {
-				a.pending(finding(451, "4.4.1", "the time for this attempt is over"))
+				a.pending(overtime()) // 4.4.1 would say that the destination is down
 				return
 			}
 			if !again { // this host said no: the next one may not
@@ -169,6 +169,9 @@ func (a *attempt) once(ctx context.Context, to *destination) {
 		}
 	}
 }
+
+// overtime is the finding that the time for an attempt was over before a server could show that it works, or does not.
+func overtime() *Result { return finding(451, "4.4.7", "the time for this attempt is over") }
 
 // policyOf answers the domain's MTA-STS policy.
 func (a *attempt) policyOf(ctx context.Context) mtasts.Policy {
@@ -216,6 +219,9 @@ func (a *attempt) try(ctx, connecting context.Context, p peer, to *destination) 
 			a.note("%s wants no more connections: waiting for one of those there are", &p)
 			a.crowded = true
 		case ctx.Err() != nil, connecting.Err() != nil && time.Since(began) < a.config.Limits.Dial: // it had no time
+			if why.Enhanced == "4.4.1" {
+				why = overtime()
+			}
 		case why.Local && strings.HasPrefix(why.Enhanced, "4.7."): // other domains may not be as strict
 		default:
 			a.dead.put(key, *why)

@@ -42,7 +42,10 @@ type Config struct {
 	// MaxReceived is how many Received fields a message may have; with more it is in a loop. Default 100; less is taken for 100,
 	// for RFC 5321 section 6.3 wants no lower bound.
 	MaxReceived int
-	Limits      Limits
+	// Now is the clock of what is remembered (Limits.Remember) and of transcripts: where messages wait by another clock than the
+	// system's, theirs. How long a server may take is always a matter of the system's. Default [time.Now].
+	Now    func() time.Time
+	Limits Limits
 }
 
 // Dialer connects to an address: [*net.Dialer].
@@ -167,6 +170,9 @@ func (c Config) withDefaults() Config {
 		c.Port = 25
 	}
 	c.MaxReceived = max(c.MaxReceived, 100)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	c.Limits = c.Limits.withDefaults()
 	return c
 }

@@ -21,8 +21,8 @@ func New(c Config) *Deliverer {
 	return &Deliverer{
 		config: c,
 		pool:   newPool(c.Limits),
-		routes: newRemembered[route](c.Limits.Remember, c.Limits.Remembered),
-		dead:   newRemembered[Result](c.Limits.Remember, c.Limits.Remembered),
+		routes: newRemembered[route](c.Now, c.Limits.Remember, c.Limits.Remembered),
+		dead:   newRemembered[Result](c.Now, c.Limits.Remember, c.Limits.Remembered),
 	}
 }
 
@@ -39,7 +39,7 @@ func (d *Deliverer) Deliver(ctx context.Context, domain string, m Message) ([]Re
 		message:   m,
 		results:   make([]Result, len(m.Recipients)),
 		said:      make(map[string]bool),
-		recorder:  &recorder{most: d.config.Limits.Transcript, length: d.config.Limits.LineLength},
+		recorder:  &recorder{now: d.config.Now, most: d.config.Limits.Transcript, length: d.config.Limits.LineLength},
 	}
 	if len(m.Recipients) > 0 {
 		a.run(ctx)

@@ -430,6 +430,36 @@ func TestAttemptIsBounded(t *testing.T) {
 	})
 }
 
+// An attempt whose time is over while it connects says so, and not that the destination is down: its servers had no time to answer.
+func TestTimeIsOverWhileConnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "10 mx1.example.org 192.0.2.1", "20 mx2.example.org 192.0.2.2")
+		w.slow["192.0.2.2:25"] = true
+		w.serve("192.0.2.1", stranger(func(s *mailtest.SMTP) {
+			s.Fault = func(string) *mailtest.SMTPFault {
+				time.Sleep(9 * time.Minute)
+				return &mailtest.SMTPFault{Reply: "421 4.3.2 not now\r\n"}
+			}
+		}))
+		for _, attempt := range []time.Duration{9*time.Minute + 10*time.Second, 30 * time.Second} {
+			if attempt < time.Minute {
+				w.slow["192.0.2.1:25"] = true
+			}
+			d := w.deliverer(func(c *Config) {
+				c.Limits.Attempt, c.Limits.Timeout, c.Limits.Dial = attempt, 10*time.Minute, time.Minute
+			})
+			results, transcript := d.Deliver(t.Context(), "example.org", message(hello, "b@example.org"))
+			if r := results[0]; r.Outcome != Deferred || r.Enhanced == "4.4.1" {
+				t.Errorf("in %v: %v %s %s\n%s", attempt, r.Outcome, r.Enhanced, r.Text, said(transcript))
+			}
+			if r := results[0]; attempt < time.Minute && (r.Enhanced != "4.4.7" || !r.Local) {
+				t.Errorf("in %v: %s %s", attempt, r.Enhanced, r.Text)
+			}
+		}
+	})
+}
+
 func TestSmarthost(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -22,6 +22,7 @@ func NewPolicies(c Config) *mtasts.Cache {
 		Lookup:   c.Limits.Lookup,
 		Fetch:    c.Limits.Policy,
 		Most:     c.Limits.Remembered,
+		Now:      c.Now,
 	}
 }
 

@@ -356,7 +356,8 @@ func TestSlots(t *testing.T) {
 
 func TestRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRemembered[int](time.Minute, 100)
+		ahead := time.Duration(0) // of a clock that is put forward
+		r := newRemembered[int](func() time.Time { return time.Now().Add(ahead) }, time.Minute, 100)
 		for i := range 60 {
 			r.put(fmt.Sprint(i), i)
 		}
@@ -383,11 +384,16 @@ func TestRemembered(t *testing.T) {
 		if _, ok := r.get("129"); ok {
 			t.Error("not forgotten")
 		}
+		r.put("a", 1)
+		ahead = time.Minute
+		if _, ok := r.get("a"); ok {
+			t.Error("remembered by another clock")
+		}
 	})
 }
 
 func TestTranscript(t *testing.T) {
-	r := recorder{most: 10, length: 20}
+	r := recorder{now: time.Now, most: 10, length: 20}
 	for i := range 1000 {
 		r.note("line %d %s", i, strings.Repeat("x", 100))
 	}

@@ -7,6 +7,7 @@ import (
 
 // remembered keeps values for a while, so many at most.
 type remembered[V any] struct {
+	now  func() time.Time
 	keep time.Duration
 	most int
 
@@ -19,15 +20,15 @@ type entry[V any] struct {
 	until time.Time
 }
 
-func newRemembered[V any](keep time.Duration, most int) *remembered[V] {
-	return &remembered[V]{keep: keep, most: most, entries: make(map[string]entry[V])}
+func newRemembered[V any](now func() time.Time, keep time.Duration, most int) *remembered[V] {
+	return &remembered[V]{now: now, keep: keep, most: most, entries: make(map[string]entry[V])}
 }
 
 func (r *remembered[V]) get(key string) (value V, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, ok := r.entries[key]
-	if ok && !time.Now().Before(e.until) {
+	if ok && !r.now().Before(e.until) {
 		delete(r.entries, key)
 		ok = false
 	}
@@ -40,7 +41,7 @@ func (r *remembered[V]) get(key string) (value V, ok bool) {
 func (r *remembered[V]) put(key string, value V) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
+	now := r.now()
 	if _, again := r.entries[key]; !again && len(r.entries) >= r.most {
 		r.makeRoom(now)
 	}

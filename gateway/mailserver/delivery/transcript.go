@@ -10,6 +10,7 @@ import (
 
 // recorder writes the transcript of one attempt. It is used by one goroutine at a time.
 type recorder struct {
+	now     func() time.Time
 	lines   Transcript
 	most    int // lines
 	length  int // characters of a line
@@ -17,7 +18,7 @@ type recorder struct {
 }
 
 func (r *recorder) add(who Who, text string) {
-	line := Line{Time: time.Now(), Who: who, Text: printable.Short(text, r.length)}
+	line := Line{Time: r.now(), Who: who, Text: printable.Short(text, r.length)}
 	if len(r.lines) >= max(r.most, 4) { // how it began and how it ended say most
 		middle := len(r.lines) / 2
 		if r.skipped == 0 {

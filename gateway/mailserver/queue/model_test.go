@@ -182,7 +182,7 @@ func (w *world) do(ctx context.Context, s step) {
 		w.mu.Unlock()
 	case "crash":
 		w.faults.cut(s.n+1, s.late)
-		w.queue.Retry()
+		w.queue.Retry(context.Background())
 		time.Sleep(s.wait)
 		w.faults.cut(1, false) // at the latest now
 		w.stop()
@@ -192,7 +192,7 @@ func (w *world) do(ctx context.Context, s step) {
 		w.start(ctx)
 	case "full":
 		w.faults.fill(s.n+1, s.late)
-		w.queue.Retry()
+		w.queue.Retry(context.Background())
 		time.Sleep(min(s.wait, 3*time.Hour))
 		w.faults.fill(0, false)
 		time.Sleep(2 * time.Minute) // until it is tried again
@@ -203,7 +203,7 @@ func (w *world) do(ctx context.Context, s step) {
 		w.queue.Kick()
 	case "retry":
 		_, err = w.store.Hasten(ctx, destination, w.Now())
-		w.queue.Retry()
+		w.queue.Retry(context.Background())
 	case "drop":
 		err = w.drop(ctx, destination)
 	case "return":

@@ -17,6 +17,13 @@ type Deliverer interface {
 	Deliver(ctx context.Context, domain string, m delivery.Message) ([]delivery.Result, delivery.Transcript)
 }
 
+// Forgetter is a Deliverer that remembers for a while which servers it could not connect to. [*delivery.Deliverer] is one.
+type Forgetter interface {
+	Forget(domain string)
+}
+
+var _ Forgetter = (*delivery.Deliverer)(nil)
+
 // Store is where the rows are. [*maildrop.Store] is one, and says what its methods do.
 type Store interface {
 	Due(ctx context.Context, now time.Time, after string, limit int) ([]maildrop.Due, error)
@@ -155,12 +162,32 @@ func (q *Queue) Kick() {
 	}
 }
 
-// Retry says that an administrator wants to see it tried: destinations that were left alone are not any more.
-func (q *Queue) Retry() {
+// Retry says that an administrator wants to see it tried, what is due: destinations that were left alone are not any more, and
+// whether their servers answer is asked anew.
+func (q *Queue) Retry(ctx context.Context) {
+	if d, ok := q.cfg.Deliverer.(Forgetter); ok {
+		if err := q.forget(ctx, d); err != nil {
+			q.log.Error("queue: the destinations that are due cannot be read", "error", err)
+		}
+	}
 	q.mu.Lock()
 	clear(q.troubled)
 	q.mu.Unlock()
 	q.Kick()
+}
+
+// forget has forgotten what is remembered of every destination that has something due.
+func (q *Queue) forget(ctx context.Context, d Forgetter) error {
+	for now, after := q.cfg.Clock.Now(), ""; ; {
+		due, err := q.cfg.Store.Due(ctx, now, after, page)
+		for _, to := range due {
+			d.Forget(to.Destination)
+			after = to.Destination
+		}
+		if err != nil || len(due) < page {
+			return err
+		}
+	}
 }
 
 // Run works until ctx ends, and returns when every attempt has ended. An attempt that is cut off by that, before the other

@@ -36,6 +36,8 @@ type servers struct {
 	began  time.Time
 	log    bool
 	calls  map[string]int // by destination
+
+	forgotten []string
 }
 
 func (s *servers) Deliver(ctx context.Context, domain string, m delivery.Message) (list []delivery.Result, said delivery.Transcript) {
@@ -56,6 +58,12 @@ func (s *servers) Deliver(ctx context.Context, domain string, m delivery.Message
 		list = append(list, s.answer(domain, m, r))
 	}
 	return list, delivery.Transcript{{Time: time.Now(), Who: delivery.Server, Text: "220 hello"}}
+}
+
+func (s *servers) Forget(domain string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten = append(s.forgotten, domain)
 }
 
 // looks says how often a destination was tried.
@@ -439,9 +447,25 @@ func TestDeadDestinationsHoldNobodyUp(t *testing.T) {
 		s.mu.Lock()
 		s.answer = func(string, delivery.Message, delivery.Recipient) delivery.Result { return taken }
 		s.mu.Unlock()
-		p.queue.Retry()
+		p.queue.Retry(p.Context())
 		time.Sleep(2 * time.Hour)
 		equal(p, "they are back", p.left(), 0)
+	})
+}
+
+// Who wants it tried now has what is remembered of the destinations forgotten: of those that are due, and of no others.
+func TestRetryForgets(t *testing.T) {
+	f := always(gone)
+	within(t, f, func(p *post) {
+		p.send(maildrop.Envelope{From: alice, Remote: to("bob@dead.test", "carol@down.test")})
+		time.Sleep(time.Minute)
+		now := time.Now()
+		if n, err := p.store.Hasten(p.Context(), maildrop.Filter{Destination: "dead.test"}, now); n != 1 || err != nil {
+			p.Fatal(n, err)
+		}
+		p.queue.Retry(p.Context())
+		time.Sleep(time.Second)
+		equal(p, "forgotten", fmt.Sprint(f.forgotten), "[dead.test]")
 	})
 }
 

@@ -83,6 +83,10 @@ func (l *link) admit(line *string) (bool, error) {
 		return refuse("530 5.7.0 Must issue a STARTTLS command first") // RFC 3207 §4
 	}
 	switch {
+	case l.cut == CutBefore && (isChunk || verb == "DATA"):
+		l.flush() // what was said before is heard
+		l.sever()
+		return false, errHangup
 	case isChunk:
 		size, last, ok := parseChunk(arg)
 		if verb != "BDAT" || !ok {

@@ -170,6 +170,9 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 	if err := s.welcome(wire, fresh, local); err != nil {
 		return err
 	}
+	if err := s.fault(s.client, wire); err != nil {
+		return err
+	}
 	s.trace.only = ""
 	if len(s.seen) == 0 {
 		s.trace.only = wire

@@ -28,7 +28,7 @@ type GreylistOptions struct {
 	Memory  time.Duration // that who came through is let through, from the last time; 35 days, for what comes once a month
 	Entries int           // 100,000, in some 10 MB
 
-	now func() time.Time
+	Now func() time.Time // time.Now
 }
 
 // acquaintance is a client, sender and recipient that came together.
@@ -50,8 +50,8 @@ func NewGreylist(o GreylistOptions) *Greylist {
 	if o.Entries == 0 {
 		o.Entries = 100_000
 	}
-	if o.now == nil {
-		o.now = time.Now
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &Greylist{opts: o, known: map[[16]byte]acquaintance{}}
 }
@@ -72,7 +72,7 @@ func (g *Greylist) wait(client netip.Addr, spf authenticity.SPF, sender, recipie
 	triple := digest("triple", origin, strings.ToLower(sender), strings.ToLower(recipient))
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.opts.now()
+	now := g.opts.Now()
 	if domain != ([16]byte{}) && g.live(domain, now) {
 		g.put(domain, acquaintance{last: now, passed: true}, now)
 		return 0

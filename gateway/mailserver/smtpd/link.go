@@ -45,7 +45,7 @@ type link struct {
 	hello   bool   // EHLO or HELO was answered since the connection is what it is
 	esmtp   bool   // it was EHLO
 	hangup  bool   // after the present answer
-	mute    bool   // nobody could read an answer
+	cut     Cut    // where the present message ends the connection
 	err     error  // sticky
 
 	chunk    int64       // octets left of it
@@ -55,9 +55,10 @@ type link struct {
 	instead  *string     // of go-smtp's next answer
 	held     string      // a command that waits until the transfer is forgotten
 
-	text   dots      // of the present message
-	until  time.Time // when the present message must be there
-	junk   int       // commands since the last message that brought none nearer
+	mute   atomic.Bool // nobody could read an answer
+	text   dots        // of the present message
+	until  time.Time   // when the present message must be there
+	junk   int         // commands since the last message that brought none nearer
 	closed atomic.Bool
 }
 
@@ -114,7 +115,7 @@ func (l *link) Close() error {
 	l.srv.mu.Lock()
 	delete(l.srv.links, l)
 	l.srv.mu.Unlock()
-	if len(l.out) > 0 && !l.mute {
+	if len(l.out) > 0 && !l.mute.Load() {
 		l.raw.SetWriteDeadline(time.Now().Add(lastWord))
 		l.conn.Write(l.out)
 	}
@@ -366,7 +367,7 @@ func (l *link) handshake() error {
 	l.raw.SetDeadline(time.Now().Add(handshakeTime))
 	if err := conn.HandshakeContext(l.srv.ctx); err != nil {
 		l.srv.log.Debug("smtp: TLS handshake failed", "remote", l.raw.RemoteAddr(), "error", err)
-		l.mute = true
+		l.mute.Store(true)
 		return errHangup
 	}
 	l.raw.SetDeadline(time.Time{})

@@ -133,7 +133,7 @@ func (in *fakeIncoming) Discard() {
 func config(p *fakePost, shown tls.Certificate) Config {
 	return Config{Hostname: "mail.postern.test", Postmaster: "postmaster@postern.test", Accounts: fakeAccounts{}, Post: p,
 		TLS: &tls.Config{Certificates: []tls.Certificate{shown}}, Logger: slog.New(slog.DiscardHandler),
-		now: func() time.Time { return time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC) }}
+		Now: func() time.Time { return time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC) }}
 }
 
 func start(t testing.TB, p *fakePost, change func(*Config)) (addr string, srv *Server) {

@@ -91,7 +91,7 @@ func TestRatesAreBounded(t *testing.T) {
 
 func newGreylist(entries int) (*Greylist, *clock) {
 	c := newClock()
-	return NewGreylist(GreylistOptions{Entries: entries, now: c.now}), c
+	return NewGreylist(GreylistOptions{Entries: entries, Now: c.now}), c
 }
 
 func TestGreylist(t *testing.T) {

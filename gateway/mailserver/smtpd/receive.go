@@ -143,7 +143,7 @@ func (s *session) received(id string, t trace) string {
 }
 
 func (s *session) date() string {
-	return s.srv.cfg.now().Format("Mon, 2 Jan 2006 15:04:05 -0700")
+	return s.srv.cfg.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700")
 }
 
 // protocol is a name of the registry of RFC 3848 and RFC 6531 §4.3.

@@ -100,7 +100,11 @@ type Config struct {
 	MessageTime  time.Duration // for all of one message; default 30 minutes: 50 MB at 28 KB/s
 	AuthFailures int           // wrong passwords on one connection; default 3
 
-	now func() time.Time
+	// Fault, if not nil, is asked about each recipient whom an MX would take: what is
+	// to go wrong with his message. It is for worlds in which mail is tried out.
+	Fault func(client netip.Addr, from, to string) Fault
+	// Now is the time that dates of fields are of. Default time.Now.
+	Now func() time.Time
 }
 
 // Server is an SMTP server of one role.
@@ -137,8 +141,8 @@ func New(cfg Config) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if cfg.now == nil {
-		cfg.now = time.Now
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, links: map[*link]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -49,6 +49,7 @@ func (s *session) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.transaction = transaction{}
+	s.link.cut = NoCut
 }
 
 func (s *session) Logout() error { return nil }
@@ -68,7 +69,7 @@ func (s *session) Data(r io.Reader) error {
 		s.mu.Unlock()
 		return refusal(503, smtp.EnhancedCode{5, 5, 1}, "MAIL and RCPT come first")
 	}
-	m := s.transaction
+	m, cut := s.transaction, s.link.cut
 	s.mu.Unlock()
 
 	env := &m.env
@@ -78,6 +79,9 @@ func (s *session) Data(r io.Reader) error {
 	switch {
 	case err == nil:
 		log.Info("smtp: message accepted", "queued", len(env.Remote))
+		if cut == CutAfter {
+			s.link.sever()
+		}
 		return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "OK " + id}
 	case errors.As(err, &answer):
 		log.Info("smtp: message refused", "answer", answer.Message)
