@@ -238,3 +238,30 @@ print("done")
 		t.Error(out)
 	}
 }
+
+func TestGetmail(t *testing.T) {
+	s := start(t, testConfig(t.TempDir()))
+	deliverLetter(t, s)
+	host, port, _ := strings.Cut(s.Addr(POP3S).String(), ":")
+	dir := t.TempDir()
+	mbox := filepath.Join(dir, "letter")
+	must(t, os.WriteFile(filepath.Join(dir, "rc"), []byte(fmt.Sprintf("[retriever]\ntype = SimplePOP3SSLRetriever\nserver = %s\nport = %s\nusername = %s\npassword = %s\n"+
+		"[destination]\ntype = MDA_external\npath = /usr/bin/tee\narguments = (\"%s\",)\nallow_root_commands = true\n[options]\ndelete = true\ndelivered_to = false\nreceived = false\n", host, port, bob, password, mbox)), 0o600))
+	run(t, "getmail", "--getmaildir", dir, "--rcfile", "rc")
+	got, err := os.ReadFile(mbox)
+	must(t, err)
+	if !strings.Contains(string(got), "Subject: a letter\n\nHello.\n.\n..\nGr\u00fc\u00dfe, \u4f1a\u8b70\n") {
+		t.Errorf("getmail got %q", got)
+	}
+	if got := s.fetch(t, bob); len(got) != 0 {
+		t.Errorf("after it deleted: %q", got)
+	}
+}
+
+func TestSMTPSource(t *testing.T) {
+	s := start(t, testConfig(t.TempDir()))
+	run(t, "smtp-source", "-s", "5", "-m", "50", "-l", "3000", "-f", "carol@elsewhere.test", "-t", bob, s.Addr(SMTP).String())
+	if got := s.fetch(t, bob); len(got) != 50 {
+		t.Errorf("%d messages of 50", len(got))
+	}
+}

@@ -214,3 +214,76 @@ func TestDeliveryToPostfix(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// Postfix is a user's server, and brings us its mail: by TLS, as it does with any other.
+func TestMailFromPostfix(t *testing.T) {
+	bed := testbed.Start(t)
+	if bed.SMTP == 0 {
+		t.Skip("no Postfix on this machine: `task test` as root installs it")
+	}
+	c := testConfig(t.TempDir())
+	c.SMTP = bed.Address(bed.Neighbour)
+	here := start(t, c)
+	send := func(to, subject string) {
+		t.Helper()
+		client := smtp.New(bed.Dial(t, bed.Submission), nil)
+		defer client.Close()
+		must(t, client.StartTLS(t.Context(), bed.ClientTLS()))
+		_, err := client.Auth(t.Context(), sasl.Credentials{User: "alice", Password: "alice-pw"}, "")
+		must(t, err)
+		from := "alice@" + bed.Domain
+		_, err = client.Send(t.Context(), smtp.Envelope{From: from, To: []string{to}}, strings.NewReader("From: "+from+"\r\nTo: "+to+"\r\nSubject: "+subject+"\r\n\r\n.\r\nHello.\r\n"))
+		must(t, err)
+		must(t, client.Quit(t.Context()))
+	}
+	send(bob, "brought by a real one")
+	text := here.await(t, bob, "brought by a real one")
+	if !strings.HasPrefix(text, "Return-Path: <alice@"+bed.Domain+">\r\n") || !strings.Contains(text, " with ESMTPS ") || !strings.HasSuffix(text, "\r\n\r\n.\r\nHello.\r\n") {
+		t.Errorf("it came as %s", text)
+	}
+	send("nobody@postern.test", "to nobody")
+	back := string(bed.Await(t, "alice", "550 5.1.1"))
+	if report, ok := (mail.Reader{}).Report([]byte(back)); !ok || report.Recipients[0].Status != "5.1.1" {
+		t.Errorf("Postfix was told %s", back)
+	}
+}
+
+// What comes back from servers that do not take a message, or hang up, says in words what has happened.
+func TestWhatComesBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		sink  *sink
+		words []string // of what the sender reads, in order
+		code  string
+	}{
+		"not now, for too long": {&sink{refuses: "450 4.2.1 come back later"}, []string{"could not be delivered", "dan@there.test", "come back later"}, "4.2.1"},
+		"never":                 {&sink{refuses: "550 5.7.1 not from you"}, []string{"could not be delivered", "dan@there.test", "not from you"}, "5.7.1"},
+		"hangs up at DATA":      {&sink{cuts: "DATA"}, []string{"could not be delivered", "dan@there.test"}, "4."},
+		"hangs up after it all": {&sink{cuts: "."}, []string{"dan@there.test"}, "4."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &neighbours{}
+			n.lead("there.test", c.sink.serve(t))
+			cfg := n.sending(t.TempDir())
+			cfg.Sending.Schedule.Delay, cfg.Sending.Schedule.GiveUp = -1, time.Second
+			here := start(t, cfg)
+			here.submit(t, alice, "From: alice@postern.test\r\nTo: dan@there.test\r\nSubject: is it there?\r\n\r\nHello.\r\n", "dan@there.test")
+			raw := []byte(here.await(t, alice, "Final-Recipient: rfc822; dan@there.test"))
+			report, ok := mail.Reader{}.Report(raw)
+			if !ok || report.Recipients[0].Action != "failed" || !strings.HasPrefix(report.Recipients[0].Status, c.code) {
+				t.Errorf("the report is %+v", report)
+			}
+			text := mail.Reader{}.Parse(raw).Text
+			t.Logf("%s", text)
+			for rest, i := text, 0; i < len(c.words); i++ {
+				_, after, found := strings.Cut(rest, c.words[i])
+				if !found {
+					t.Errorf("%q is not said in %s", c.words[i], text)
+				}
+				rest = after
+			}
+			if !strings.Contains(string(raw), "Subject: is it there?") {
+				t.Errorf("which message it was is not said: %s", raw)
+			}
+		})
+	}
+}

@@ -14,7 +14,9 @@ import (
 type sink struct {
 	// moody: some messages it does not want now, some it takes and hangs up before it says so, and whoever's name begins
 	// with "nobody" it does not know.
-	moody bool
+	moody   bool
+	refuses string // what it says to every message
+	cuts    string // hangs up in place of the answer to "DATA", or to the message itself, "."
 
 	listener net.Listener
 	mu       sync.Mutex
@@ -95,11 +97,19 @@ func (s *sink) talk(conn net.Conn) {
 				say("503 5.5.1 for whom?")
 				continue
 			}
+			if s.cuts == "DATA" {
+				return
+			}
 			say("354 go on")
 			for line != ".\r\n" {
 				if line, err = in.ReadString('\n'); err != nil {
 					return
 				}
+			}
+			if s.refuses != "" {
+				say(s.refuses)
+				to = nil
+				continue
 			}
 			mood := rand.IntN(100)
 			if s.moody && mood < 20 {
@@ -112,7 +122,7 @@ func (s *sink) talk(conn net.Conn) {
 				s.took[address]++
 			}
 			s.mu.Unlock()
-			if s.moody && mood < 23 {
+			if s.cuts == "." || s.moody && mood < 23 {
 				return
 			}
 			to = nil

@@ -32,6 +32,7 @@ type Bed struct {
 	SMTP        int // for mail from other servers; no AUTH; 0 without Postfix
 	Submission  int // STARTTLS, AUTH (also in plain text)
 	Submissions int // implicit TLS, AUTH
+	Neighbour   int // where Postfix takes mail for NeighbourDomain to; nobody listens there yet
 
 	// More ways in, each with a certificate that cannot be verified: it has expired, is another host's, or vouches for itself.
 	Expired, WrongHost, SelfSigned Door
@@ -43,6 +44,8 @@ type Bed struct {
 	}
 
 	Domain string // of the users: "example.test"
+	// NeighbourDomain is at home at the port Neighbour.
+	NeighbourDomain string
 	Users  []User
 
 	Authority   *mailtest.Authority
@@ -206,7 +209,7 @@ func prepare(t testing.TB, programs ...string) *Bed {
 	b := &Bed{
 		Dir:    dir,
 		Host:   "127.0.0.1",
-		Domain: "example.test",
+		Domain: "example.test", NeighbourDomain: "postern.test",
 		Users:  []User{{"alice", "alice-pw"}, {"bob", "bob-pw"}, {"carol", "pässwörd-carol"}, {"jörg", "jörg-pw"}},
 		CAFile: filepath.Join(dir, "tls", "ca.pem"),
 
@@ -231,7 +234,7 @@ func (b *Bed) reservePorts(t testing.TB) {
 		*port = l.Addr().(*net.TCPAddr).Port
 		return l
 	}
-	for _, port := range []*int{&b.POP3, &b.POP3S, &b.SMTP, &b.Submission, &b.Submissions} {
+	for _, port := range []*int{&b.POP3, &b.POP3S, &b.SMTP, &b.Submission, &b.Submissions, &b.Neighbour} {
 		defer reserve(b.Host, port).Close()
 	}
 	defer reserve(b.Locking.Host, &b.Locking.POP3).Close()

@@ -1,0 +1,237 @@
+package mailserver
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/mailtest/testbed"
+	"github.com/postern-mail/postern/shared/pop3"
+)
+
+// BenchmarkTable measures the server beside Postfix and Dovecot, on one disk and in one run, and prints one table. Run it by
+// `task bench`. Both promise the same: a message is on the disk when it gets its 250.
+func BenchmarkTable(b *testing.B) {
+	if _, err := exec.LookPath("smtp-source"); err != nil {
+		b.Skip("no smtp-source on this machine: `task test` as root installs it, with Postfix")
+	}
+	bed := testbed.Start(b)
+	t := &table{B: b, bed: bed, dir: b.TempDir()}
+	t.server = t.start()
+	t.accept()
+	t.download()
+	t.sessions()
+	t.print(os.Stdout)
+	for b.Loop() { // the table is the result; the framework only wants to have been asked
+	}
+}
+
+// table is what is measured, and the lines so far.
+type table struct {
+	*testing.B
+	bed    *testbed.Bed
+	dir    string
+	server *process
+	rows   [][4]string
+}
+
+func (t *table) add(what, value, ratio, against string) {
+	t.rows = append(t.rows, [4]string{what, value, ratio, against})
+	fmt.Fprintln(os.Stderr, what, value, ratio, against) // who waits sees that it goes on
+}
+
+func (t *table) print(w io.Writer) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "\nmeasured\tvalue\tratio\tto")
+	for _, r := range t.rows {
+		fmt.Fprintln(tw, strings.Join(r[:], "\t"))
+	}
+	tw.Flush()
+}
+
+// process is a mail server in a process of its own.
+type process struct {
+	*exec.Cmd
+	smtp, pop3, pop3s string
+}
+
+// start starts a server with two accounts, until the benchmark's end.
+func (t *table) start() *process {
+	start(t, testConfig(t.dir)).Close() // the accounts
+	p := &process{Cmd: exec.Command(os.Args[0])}
+	p.Env = append(os.Environ(), childDir+"="+t.dir)
+	out, err := p.StdoutPipe()
+	must(t, err)
+	must(t, p.Start())
+	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	if n, _ := fmt.Sscan(line, &p.smtp, &p.pop3, &p.pop3s); n != 3 {
+		t.Fatal(line)
+	}
+	return p
+}
+
+// accept sends messages of 4 KB by smtp-source, in sessions that send one after the other.
+func (t *table) accept() {
+	const messages = 3000
+	for _, sessions := range []int{1, 10, 50} {
+		count := messages
+		if sessions == 1 {
+			count = messages / 5
+		}
+		rate := func(address, to string) float64 {
+			start := time.Now()
+			out, err := exec.Command("smtp-source", "-d", "-s", strconv.Itoa(sessions), "-m", strconv.Itoa(count), "-l", "4096", "-f", "carol@elsewhere.test", "-t", to, address).CombinedOutput()
+			if err != nil {
+				t.Fatalf("smtp-source: %v\n%s", err, out)
+			}
+			return float64(count) / time.Since(start).Seconds()
+		}
+		theirs := rate(t.bed.Address(t.bed.SMTP), "bob@"+t.bed.Domain)
+		ours := rate(t.server.smtp, bob)
+		words := fmt.Sprintf("accepted in %d sessions", sessions)
+		t.add(words+", Postfix", fmt.Sprintf("%.0f messages/s", theirs), "1.00", "")
+		t.add(words, fmt.Sprintf("%.0f messages/s", ours), fmt.Sprintf("%.2f", ours/theirs), "Postfix")
+	}
+}
+
+// download fetches a mailbox by pipelined RETR.
+func (t *table) download() {
+	const messages = 5000
+	g := mailtest.Generator{Seed: 42, Median: 8192, Attachments: 0.01}
+	all := func(yield func([]byte) bool) {
+		for i := range messages {
+			if !yield(g.Message(i)) {
+				return
+			}
+		}
+	}
+	t.bed.DeliverAll(t, "alice", all)
+	t.deliver(all)
+	fetch := func(address, user, password string, secure bool) float64 {
+		var conn net.Conn
+		conn, err := net.Dial("tcp", address)
+		must(t, err)
+		if secure {
+			conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // both are of this test
+		}
+		c := pop3.New(conn, &pop3.Options{AllowPlaintextAuth: true})
+		defer c.Close()
+		_, err = c.Capa(t.Context())
+		must(t, err)
+		must(t, c.Login(t.Context(), user, password))
+		list, err := c.List(t.Context())
+		must(t, err)
+		start, n := time.Now(), 0
+		must(t, c.RetrAll(t.Context(), list, func(_ int, body io.Reader) error {
+			n++
+			_, err := io.Copy(io.Discard, body)
+			return err
+		}))
+		if n < messages {
+			t.Fatalf("%d messages of %d", n, messages)
+		}
+		rate := float64(n) / time.Since(start).Seconds()
+		must(t, c.Quit(t.Context()))
+		return rate
+	}
+	for _, secure := range []bool{false, true} {
+		words, dovecot, here := "fetched by POP3", t.bed.Address(t.bed.POP3), t.server.pop3
+		if secure {
+			words, dovecot, here = words+", TLS", t.bed.Address(t.bed.POP3S), t.server.pop3s
+		}
+		fetch(dovecot, "alice", "alice-pw", secure) // Dovecot builds its index at the first look
+		theirs := fetch(dovecot, "alice", "alice-pw", secure)
+		fetch(here, alice, password, secure)
+		ours := fetch(here, alice, password, secure)
+		t.add(words+", Dovecot", fmt.Sprintf("%.0f messages/s", theirs), "1.00", "")
+		t.add(words, fmt.Sprintf("%.0f messages/s", ours), fmt.Sprintf("%.2f", ours/theirs), "Dovecot")
+	}
+}
+
+// deliver gives alice messages over SMTP.
+func (t *table) deliver(all func(yield func([]byte) bool)) {
+	messages := make(chan []byte)
+	var senders sync.WaitGroup
+	for range 20 {
+		senders.Go(func() {
+			conn, err := net.Dial("tcp", t.server.smtp)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			s := &submission{conn, bufio.NewReader(conn)}
+			defer s.Close()
+			err = s.answer("220")
+			if err == nil {
+				err = s.say("EHLO x\r\n", "250")
+			}
+			for m := range messages {
+				if err == nil {
+					err = s.say("MAIL FROM:<carol@elsewhere.test>\r\nRCPT TO:<"+alice+">\r\nDATA\r\n", "250", "250", "354")
+				}
+				if err == nil {
+					stuffed := strings.ReplaceAll("\r\n"+string(m), "\r\n.", "\r\n..")[2:]
+					err = s.say(stuffed+".\r\n", "250")
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all(func(m []byte) bool { messages <- m; return true })
+	close(messages)
+	senders.Wait()
+}
+
+// sessions measures what a thousand open sessions cost.
+func (t *table) sessions() {
+	const sessions = 1000
+	before := t.memory()
+	var open []net.Conn
+	for i := range sessions {
+		address, hello, answer := t.server.smtp, "EHLO x\r\n", "250"
+		if i%2 == 1 {
+			address, hello, answer = t.server.pop3, "CAPA\r\n", "+OK"
+		}
+		conn, err := net.Dial("tcp", address)
+		must(t, err)
+		open = append(open, conn)
+		in := bufio.NewReader(conn)
+		_, err = in.ReadString('\n')
+		must(t, err)
+		io.WriteString(conn, hello)
+		if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, answer) {
+			t.Fatal(line, err)
+		}
+	}
+	after := t.memory()
+	for _, conn := range open {
+		conn.Close()
+	}
+	t.add(fmt.Sprintf("memory of %d idle sessions", sessions), fmt.Sprintf("%d KB each", (after-before)/sessions>>10), "", "")
+}
+
+// memory is what the server's process holds, in octets.
+func (t *table) memory() int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.server.Process.Pid))
+	if err != nil {
+		t.Skip("no /proc to read the memory of a process from")
+	}
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	n, _ := strconv.Atoi(strings.Fields(rest)[0])
+	return n << 10
+}
