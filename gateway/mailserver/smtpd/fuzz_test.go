@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/postern-mail/postern/shared/mailtest"
 )
 
 // onePipe is a listener that has one connection to give.
@@ -48,26 +50,54 @@ func (p panics) Handle(_ context.Context, r slog.Record) error {
 }
 func (p panics) WithAttrs([]slog.Attr) slog.Handler { return p }
 
+// approaches lead a connection to each state in which a client can say something.
+var approaches = []struct {
+	name   string
+	secure bool // by implicit TLS, to the server of users; otherwise in the clear, to the one of the world
+	lines  string
+}{
+	{"greeted", false, ""},
+	{"after EHLO", false, "EHLO x\r\n"},
+	{"after MAIL", false, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n"},
+	{"after RCPT", false, "EHLO x\r\n" + envelope},
+	{"in DATA", false, "EHLO x\r\n" + envelope + "DATA\r\na: b\r\n"},
+	{"between chunks", false, "EHLO x\r\n" + envelope + "BDAT 6\r\na: b\r\n"},
+	{"within a chunk", false, "EHLO x\r\n" + envelope + "BDAT 60\r\na: b\r\n"},
+	{"under TLS", true, ""},
+	{"under TLS, after EHLO", true, "EHLO x\r\n"},
+	{"in PLAIN", true, "EHLO x\r\nAUTH PLAIN\r\n"},
+	{"in LOGIN, the name", true, "EHLO x\r\nAUTH LOGIN\r\n"},
+	{"in LOGIN, the password", true, "EHLO x\r\nAUTH LOGIN YQ==\r\n"},
+	{"in SCRAM, the first message", true, "EHLO x\r\nAUTH SCRAM-SHA-256\r\n"},
+	{"in SCRAM, the proof", true, "EHLO x\r\nAUTH SCRAM-SHA-256 biwsbj1hbGljZUBwb3N0ZXJuLnRlc3Qscj14\r\n"},
+	{"a user", true, "EHLO x\r\n" + aliceLogin},
+	{"a user's DATA", true, "EHLO x\r\n" + aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\nFrom: alice@postern.test\r\n"},
+}
+
 // FuzzSession sends anything at all, in each state, and asserts that the server
 // never panics, never hangs, and answers in well-formed lines.
 func FuzzSession(f *testing.F) {
-	states := []string{
-		"", "EHLO x\r\n", "EHLO x\r\nMAIL FROM:<a@b.test>\r\n", "EHLO x\r\n" + envelope, "EHLO x\r\n" + envelope + "DATA\r\na: b\r\n", "EHLO x\r\n" + envelope + "BDAT 6\r\na: b\r\n",
-	}
-	for i := range states {
+	for i := range approaches {
 		for _, seed := range []string{
 			"EHLO y\r\nMAIL FROM:<>\r\nRCPT TO:<bob@postern.test>\r\nDATA\r\nx: y\r\n\r\nz\r\n.\r\nQUIT\r\n", "BDAT 3 LAST\r\nx\r\nRSET\r\nBDAT 99999\r\n", "\r\n.\r\n", "\n.\r\nNOOP\n", "AUTH PLAIN =\r\nSTARTTLS\r\nxx",
 			"MAIL FROM:<a@b> SIZE=1 BODY=8BITMIME SMTPUTF8 AUTH=<>\r\nRCPT TO:<postmaster>\r\n", strings.Repeat("A", 3000) + "\n", "QUIT\r\nMAIL FROM:<>\r\n",
 			"DKIM-Signature: v=1; a=ed25519-sha256; d=postern.test; s=key; h=from; bh=YQ==; b=YQ==\r\nFrom: a@bad.test\r\nAuthentication-Results: mail.postern.test; x=y\r\n\r\n.\r\n",
+			"AGFsaWNlQHBvc3Rlcm4udGVzdABzZWNyZXQ=\r\nMAIL FROM:<bob@postern.test>\r\n", "*\r\n=\r\n\r\n", "Yz1iaXdzLHI9eCxwPUFBQUE=\r\n", "c2VjcmV0\r\nAUTH PLAIN x\r\n",
 		} {
 			f.Add(byte(i), []byte(seed))
 		}
 	}
+	certificates := &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(f)}}
 	answer := regexp.MustCompile(`^[2345][0-9][0-9][ -][^\r\n]*\r\n$`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
+		approach := approaches[int(state)%len(approaches)]
 		cfg := config(&fakePost{}, tls.Certificate{})
-		cfg.Idle, cfg.TLS, cfg.Logger = time.Second, nil, slog.New(panics{t: t})
-		evaluating(&cfg)
+		cfg.Idle, cfg.TLS, cfg.Logger = 200*time.Millisecond, nil, slog.New(panics{t: t})
+		if approach.secure {
+			cfg.Submission, cfg.Implicit, cfg.TLS, cfg.Spool = true, true, certificates, t.TempDir()
+		} else {
+			evaluating(&cfg)
+		}
 		srv := New(cfg)
 		l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}
 		here, there := net.Pipe()
@@ -75,27 +105,33 @@ func FuzzSession(f *testing.F) {
 		served := make(chan error)
 		go func() { served <- srv.Serve(l) }()
 		here.SetDeadline(time.Now().Add(20 * time.Second))
+		if approach.secure {
+			here = tls.Client(here, &tls.Config{InsecureSkipVerify: true})
+		}
+		in := bufio.NewReader(here)
+		if _, err := in.ReadString('\n'); err != nil { // the greeting
+			t.Fatal(err)
+		}
 		sent := make(chan struct{})
 		go func() {
 			defer close(sent)
-			io.WriteString(here, states[int(state)%len(states)])
+			io.WriteString(here, approach.lines)
 			here.Write(input)
 			io.WriteString(here, "\r\n.\r\nQUIT\r\n")
 		}()
-		in := bufio.NewReader(here)
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
-				if !errors.Is(err, io.EOF) {
-					t.Errorf("the session hung: %v", err)
+				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+					t.Errorf("%s: the session hung: %v", approach.name, err)
 				}
 				if line != "" {
-					t.Errorf("the last line is cut: %q", line)
+					t.Errorf("%s: the last line is cut: %q", approach.name, line)
 				}
 				break
 			}
 			if !answer.MatchString(line) {
-				t.Errorf("answer %q is not well-formed", line)
+				t.Errorf("%s: answer %q is not well-formed", approach.name, line)
 			}
 		}
 		here.Close()
