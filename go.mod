@@ -24,7 +24,7 @@ require (
 	pgregory.net/rapid v1.2.0
 )
 
-require github.com/dchest/siphash v1.2.3 // indirect
+require github.com/dchest/siphash v1.2.3
 
 require (
 	blitiri.com.ar/go/spf v1.5.1
@@ -47,7 +47,7 @@ require (
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.42.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/sys v0.49.0
 	golang.org/x/tools v0.52.0 // indirect
 	honnef.co/go/tools v0.7.0 // indirect
 	modernc.org/libc v1.79.0 // indirect

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 )
@@ -89,6 +91,15 @@ func check(ctx context.Context, db *sql.DB, dir string, mend bool) (Report, erro
 	}
 	// What Open would do, too; the checks know the columns of one version.
 	if err := migrate(ctx, db); err != nil {
+		return Report{}, err
+	}
+	// As Open would: what is not on the disk yet is no inconsistency.
+	s := &Store{dir: dir, disk: osDisk{}, log: slog.New(slog.DiscardHandler)}
+	found, err := s.findContents()
+	if err == nil {
+		err = s.replay(ctx, db, found)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Report{}, err
 	}
 	var mended []Finding

@@ -13,6 +13,7 @@ const maxBatch = 256
 // change is one caller's work on the index, all of it or nothing.
 type change struct {
 	shard  string // a folder to flush before the index may name what is in it; "" for none
+	kept   *kept  // a content for the journal, before the index may name it; nil for none
 	apply  func(context.Context, *sql.Tx) error
 	failed bool       // by itself, and answered
 	done   chan error // buffered
@@ -22,7 +23,11 @@ type change struct {
 // does not give up when ctx ends: a change that may have been made must not be
 // reported as not made.
 func (s *Store) submit(shard string, apply func(context.Context, *sql.Tx) error) error {
-	c := &change{shard: shard, apply: apply, done: make(chan error, 1)}
+	return s.hand(&change{shard: shard, apply: apply})
+}
+
+func (s *Store) hand(c *change) error {
+	c.done = make(chan error, 1)
 	select {
 	case <-s.closing:
 		return ErrClosed
@@ -49,15 +54,19 @@ func (s *Store) submit(shard string, apply func(context.Context, *sql.Tx) error)
 // commit is the one writer. While it flushes one batch the next gathers.
 func (s *Store) commit() {
 	defer close(s.done)
+	j := newJournal(s)
+	defer j.end()
 	for {
 		select {
+		case <-j.idle.C:
+			j.seal()
 		case c := <-s.changes:
-			s.commitBatch(s.gather(c))
+			s.commitBatch(j, s.gather(c))
 		case <-s.closing:
 			for {
 				select {
 				case c := <-s.changes:
-					s.commitBatch(s.gather(c))
+					s.commitBatch(j, s.gather(c))
 				default:
 					return
 				}
@@ -80,8 +89,11 @@ func (s *Store) gather(first *change) []*change {
 }
 
 // commitBatch makes a batch durable and answers each change in it.
-func (s *Store) commitBatch(batch []*change) {
-	err := s.syncShards(batch)
+func (s *Store) commitBatch(j *journal, batch []*change) {
+	err := j.keep(batch)
+	if err == nil {
+		err = s.syncShards(batch)
+	}
 	if err == nil {
 		err = s.commitIndex(batch)
 	}

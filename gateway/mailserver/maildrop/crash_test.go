@@ -22,12 +22,13 @@ type crashDisk struct {
 	late    bool // the step has its effect, and only its answer is lost
 	dead    bool
 	loose   map[string]bool      // content not flushed, by present path
+	created map[string]bool      // entry of a new file not flushed
 	renamed map[string][2]string // folder of the new entry not flushed: new path → {old, new}
 	removed map[string]string    // entry's removal not flushed: path → a copy
 }
 
 func newCrashDisk(cutAt int, late bool) *crashDisk {
-	return &crashDisk{cutAt: cutAt, late: late, loose: map[string]bool{}, renamed: map[string][2]string{}, removed: map[string]string{}}
+	return &crashDisk{cutAt: cutAt, late: late, loose: map[string]bool{}, created: map[string]bool{}, renamed: map[string][2]string{}, removed: map[string]string{}}
 }
 
 func (d *crashDisk) do(effect func() error) error {
@@ -55,7 +56,7 @@ type crashFile struct {
 func (d *crashDisk) Create(name string) (f file, err error) {
 	err = d.do(func() error {
 		f, err = d.osDisk.Create(name)
-		d.loose[name] = true
+		d.loose[name], d.created[name] = true, true
 		return err
 	})
 	if err != nil {
@@ -79,6 +80,7 @@ func (d *crashDisk) Rename(from, to string) error {
 			delete(d.loose, from)
 			d.loose[to] = true
 		}
+		delete(d.created, from)
 		d.renamed[to] = [2]string{from, to}
 		return d.osDisk.Rename(from, to)
 	})
@@ -96,12 +98,31 @@ func (d *crashDisk) Remove(name string) error {
 
 func (d *crashDisk) SyncDir(dir string) error {
 	return d.do(func() error {
-		for to := range d.renamed {
-			if filepath.Dir(to) == dir {
-				delete(d.renamed, to)
-			}
-		}
+		d.flushEntries(dir)
 		return d.osDisk.SyncDir(dir)
+	})
+}
+
+func (d *crashDisk) flushEntries(dir string) {
+	for to := range d.renamed {
+		if filepath.Dir(to) == dir {
+			delete(d.renamed, to)
+		}
+	}
+	for name := range d.created {
+		if filepath.Dir(name) == dir {
+			delete(d.created, name)
+		}
+	}
+}
+
+func (d *crashDisk) Flush(dir string, files []string) error {
+	return d.do(func() error {
+		for _, name := range files {
+			delete(d.loose, name)
+			d.flushEntries(filepath.Dir(name))
+		}
+		return d.osDisk.Flush(dir, files)
 	})
 }
 
@@ -112,6 +133,11 @@ func (d *crashDisk) settle(r *rand.Rand) {
 	for path := range d.loose {
 		if info, err := os.Stat(path); err == nil {
 			os.Truncate(path, r.Int64N(info.Size()+1))
+		}
+	}
+	for path := range d.created {
+		if r.IntN(2) == 0 {
+			os.Remove(path)
 		}
 	}
 	for _, move := range d.renamed {

@@ -20,7 +20,9 @@ type disk interface {
 	Rename(from, to string) error
 	Remove(name string) error
 	List(dir string) ([]string, error)
-	SyncDir(dir string) error        // flushes the entries of a folder
+	SyncDir(dir string) error // flushes the entries of a folder
+	// Flush flushes files below dir, and the entries of their folders.
+	Flush(dir string, files []string) error
 	Commit(index func() error) error // runs the commit of the index
 }
 

@@ -8,12 +8,14 @@
 //	index.db                     accounts, aliases, contents, messages, queue
 //	tmp/                         contents being received
 //	content/0000/000000000001.eml
+//	journal/                     small contents whose files are not flushed yet (journal.go)
 //	unclaimed/                   what start-up and Check found and did not dare to delete
 //
 // Deliver returns only when the content, the folder entry and the index row
 // are on the disk, in that order, so that a crash leaves a message wholly
-// there or wholly not. Deliveries that arrive together share one flush of the
-// folder and one of the index (group commit).
+// there or wholly not. A small content is on the disk as part of the journal,
+// from which Open makes its file if the crash took it. Deliveries that arrive
+// together share one flush of the journal and one of the index (group commit).
 //
 // A message's unique-id (RFC 1939 §7) is given once and never again: not after
 // a deletion, a restart, or the restoring of an older copy of the folder.

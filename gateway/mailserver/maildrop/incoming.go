@@ -55,8 +55,8 @@ type Recipient struct {
 type Incoming struct {
 	store  *Store
 	id     int64
-	path   string // in tmp, "" when it is no longer there
-	file   file
+	path   string // in tmp, "" when it is not there
+	file   file   // nil while all that was written is in buf
 	buf    []byte
 	size   int64
 	digest hash.Hash
@@ -65,9 +65,9 @@ type Incoming struct {
 	unlimited bool // MessageSize does not count
 }
 
-// writeSize gathers small writes. A text message is one write; sessions that
-// only wait hold no buffer.
-const writeSize = 32 << 10
+// writeSize gathers small writes. Most messages are one, and go into the
+// journal; sessions that only wait hold no buffer.
+const writeSize = journalMost
 
 // Create begins a content.
 func (s *Store) Create() (*Incoming, error) {
@@ -76,14 +76,21 @@ func (s *Store) Create() (*Incoming, error) {
 		return nil, ErrClosed
 	default:
 	}
-	in := &Incoming{store: s, id: s.nextContent.Add(1), digest: sha256.New()}
-	in.path = filepath.Join(s.dir, "tmp", contentName(in.id))
-	f, err := s.disk.Create(in.path)
-	if err != nil {
-		return nil, full(err)
+	return &Incoming{store: s, id: s.nextContent.Add(1), digest: sha256.New()}, nil
+}
+
+// open makes the file of a content that is too large to be in memory until it is
+// whole.
+func (in *Incoming) open() error {
+	if in.file != nil {
+		return nil
 	}
-	in.file = f
-	return in, nil
+	path := filepath.Join(in.store.dir, "tmp", contentName(in.id))
+	f, err := in.store.disk.Create(path)
+	if err == nil {
+		in.path, in.file = path, f
+	}
+	return err
 }
 
 // Size is how many octets were written.
@@ -102,18 +109,22 @@ func (in *Incoming) Write(p []byte) (int, error) {
 	in.size += int64(len(p))
 	in.digest.Write(p)
 	in.buf = append(in.buf, p...)
-	if len(in.buf) >= writeSize {
+	if len(in.buf) > writeSize {
 		in.flush()
 	}
 	return len(p), in.err
 }
 
 func (in *Incoming) flush() {
-	if in.err == nil && len(in.buf) > 0 {
-		_, err := in.file.Write(in.buf)
-		in.err = full(err)
+	if in.err != nil {
+		return
+	}
+	err := in.open()
+	if err == nil && len(in.buf) > 0 {
+		_, err = in.file.Write(in.buf)
 		in.buf = in.buf[:0]
 	}
+	in.err = full(err)
 }
 
 // Discard removes a content that was not delivered. It does nothing after
@@ -137,7 +148,7 @@ func (in *Incoming) Discard() {
 // that the caller could know of. It can be called once.
 func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 	defer in.Discard()
-	if in.flush(); in.err != nil {
+	if in.err != nil {
 		return in.err
 	}
 	if err := ctx.Err(); err != nil {
@@ -147,19 +158,31 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 		return errors.New("maildrop: an envelope without recipients")
 	}
 	s := in.store
-	if err := in.place(); err != nil {
-		return full(err)
-	}
 	sum := in.digest.Sum(nil)
+	var c change
+	if in.file == nil {
+		if err := in.lay(); err != nil {
+			return full(err)
+		}
+		c.kept = &kept{in.id, sum, in.buf}
+	} else {
+		if in.flush(); in.err != nil {
+			return in.err
+		}
+		if err := in.place(); err != nil {
+			return full(err)
+		}
+		c.shard = s.shardDir(in.id)
+	}
 	now := s.micros()
 	var accounts, unnamed []int64
-	err := s.submit(s.shardDir(in.id), func(ctx context.Context, tx *sql.Tx) (err error) {
+	c.apply = func(ctx context.Context, tx *sql.Tx) (err error) {
 		if accounts, err = in.index(ctx, tx, env, sum, now); err == nil {
 			unnamed, err = settle(ctx, tx, env.Settles)
 		}
 		return err
-	})
-	if err != nil {
+	}
+	if err := s.hand(&c); err != nil {
 		s.withdraw(in.id)
 		return full(err)
 	}
@@ -195,20 +218,29 @@ func (in *Incoming) place() error {
 	if err != nil {
 		return err
 	}
-	shard := s.shardDir(in.id)
-	if _, ok := s.shards.Load(shard); !ok {
-		if err := s.disk.Mkdir(shard); err != nil {
-			return err
-		}
-		if err := s.disk.SyncDir(filepath.Dir(shard)); err != nil {
-			return err
-		}
-		s.shards.Store(shard, struct{}{})
+	if err := s.makeShard(in.id); err != nil {
+		return err
 	}
 	if err := s.disk.Rename(in.path, s.contentPath(in.id)); err != nil {
 		return err
 	}
 	in.path = ""
+	return nil
+}
+
+// makeShard makes the folder of a content, if it is the first in it.
+func (s *Store) makeShard(id int64) error {
+	shard := s.shardDir(id)
+	if _, ok := s.shards.Load(shard); ok {
+		return nil
+	}
+	if err := s.disk.Mkdir(shard); err != nil {
+		return err
+	}
+	if err := s.disk.SyncDir(filepath.Dir(shard)); err != nil {
+		return err
+	}
+	s.shards.Store(shard, struct{}{})
 	return nil
 }
 

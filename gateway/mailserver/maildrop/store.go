@@ -112,7 +112,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := MakeFolder(s.dir); err != nil {
 		return err
 	}
-	for _, name := range []string{"tmp", "content"} {
+	for _, name := range []string{"tmp", "content", "journal"} {
 		if err := s.disk.Mkdir(filepath.Join(s.dir, name)); err != nil {
 			return err
 		}
@@ -134,8 +134,11 @@ func (s *Store) open(ctx context.Context) error {
 	if s.reader, err = openIndex(s.dir, readers, "query_only(1)"); err != nil {
 		return err
 	}
-	// The folder's own entries: index.db, tmp and content.
+	// The folder's own entries: index.db, tmp, content and journal.
 	if err := s.disk.SyncDir(s.dir); err != nil {
+		return err
+	}
+	if err := s.replay(ctx, s.writer, found); err != nil {
 		return err
 	}
 	return s.recover(ctx, found)
