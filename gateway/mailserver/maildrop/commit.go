@@ -127,15 +127,16 @@ func (s *Store) commitIndex(batch []*change) error {
 	defer tx.Rollback()
 	for _, c := range batch {
 		// A savepoint for each, so that one that fails takes no other with it.
-		if _, err := tx.ExecContext(ctx, "SAVEPOINT change"); err != nil {
+		if _, err := tx.StmtContext(ctx, s.often.begin).ExecContext(ctx); err != nil {
 			return err
 		}
 		failure := c.apply(ctx, tx)
-		end := "RELEASE change"
 		if failure != nil {
-			end = "ROLLBACK TO change; RELEASE change"
+			if _, err := tx.ExecContext(ctx, "ROLLBACK TO change"); err != nil {
+				return fmt.Errorf("%w (after %v)", err, failure)
+			}
 		}
-		if _, err := tx.ExecContext(ctx, end); err != nil {
+		if _, err := tx.StmtContext(ctx, s.often.end).ExecContext(ctx); err != nil {
 			return fmt.Errorf("%w (after %v)", err, failure)
 		}
 		if failure != nil {

@@ -245,13 +245,12 @@ func (s *Store) makeShard(id int64) error {
 }
 
 func (in *Incoming) index(ctx context.Context, tx *sql.Tx, env Envelope, sum []byte, now int64) (accounts []int64, err error) {
-	if _, err := tx.ExecContext(ctx, "INSERT INTO contents (id, size, sha256, received) VALUES (?, ?, ?, ?)", in.id, in.size, sum, now); err != nil {
+	if _, err := tx.StmtContext(ctx, in.store.often.content).ExecContext(ctx, in.id, in.size, sum, now); err != nil {
 		return nil, err
 	}
 	for _, email := range env.Local {
 		var account int64
-		err := tx.QueryRowContext(ctx, `INSERT INTO messages (account, content, uid, trace)
-			SELECT id, ?, ?, ? FROM accounts WHERE email = ? RETURNING account`, in.id, newUID(in.id), env.Trace, email).Scan(&account)
+		err := tx.StmtContext(ctx, in.store.often.message).QueryRowContext(ctx, in.id, newUID(in.id), env.Trace, email).Scan(&account)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fmt.Errorf("%w: %s", ErrNoAccount, email)
 		}

@@ -58,6 +58,9 @@ type Store struct {
 	nextBackup  atomic.Int64
 	shards      sync.Map // shard name → struct{}, those known to exist
 
+	// often are statements of the committer: to read one takes longer than to run it.
+	often struct{ content, message, begin, end *sql.Stmt }
+
 	changes chan *change
 	closing chan struct{} // closed by Close: no new changes
 	done    chan struct{} // closed when the committer has ended
@@ -130,6 +133,16 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
+	}
+	for statement, text := range map[**sql.Stmt]string{
+		&s.often.content: "INSERT INTO contents (id, size, sha256, received) VALUES (?, ?, ?, ?)",
+		&s.often.message: "INSERT INTO messages (account, content, uid, trace) SELECT id, ?, ?, ? FROM accounts WHERE email = ? RETURNING account",
+		&s.often.begin:   "SAVEPOINT change",
+		&s.often.end:     "RELEASE change",
+	} {
+		if *statement, err = s.writer.PrepareContext(ctx, text); err != nil {
+			return err
+		}
 	}
 	if s.reader, err = openIndex(s.dir, readers, "query_only(1)"); err != nil {
 		return err
