@@ -182,14 +182,16 @@ type submission struct {
 	in *bufio.Reader
 }
 
-func openSubmission(addr string) (*submission, error) {
+func openSubmission(addr string) (*submission, error) { return openSubmissionAs(addr, alice, password) }
+
+func openSubmissionAs(addr, user, password string) (*submission, error) {
 	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}) // it is our own, on loopback
 	if err != nil {
 		return nil, err
 	}
 	s := &submission{conn, bufio.NewReader(conn)}
 	if err = s.answer("220"); err == nil {
-		err = s.say("EHLO x\r\nAUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00"+alice+"\x00"+password))+"\r\n", "250", "235")
+		err = s.say("EHLO x\r\nAUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password))+"\r\n", "250", "235")
 	}
 	return s, err
 }
@@ -221,10 +223,12 @@ func (s *submission) answer(code string) error {
 }
 
 // send answers nil when the message got its 250.
-func (s *submission) send(to, mark string) error {
-	err := s.say("MAIL FROM:<"+alice+">\r\nRCPT TO:<"+to+">\r\nDATA\r\n", "250", "250", "354")
+func (s *submission) send(to, mark string) error { return s.sendAs(alice, to, mark) }
+
+func (s *submission) sendAs(from, to, mark string) error {
+	err := s.say("MAIL FROM:<"+from+">\r\nRCPT TO:<"+to+">\r\nDATA\r\n", "250", "250", "354")
 	if err == nil {
-		err = s.say("From: "+alice+"\r\nTo: "+to+"\r\nSubject: mark "+mark+".\r\n\r\nHello.\r\n.\r\n", "250")
+		err = s.say("From: "+from+"\r\nTo: "+to+"\r\nSubject: mark "+mark+".\r\n\r\nHello.\r\n.\r\n", "250")
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package mailserver
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
 	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/mailtest/testbed"
 	"github.com/postern-mail/postern/shared/pop3"
@@ -30,6 +32,7 @@ func BenchmarkTable(b *testing.B) {
 	t := &table{B: b, bed: bed, dir: b.TempDir()}
 	t.server = t.start()
 	t.accept()
+	t.relay()
 	t.download()
 	t.sessions()
 	t.print(os.Stdout)
@@ -105,6 +108,71 @@ func (t *table) accept() {
 		t.add(words+", Postfix", fmt.Sprintf("%.0f messages/s", theirs), "1.00", "")
 		t.add(words, fmt.Sprintf("%.0f messages/s", ours), fmt.Sprintf("%.2f", ours/theirs), "Postfix")
 	}
+}
+
+// unlimited is for programs: no person sends so much.
+var unlimited = smtpd.RateLimits{ClientMessages: -1, ClientRecipients: -1, ClientUnknown: -1, UserMessages: -1, UserRecipients: -1}
+
+// relay sends messages of a user to another domain, by Postfix and by a server of ours, until all are in the mailbox there:
+// taken, queued, carried and taken again. The other domain's server is ours in both cases.
+func (t *table) relay() {
+	const messages, sessions = 2000, 10
+	there := testConfig(t.TempDir())
+	there.SMTP, there.Limits.Rates = t.bed.Address(t.bed.Neighbour), unlimited
+	other := start(t, there)
+	n := &neighbours{}
+	n.lead("postern.test", there.SMTP)
+	cfg := n.sending(t.TempDir())
+	cfg.Domains, cfg.Hostname, cfg.Limits.Rates = []string{"home.test"}, "mail.home.test", unlimited
+	home, err := Open(t.Context(), cfg)
+	must(t, err)
+	served := make(chan error, 1)
+	go func() { served <- home.Serve(context.Background()) }()
+	t.Cleanup(func() { must(t, home.Close()); must(t, <-served) })
+	must(t, home.EnsureUser(t.Context(), Account{Email: "alice@home.test", Name: "Alice", Password: password}))
+
+	count := func() int64 {
+		users, err := other.store.Users(t.Context())
+		must(t, err)
+		for _, u := range users {
+			if u.Email == bob {
+				return u.Messages
+			}
+		}
+		return 0
+	}
+	rate := func(address, user, from, password string) float64 {
+		before := count()
+		began := time.Now()
+		var senders sync.WaitGroup
+		for range sessions {
+			senders.Go(func() {
+				s, err := openSubmissionAs(address, user, password)
+				for range messages / sessions {
+					if err == nil {
+						err = s.sendAs(from, bob, "x")
+					}
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				if s != nil {
+					s.Close()
+				}
+			})
+		}
+		senders.Wait()
+		for end := time.Now().Add(2 * time.Minute); count() < before+messages; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d of %d arrived", count()-before, messages)
+			}
+		}
+		return messages / time.Since(began).Seconds()
+	}
+	theirs := rate(t.bed.Address(t.bed.Submissions), "alice", "alice@"+t.bed.Domain, "alice-pw")
+	ours := rate(home.Addr(Submissions).String(), "alice@home.test", "alice@home.test", password)
+	t.add("from a user to a mailbox elsewhere, Postfix", fmt.Sprintf("%.0f messages/s", theirs), "1.00", "")
+	t.add("from a user to a mailbox elsewhere", fmt.Sprintf("%.0f messages/s", ours), fmt.Sprintf("%.2f", ours/theirs), "Postfix")
 }
 
 // download fetches a mailbox by pipelined RETR.
