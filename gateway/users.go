@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/postern-mail/postern/gateway/config"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 func userAdd(ctx context.Context, admin administrator, c config.Config, env environment) error {

@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // The names of the services, as shared/wire spells them.

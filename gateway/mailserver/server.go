@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/gateway/mailserver/controld"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/pop3d"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // Server is a mail server, open on its data folder and its ports.
@@ -118,7 +119,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		s.admin.tryNow, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
 	}
 	// A server that commands cannot reach still has its mail to look after.
-	if s.control, err = control.Listen(s.cfg.Dir); err != nil {
+	if s.control, err = controld.Listen(s.cfg.Dir); err != nil {
 		s.log.Warn("commands cannot reach this server", "error", err)
 	}
 	return nil
@@ -200,7 +201,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		s.serving.Go(func() {
 			defer cancel()
-			if err := (&control.Server{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Logger: s.log}).Serve(ctx, s.control); err != nil {
+			if err := s.commands().Serve(ctx, s.control); err != nil {
 				s.log.Warn("commands cannot reach this server any more", "error", err)
 			}
 		})

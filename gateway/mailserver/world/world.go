@@ -10,8 +10,8 @@ import (
 	"sync"
 
 	"github.com/postern-mail/postern/gateway/mailserver"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/delivery"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // Config says of which servers a World is.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package control
+package controld
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postern-mail/postern/shared/control"
 )
 
 func TestSocket(t *testing.T) {
