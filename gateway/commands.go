@@ -36,6 +36,7 @@ var commands = map[config.Command]func(context.Context, administrator, config.Co
 	config.UserQuota:   userQuota,
 	config.UserDisable: userDisable,
 	config.UserEnable:  userDisable,
+	config.UserAdmin:   userAdmin,
 	config.AliasAdd:    aliasAdd,
 	config.AliasRemove: aliasRemove,
 	config.AliasList:   aliasList,

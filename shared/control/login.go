@@ -154,6 +154,9 @@ func (s *Server) admit(ctx context.Context, l *line) error {
 		if err != nil {
 			return refuse(err)
 		}
+		if ctx.Err() != nil {
+			return ctx.Err() // too late
+		}
 		if done {
 			s.report("login", nil)
 			return l.writeJSON(question{Result: &struct{}{}})
