@@ -28,6 +28,9 @@ var (
 // NewClient speaks over a connection; it does no I/O.
 func NewClient(conn net.Conn, limits Limits) *Client { return &Client{line: newLine(conn, limits)} }
 
+// Usable says whether anything can be asked any more.
+func (c *Client) Usable() bool { return c.dead == nil }
+
 // Close ends the connection, if it has not ended already.
 func (c *Client) Close() error {
 	if err := c.line.conn.Close(); !errors.Is(err, net.ErrClosed) {
