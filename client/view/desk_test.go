@@ -239,7 +239,7 @@ func TestWorldPanel(t *testing.T) {
 		equal(t, "there", w.There(), true)
 		equal(t, "ways", fmt.Sprint(w.Domains()), "[postern.test elsewhere.test *]")
 		equal(t, "the other's first", w.Domain, "elsewhere.test")
-		p.act(func() { w.Kind, w.For = api.FaultGreylist, time.Hour; w.Start() })
+		p.act(func() { w.Kind, w.For = string(api.FaultGreylist), "3600"; w.Start() })
 		equal(t, "it lasts", fmt.Sprint(w.State.Faults, w.Lasts(w.State.Faults[0])), "[{elsewhere.test greylist 1h0m0s}]for another 1 h")
 		p.act(func() { w.End("elsewhere.test") })
 		equal(t, "it ends", len(w.State.Faults), 0)

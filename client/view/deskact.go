@@ -7,12 +7,15 @@ import (
 	"github.com/postern-mail/postern/client/api"
 )
 
-// QueueActions are what can be done to rows, in the order of their buttons.
-var QueueActions = []struct {
+// QueueAction is a button that does something to rows.
+type QueueAction struct {
 	Action      api.QueueAction
 	Name, Title string
 	Bad         bool
-}{
+}
+
+// QueueActions are what can be done to rows, in the order of their buttons.
+var QueueActions = []QueueAction{
 	{api.QueueRetry, "Try now", "Try to deliver it now", false},
 	{api.QueueHold, "Hold", "Keep it from being sent until you release it", false},
 	{api.QueueRelease, "Release", "Send what is held", false},

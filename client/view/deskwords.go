@@ -27,7 +27,15 @@ func (d *Desk) NextAt(r api.QueueRow) string {
 	if r.State != api.QueueWaiting {
 		return ""
 	}
-	return FullDate(d.app.platform.Local(r.NextTry))
+	return d.At(r.NextTry)
+}
+
+// At is a time in full; "" of none.
+func (d *Desk) At(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return FullDate(d.app.platform.Local(t))
 }
 
 // Why says why a row is still there.

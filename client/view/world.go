@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -13,8 +14,8 @@ type World struct {
 
 	// What is about to be switched on.
 	Domain string // "*" is every way
-	Kind   api.FaultKind
-	For    time.Duration // by the world's clock; 0 until it is switched off
+	Kind   string // an api.FaultKind
+	For    string // seconds by the world's clock; "0" until it is switched off
 
 	app *App
 	at  time.Time
@@ -36,9 +37,8 @@ var Faults = []struct {
 
 // FaultTimes are for how long a fault can be switched on, with their names.
 var FaultTimes = []struct {
-	For  time.Duration
-	Name string
-}{{0, "until I end it"}, {10 * time.Minute, "for 10 minutes"}, {time.Hour, "for an hour"}, {24 * time.Hour, "for a day"}}
+	Seconds, Name string
+}{{"0", "until I end it"}, {"600", "10 minutes"}, {"3600", "an hour"}, {"86400", "a day"}}
 
 // Rates are how fast the clock can go, with their names.
 var Rates = []struct {
@@ -54,6 +54,42 @@ var Jumps = []struct {
 
 // There says that the server is in a demo world.
 func (w *World) There() bool { return len(w.State.Servers) > 0 }
+
+// Fields are the form in which a fault is chosen.
+func (w *World) Fields() []Field {
+	where := Field{ID: "admin-way", Kind: ChoiceField, Label: "On the way to", Value: &w.Domain}
+	for _, d := range w.Domains() {
+		where.Options = append(where.Options, Option{Value: d, Label: DomainName(d)})
+	}
+	what := Field{ID: "admin-fault", Kind: ChoiceField, Label: "This goes wrong", Value: &w.Kind}
+	for _, f := range Faults {
+		what.Options = append(what.Options, Option{Value: string(f.Kind), Label: f.Name})
+	}
+	_, what.Hint = FaultName(api.FaultKind(w.Kind))
+	long := Field{ID: "admin-for", Kind: ChoiceField, Label: "For how long", Value: &w.For}
+	for _, t := range FaultTimes {
+		long.Options = append(long.Options, Option{Value: t.Seconds, Label: t.Name})
+	}
+	return []Field{where, what, long}
+}
+
+// Summary says in a line how the world is.
+func (w *World) Summary() string {
+	words := "everything works"
+	for i, f := range w.State.Faults {
+		name, _ := FaultName(f.Kind)
+		if i == 0 {
+			words = ""
+		} else {
+			words += ", "
+		}
+		words += DomainName(f.Domain) + ": " + name
+	}
+	if w.State.Rate > 1 {
+		words += "; the clock runs " + Number(int(w.State.Rate)) + " times as fast"
+	}
+	return words
+}
 
 // Domains are those to which a way leads, "*" last.
 func (w *World) Domains() (list []string) {
@@ -107,7 +143,8 @@ func (w *World) load() { w.change(api.WorldChange{}) }
 
 // Start lets the fault that was chosen begin.
 func (w *World) Start() {
-	w.change(api.WorldChange{Fault: &api.WorldFault{Domain: w.Domain, Kind: w.Kind, For: w.For}})
+	seconds, _ := strconv.Atoi(w.For)
+	w.change(api.WorldChange{Fault: &api.WorldFault{Domain: w.Domain, Kind: api.FaultKind(w.Kind), For: time.Duration(seconds) * time.Second}})
 }
 
 // End ends the fault on a way.
@@ -142,7 +179,7 @@ func (w *World) change(c api.WorldChange) {
 		faster := state.Rate != w.State.Rate
 		w.State, w.at = state, w.app.platform.Now()
 		if w.Domain == "" && w.There() { // the other servers' way is what one tries out
-			w.Domain, w.Kind = w.other(), api.FaultDown
+			w.Domain, w.Kind, w.For = w.other(), string(api.FaultDown), "0"
 		}
 		if !looks {
 			w.app.Voice.Say("Done")
