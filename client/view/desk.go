@@ -31,6 +31,7 @@ type Desk struct {
 	app   *App
 	after []int64 // what the pages so far come after; the last is this page's
 	at    time.Time
+	known uint64      // the revision that Item is not older than
 	turn  int
 	stop  context.CancelFunc // of waiting for a change
 	typed *time.Timer
@@ -165,6 +166,9 @@ func (d *Desk) take(page api.QueuePage) {
 		}
 	}
 	d.All = d.All && len(d.Chosen) > 0
+	if d.Open != 0 && !d.Gone && d.known != page.Revision { // the page was read before: what it has seen, the row has
+		d.loadItem()
+	}
 }
 
 // watch waits for a change, asks what it is, and waits for the next.
@@ -194,9 +198,8 @@ func (d *Desk) watch(ctx context.Context, turn int) {
 		return
 	}
 	since := d.Page.Revision
-	var now uint64
 	d.app.ask(func(_ context.Context, svc api.Service) (err error) {
-		now, err = svc.WatchQueue(ctx, api.QueueWatch{Account: d.Account, Revision: since})
+		_, err = svc.WatchQueue(ctx, api.QueueWatch{Account: d.Account, Revision: since})
 		return err
 	}, func(p *api.Problem) {
 		switch {
@@ -206,8 +209,6 @@ func (d *Desk) watch(ctx context.Context, turn int) {
 			d.Problem = p
 			again(0)
 			return
-		case now != since && d.Open != 0 && !d.Gone:
-			d.loadItem()
 		}
 		d.World.load()
 		d.load(func() { again(deskPause) })
@@ -217,6 +218,7 @@ func (d *Desk) watch(ctx context.Context, turn int) {
 // loadItem asks what is known of the row that is shown.
 func (d *Desk) loadItem() {
 	turn, id := d.turn, d.Open
+	d.known = d.Page.Revision
 	var item api.QueueItem
 	d.app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		item, err = svc.QueueItem(ctx, api.QueueRef{Account: d.Account, ID: id})

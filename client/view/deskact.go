@@ -133,9 +133,6 @@ func (d *Desk) change(c api.QueueChange, back string) {
 		clear(d.Chosen)
 		d.All = false
 		d.load(nil)
-		if d.Open != 0 {
-			d.loadItem()
-		}
 	})
 }
 
