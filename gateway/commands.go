@@ -13,7 +13,8 @@ import (
 
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/mailserver"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/gateway/mailserver/controld"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // administrator is who carries out what a command asks for: the server that
@@ -35,6 +36,7 @@ var commands = map[config.Command]func(context.Context, administrator, config.Co
 	config.UserQuota:   userQuota,
 	config.UserDisable: userDisable,
 	config.UserEnable:  userDisable,
+	config.UserAdmin:   userAdmin,
 	config.AliasAdd:    aliasAdd,
 	config.AliasRemove: aliasRemove,
 	config.AliasList:   aliasList,
@@ -67,11 +69,11 @@ func administer(ctx context.Context, c config.Config, env environment) error {
 // opens the folder. Only the first account makes a folder: elsewhere a wrong name
 // is an error.
 func findAdministrator(ctx context.Context, c config.Config, env environment) (administrator, error) {
-	client, err := control.Dial(ctx, c.Data)
+	client, err := controld.Dial(ctx, c.Data)
 	if err == nil {
 		return client, nil
 	}
-	if !errors.Is(err, control.ErrNoServer) {
+	if !errors.Is(err, controld.ErrNoServer) {
 		return nil, fmt.Errorf("the gateway that runs on %s cannot be asked: %w", c.Data, err)
 	}
 	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) && c.Command != config.UserAdd {

@@ -39,14 +39,20 @@ const welcomed = "demo-welcomed"
 // welcomeTime bounds the delivery of the first mails, which go over loopback.
 const welcomeTime = 10 * time.Second
 
-// furnish makes the demo accounts, and sends each a message the first time. A message that cannot be sent is no reason
+// furnish makes the demo accounts, the first of each server its administrator, and sends each a message the first time. A message that cannot be sent is no reason
 // not to start.
 func furnish(ctx context.Context, world embedded, logger *slog.Logger) error {
 	people := demoAccounts(world)
 	for i, server := range world.Servers() {
-		for _, a := range people[i] {
+		for j, a := range people[i] {
 			if err := server.EnsureUser(ctx, mailserver.Account{Email: a.Email, Name: a.Name, Password: a.Password}); err != nil {
 				return fmt.Errorf("the demo account %s cannot be made: %w", a.Email, err)
+			}
+			if j > 0 {
+				continue
+			}
+			if err := server.Admin().SetAdmin(ctx, a.Email, true); err != nil {
+				return fmt.Errorf("the demo account %s cannot be made an administrator: %w", a.Email, err)
 			}
 		}
 		addr, ok := server.Addr(mailserver.SMTP).(*net.TCPAddr)

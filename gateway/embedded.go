@@ -39,7 +39,7 @@ const elsewhere = "elsewhere.test"
 func openMail(ctx context.Context, c config.Config, logger *slog.Logger) (embedded, error) {
 	first := mailserver.Config{
 		Dir: c.Data, Hostname: c.Hostname, Domains: c.Domains,
-		SMTP: c.SMTP, Submission: c.Submission, Submissions: c.Submissions, POP3: c.POP3, POP3S: c.POP3S,
+		SMTP: c.SMTP, Submission: c.Submission, Submissions: c.Submissions, POP3: c.POP3, POP3S: c.POP3S, Control: c.Control,
 		Logger:    logger,
 		Limits:    mailserver.Limits{DrainTime: drainTime},
 		Receiving: mailserver.Receiving{Exempt: loopback, RefuseForged: c.RefuseForged, Greylist: c.Greylist},
@@ -77,7 +77,7 @@ func second(c mailserver.Config) mailserver.Config {
 	c.Dir = filepath.Join(c.Dir, elsewhere)
 	c.Hostname, c.Domains = "mail."+elsewhere, []string{elsewhere}
 	c.Logger = c.Logger.With("server", elsewhere)
-	for _, address := range []*string{&c.SMTP, &c.Submission, &c.Submissions, &c.POP3, &c.POP3S} {
+	for _, address := range []*string{&c.SMTP, &c.Submission, &c.Submissions, &c.POP3, &c.POP3S, &c.Control} {
 		*address = above(*address)
 	}
 	return c
@@ -107,7 +107,7 @@ func offer(s *mailserver.Server, demo []wire.DemoAccount) bridge.Embedded {
 		Services:  make(map[wire.ServiceName]string),
 		Introduce: s.Introduce,
 	}
-	for _, name := range []wire.ServiceName{wire.POP3, wire.POP3S, wire.SMTP, wire.Submission, wire.Submissions} {
+	for _, name := range []wire.ServiceName{wire.POP3, wire.POP3S, wire.SMTP, wire.Submission, wire.Submissions, wire.Control} {
 		addr, ok := s.Addr(string(name)).(*net.TCPAddr)
 		if !ok {
 			continue

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/config"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // queueOf is an administrator with a queue of that many rows.

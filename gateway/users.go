@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/postern-mail/postern/gateway/config"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 func userAdd(ctx context.Context, admin administrator, c config.Config, env environment) error {
@@ -58,6 +58,18 @@ func userDisable(ctx context.Context, admin administrator, c config.Config, _ en
 	return admin.SetDisabled(ctx, c.Args[0], c.Command == config.UserDisable)
 }
 
+func userAdmin(ctx context.Context, admin administrator, c config.Config, env environment) error {
+	if err := admin.SetAdmin(ctx, c.Args[0], !c.Off); err != nil {
+		return err
+	}
+	words := "%s looks after the server: the page shows it in the account's menu.\n"
+	if c.Off {
+		words = "%s does not look after the server any more.\n"
+	}
+	_, err := fmt.Fprintf(env.stdout, words, c.Args[0])
+	return err
+}
+
 func userList(ctx context.Context, admin administrator, _ config.Config, env environment) error {
 	users, err := admin.Users(ctx)
 	if err != nil {
@@ -72,6 +84,9 @@ func userList(ctx context.Context, admin administrator, _ config.Config, env env
 			state = "disabled"
 		case !u.SCRAM:
 			state = "active, no SCRAM keys before the next login"
+		}
+		if u.Admin {
+			state += ", administrator"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", u.Email, u.Name, u.Messages, size(u.Octets), quota(u.Quota), state)
 	}

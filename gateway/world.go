@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/config"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // worldOf is the world of the gateway that runs on the data folder.

@@ -200,6 +200,31 @@ func (c *Client) SetPassphrase(ctx context.Context, r Passphrase) error {
 	return err
 }
 
+func (c *Client) Queue(ctx context.Context, q QueueQuery) (p QueuePage, err error) {
+	_, err = c.call(ctx, "Queue", q, nil, &p)
+	return p, err
+}
+
+func (c *Client) QueueItem(ctx context.Context, r QueueRef) (i QueueItem, err error) {
+	_, err = c.call(ctx, "QueueItem", r, nil, &i)
+	return i, err
+}
+
+func (c *Client) ChangeQueue(ctx context.Context, r QueueChange) (n int, err error) {
+	_, err = c.call(ctx, "ChangeQueue", r, nil, &n)
+	return n, err
+}
+
+func (c *Client) WatchQueue(ctx context.Context, r QueueWatch) (revision uint64, err error) {
+	_, err = c.call(ctx, "WatchQueue", r, nil, &revision)
+	return revision, err
+}
+
+func (c *Client) World(ctx context.Context, r WorldChange) (w World, err error) {
+	_, err = c.call(ctx, "World", r, nil, &w)
+	return w, err
+}
+
 func (c *Client) Wire(ctx context.Context, q WireQuery) (p WirePage, err error) {
 	_, err = c.call(ctx, "Wire", q, nil, &p)
 	return p, err

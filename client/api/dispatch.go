@@ -29,6 +29,16 @@ func dispatch(ctx context.Context, svc Service, f Frame) (out any, blob []byte, 
 		err = tell(ctx, f, svc.SetPassphrase)
 	case "Wire":
 		out, err = ask(ctx, f, svc.Wire)
+	case "Queue":
+		out, err = ask(ctx, f, svc.Queue)
+	case "QueueItem":
+		out, err = ask(ctx, f, svc.QueueItem)
+	case "ChangeQueue":
+		out, err = ask(ctx, f, svc.ChangeQueue)
+	case "WatchQueue":
+		out, err = ask(ctx, f, svc.WatchQueue)
+	case "World":
+		out, err = ask(ctx, f, svc.World)
 	case "List":
 		out, err = ask(ctx, f, svc.List)
 	case "Message":

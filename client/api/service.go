@@ -24,6 +24,15 @@ type Service interface {
 	// Wire answers what was said on the wire.
 	Wire(ctx context.Context, q WireQuery) (WirePage, error)
 
+	// Queue, QueueItem, ChangeQueue, WatchQueue and World are for an account that looks after its mail server: what
+	// waits there, one message of it, something done to some (it answers to how many), the next change, and the demo
+	// world. CodeNotAdministrator for any other.
+	Queue(ctx context.Context, q QueueQuery) (QueuePage, error)
+	QueueItem(ctx context.Context, r QueueRef) (QueueItem, error)
+	ChangeQueue(ctx context.Context, c QueueChange) (int, error)
+	WatchQueue(ctx context.Context, w QueueWatch) (uint64, error)
+	World(ctx context.Context, c WorldChange) (World, error)
+
 	List(ctx context.Context, r ListQuery) (ListPage, error)
 	// Message opens a message. It does not mark it read: Mark does.
 	Message(ctx context.Context, r MessageRef) (Message, error)

@@ -76,6 +76,7 @@ const (
 	CodeWrongPassphrase   Code = "wrong-passphrase"   // that is not the passphrase
 	CodeUnconfirmed       Code = "unconfirmed"        // the UPDATE of a POP3 session was not confirmed: what was to be deleted may still be on the server
 	CodeExpires           Code = "expires"            // the server deletes mail by itself, Detail says when: "after 30 days"
+	CodeNotAdministrator  Code = "not-administrator"  // this account does not look after its mail server
 	CodeCanceled          Code = "canceled"           // the caller went away
 	CodeInternal          Code = "internal"           // a fault of ours
 )
@@ -157,9 +158,10 @@ type Account struct {
 	ID          AccountID  `json:"id"`
 	Email       string     `json:"email"`
 	Name        string     `json:"name,omitempty"`
-	HasPassword bool       `json:"hasPassword"`    // false after a restart when the password was not kept: mail is readable, fetching waits
-	Kept        bool       `json:"kept,omitempty"` // the password is kept on this device
-	Sealed      bool       `json:"sealed"`         // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
+	HasPassword bool       `json:"hasPassword"`     // false after a restart when the password was not kept: mail is readable, fetching waits
+	Kept        bool       `json:"kept,omitempty"`  // the password is kept on this device
+	Sealed      bool       `json:"sealed"`          // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
+	Admin       bool       `json:"admin,omitempty"` // it looks after its mail server: see Queue
 	Label       string     `json:"label,omitempty"`
 	Servers     Servers    `json:"servers"`
 	Identities  []Identity `json:"identities"` // at least one

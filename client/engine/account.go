@@ -17,6 +17,7 @@ type account struct {
 	email string
 
 	wire *wireLog
+	desk *desk
 
 	reachable atomic.Bool // there may be a way to the servers again: what could not be sent for want of one is tried now
 
@@ -45,6 +46,7 @@ type account struct {
 	refused   [doors]bool // by the server, the password: only the user can go on from there
 	awaits    bool        // the gateway, to fetch
 	sync      api.Sync
+	admin     bool                 // it looks after its mail server
 	progress  map[store.ID]float64 // of messages being sent
 	inFlight  store.ID             // the message on the wire
 	unsettled map[store.ID]settlement
@@ -58,7 +60,7 @@ func newAccount(e *Engine, rec record) *account {
 		sync: api.Sync{State: api.SyncIdle}, texts: newTexts(e.Limits.Texts), opened: newOpenedCache(),
 		progress: make(map[store.ID]float64), unsettled: make(map[store.ID]settlement),
 	}
-	a.wire = newWireLog(a)
+	a.wire, a.desk = newWireLog(a), newDesk(a)
 	return a
 }
 
@@ -129,6 +131,7 @@ func (a *account) close() {
 	a.sending.stop()
 	a.warming.stop()
 	a.wire.close()
+	a.desk.shut()
 	if a.box == nil {
 		return
 	}
@@ -143,7 +146,7 @@ func (a *account) snapshot() api.Account {
 	settings := a.rec.settings()
 	s := api.Account{
 		ID: a.id, Email: a.email, Name: a.rec.Name, HasPassword: a.hasPassword(), Kept: a.rec.Kept, Sealed: sealed(settings.Servers), Sync: a.sync,
-		Label: settings.Label, Servers: settings.Servers, Identities: settings.Identities,
+		Admin: a.admin, Label: settings.Label, Servers: settings.Servers, Identities: settings.Identities,
 	}
 	a.mu.Unlock()
 	for _, f := range api.Folders {

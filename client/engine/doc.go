@@ -34,6 +34,12 @@
 // the server cannot have taken the message; one that finds the finer mark cannot know, calls it "unknown", and leaves
 // the choice to the user.
 //
+// # Looking after the mail server
+//
+// An account that looks after the gateway's own mail server is told so by it over POP3, after the login (the capability
+// X-POSTERN-ADMIN). Its page sees the server's queue over connections of their own (desk.go), which begin when it asks,
+// sign in by the account's password (shared/control) and end when nobody has asked for a while.
+//
 // # Secrets
 //
 // Passwords live in memory and, when the user asked to keep them, in the Vault; there, if the user has set a passphrase,

@@ -72,6 +72,7 @@ func (a *account) secret(ctx context.Context) (string, error) {
 
 // setPassword is what a sign-in or sign-out leaves.
 func (a *account) setPassword(rec record, password string) {
+	a.desk.hangUp()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.rec, a.password, a.refused = rec, password, [doors]bool{}

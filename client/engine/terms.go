@@ -32,6 +32,8 @@ func (f *fetch) learnTerms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_, admin := caps.Args("X-POSTERN-ADMIN")
+	f.account.setAdmin(admin && f.settings.Servers.POP3.Host == "")
 	f.canWatch, f.canTop, f.announcesTop = caps.Wait, caps.Top, caps.Top
 	f.loginDelay, f.expire = min(caps.LoginDelay, mostLoginDelay), caps.Expire
 	return nil

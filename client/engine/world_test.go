@@ -337,7 +337,7 @@ func (g *fakeGateway) Open(ctx context.Context, o wire.Open) (net.Conn, error) {
 	if o.Server != "" {
 		behind, sealed = g.beside[o.Server].servers[o.Service], g.beside[o.Server].tls
 	}
-	if o.Service != wire.POP3S && o.Service != wire.Submissions {
+	if o.Service != wire.POP3S && o.Service != wire.Submissions && o.Service != wire.Control {
 		sealed = nil
 	}
 	if o.Host != "" || o.Service == wire.Discovery {

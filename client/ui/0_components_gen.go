@@ -335,6 +335,33 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
+		if c.App.Current().Admin {
+			vgn = element(vgparent, "", "button", attributes36)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.OpenDesk(c.App.Account) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "svg", "use", attributes37)
+				}
+				vgn = element(vgparent, "", "span", attributes27)
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Mail server")
+					vgn = element(vgparent, "", "small", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "What waits there, and why")
+					}
+				}
+			}
+		}
 		vgn = element(vgparent, "", "button", attributes17)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Session.Add() })
@@ -345,7 +372,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes36)
+				element(vgparent, "svg", "use", attributes38)
 			}
 			vgn = element(vgparent, "", "span", attributes27)
 			{
@@ -364,7 +391,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes37)
+				element(vgparent, "svg", "use", attributes39)
 			}
 			vgn = element(vgparent, "", "span", attributes27)
 			{
@@ -389,7 +416,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes38)
+				element(vgparent, "svg", "use", attributes40)
 			}
 			vgn = element(vgparent, "", "span", attributes27)
 			{
@@ -426,7 +453,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = element(vgparent, "svg", "use", nil)
 			vgn.AddAttrInterface("href", icon(c.picture()))
 		}
-		vgn = element(vgparent, "", "div", attributes39)
+		vgn = element(vgparent, "", "div", attributes41)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -456,7 +483,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes40)
+			vgn = element(vgparent, "", "button", attributes42)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Session.AddPassword(c.Alert.Account) })
 			{
@@ -466,7 +493,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.Alert.Problem.Certificate != nil {
-			vgn = element(vgparent, "", "button", attributes41)
+			vgn = element(vgparent, "", "button", attributes43)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Trust.Look(c.Alert.Account, c.Alert.Problem.Certificate) })
 			{
@@ -476,7 +503,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.ofSettings() {
-			vgn = element(vgparent, "", "button", attributes40)
+			vgn = element(vgparent, "", "button", attributes42)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.OpenSettings(c.Alert.Account) })
 			{
@@ -486,7 +513,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.Alert.Problem.Session != 0 {
-			vgn = element(vgparent, "", "button", attributes42)
+			vgn = element(vgparent, "", "button", attributes44)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.OpenFault(c.Alert.Account, c.Alert.Problem) })
 			{
@@ -496,7 +523,7 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if !c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes40)
+			vgn = element(vgparent, "", "button", attributes42)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.SyncNow() })
 			{
@@ -519,15 +546,15 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes43)
+		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
-		vgn = element(vgparent, "", "section", attributes44)
+		vgn = element(vgparent, "", "section", attributes46)
 		vgn.AddAttrInterface("class", classes("sheet", "certificate", when(c.App.Trust.Changed(), "certificate-changed")))
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes45)
+			vgn = element(vgparent, "", "h2", attributes47)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -536,11 +563,11 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.words().Title)
 			}
-			vgn = element(vgparent, "", "p", attributes46)
+			vgn = element(vgparent, "", "p", attributes48)
 			vgn.SetInnerHTML(c.words().Means)
 			vgn = element(vgparent, "", "p", nil)
 			vgn.SetInnerHTML(c.words().Do)
-			vgn = element(vgparent, "", "dl", attributes47)
+			vgn = element(vgparent, "", "dl", attributes49)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -562,11 +589,11 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Trust.Changed() {
-				vgn = element(vgparent, "", "label", attributes49)
+				vgn = element(vgparent, "", "label", attributes51)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes50)
+					vgn = element(vgparent, "", "input", attributes52)
 					property(vgn, "checked", c.App.Trust.Sure)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.App.Trust.Sure = event.PropBool("target", "checked") })
@@ -574,11 +601,11 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					markup(vgn, "I have compared the new fingerprint with the one that I was given")
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes48)
+			vgn = element(vgparent, "", "footer", attributes50)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes51)
+				vgn = element(vgparent, "", "button", attributes53)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
 				{
@@ -586,7 +613,7 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes52)
+				vgn = element(vgparent, "", "button", attributes54)
 				vgn.AddAttrInterface("disabled", c.App.Trust.Changed() && !c.App.Trust.Sure)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Trust.Believe() })
@@ -614,21 +641,21 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes53)
+		vgn = element(vgparent, "", "form", attributes55)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes54)
+			vgn = element(vgparent, "", "header", attributes56)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "h2", nil)
 				vgn.SetInnerHTML(c.App.Composer.Title())
-				vgn = element(vgparent, "", "span", attributes59)
+				vgn = element(vgparent, "", "span", attributes61)
 				vgn.SetInnerHTML(c.App.Composer.SavedWords())
-				vgn = element(vgparent, "", "button", attributes60)
+				vgn = element(vgparent, "", "button", attributes62)
 				vgn.AddAttrInterface("aria-label", c.growText())
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Full))
 				vgn.AddAttrInterface("title", c.growText())
@@ -645,7 +672,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.AddAttrInterface("href", icon(c.growIcon()))
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes61)
+				vgn = element(vgparent, "", "button", attributes63)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Leave() })
 				{
@@ -655,7 +682,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes62)
+						element(vgparent, "svg", "use", attributes64)
 					}
 				}
 			}
@@ -676,13 +703,13 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Composer.Senders()) > 1 {
-				vgn = element(vgparent, "", "div", attributes55)
+				vgn = element(vgparent, "", "div", attributes57)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "label", attributes63)
+					vgn = element(vgparent, "", "label", attributes65)
 					markup(vgn, "From")
-					vgn = element(vgparent, "", "select", attributes64)
+					vgn = element(vgparent, "", "select", attributes66)
 					property(vgn, "value", strconv.Itoa(c.App.Composer.Sender()))
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.from(event.PropString("target", "value")) })
@@ -703,13 +730,13 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes55)
+			vgn = element(vgparent, "", "div", attributes57)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes65)
+				vgn = element(vgparent, "", "label", attributes67)
 				markup(vgn, "To")
-				vgn = element(vgparent, "", "input", attributes66)
+				vgn = element(vgparent, "", "input", attributes68)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.To != ""))
 				property(vgn, "value", c.App.Composer.To)
 				on(vgn, "input",
@@ -718,25 +745,25 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.App.Composer.Wrong.To != "" {
-				vgn = element(vgparent, "", "p", attributes67)
+				vgn = element(vgparent, "", "p", attributes69)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.To)
 			}
-			vgn = element(vgparent, "", "div", attributes56)
+			vgn = element(vgparent, "", "div", attributes58)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes68)
+				vgn = element(vgparent, "", "label", attributes70)
 				markup(vgn, "Cc")
-				vgn = element(vgparent, "", "input", attributes69)
+				vgn = element(vgparent, "", "input", attributes71)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Cc != ""))
 				property(vgn, "value", c.App.Composer.Cc)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetCc(event.PropString("target", "value")) })
 				on(vgn, "change",
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
-				vgn = element(vgparent, "", "label", attributes70)
+				vgn = element(vgparent, "", "label", attributes72)
 				markup(vgn, "Bcc")
-				vgn = element(vgparent, "", "input", attributes71)
+				vgn = element(vgparent, "", "input", attributes73)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Bcc != ""))
 				property(vgn, "value", c.App.Composer.Bcc)
 				on(vgn, "input",
@@ -745,27 +772,27 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.wrongCc() != "" {
-				vgn = element(vgparent, "", "p", attributes72)
+				vgn = element(vgparent, "", "p", attributes74)
 				vgn.SetInnerHTML(c.wrongCc())
 			}
-			vgn = element(vgparent, "", "div", attributes55)
+			vgn = element(vgparent, "", "div", attributes57)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes73)
+				vgn = element(vgparent, "", "label", attributes75)
 				markup(vgn, "Subject")
-				vgn = element(vgparent, "", "input", attributes74)
+				vgn = element(vgparent, "", "input", attributes76)
 				property(vgn, "value", c.App.Composer.Subject)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetSubject(event.PropString("target", "value")) })
 			}
-			vgn = element(vgparent, "", "textarea", attributes57)
+			vgn = element(vgparent, "", "textarea", attributes59)
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.caret(value) })
 			property(vgn, "value", c.App.Composer.Text)
 			on(vgn, "input",
 				func(event vugu.DOMEvent) { c.App.Composer.SetText(event.PropString("target", "value")) })
 			if len(c.App.Composer.Attachments) > 0 {
-				vgn = element(vgparent, "", "ul", attributes75)
+				vgn = element(vgparent, "", "ul", attributes77)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -782,18 +809,18 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes76)
+							vgn = element(vgparent, "svg", "svg", attributes78)
 							{
 								vgparent := vgn
 								_ = vgparent
 								vgn = element(vgparent, "svg", "use", nil)
 								vgn.AddAttrInterface("href", icon(fileIcon(a.Type)))
 							}
-							vgn = element(vgparent, "", "span", attributes77)
+							vgn = element(vgparent, "", "span", attributes79)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes79)
+								vgn = element(vgparent, "", "span", attributes81)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -805,7 +832,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "small", nil)
 								vgn.SetInnerHTML(fileNote(a))
 							}
-							vgn = element(vgparent, "", "button", attributes78)
+							vgn = element(vgparent, "", "button", attributes80)
 							vgn.AddAttrInterface("aria-label", "Take "+a.Name+" away")
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Composer.Unattach(i) })
@@ -816,7 +843,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes62)
+									element(vgparent, "svg", "use", attributes64)
 								}
 							}
 						}
@@ -824,34 +851,34 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Composer.Wrong.Attachments != "" {
-				vgn = element(vgparent, "", "p", attributes72)
+				vgn = element(vgparent, "", "p", attributes74)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.Attachments)
 			}
 			if c.App.Composer.Receipt {
-				vgn = element(vgparent, "", "p", attributes80)
+				vgn = element(vgparent, "", "p", attributes82)
 				{
 					vgparent := vgn
 					_ = vgparent
 					words(vgparent, "Your mail server is asked to tell you when the message was delivered, or could not be. That does not say whether it was read, and not every server on the way takes part.")
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes58)
+			vgn = element(vgparent, "", "footer", attributes60)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes81)
+				vgn = element(vgparent, "", "button", attributes83)
 				markup(vgn, "\x3Csvg class=\"icon\" aria-hidden=\"true\"\x3E\x3Cuse href=\"/icons.svg#send\"\x3E\x3C/use\x3E\x3C/svg\x3E\x3Cspan\x3ESend\x3C/span\x3E")
-				vgn = element(vgparent, "", "label", attributes82)
+				vgn = element(vgparent, "", "label", attributes84)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes86)
+					vgn = element(vgparent, "", "input", attributes88)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.attach(event) })
 					vgn = element(vgparent, "svg", "svg", attributes6)
 					markup(vgn, "\x3Cuse href=\"/icons.svg#attach\"\x3E\x3C/use\x3E")
 				}
-				vgn = element(vgparent, "", "button", attributes83)
+				vgn = element(vgparent, "", "button", attributes85)
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Receipt))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.ToggleReceipt() })
@@ -862,16 +889,16 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes87)
+						element(vgparent, "svg", "use", attributes89)
 					}
 				}
 				if len(c.App.Composer.Attachments) > 1 {
-					vgn = element(vgparent, "", "span", attributes88)
+					vgn = element(vgparent, "", "span", attributes90)
 					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
 				}
-				vgn = element(vgparent, "", "span", attributes84)
+				vgn = element(vgparent, "", "span", attributes86)
 				markup(vgn, "")
-				vgn = element(vgparent, "", "button", attributes85)
+				vgn = element(vgparent, "", "button", attributes87)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Discard() })
 				{
@@ -881,7 +908,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes38)
+						element(vgparent, "svg", "use", attributes40)
 					}
 				}
 			}
@@ -903,7 +930,7 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "button", attributes89)
+		vgn = element(vgparent, "", "button", attributes91)
 		vgn.AddAttrInterface("aria-label", c.App.ConnectionWords()+". Try the gateway now")
 		vgn.AddAttrInterface("disabled", c.App.Gateway.State != "offline")
 		on(vgn, "click",
@@ -911,10 +938,637 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes90)
+			vgn = element(vgparent, "", "i", attributes92)
 			markup(vgn, "")
 			vgn = element(vgparent, "", "span", nil)
 			vgn.SetInnerHTML(c.App.ConnectionWords())
+		}
+	}
+	return vgout
+}
+
+func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "desk-item"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "admin-item"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "desk-item-title"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "div", attributes93)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "button", attributes95)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.Desk.OpenRow(0) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "svg", "use", attributes64)
+				}
+			}
+			vgn = element(vgparent, "", "span", attributes86)
+			markup(vgn, "")
+			if c.item != nil && !c.App.Desk.Gone {
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+				vgparent.AppendChild(vgn)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, a := range c.actions() {
+						var vgiterkey interface{} = a.Action
+						_ = vgiterkey
+						a := a
+						_ = a
+						vgn = element(vgparent, "", "button", attributes96)
+						vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
+						vgn.AddAttrInterface("data-testid", "admin-"+string(a.Action))
+						vgn.AddAttrInterface("title", a.Title)
+						vgn.SetInnerHTML(a.Name)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Desk.ActOpen(a.Action) })
+					}
+				}
+			}
+		}
+		vgn = element(vgparent, "", "div", attributes94)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "h2", attributes97)
+			vgn.SetInnerHTML(c.title())
+			if c.App.Desk.Gone {
+				vgn = element(vgparent, "", "div", attributes98)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					markup(vgn, "\x3Cuse href=\"/icons.svg#info\"\x3E\x3C/use\x3E")
+					vgn = element(vgparent, "", "div", attributes41)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "strong", nil)
+						markup(vgn, "Not in the queue any more")
+						vgn = element(vgparent, "", "p", nil)
+						vgn.SetInnerHTML(view.GoneWords)
+					}
+				}
+			}
+			if c.App.Desk.Trouble != nil {
+				{
+					vgcompKey := vugu.MakeCompKey(0x6F85C2613AAD7798^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Look = lookOf(view.WordsFor(c.App.Desk.Trouble))
+					vgcomp.Words = view.WordsFor(c.App.Desk.Trouble)
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+			}
+			if c.item != nil {
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+				vgparent.AppendChild(vgn)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "div", attributes99)
+					vgn.AddAttrInterface("class", classes("notice", when(c.item.Problem != "", "notice-waits")))
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "svg", attributes6)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "use", nil)
+							vgn.AddAttrInterface("href", icon(stateIcon(c.item.QueueRow)))
+						}
+						vgn = element(vgparent, "", "div", attributes41)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "strong", nil)
+							vgn.SetInnerHTML(c.App.Desk.Next(c.item.QueueRow))
+							vgn = element(vgparent, "", "p", nil)
+							vgn.SetInnerHTML(view.Why(c.item.QueueRow))
+							if c.item.Means != "" {
+								vgn = element(vgparent, "", "p", nil)
+								vgn.SetInnerHTML(c.item.Means)
+							}
+							if c.item.Unknown > 0 {
+								vgn = element(vgparent, "", "p", nil)
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "The other server may have it already: the connection broke after the message.")
+								}
+							}
+						}
+					}
+					vgn = element(vgparent, "", "dl", attributes49)
+					{
+						vgparent := vgn
+						_ = vgparent
+						for _, f := range c.facts() {
+							var vgiterkey interface{} = f.name
+							_ = vgiterkey
+							f := f
+							_ = f
+							vgn = element(vgparent, "", "div", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "dt", nil)
+								vgn.SetInnerHTML(f.name)
+								vgn = element(vgparent, "", "dd", nil)
+								vgn.SetInnerHTML(f.value)
+							}
+						}
+					}
+					vgn = element(vgparent, "", "h3", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "What was said in the last attempt")
+					}
+					if len(c.item.Transcript) == 0 {
+						vgn = element(vgparent, "", "p", nil)
+						{
+							vgparent := vgn
+							_ = vgparent
+							words(vgparent, "Nothing yet.")
+						}
+					}
+					if len(c.item.Transcript) > 0 {
+						vgn = element(vgparent, "", "div", attributes100)
+						{
+							vgparent := vgn
+							_ = vgparent
+							{
+								vgcompKey := vugu.MakeCompKey(0x174CB2E1E21E6528^vgin.CurrentPositionHash(), vgiterkey)
+								vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*WireBlock)
+								if vgcomp == nil {
+									vgcomp = new(WireBlock)
+									vgin.BuildEnv.WireComponent(vgcomp)
+								}
+								vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+								vgcomp.Lines = c.lines()
+								vgout.Components = append(vgout.Components, vgcomp)
+								vgn = &vugu.VGNode{Component: vgcomp}
+								vgparent.AppendChild(vgn)
+							}
+						}
+					}
+					if c.item.Header != "" {
+						vgn = element(vgparent, "", "details", attributes101)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "summary", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "The message's header")
+							}
+							vgn = element(vgparent, "", "pre", nil)
+							vgn.SetInnerHTML(c.item.Header)
+						}
+					}
+				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "details", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "desk-world"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "admin-world"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "summary", nil)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "b", nil)
+			markup(vgn, "Demo world")
+			words(vgparent, " ")
+			vgn = element(vgparent, "", "span", nil)
+			vgn.SetInnerHTML(c.App.Desk.World.Summary())
+		}
+		vgn = element(vgparent, "", "div", attributes102)
+		{
+			vgparent := vgn
+			_ = vgparent
+			{
+				vgcompKey := vugu.MakeCompKey(0x21E5C5CC9A074DA6^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
+				if vgcomp == nil {
+					vgcomp = new(Fields)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.List = c.App.Desk.World.Fields()
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+			vgn = element(vgparent, "", "button", attributes103)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.Desk.World.Start() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				words(vgparent, "Let it go wrong")
+			}
+			if len(c.App.Desk.World.State.Faults) > 0 {
+				vgn = element(vgparent, "", "ul", attributes105)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, f := range c.App.Desk.World.State.Faults {
+						var vgiterkey interface{} = f.Domain
+						_ = vgiterkey
+						f := f
+						_ = f
+						vgn = element(vgparent, "", "li", attributes106)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "span", nil)
+							vgn.SetInnerHTML(c.lasts(f))
+							vgn = element(vgparent, "", "button", attributes42)
+							vgn.AddAttrInterface("aria-label", "End: "+c.lasts(f))
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.Desk.World.End(f.Domain) })
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "End")
+							}
+						}
+					}
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes104)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "p", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "b", nil)
+					markup(vgn, "Its clock")
+					words(vgparent, " ")
+					vgn = element(vgparent, "", "span", attributes108)
+					vgn.SetInnerHTML(c.App.Desk.World.Clock())
+				}
+				vgn = element(vgparent, "", "div", attributes107)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, r := range view.Rates {
+						var vgiterkey interface{} = r.Name
+						_ = vgiterkey
+						r := r
+						_ = r
+						vgn = element(vgparent, "", "button", attributes109)
+						vgn.AddAttrInterface("aria-pressed", boolText(r.Rate == c.App.Desk.World.State.Rate))
+						vgn.SetInnerHTML(r.Name)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Desk.World.SetRate(r.Rate) })
+					}
+				}
+				vgn = element(vgparent, "", "div", attributes107)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, j := range view.Jumps {
+						var vgiterkey interface{} = j.Name
+						_ = vgiterkey
+						j := j
+						_ = j
+						vgn = element(vgparent, "", "button", attributes110)
+						vgn.AddAttrInterface("aria-label", "Put the clock forward by "+j.Name)
+						vgn.SetInnerHTML("+ " + j.Name)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Desk.World.Jump(j.By) })
+					}
+				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "desk"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "admin-view"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "desk-title"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("data-open", boolText(c.App.Desk.Open != 0))
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "header", attributes111)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "button", attributes113)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.LeaveDesk() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "svg", "use", attributes7)
+				}
+			}
+			vgn = element(vgparent, "", "h1", attributes114)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "span", nil)
+				markup(vgn, "Mail server")
+				vgn = element(vgparent, "", "small", nil)
+				vgn.SetInnerHTML(c.whose())
+			}
+			vgn = element(vgparent, "", "span", attributes115)
+			vgn.SetInnerHTML(c.App.Desk.Tally())
+		}
+		vgn = element(vgparent, "", "div", attributes112)
+		{
+			vgparent := vgn
+			_ = vgparent
+			if c.App.Desk.World.There() {
+				{
+					vgcompKey := vugu.MakeCompKey(0xE612EAC17B16669E^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*DeskWorld)
+					if vgcomp == nil {
+						vgcomp = new(DeskWorld)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.App = c.App
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes116)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "input", attributes118)
+				property(vgn, "value", c.App.Desk.Text)
+				on(vgn, "input",
+					func(event vugu.DOMEvent) { c.App.Desk.Filter(event.PropString("target", "value")) })
+				vgn = element(vgparent, "", "div", attributes119)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, s := range view.QueueStates {
+						var vgiterkey interface{} = s.State
+						_ = vgiterkey
+						s := s
+						_ = s
+						vgn = element(vgparent, "", "button", attributes120)
+						vgn.AddAttrInterface("aria-pressed", boolText(s.State == c.App.Desk.State))
+						vgn.AddAttrInterface("data-state", string(s.State))
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Desk.Show(s.State) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "span", nil)
+							vgn.SetInnerHTML(s.Name)
+							words(vgparent, " ")
+							vgn = element(vgparent, "", "b", nil)
+							vgn.SetInnerHTML(view.Number(c.App.Desk.Counted(s.State)))
+						}
+					}
+				}
+			}
+			if c.App.Desk.Problem != nil {
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+				vgparent.AppendChild(vgn)
+				{
+					vgparent := vgn
+					_ = vgparent
+					{
+						vgcompKey := vugu.MakeCompKey(0x47892DBC606B2255^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+						if vgcomp == nil {
+							vgcomp = new(Trouble)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Hook = "admin-problem"
+						vgcomp.Look = lookOf(view.WordsFor(c.App.Desk.Problem))
+						vgcomp.Words = view.WordsFor(c.App.Desk.Problem)
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
+					vgn = element(vgparent, "", "button", attributes121)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Desk.Retry() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Try again")
+					}
+				}
+			}
+			if len(c.App.Desk.Page.Rows) > 0 {
+				vgn = element(vgparent, "", "div", attributes122)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "label", attributes123)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "input", attributes125)
+						property(vgn, "checked", c.App.Desk.PageChosen())
+						on(vgn, "change",
+							func(event vugu.DOMEvent) { c.App.Desk.ChoosePage() })
+					}
+					vgn = element(vgparent, "", "span", attributes124)
+					vgn.SetInnerHTML(c.chosen())
+					if c.more() {
+						vgn = element(vgparent, "", "button", attributes126)
+						vgn.SetInnerHTML("Select all " + view.Number(c.App.Desk.Page.Matching))
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Desk.ChooseAll() })
+					}
+					if c.App.Desk.Selected() > 0 {
+						vgn = element(vgparent, "", "div", attributes127)
+						{
+							vgparent := vgn
+							_ = vgparent
+							for _, a := range view.QueueActions {
+								var vgiterkey interface{} = a.Action
+								_ = vgiterkey
+								a := a
+								_ = a
+								vgn = element(vgparent, "", "button", attributes96)
+								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
+								vgn.AddAttrInterface("data-testid", "admin-"+string(a.Action)+"-chosen")
+								vgn.AddAttrInterface("title", a.Title)
+								vgn.SetInnerHTML(a.Name)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Desk.Act(a.Action) })
+							}
+						}
+					}
+				}
+			}
+			vgn = element(vgparent, "", "ul", attributes117)
+			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Desk.Loaded))
+			vgn.AddAttrInterface("data-total", c.App.Desk.Page.Matching)
+			{
+				vgparent := vgn
+				_ = vgparent
+				for _, r := range c.App.Desk.Page.Rows {
+					var vgiterkey interface{} = r.ID
+					_ = vgiterkey
+					r := r
+					_ = r
+					vgn = element(vgparent, "", "li", nil)
+					vgn.AddAttrInterface("class", classes("desk-row", when(r.ID == c.App.Desk.Open, "desk-row-open")))
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "label", attributes123)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "input", attributes129)
+							vgn.AddAttrInterface("aria-label", "Select, to "+r.Recipient)
+							property(vgn, "checked", c.App.Desk.Chosen[r.ID])
+							on(vgn, "change",
+								func(event vugu.DOMEvent) { c.App.Desk.Choose(r.ID) })
+						}
+						vgn = element(vgparent, "", "button", attributes128)
+						vgn.AddAttrInterface("aria-current", c.current(r))
+						vgn.AddAttrInterface("data-id", r.ID)
+						vgn.AddAttrInterface("data-state", string(r.State))
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Desk.OpenRow(r.ID) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "span", attributes130)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "strong", nil)
+								vgn.SetInnerHTML(r.Recipient)
+								vgn = element(vgparent, "", "span", nil)
+								vgn.AddAttrInterface("class", "chip "+stateTone(r))
+								vgn.AddAttrInterface("title", c.App.Desk.NextAt(r))
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "svg", "use", nil)
+										vgn.AddAttrInterface("href", icon(stateIcon(r)))
+									}
+									vgn = element(vgparent, "", "span", nil)
+									vgn.SetInnerHTML(c.App.Desk.Next(r))
+								}
+							}
+							vgn = element(vgparent, "", "span", attributes131)
+							vgn.SetInnerHTML(view.Why(r))
+							vgn = element(vgparent, "", "small", nil)
+							vgn.SetInnerHTML(c.about(r))
+						}
+					}
+				}
+			}
+			if c.empty() {
+				vgn = element(vgparent, "", "div", attributes132)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "span", attributes133)
+					markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#outbox\"\x3E\x3C/use\x3E\x3C/svg\x3E")
+					vgn = element(vgparent, "", "h2", nil)
+					vgn.SetInnerHTML(c.emptyTitle())
+					vgn = element(vgparent, "", "p", nil)
+					vgn.SetInnerHTML(c.emptyMeans())
+				}
+			}
+			if c.App.Desk.Pages() > 1 {
+				vgn = element(vgparent, "", "nav", attributes134)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "button", attributes135)
+					vgn.AddAttrInterface("disabled", c.App.Desk.Number == 1)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Desk.Earlier() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Earlier")
+					}
+					vgn = element(vgparent, "", "span", nil)
+					vgn.SetInnerHTML("Page " + view.Number(c.App.Desk.Number) + " of " + view.Number(c.App.Desk.Pages()))
+					vgn = element(vgparent, "", "button", attributes136)
+					vgn.AddAttrInterface("disabled", c.App.Desk.Number >= c.App.Desk.Pages())
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Desk.Later() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Later")
+					}
+				}
+			}
+		}
+		if c.App.Desk.Open != 0 {
+			{
+				vgcompKey := vugu.MakeCompKey(0xECF6AFB867781E21^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*DeskItem)
+				if vgcomp == nil {
+					vgcomp = new(DeskItem)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
 		}
 	}
 	return vgout
@@ -940,7 +1594,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes91)
+				vgn = element(vgparent, "", "label", attributes137)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -968,7 +1622,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if f.Kind == view.AreaField {
-						vgn = element(vgparent, "", "textarea", attributes92)
+						vgn = element(vgparent, "", "textarea", attributes138)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "value", *f.Value)
@@ -976,14 +1630,14 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							func(event vugu.DOMEvent) { f.Set(event.PropString("target", "value")) })
 					}
 					if f.Kind == view.ToggleField {
-						vgn = element(vgparent, "", "input", attributes93)
+						vgn = element(vgparent, "", "input", attributes129)
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "checked", *f.On)
 						on(vgn, "change",
 							func(event vugu.DOMEvent) { f.Switch(event.PropBool("target", "checked")) })
 					}
 					if f.Value != nil && inputType(f) != "" {
-						vgn = element(vgparent, "", "input", attributes94)
+						vgn = element(vgparent, "", "input", attributes139)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("aria-invalid", boolText(f.Wrong))
 						vgn.AddAttrInterface("autocomplete", autocomplete(f))
@@ -1020,7 +1674,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Several() {
-			vgn = element(vgparent, "", "a", attributes95)
+			vgn = element(vgparent, "", "a", attributes140)
 			vgn.AddAttrInterface("aria-current", c.inAll())
 			vgn.AddAttrInterface("aria-label", c.allLabel())
 			vgn.AddAttrInterface("title", view.AllInboxes)
@@ -1031,10 +1685,10 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgparent
 				vgn = element(vgparent, "svg", "svg", attributes6)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#inboxes\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "span", attributes96)
+				vgn = element(vgparent, "", "span", attributes141)
 				vgn.SetInnerHTML(view.AllInboxes)
 				if c.App.AllUnread() > 0 {
-					vgn = element(vgparent, "", "span", attributes97)
+					vgn = element(vgparent, "", "span", attributes142)
 					vgn.SetInnerHTML(view.Number(c.App.AllUnread()))
 				}
 			}
@@ -1044,13 +1698,13 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			t := t
 			_ = t
-			vgn = element(vgparent, "", "div", attributes98)
+			vgn = element(vgparent, "", "div", attributes143)
 			property(vgn, "style", t.order())
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.Several() {
-					vgn = element(vgparent, "", "button", attributes99)
+					vgn = element(vgparent, "", "button", attributes144)
 					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
 					vgn.AddAttrInterface("aria-label", t.name+", "+t.Email+", "+view.SealOf(t.Account).Text+", "+t.sync)
 					vgn.AddAttrInterface("data-account", string(t.ID))
@@ -1098,15 +1752,15 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 						if t.folded && t.unread() > 0 {
-							vgn = element(vgparent, "", "span", attributes97)
+							vgn = element(vgparent, "", "span", attributes142)
 							vgn.SetInnerHTML(view.Number(t.unread()))
 						}
-						vgn = element(vgparent, "svg", "svg", attributes100)
+						vgn = element(vgparent, "svg", "svg", attributes145)
 						markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
 					}
 				}
 				if !t.folded {
-					vgn = element(vgparent, "", "ul", attributes101)
+					vgn = element(vgparent, "", "ul", attributes146)
 					vgn.AddAttrInterface("aria-label", t.label())
 					{
 						vgparent := vgn
@@ -1120,7 +1774,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "a", attributes102)
+								vgn = element(vgparent, "", "a", attributes147)
 								vgn.AddAttrInterface("aria-current", c.current(t, f))
 								vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
 								vgn.AddAttrInterface("data-account", string(t.ID))
@@ -1139,7 +1793,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "svg", "use", nil)
 										vgn.AddAttrInterface("href", icon(string(f.ID)))
 									}
-									vgn = element(vgparent, "", "span", attributes96)
+									vgn = element(vgparent, "", "span", attributes141)
 									vgn.SetInnerHTML(view.FolderName(f.ID))
 									if view.FolderCount(f) > 0 {
 										vgn = element(vgparent, "", "span", nil)
@@ -1169,17 +1823,17 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes103)
+		vgn = element(vgparent, "", "header", attributes148)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes106)
+			vgn = element(vgparent, "", "a", attributes151)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "", "img", attributes108)
+				element(vgparent, "", "img", attributes153)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
@@ -1213,11 +1867,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "div", attributes107)
+			vgn = element(vgparent, "", "div", attributes152)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes109)
+				vgn = element(vgparent, "", "button", attributes154)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -1226,7 +1880,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes110)
+					vgn = element(vgparent, "", "span", attributes155)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
@@ -1235,10 +1889,10 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "div", attributes111)
+						vgn = element(vgparent, "", "div", attributes156)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes112)
+						vgn = element(vgparent, "", "div", attributes157)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1291,12 +1945,12 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes104)
+		vgn = element(vgparent, "", "nav", attributes149)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, "", "button", attributes113)
+				vgn = element(vgparent, "", "button", attributes158)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
@@ -1306,7 +1960,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes114)
+						element(vgparent, "svg", "use", attributes159)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1330,7 +1984,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes115)
+				vgn = element(vgparent, "", "div", attributes160)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1380,6 +2034,21 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
+		if c.App.Route.Page == view.PageServer {
+			{
+				vgcompKey := vugu.MakeCompKey(0xBED5ABF5F7253D1C^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Desk)
+				if vgcomp == nil {
+					vgcomp = new(Desk)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		{
 			vgcompKey := vugu.MakeCompKey(0xF4A3316959CE08D4^vgin.CurrentPositionHash(), vgiterkey)
 			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageList)
@@ -1393,7 +2062,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes105)
+		vgn = element(vgparent, "", "div", attributes150)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -1434,11 +2103,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes116)
+			vgn = element(vgparent, "", "nav", attributes161)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes117)
+				vgn = element(vgparent, "", "a", attributes162)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.home(event) })
@@ -1449,7 +2118,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes120)
+						element(vgparent, "svg", "use", attributes165)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1458,7 +2127,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Inbox")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes118)
+				vgn = element(vgparent, "", "button", attributes163)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.FocusSearch() })
@@ -1469,7 +2138,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes121)
+						element(vgparent, "svg", "use", attributes166)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1478,7 +2147,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Search")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes119)
+				vgn = element(vgparent, "", "button", attributes164)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
@@ -1489,7 +2158,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes114)
+						element(vgparent, "svg", "use", attributes159)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1498,7 +2167,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Compose")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes118)
+				vgn = element(vgparent, "", "button", attributes163)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
@@ -1509,7 +2178,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes122)
+						element(vgparent, "svg", "use", attributes167)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1539,7 +2208,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes124)
+				vgn = element(vgparent, "", "h1", attributes169)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1548,16 +2217,16 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "small", attributes32)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes125)
+				vgn = element(vgparent, "", "span", attributes170)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes126)
+			vgn = element(vgparent, "", "header", attributes171)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes127)
+				vgn = element(vgparent, "", "button", attributes172)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
@@ -1567,12 +2236,12 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes62)
+						element(vgparent, "svg", "use", attributes64)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes128)
+				vgn = element(vgparent, "", "h1", attributes173)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes129)
+				vgn = element(vgparent, "", "button", attributes174)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
@@ -1582,10 +2251,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes132)
+						element(vgparent, "svg", "use", attributes177)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes130)
+				vgn = element(vgparent, "", "button", attributes175)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
 				{
@@ -1595,10 +2264,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes133)
+						element(vgparent, "svg", "use", attributes178)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes131)
+				vgn = element(vgparent, "", "button", attributes176)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
@@ -1608,7 +2277,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes38)
+						element(vgparent, "svg", "use", attributes40)
 					}
 				}
 			}
@@ -1633,7 +2302,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = &vugu.VGNode{Component: vgcomp}
 					vgparent.AppendChild(vgn)
 				}
-				vgn = element(vgparent, "", "button", attributes40)
+				vgn = element(vgparent, "", "button", attributes42)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.Refresh() })
 				{
@@ -1643,7 +2312,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes123)
+		vgn = element(vgparent, "", "div", attributes168)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -1654,7 +2323,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes134)
+			vgn = element(vgparent, "", "div", attributes179)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -1682,15 +2351,15 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes135)
+				vgn = element(vgparent, "", "div", attributes180)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes136)
+					vgn = element(vgparent, "", "span", attributes133)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes137)
+						vgn = element(vgparent, "svg", "svg", attributes181)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1703,7 +2372,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "p", nil)
 					vgn.SetInnerHTML(c.emptyWords().text)
 					if c.emptyWords().action != "" {
-						vgn = element(vgparent, "", "button", attributes40)
+						vgn = element(vgparent, "", "button", attributes42)
 						vgn.SetInnerHTML(c.emptyWords().action)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.emptyAct() })
@@ -1753,78 +2422,78 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes138)
+		vgn = element(vgparent, "", "div", attributes182)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes140)
+			vgn = element(vgparent, "", "i", attributes184)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes141)
+			vgn = element(vgparent, "", "span", attributes185)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes142)
+				vgn = element(vgparent, "svg", "svg", attributes186)
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes143)
+					element(vgparent, "svg", "use", attributes187)
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes139)
+		vgn = element(vgparent, "", "div", attributes183)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes144)
+			vgn = element(vgparent, "", "div", attributes188)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes145)
+				vgn = element(vgparent, "", "span", attributes189)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes146)
+				vgn = element(vgparent, "", "time", attributes190)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes144)
+			vgn = element(vgparent, "", "div", attributes188)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes147)
+				vgn = element(vgparent, "", "span", attributes191)
 				vgn.SetInnerHTML(c.subject())
-				vgn = element(vgparent, "", "span", attributes148)
+				vgn = element(vgparent, "", "span", attributes192)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes149)
+						vgn = element(vgparent, "svg", "svg", attributes193)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes150)
+							element(vgparent, "svg", "use", attributes194)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes151)
+						vgn = element(vgparent, "svg", "svg", attributes195)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes152)
+							element(vgparent, "svg", "use", attributes196)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes153)
+						vgn = element(vgparent, "svg", "svg", attributes197)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes154)
+							element(vgparent, "svg", "use", attributes198)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes144)
+			vgn = element(vgparent, "", "div", attributes188)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1845,21 +2514,21 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes155)
+				vgn = element(vgparent, "", "span", attributes199)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, "", "span", attributes156)
+					vgn = element(vgparent, "", "span", attributes200)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes157)
+			vgn = element(vgparent, "", "div", attributes201)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes159)
+					vgn = element(vgparent, "", "button", attributes203)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -1877,7 +2546,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes160)
+					vgn = element(vgparent, "", "button", attributes204)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -1887,11 +2556,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes161)
+							element(vgparent, "svg", "use", attributes205)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes158)
+				vgn = element(vgparent, "", "button", attributes202)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -1901,7 +2570,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes38)
+						element(vgparent, "svg", "use", attributes40)
 					}
 				}
 			}
@@ -1934,7 +2603,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes162)
+					vgn = element(vgparent, "", "div", attributes206)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -1953,7 +2622,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes163)
+									vgn = element(vgparent, "", "a", attributes207)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1984,7 +2653,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes163)
+									vgn = element(vgparent, "", "a", attributes207)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -1995,7 +2664,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes164)
+					vgn = element(vgparent, "", "details", attributes208)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2021,7 +2690,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes163)
+										vgn = element(vgparent, "", "a", attributes207)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -2048,22 +2717,22 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes43)
+		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Question.No() })
-		vgn = element(vgparent, "", "section", attributes165)
+		vgn = element(vgparent, "", "section", attributes209)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes166)
+			vgn = element(vgparent, "", "h2", attributes210)
 			vgn.SetInnerHTML(c.App.Question.Title)
-			vgn = element(vgparent, "", "p", attributes167)
+			vgn = element(vgparent, "", "p", attributes211)
 			vgn.SetInnerHTML(c.App.Question.Means)
-			vgn = element(vgparent, "", "footer", attributes48)
+			vgn = element(vgparent, "", "footer", attributes50)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes168)
+				vgn = element(vgparent, "", "button", attributes212)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.No() })
 				{
@@ -2071,7 +2740,7 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes169)
+				vgn = element(vgparent, "", "button", attributes213)
 				vgn.SetInnerHTML(c.App.Question.Yes)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.Agree() })
@@ -2096,19 +2765,19 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes135)
+			vgn = element(vgparent, "", "div", attributes180)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes136)
+				vgn = element(vgparent, "", "span", attributes133)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes137)
+					vgn = element(vgparent, "svg", "svg", attributes181)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes170)
+						element(vgparent, "svg", "use", attributes214)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -2152,11 +2821,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes171)
+				vgn = element(vgparent, "", "div", attributes215)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes173)
+					vgn = element(vgparent, "", "button", attributes217)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -2175,7 +2844,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes174)
+							vgn = element(vgparent, "", "button", attributes218)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -2186,7 +2855,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes150)
+									element(vgparent, "svg", "use", attributes194)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2196,7 +2865,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.all {
-								vgn = element(vgparent, "", "button", attributes176)
+								vgn = element(vgparent, "", "button", attributes220)
 								vgn.AddAttrInterface("disabled", !c.loaded())
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -2207,7 +2876,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes177)
+										element(vgparent, "svg", "use", attributes221)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2217,7 +2886,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes175)
+							vgn = element(vgparent, "", "button", attributes219)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -2228,7 +2897,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes178)
+									element(vgparent, "svg", "use", attributes222)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2246,7 +2915,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes179)
+								vgn = element(vgparent, "", "button", attributes223)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.retry() })
 								{
@@ -2256,14 +2925,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes180)
+										element(vgparent, "svg", "use", attributes224)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes181)
+								vgn = element(vgparent, "", "button", attributes225)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
@@ -2273,7 +2942,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes182)
+										element(vgparent, "svg", "use", attributes226)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2285,7 +2954,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 					}
-					element(vgparent, "", "span", attributes84)
+					element(vgparent, "", "span", attributes86)
 					if !c.lost() {
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
 						vgparent.AppendChild(vgn)
@@ -2293,7 +2962,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes185)
+								vgn = element(vgparent, "", "button", attributes229)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
@@ -2303,12 +2972,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes186)
+										element(vgparent, "svg", "use", attributes230)
 									}
 								}
 							}
 							if c.inJunk() {
-								vgn = element(vgparent, "", "button", attributes187)
+								vgn = element(vgparent, "", "button", attributes231)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
 								{
@@ -2318,7 +2987,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes186)
+										element(vgparent, "svg", "use", attributes230)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2329,7 +2998,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes188)
+								vgn = element(vgparent, "", "button", attributes232)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -2339,11 +3008,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes161)
+										element(vgparent, "svg", "use", attributes205)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes183)
+							vgn = element(vgparent, "", "button", attributes227)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -2355,11 +3024,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes38)
+									element(vgparent, "svg", "use", attributes40)
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes189)
+								vgn = element(vgparent, "", "button", attributes233)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -2369,12 +3038,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes132)
+										element(vgparent, "svg", "use", attributes177)
 									}
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes190)
+								vgn = element(vgparent, "", "button", attributes234)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -2391,11 +3060,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes184)
+							vgn = element(vgparent, "", "div", attributes228)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes191)
+								vgn = element(vgparent, "", "button", attributes235)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -2406,7 +3075,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes192)
+										element(vgparent, "svg", "use", attributes236)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -2415,14 +3084,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "div", attributes111)
+										vgn = element(vgparent, "", "div", attributes156)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes193)
+										vgn = element(vgparent, "", "div", attributes237)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes194)
+											vgn = element(vgparent, "", "button", attributes238)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -2432,12 +3101,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes196)
+													element(vgparent, "svg", "use", attributes240)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes195)
+											vgn = element(vgparent, "", "button", attributes239)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -2447,7 +3116,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes197)
+													element(vgparent, "svg", "use", attributes241)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												{
@@ -2463,30 +3132,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes172)
+				vgn = element(vgparent, "", "article", attributes216)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes198)
+						vgn = element(vgparent, "", "header", attributes242)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes199)
+							vgn = element(vgparent, "", "h2", attributes243)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes200)
+							vgn = element(vgparent, "", "div", attributes244)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes201)
+								vgn = element(vgparent, "", "span", attributes245)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes202)
+								vgn = element(vgparent, "", "div", attributes246)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes204)
+									vgn = element(vgparent, "", "p", attributes248)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2494,12 +3163,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes206)
+											vgn = element(vgparent, "", "span", attributes250)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes207)
+										vgn = element(vgparent, "", "p", attributes251)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -2507,17 +3176,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes208)
+												element(vgparent, "svg", "use", attributes252)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes205)
+									vgn = element(vgparent, "", "p", attributes249)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes209)
+										vgn = element(vgparent, "", "button", attributes253)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -2530,18 +3199,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes210)
+												element(vgparent, "svg", "use", attributes254)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes203)
+								vgn = element(vgparent, "", "time", attributes247)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes211)
+								vgn = element(vgparent, "", "dl", attributes255)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2565,7 +3234,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes212)
+						vgn = element(vgparent, "", "div", attributes256)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -2577,7 +3246,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "svg", "use", nil)
 								vgn.AddAttrInterface("href", icon(c.words().Icon))
 							}
-							vgn = element(vgparent, "", "div", attributes39)
+							vgn = element(vgparent, "", "div", attributes41)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -2590,7 +3259,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.words().Do)
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes213)
+									vgn = element(vgparent, "", "p", attributes257)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2604,7 +3273,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes214)
+									vgn = element(vgparent, "", "button", attributes258)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 									{
@@ -2630,7 +3299,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes215)
+								vgn = element(vgparent, "", "button", attributes259)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 								{
@@ -2640,7 +3309,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.session() != 0 {
-								vgn = element(vgparent, "", "button", attributes42)
+								vgn = element(vgparent, "", "button", attributes44)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.showSaid() })
 								{
@@ -2652,7 +3321,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes216)
+						vgn = element(vgparent, "", "ul", attributes260)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2661,7 +3330,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes217)
+								vgn = element(vgparent, "", "li", attributes261)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -2682,7 +3351,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "", "span", nil)
 										vgn.SetInnerHTML(f.words.Short)
 									}
-									vgn = element(vgparent, "", "span", attributes39)
+									vgn = element(vgparent, "", "span", attributes41)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2702,7 +3371,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes218)
+						vgn = element(vgparent, "", "div", attributes262)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2710,20 +3379,20 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes197)
+								element(vgparent, "svg", "use", attributes241)
 							}
-							vgn = element(vgparent, "", "div", attributes39)
+							vgn = element(vgparent, "", "div", attributes41)
 							{
 								vgparent := vgn
 								_ = vgparent
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes220)
+									vgn = element(vgparent, "", "p", attributes264)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes219)
+							vgn = element(vgparent, "", "button", attributes263)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -2737,7 +3406,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes221)
+										element(vgparent, "svg", "use", attributes265)
 									}
 								}
 								vgn = element(vgparent, "", "span", nil)
@@ -2746,7 +3415,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Junk != "" {
-						vgn = element(vgparent, "", "div", attributes222)
+						vgn = element(vgparent, "", "div", attributes266)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2754,9 +3423,9 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes223)
+								element(vgparent, "svg", "use", attributes267)
 							}
-							vgn = element(vgparent, "", "div", attributes39)
+							vgn = element(vgparent, "", "div", attributes41)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -2772,7 +3441,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes224)
+						vgn = element(vgparent, "", "div", attributes268)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2780,14 +3449,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes225)
+								element(vgparent, "svg", "use", attributes269)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes226)
+						vgn = element(vgparent, "", "div", attributes270)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2795,14 +3464,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes227)
+								element(vgparent, "svg", "use", attributes271)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes228)
+						vgn = element(vgparent, "", "ul", attributes272)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2815,7 +3484,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes229)
+									vgn = element(vgparent, "", "button", attributes273)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -2826,18 +3495,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes76)
+										vgn = element(vgparent, "svg", "svg", attributes78)
 										{
 											vgparent := vgn
 											_ = vgparent
 											vgn = element(vgparent, "svg", "use", nil)
 											vgn.AddAttrInterface("href", icon(fileIcon(p.Type)))
 										}
-										vgn = element(vgparent, "", "span", attributes77)
+										vgn = element(vgparent, "", "span", attributes79)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "span", attributes79)
+											vgn = element(vgparent, "", "span", attributes81)
 											{
 												vgparent := vgn
 												_ = vgparent
@@ -2849,11 +3518,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes230)
+										vgn = element(vgparent, "svg", "svg", attributes274)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes197)
+											element(vgparent, "svg", "use", attributes241)
 										}
 									}
 								}
@@ -2881,7 +3550,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgparent.AppendChild(vgn)
 							}
 							if !c.lost() {
-								vgn = element(vgparent, "", "button", attributes40)
+								vgn = element(vgparent, "", "button", attributes42)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Reader.Retry() })
 								{
@@ -2891,7 +3560,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.lost() {
-								vgn = element(vgparent, "", "button", attributes40)
+								vgn = element(vgparent, "", "button", attributes42)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.CloseMessage() })
 								{
@@ -2903,7 +3572,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes231)
+						vgn = element(vgparent, "", "div", attributes275)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2915,7 +3584,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes232)
+						vgn = element(vgparent, "", "pre", attributes276)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -2962,11 +3631,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes233)
+								vgn = element(vgparent, "", "div", attributes277)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes40)
+									vgn = element(vgparent, "", "button", attributes42)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Reply() })
 									{
@@ -2976,7 +3645,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes150)
+											element(vgparent, "svg", "use", attributes194)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -2986,7 +3655,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										}
 									}
 									if c.all {
-										vgn = element(vgparent, "", "button", attributes40)
+										vgn = element(vgparent, "", "button", attributes42)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.ReplyAll() })
 										{
@@ -2996,7 +3665,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes177)
+												element(vgparent, "svg", "use", attributes221)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -3006,7 +3675,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											}
 										}
 									}
-									vgn = element(vgparent, "", "button", attributes40)
+									vgn = element(vgparent, "", "button", attributes42)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.Forward() })
 									{
@@ -3016,7 +3685,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes178)
+											element(vgparent, "svg", "use", attributes222)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -3138,9 +3807,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes234)
+		vgn = element(vgparent, "", "div", attributes278)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes235)
+		vgn = element(vgparent, "", "div", attributes279)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -3160,7 +3829,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes236)
+		vgn = element(vgparent, "", "input", attributes280)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -3169,7 +3838,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes237)
+			vgn = element(vgparent, "", "kbd", attributes281)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3177,7 +3846,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes238)
+			vgn = element(vgparent, "", "button", attributes282)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -3187,7 +3856,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes62)
+					element(vgparent, "svg", "use", attributes64)
 				}
 			}
 		}
@@ -3210,7 +3879,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes239)
+			vgn = element(vgparent, "", "section", attributes283)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3223,7 +3892,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes240)
+					vgn = element(vgparent, "", "code", attributes284)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -3240,7 +3909,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes241)
+					vgn = element(vgparent, "", "div", attributes285)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3253,7 +3922,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes242)
+								vgn = element(vgparent, "", "button", attributes96)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
@@ -3283,20 +3952,20 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes43)
+		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes243)
+		vgn = element(vgparent, "", "section", attributes286)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes244)
+			vgn = element(vgparent, "", "header", attributes287)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes246)
+				vgn = element(vgparent, "", "h2", attributes289)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes247)
+				vgn = element(vgparent, "", "button", attributes290)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -3306,11 +3975,11 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes62)
+						element(vgparent, "svg", "use", attributes64)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes245)
+			vgn = element(vgparent, "", "div", attributes288)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3375,17 +4044,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes248)
+		vgn = element(vgparent, "", "form", attributes291)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes250)
+			vgn = element(vgparent, "", "img", attributes293)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes251)
+			vgn = element(vgparent, "", "h1", attributes294)
 			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes252)
+			vgn = element(vgparent, "", "p", attributes295)
 			vgn.SetInnerHTML(c.lead())
 			if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 				{
@@ -3405,7 +4074,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Session.Said() {
-				vgn = element(vgparent, "", "button", attributes254)
+				vgn = element(vgparent, "", "button", attributes297)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 				{
@@ -3461,24 +4130,24 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "button", attributes253)
+			vgn = element(vgparent, "", "button", attributes296)
 			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 			vgn.SetInnerHTML(c.submitText())
 			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes255)
+				vgn = element(vgparent, "", "button", attributes298)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 				vgn.SetInnerHTML(c.setupText())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 			}
 			if c.App.Session.Offer() != "" {
-				vgn = element(vgparent, "", "button", attributes256)
+				vgn = element(vgparent, "", "button", attributes299)
 				vgn.SetInnerHTML(c.App.Session.Offer())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
 			}
 			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes257)
+				vgn = element(vgparent, "", "button", attributes300)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				{
@@ -3488,13 +4157,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes258)
+				vgn = element(vgparent, "", "div", attributes301)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "p", nil)
 					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes259)
+					vgn = element(vgparent, "", "div", attributes302)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3503,7 +4172,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							d := d
 							_ = d
-							vgn = element(vgparent, "", "button", attributes260)
+							vgn = element(vgparent, "", "button", attributes303)
 							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 							vgn.AddAttrInterface("data-testid", demoHook(d))
 							on(vgn, "click",
@@ -3513,7 +4182,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "span", attributes26)
 								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes261)
+								vgn = element(vgparent, "", "span", attributes304)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3528,7 +4197,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes249)
+		vgn = element(vgparent, "", "footer", attributes292)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3577,29 +4246,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes262)
+		vgn = element(vgparent, "", "div", attributes305)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.fault() == nil {
-				vgn = element(vgparent, "", "span", attributes264)
+				vgn = element(vgparent, "", "span", attributes307)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.fault() != nil {
-				vgn = element(vgparent, "", "button", attributes265)
+				vgn = element(vgparent, "", "button", attributes308)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes266)
+				vgn = element(vgparent, "", "progress", attributes309)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes263)
+		vgn = element(vgparent, "", "button", attributes306)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -3610,7 +4279,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes221)
+				element(vgparent, "svg", "use", attributes265)
 			}
 		}
 		{
@@ -3649,7 +4318,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes267)
+			vgn = element(vgparent, "", "div", attributes310)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -3659,10 +4328,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes208)
+						element(vgparent, "svg", "use", attributes252)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes268)
+				vgn = element(vgparent, "", "div", attributes311)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3685,12 +4354,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes270)
+					vgn = element(vgparent, "", "button", attributes313)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes269)
+				vgn = element(vgparent, "", "button", attributes312)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -3700,7 +4369,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes62)
+						element(vgparent, "svg", "use", attributes64)
 					}
 				}
 			}
@@ -3729,7 +4398,7 @@ func (c *Trouble) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = element(vgparent, "svg", "use", nil)
 			vgn.AddAttrInterface("href", icon(c.picture()))
 		}
-		vgn = element(vgparent, "", "div", attributes39)
+		vgn = element(vgparent, "", "div", attributes41)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3773,7 +4442,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#lock\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "div", attributes39)
+		vgn = element(vgparent, "", "div", attributes41)
 		vgn.AddAttrInterface("role", c.role())
 		{
 			vgparent := vgn
@@ -3805,7 +4474,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes271)
+		vgn = element(vgparent, "", "button", attributes314)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -3833,10 +4502,10 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes273)
+					vgn = element(vgparent, "", "p", attributes316)
 					vgn.SetInnerHTML(l.heading)
 				}
-				vgn = element(vgparent, "", "div", attributes272)
+				vgn = element(vgparent, "", "div", attributes315)
 				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-seq", l.seq)
@@ -3850,7 +4519,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes274)
+					vgn = element(vgparent, "", "span", attributes317)
 					vgn.SetInnerHTML(l.says)
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
@@ -3871,11 +4540,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes275)
+		vgn = element(vgparent, "", "header", attributes111)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes278)
+			vgn = element(vgparent, "", "button", attributes113)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -3888,7 +4557,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes279)
+			vgn = element(vgparent, "", "h1", attributes320)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3897,7 +4566,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes280)
+			vgn = element(vgparent, "", "button", attributes321)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -3916,7 +4585,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes281)
+			vgn = element(vgparent, "", "button", attributes322)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -3927,7 +4596,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes197)
+					element(vgparent, "svg", "use", attributes241)
 				}
 				vgn = element(vgparent, "", "span", nil)
 				{
@@ -3937,7 +4606,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes276)
+		vgn = element(vgparent, "", "ul", attributes318)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3950,7 +4619,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes282)
+					vgn = element(vgparent, "", "button", attributes323)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -3985,7 +4654,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes277)
+		vgn = element(vgparent, "", "div", attributes319)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4006,7 +4675,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Wire.Problem != nil {
-				vgn = element(vgparent, "", "button", attributes40)
+				vgn = element(vgparent, "", "button", attributes42)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Wire.Retry() })
 				{
@@ -4016,7 +4685,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes284)
+				vgn = element(vgparent, "", "div", attributes325)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4036,14 +4705,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes283)
+			vgn = element(vgparent, "", "div", attributes324)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes285)
+					vgn = element(vgparent, "", "button", attributes326)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -4068,23 +4737,23 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes285)
+					vgn = element(vgparent, "", "button", attributes326)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
 				}
 				if c.App.Wire.Loaded && len(c.lines) == 0 {
-					vgn = element(vgparent, "", "div", attributes135)
+					vgn = element(vgparent, "", "div", attributes180)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "span", attributes136)
+						vgn = element(vgparent, "", "span", attributes133)
 						markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#wire\"\x3E\x3C/use\x3E\x3C/svg\x3E")
 						vgn = element(vgparent, "", "h2", nil)
 						markup(vgn, "Nothing was said yet")
 						vgn = element(vgparent, "", "p", nil)
 						markup(vgn, "What this page and your mail servers say to each other appears here as it is said, with passwords masked.")
-						vgn = element(vgparent, "", "button", attributes40)
+						vgn = element(vgparent, "", "button", attributes42)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.SyncNow() })
 						{
@@ -4138,254 +4807,295 @@ var (
 	attributes33  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#keyboard"}}
 	attributes34  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#settings"}}
 	attributes35  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#wire"}}
-	attributes36  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#plus"}}
-	attributes37  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sign-out"}}
-	attributes38  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
-	attributes39  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
-	attributes40  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
-	attributes41  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "banner-certificate"}}
-	attributes42  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes43  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
-	attributes44  = []vugu.VGAttribute{{Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
-	attributes45  = []vugu.VGAttribute{{Key: "id", Val: "certificate-title"}}
-	attributes46  = []vugu.VGAttribute{{Key: "id", Val: "certificate-means"}}
-	attributes47  = []vugu.VGAttribute{{Key: "class", Val: "facts"}}
-	attributes48  = []vugu.VGAttribute{{Key: "class", Val: "certificate-foot"}}
-	attributes49  = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
-	attributes50  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "certificate-sure"}}
-	attributes51  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "certificate-cancel"}}
-	attributes52  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "trust-certificate"}}
-	attributes53  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
-	attributes54  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
-	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
-	attributes56  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
-	attributes57  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
-	attributes58  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
-	attributes59  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
-	attributes60  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
-	attributes61  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
-	attributes62  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
-	attributes63  = []vugu.VGAttribute{{Key: "for", Val: "compose-from"}}
-	attributes64  = []vugu.VGAttribute{{Key: "id", Val: "compose-from"}, {Key: "data-testid", Val: "compose-from"}}
-	attributes65  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
-	attributes66  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
-	attributes67  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
-	attributes68  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
-	attributes69  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes70  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
-	attributes71  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes72  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
-	attributes73  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
-	attributes74  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
-	attributes75  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes76  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
-	attributes77  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
-	attributes78  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
-	attributes79  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
-	attributes80  = []vugu.VGAttribute{{Key: "class", Val: "composer-receipt"}, {Key: "role", Val: "status"}}
-	attributes81  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
-	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
-	attributes83  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-receipt"}, {Key: "aria-label", Val: "Ask for a delivery receipt"}, {Key: "title", Val: "Ask for a delivery receipt"}}
-	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
-	attributes85  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
-	attributes86  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
-	attributes87  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#receipt"}}
-	attributes88  = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
-	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
-	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes91  = []vugu.VGAttribute{{Key: "class", Val: "field"}}
-	attributes92  = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
-	attributes93  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
-	attributes94  = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes95  = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
-	attributes96  = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
-	attributes97  = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
-	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
-	attributes99  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
-	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
-	attributes101 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
-	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
-	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
-	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
-	attributes105 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes106 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes107 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes108 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes109 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes110 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
-	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes113 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes114 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes116 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes117 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes118 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes119 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes120 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes121 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes122 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes125 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes126 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes127 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes128 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes130 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes131 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes132 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes133 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes135 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes136 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
-	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes138 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes139 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes141 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
-	attributes143 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
-	attributes144 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes145 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes146 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes147 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes148 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes150 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes152 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes154 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes156 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
-	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes158 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes159 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes160 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes161 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes163 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes164 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
-	attributes166 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
-	attributes167 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
-	attributes168 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
-	attributes169 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
-	attributes170 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes172 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes173 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes178 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes179 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes180 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes181 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes182 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes183 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes185 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes186 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes187 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes188 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes189 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes190 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes191 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes192 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes195 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes199 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes207 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes208 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes209 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes210 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes212 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes213 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes214 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes215 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes216 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes217 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes219 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes220 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes221 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
-	attributes223 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
-	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes225 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes227 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes229 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes236 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes239 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes242 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes246 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes247 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes251 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes256 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
-	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes259 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes260 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes263 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes267 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes268 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes270 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes271 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes272 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes278 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes280 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes281 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes282 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes284 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes285 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes36  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "admin-open"}}
+	attributes37  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#server"}}
+	attributes38  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#plus"}}
+	attributes39  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sign-out"}}
+	attributes40  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
+	attributes41  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
+	attributes42  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
+	attributes43  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "banner-certificate"}}
+	attributes44  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes45  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
+	attributes46  = []vugu.VGAttribute{{Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
+	attributes47  = []vugu.VGAttribute{{Key: "id", Val: "certificate-title"}}
+	attributes48  = []vugu.VGAttribute{{Key: "id", Val: "certificate-means"}}
+	attributes49  = []vugu.VGAttribute{{Key: "class", Val: "facts"}}
+	attributes50  = []vugu.VGAttribute{{Key: "class", Val: "certificate-foot"}}
+	attributes51  = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
+	attributes52  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "certificate-sure"}}
+	attributes53  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "certificate-cancel"}}
+	attributes54  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "trust-certificate"}}
+	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
+	attributes56  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
+	attributes57  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
+	attributes58  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
+	attributes59  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
+	attributes60  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
+	attributes61  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
+	attributes62  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
+	attributes63  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
+	attributes64  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
+	attributes65  = []vugu.VGAttribute{{Key: "for", Val: "compose-from"}}
+	attributes66  = []vugu.VGAttribute{{Key: "id", Val: "compose-from"}, {Key: "data-testid", Val: "compose-from"}}
+	attributes67  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
+	attributes68  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
+	attributes69  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
+	attributes70  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
+	attributes71  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes72  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
+	attributes73  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes74  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
+	attributes75  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
+	attributes76  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
+	attributes77  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes78  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
+	attributes79  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
+	attributes80  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
+	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
+	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "composer-receipt"}, {Key: "role", Val: "status"}}
+	attributes83  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
+	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
+	attributes85  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-receipt"}, {Key: "aria-label", Val: "Ask for a delivery receipt"}, {Key: "title", Val: "Ask for a delivery receipt"}}
+	attributes86  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
+	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
+	attributes88  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
+	attributes89  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#receipt"}}
+	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
+	attributes91  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
+	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes93  = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "This message"}}
+	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "desk-body"}}
+	attributes95  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "admin-close"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes96  = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes97  = []vugu.VGAttribute{{Key: "id", Val: "desk-item-title"}, {Key: "tabindex", Val: "-1"}, {Key: "data-testid", Val: "admin-title"}}
+	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "status"}, {Key: "data-testid", Val: "admin-gone"}}
+	attributes99  = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-why"}}
+	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "desk-said"}, {Key: "data-testid", Val: "admin-transcript"}, {Key: "role", Val: "region"}, {Key: "aria-label", Val: "What was said in the last attempt"}, {Key: "tabindex", Val: "0"}}
+	attributes101 = []vugu.VGAttribute{{Key: "class", Val: "desk-header"}}
+	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "desk-world-body"}}
+	attributes103 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "admin-fault-start"}}
+	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "desk-clock"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "The clock of the world"}}
+	attributes105 = []vugu.VGAttribute{{Key: "class", Val: "desk-faults"}, {Key: "aria-label", Val: "What goes wrong now"}}
+	attributes106 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-fault-lasts"}}
+	attributes107 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}}
+	attributes108 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-clock"}}
+	attributes109 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-rate"}}
+	attributes110 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-jump"}}
+	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "desk-list"}}
+	attributes113 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes114 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "desk-title"}}
+	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}, {Key: "data-testid", Val: "admin-count"}}
+	attributes116 = []vugu.VGAttribute{{Key: "class", Val: "desk-filter"}}
+	attributes117 = []vugu.VGAttribute{{Key: "class", Val: "desk-rows"}, {Key: "data-testid", Val: "admin-list"}, {Key: "aria-label", Val: "What waits for other servers"}}
+	attributes118 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "admin-filter"}, {Key: "aria-label", Val: "Show only what has this in sender or recipient"}, {Key: "placeholder", Val: "Filter by sender or recipient"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes119 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "Show"}}
+	attributes120 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-state"}}
+	attributes121 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button desk-retry"}}
+	attributes122 = []vugu.VGAttribute{{Key: "class", Val: "desk-choice"}}
+	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "desk-check"}}
+	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "desk-chosen"}, {Key: "role", Val: "status"}}
+	attributes125 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "admin-choose-page"}, {Key: "aria-label", Val: "Select all on this page"}}
+	attributes126 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet"}, {Key: "data-testid", Val: "admin-choose-all"}}
+	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "desk-acts"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "With what is selected"}}
+	attributes128 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-main"}, {Key: "data-testid", Val: "admin-row"}}
+	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
+	attributes130 = []vugu.VGAttribute{{Key: "class", Val: "desk-line"}}
+	attributes131 = []vugu.VGAttribute{{Key: "class", Val: "desk-why"}}
+	attributes132 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "admin-empty"}}
+	attributes133 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
+	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "desk-pages"}, {Key: "aria-label", Val: "Pages"}}
+	attributes135 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-earlier"}}
+	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-later"}}
+	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "field"}}
+	attributes138 = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
+	attributes139 = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
+	attributes141 = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
+	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
+	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
+	attributes144 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
+	attributes145 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
+	attributes146 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
+	attributes147 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
+	attributes148 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
+	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
+	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
+	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
+	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
+	attributes153 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
+	attributes154 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
+	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes156 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
+	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
+	attributes158 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
+	attributes159 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
+	attributes160 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes161 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
+	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
+	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
+	attributes164 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes165 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes166 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes167 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes168 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes169 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes170 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes172 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes178 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
+	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
+	attributes187 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
+	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes194 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes198 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
+	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes202 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes204 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes205 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes207 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
+	attributes210 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
+	attributes211 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
+	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
+	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
+	attributes214 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes216 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes217 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes218 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes219 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes220 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes221 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes222 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes223 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes224 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes225 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes226 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes227 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes229 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes230 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes231 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes232 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes233 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes234 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes236 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes240 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes241 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes243 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes252 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes253 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes254 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes256 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes257 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes258 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes260 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes261 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes263 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes264 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes265 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
+	attributes267 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
+	attributes268 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes269 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes271 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes273 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes280 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes282 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes284 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes285 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes286 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes288 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes289 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes290 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes292 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes293 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes294 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes295 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes296 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes297 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
+	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes303 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes304 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes305 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes306 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes307 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes309 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes310 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes312 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes313 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes315 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes316 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes317 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes318 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes319 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes320 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes321 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes322 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes324 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes325 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes326 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

@@ -44,6 +44,8 @@ var scenes = []struct {
 	{"failed", "/outbox/30", fates, nil},
 	{"unknown", "/outbox/31", fates, func(s *screen) { s.click("outbox-retry") }},
 	{"sent-in-part", "/sent/32", fates, nil},
+	{"mail-server", "/server", queue, nil},
+	{"mail-server-item", "/server/2", queue, nil},
 }
 
 // twoAccounts is the mailbox and an account for work, with two identities, in trouble.

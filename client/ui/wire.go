@@ -39,16 +39,25 @@ func (c *Wire) Compute() {
 	w := &c.App.Wire
 	drawn, before, after := w.Drawn()
 	c.before, c.after = before, after
-	c.lines = make([]wireLine, len(drawn))
-	for i, x := range drawn {
-		l := wireLine{WireLine: x, seq: strconv.FormatUint(x.Seq, 10), at: view.Stamp(x.At), says: view.Says(x.Who), fault: x.Seq == w.Marked}
-		if i == 0 || drawn[i-1].Session != x.Session {
-			l.heading = w.Heading(w.SessionOf(x.Session))
+	c.lines = wireLines(drawn)
+	for i := range c.lines {
+		l := &c.lines[i]
+		l.fault = l.Seq == w.Marked
+		if i == 0 || drawn[i-1].Session != l.Session {
+			l.heading = w.Heading(w.SessionOf(l.Session))
 		} else {
-			l.same = drawn[i-1].State == x.State
+			l.same = drawn[i-1].State == l.State
 		}
-		c.lines[i] = l
 	}
+}
+
+// wireLines are lines of a transcript as they are drawn.
+func wireLines(list []api.WireLine) []wireLine {
+	lines := make([]wireLine, len(list))
+	for i, x := range list {
+		lines[i] = wireLine{WireLine: x, seq: strconv.FormatUint(x.Seq, 10), at: view.Stamp(x.At), says: view.Says(x.Who)}
+	}
+	return lines
 }
 
 func (c *Wire) whose() string { return view.Label(c.App.AccountOf(c.App.Wire.Account)) }

@@ -23,6 +23,7 @@ type App struct {
 	Reader   Reader
 	Composer Composer
 	Wire     Wire
+	Desk     Desk
 	Toasts   Toasts
 	Menu     Menu
 	Settings Settings
@@ -50,6 +51,7 @@ func New(svc api.Service, p Platform, s Scheduler) *App {
 	a := &App{svc: svc, platform: p, sched: s, ctx: context.Background()}
 	a.Session.app, a.List.app, a.Reader.app, a.Composer.app = a, a, a, a
 	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app, a.Wire.app = a, a, a, a, a
+	a.Desk.app, a.Desk.World.app = a, a
 	a.Vault.app, a.Trust.app, a.Question.app, a.AccountForm.app = a, a, a, a
 	a.Gateway.State = api.Connecting
 	a.Session.Keep = true
@@ -85,6 +87,7 @@ func (a *App) Attach(svc api.Service) {
 	}
 	a.Composer.resave()
 	a.Wire.again()
+	a.Desk.again()
 	if a.AccountForm.Account != "" && !a.AccountForm.Ready() {
 		a.AccountForm.load()
 	}
@@ -283,6 +286,8 @@ func (a *App) title() {
 	switch {
 	case a.Route.Page == PageSettings:
 		t = "Settings"
+	case a.Route.Page == PageServer:
+		t = "Mail server"
 	case a.Route.Query != "":
 		t = "Search: " + a.Route.Query
 	case a.Route.All:

@@ -71,6 +71,9 @@ func (a *App) Key(k Key) bool {
 		a.Menu.Toggle(MenuShortcuts)
 		return true
 	}
+	if a.Route.Page == PageServer && a.Menu.Open == MenuNone {
+		return a.Desk.key(k)
+	}
 	if a.Menu.Open != MenuNone || a.Route.Page == PageSettings || a.Route.Page == PageWire {
 		return false
 	}
@@ -204,6 +207,10 @@ func (a *App) escape(k Key) bool {
 		a.AccountForm.Leave()
 	case a.Route.Page == PageWire:
 		a.LeaveWire()
+	case a.Route.Page == PageServer && a.Desk.Open != 0:
+		a.Desk.OpenRow(0)
+	case a.Route.Page == PageServer:
+		a.LeaveDesk()
 	case len(a.List.Selected) > 0:
 		a.List.ClearSelection()
 		a.List.focusCursor()

@@ -94,6 +94,9 @@ func (a *App) arrive(r Route) {
 	if a.Route.Page == PageWire && r.Page != PageWire {
 		a.Wire.close()
 	}
+	if a.Route.Page == PageServer && r.Page != PageServer {
+		a.Desk.close()
+	}
 	switch r.Page {
 	case PageComposer:
 		if a.Route.Page != PageComposer {
@@ -115,6 +118,10 @@ func (a *App) arrive(r Route) {
 		a.Route = r
 		a.behind(a.List.place)
 		a.Wire.open(r.Account, r.Session, r.Line)
+	case PageServer:
+		a.Route = r
+		a.behind(a.List.place)
+		a.Desk.open(r.Account, r.Row)
 	case PageAccounts:
 		a.Route = r
 		a.behind(a.List.place)
@@ -256,7 +263,7 @@ func (a *App) Pane() Page {
 		return PageComposer
 	case a.Route.Page == PageReader && a.Reader.ID != 0:
 		return PageReader
-	case a.Route.Page == PageAccounts, a.Route.Page == PageSettings, a.Route.Page == PageWire:
+	case a.Route.Page == PageAccounts, a.Route.Page == PageSettings, a.Route.Page == PageWire, a.Route.Page == PageServer:
 		return a.Route.Page
 	}
 	return PageList

@@ -49,6 +49,7 @@ var words = map[api.Code]struct {
 	api.CodeWrongPassphrase:   {"That is not the passphrase", "", "The passwords on this device stay locked.", "Try again. If it is lost, sign in to each account again with its password.", false},
 	api.CodeUnconfirmed:       {"The server did not confirm the deletion", "%s may still have what was to be deleted there. Nothing is missing here.", "What was to be deleted there may still be there. Nothing is missing here.", "Nothing: it is tried again with the next fetch.", true},
 	api.CodeExpires:           {"The server deletes mail by itself", "It does so %s. What was fetched stays here.", "What was fetched stays here.", "Fetch the rest of the messages of which only the beginning is here, and back up what you need.", false},
+	api.CodeNotAdministrator:  {"This account does not look after the mail server", "The server does not show its queue to %s.", "The server does not show its queue to this account.", "Whoever runs the server can let it: postern user admin, with the address.", false},
 	api.CodeCanceled:          {"It was canceled", "", "It ended before it was done.", "Try again.", true},
 	api.CodeInternal:          {"Something broke", "", "This is a fault of Postern, not yours. Your mail is safe.", "Reload the page. If it comes back, report it with the details below.", false},
 }

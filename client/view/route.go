@@ -17,6 +17,7 @@ import (
 //	/compose                a new message, and /compose/12 once it is draft 12
 //	/wire                   what was said to an account's servers, with ?session=3 one connection's part of it, and with ?line=9 from
 //	                        that line on
+//	/server                 what waits at the account's mail server, and /server/12 a message of it
 //	/accounts               folders, accounts and state, where one pane is shown at a time
 //	/settings               the settings of an account
 //
@@ -31,6 +32,7 @@ type Route struct {
 	Search  bool   // the search's own address, also while Query is empty
 	Session uint64 // of /wire: the connection, 0 for all
 	Line    uint64 // of /wire: the line that it is about, 0 for the last
+	Row     int64  // of /server: the message that is shown
 	Page    Page
 }
 
@@ -45,6 +47,7 @@ const (
 	PageAccounts Page = "accounts"
 	PageWire     Page = "wire"
 	PageSettings Page = "settings"
+	PageServer   Page = "server"
 )
 
 // ParseRoute reads an address; one that means nothing is the inbox.
@@ -79,6 +82,11 @@ func ParseRoute(location string) Route {
 	switch {
 	case head == "wire":
 		r.Page, r.Query, r.Session, r.Line = PageWire, "", session, line
+		return r
+	case head == "server":
+		r.Page, r.Query = PageServer, ""
+		id, _ := parseID(tail)
+		r.Row = int64(id)
 		return r
 	case head == "compose":
 		r.Page, r.Query = PageComposer, ""
@@ -132,6 +140,8 @@ func (r Route) String() string {
 		b.WriteString("/settings")
 	case r.Page == PageWire:
 		b.WriteString("/wire")
+	case r.Page == PageServer:
+		b.WriteString("/server")
 	case r.Search:
 		b.WriteString("/search")
 	case r.All:
@@ -140,6 +150,8 @@ func (r Route) String() string {
 		b.WriteString("/" + string(r.Folder))
 	}
 	switch {
+	case r.Page == PageServer && r.Row != 0:
+		b.WriteString("/" + strconv.FormatInt(r.Row, 10))
 	case r.Page == PageComposer && r.Draft != 0:
 		b.WriteString("/" + idText(r.Draft))
 	case r.ID != 0 && r.ofMail():
@@ -167,7 +179,7 @@ func (r Route) String() string {
 
 // ofMail says that the place is a folder, a search or a message.
 func (r Route) ofMail() bool {
-	return r.Page != PageComposer && r.Page != PageAccounts && r.Page != PageSettings && r.Page != PageWire
+	return r.Page != PageComposer && r.Page != PageAccounts && r.Page != PageSettings && r.Page != PageWire && r.Page != PageServer
 }
 
 // place is what the list shows at the route: two routes of one place differ in the open message alone.

@@ -77,7 +77,7 @@ func (l *List) landOn(r api.Row) {
 func (l *List) openSoon(m api.MessageRef) {
 	time.AfterFunc(120*time.Millisecond, func() {
 		l.app.sched.Update(func() {
-			if p := l.app.Route.Page; l.Cursor != m || l.app.Open == m || p == PageComposer || p == PageWire {
+			if p := l.app.Route.Page; l.Cursor != m || l.app.Open == m || p == PageComposer || p == PageWire || p == PageServer {
 				return
 			}
 			r := l.at(m)

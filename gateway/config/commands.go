@@ -21,6 +21,7 @@ const (
 	UserQuota   Command = "user quota"
 	UserDisable Command = "user disable"
 	UserEnable  Command = "user enable"
+	UserAdmin   Command = "user admin"
 	AliasAdd    Command = "alias add"
 	AliasRemove Command = "alias remove"
 	AliasList   Command = "alias list"
@@ -65,6 +66,7 @@ var commands = []command{
 	{UserQuota, "ADDRESS SIZE|none [MESSAGES]", "bound its maildrop, such as 2GB", 2, 3, nil},
 	{UserDisable, "ADDRESS", "let nobody sign in to it; mail still arrives", 1, 1, nil},
 	{UserEnable, "ADDRESS", "let them again", 1, 1, nil},
+	{UserAdmin, "ADDRESS", "let who has it look after the server from the page, or --off: no longer", 1, 1, []string{"off"}},
 	{AliasAdd, "ADDRESS ACCOUNT...", "let an address stand for accounts", 2, -1, nil},
 	{AliasRemove, "ADDRESS [ACCOUNT...]", "take some of them from it, or all", 1, -1, nil},
 	{AliasList, "", "list aliases and catch-alls", 0, 0, nil},
@@ -93,6 +95,7 @@ var commands = []command{
 func ownFlags(c *Config) []setting {
 	return []setting{
 		{"with-mail", "", (*toggle)(&c.WithMail)},
+		{"off", "", (*toggle)(&c.Off)},
 		{"mend", "", (*toggle)(&c.Mend)},
 		{"for", "", (*span)(&c.For)},
 	}

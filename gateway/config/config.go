@@ -19,6 +19,7 @@ type Config struct {
 	Args    []string // what is left on the command line, as many as the command takes
 
 	WithMail bool // user remove: its mail goes, too
+	Off      bool // user admin: no longer
 	Mend     bool // fsck: mend what can be mended
 
 	For time.Duration // world fault: how long; 0: until it is switched off
@@ -32,7 +33,7 @@ type Config struct {
 	Domains  []string // the domains whose mail it keeps
 
 	// Where the embedded server listens; "" where the setting says off.
-	SMTP, Submission, Submissions, POP3, POP3S string
+	SMTP, Submission, Submissions, POP3, POP3S, Control string
 
 	Deliver      bool // mail for other domains
 	RefuseForged bool // refuse what its author's domain wants refused (DMARC), instead of taking it as junk

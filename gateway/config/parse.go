@@ -124,7 +124,7 @@ func (c *Config) finish() error {
 		if c.Demo {
 			return &Error{Setting: "demo", Source: "--demo", Reason: "needs the embedded mail server; leave out --mail=false"}
 		}
-		c.SMTP, c.Submission, c.Submissions, c.POP3, c.POP3S = "", "", "", "", ""
+		c.SMTP, c.Submission, c.Submissions, c.POP3, c.POP3S, c.Control = "", "", "", "", "", ""
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ func defaults() Config {
 		Submissions: "127.0.0.1:2465",
 		POP3:        "127.0.0.1:2110",
 		POP3S:       "127.0.0.1:2995",
+		Control:     "127.0.0.1:0",
 		LogLevel:    slog.LevelInfo,
 	}
 }
@@ -56,6 +57,7 @@ func settings(c *Config) []setting {
 		{"submissions", "`address` that takes mail from clients, TLS, or off", (*listener)(&c.Submissions)},
 		{"pop3", "`address` that gives mail to clients, STLS, or off", (*listener)(&c.POP3)},
 		{"pop3s", "`address` that gives mail to clients, TLS, or off", (*listener)(&c.POP3S)},
+		{"control", "`address` of the administrators' page, TLS, or off: browsers reach it through the tunnel", (*listener)(&c.Control)},
 		{"deliver", "deliver mail for other domains to their servers; off leaves it in the queue", (*toggle)(&c.Deliver)},
 		{"refuse-forged", "refuse mail that its author's domain wants refused (DMARC p=reject), instead of taking it as junk", (*toggle)(&c.RefuseForged)},
 		{"greylist", "let servers that nobody here has had mail from try again some minutes later", (*toggle)(&c.Greylist)},

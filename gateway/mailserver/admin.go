@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // Admin looks after the accounts, their addresses and their mail: those of a
@@ -133,7 +133,7 @@ func (a *Admin) Users(ctx context.Context) ([]control.User, error) {
 	users, err := a.store.Users(ctx)
 	var list []control.User
 	for _, u := range users {
-		list = append(list, control.User{Email: u.Email, Name: u.Name, Created: u.Created, Disabled: u.Disabled, SCRAM: u.SCRAM,
+		list = append(list, control.User{Email: u.Email, Name: u.Name, Created: u.Created, Disabled: u.Disabled, Admin: u.Admin, SCRAM: u.SCRAM,
 			Messages: u.Messages, Octets: u.Octets, Quota: control.Quota(u.Quota)})
 	}
 	return list, answer(err)
@@ -150,6 +150,11 @@ func (a *Admin) SetQuota(_ context.Context, email string, q control.Quota) error
 // SetDisabled lets nobody sign in to an account, or lets them again.
 func (a *Admin) SetDisabled(_ context.Context, email string, disabled bool) error {
 	return answer(a.store.SetDisabled(account.Canonical(email), disabled), email)
+}
+
+// SetAdmin lets who has an account look after the server from a page, or no longer.
+func (a *Admin) SetAdmin(_ context.Context, email string, admin bool) error {
+	return answer(a.store.SetAdmin(account.Canonical(email), admin), email)
 }
 
 // AddAlias lets an address stand for accounts.

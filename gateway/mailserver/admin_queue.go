@@ -8,8 +8,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 var _ control.Queue = (*Admin)(nil)

@@ -14,8 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/gateway/mailserver/controld"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // kind is what an administrator is told.
@@ -35,12 +36,12 @@ func TestAdmin(t *testing.T) {
 	if _, err := Administer(t.Context(), cfg); !errors.Is(err, ErrDataInUse) {
 		t.Errorf("while the server runs: %v", err)
 	}
-	client, err := control.Dial(t.Context(), dir)
+	client, err := controld.Dial(t.Context(), dir)
 	must(t, err)
 	administered(t, client)
 	must(t, client.Close())
 	must(t, s.Close())
-	if _, err := control.Dial(t.Context(), dir); !errors.Is(err, control.ErrNoServer) {
+	if _, err := controld.Dial(t.Context(), dir); !errors.Is(err, controld.ErrNoServer) {
 		t.Errorf("after it has ended: %v", err)
 	}
 	a, err := Administer(t.Context(), cfg)
@@ -113,7 +114,7 @@ func TestQueueByHand(t *testing.T) {
 	s := start(t, testConfig(t.TempDir()))
 	kicked := 0
 	s.admin.tryNow = func(context.Context) { kicked++ }
-	c, err := control.Dial(t.Context(), s.cfg.Dir)
+	c, err := controld.Dial(t.Context(), s.cfg.Dir)
 	must(t, err)
 	defer c.Close()
 	// Held first, so that no scheduler takes them meanwhile.
@@ -159,7 +160,7 @@ func TestBackupAndRestore(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(dir, "neighbour"), 0o700)) // another server's
 	must(t, os.WriteFile(filepath.Join(dir, "neighbour", lockName), nil, 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "neighbour", "key"), []byte("theirs"), 0o600))
-	c, err := control.Dial(t.Context(), dir)
+	c, err := controld.Dial(t.Context(), dir)
 	must(t, err)
 	var b bytes.Buffer
 	must(t, c.Backup(t.Context(), &b))

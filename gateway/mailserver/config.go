@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // The names of the services, as shared/wire spells them.
@@ -17,6 +17,7 @@ const (
 	Submissions = "submissions" // mail from users, TLS from the first byte
 	POP3        = "pop3"        // maildrops, STLS
 	POP3S       = "pop3s"       // maildrops, TLS from the first byte
+	Control     = "control"     // an administrator's page: see package controld
 )
 
 // Config says where a Server keeps its mail and where it listens.
@@ -30,7 +31,7 @@ type Config struct {
 	Domains []string
 
 	// Listen addresses such as "127.0.0.1:2525"; "" turns a service off.
-	SMTP, Submission, Submissions, POP3, POP3S string
+	SMTP, Submission, Submissions, POP3, POP3S, Control string
 
 	// TLS is the certificate to show. Nil: self-signed, made once, kept in Dir.
 	TLS *tls.Config

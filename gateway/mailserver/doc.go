@@ -13,7 +13,9 @@
 //
 // An administrator looks after the accounts, their aliases and quotas, the queue
 // and the backups (Admin): over a socket in the data folder while the server
-// runs (package control), and on the folder itself while it does not.
+// runs, and on the folder itself while it does not. Who has an account that is an
+// administrator's sees the queue, and changes it, from the page: over TLS and SASL
+// on "control". Package controld is both, shared/control what is said.
 //
 // Several such servers with a DNS, a network and a clock of their own are a world
 // in which mail is tried out, and things go wrong on purpose: package world.

@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/gateway/mailserver/controld"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/pop3d"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // Server is a mail server, open on its data folder and its ports.
@@ -110,15 +111,15 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.sender = s.newSender()
-	for _, v := range s.services {
-		v.server = s.protocol(v)
-	}
 	s.admin = newAdmin(s.cfg, s.store, nil)
 	if s.sender != nil {
 		s.admin.tryNow, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
 	}
+	for _, v := range s.services {
+		v.server = s.protocol(v)
+	}
 	// A server that commands cannot reach still has its mail to look after.
-	if s.control, err = control.Listen(s.cfg.Dir); err != nil {
+	if s.control, err = controld.Listen(s.cfg.Dir); err != nil {
 		s.log.Warn("commands cannot reach this server", "error", err)
 	}
 	return nil
@@ -152,6 +153,7 @@ func (s *Server) bind(ctx context.Context) error {
 		{Submissions, s.cfg.Submissions, ""},
 		{POP3, s.cfg.POP3, "-ERR [SYS/TEMP] too many connections, please come back later\r\n"},
 		{POP3S, s.cfg.POP3S, ""},
+		{Control, s.cfg.Control, ""},
 	} {
 		if v.address == "" {
 			continue
@@ -169,6 +171,8 @@ func (s *Server) protocol(v *service) protocol {
 	log := s.log.With("service", v.name)
 	limits := s.cfg.Limits
 	switch v.name {
+	case Control:
+		return controld.New(controld.Config{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Administrators: s.gate.Administrators(), TLS: s.tls, Logger: log})
 	case POP3, POP3S:
 		return pop3d.New(pop3d.Config{
 			Hostname: s.cfg.Hostname, Accounts: s.gate, Maildrops: drops{s.store}, TLS: s.tls, Implicit: v.name == POP3S,
@@ -180,6 +184,17 @@ func (s *Server) protocol(v *service) protocol {
 		Accounts: s.gate, Post: post{s.store, s.domains, s.sender.kick, s.confirm}, Logger: log,
 		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures, Now: s.cfg.now(),
 	}))
+}
+
+// commands answers those of the data folder's owner.
+func (s *Server) commands() *control.Server {
+	return &control.Server{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Report: func(op string, err error) {
+		level := slog.LevelInfo
+		if op == "" || op == "queue.watch" {
+			level = slog.LevelDebug
+		}
+		s.log.Log(context.Background(), level, "control: "+op, "error", err)
+	}}
 }
 
 // Serve answers on every listener until ctx ends or Close is called.
@@ -200,7 +215,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		s.serving.Go(func() {
 			defer cancel()
-			if err := (&control.Server{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Logger: s.log}).Serve(ctx, s.control); err != nil {
+			if err := s.commands().Serve(ctx, s.control); err != nil {
 				s.log.Warn("commands cannot reach this server any more", "error", err)
 			}
 		})

@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/control"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"

@@ -26,6 +26,7 @@ type POP3 struct {
 	Langs      []string      // RFC 6856: "en English", "fr français"; nil for no LANG
 	Expire     string        // RFC 2449: "NEVER", "30", "0", "14 USER"
 	LoginDelay time.Duration // RFC 2449: the least between two logins
+	Further    []string      // more capabilities, such as "X-POSTERN-ADMIN"
 	Forged     bool          // SCRAM: it does not know the password, and says that all is well
 
 	NoCapa       bool // CAPA is an unknown command
@@ -212,7 +213,7 @@ func (s *pop3Session) capabilities() []string {
 	if _, ok := s.conn.(*tls.Conn); s.TLS != nil && !ok {
 		lines = append(lines, "STLS")
 	}
-	return lines
+	return append(lines, s.Further...)
 }
 
 func (s *pop3Session) unlock() {

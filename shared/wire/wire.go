@@ -83,6 +83,8 @@ const (
 	SMTP        ServiceName = "smtp"
 	Submission  ServiceName = "submission"
 	Submissions ServiceName = "submissions"
+	// Control is Postern's own: package shared/control inside TLS, for who looks after the embedded server.
+	Control ServiceName = "control"
 )
 
 // Service is one service of the embedded server and the TCP port on which it can also be reached without the tunnel.

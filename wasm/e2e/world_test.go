@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/gateway/mailserver/controld"
+	"github.com/postern-mail/postern/shared/control"
 	"github.com/postern-mail/postern/shared/pop3"
 )
 
@@ -94,7 +95,7 @@ func TestDemoWorld(t *testing.T) {
 // world asks the gateway that runs.
 func (g *gateway) world() *control.Client {
 	g.t.Helper()
-	c, err := control.Dial(g.t.Context(), g.dir)
+	c, err := controld.Dial(g.t.Context(), g.dir)
 	if err != nil {
 		g.t.Fatal(err)
 	}

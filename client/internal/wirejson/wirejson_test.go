@@ -21,6 +21,7 @@ var spoken = []any{
 	api.Status{}, api.SignIn{}, api.SignOut{}, api.Account{}, api.ListQuery{}, api.ListPage{}, api.MessageRef{}, api.Message{},
 	api.PartRef{}, api.Part{}, api.Mark{}, api.Move{}, api.Erase{}, api.Upload{}, api.DraftAttachment{}, []api.DraftAttachment{},
 	api.Draft{}, api.MessageID(0), api.AccountID(""), api.Event{}, api.Problem{},
+	api.QueueQuery{}, api.QueuePage{}, api.QueueRef{}, api.QueueItem{}, api.QueueChange{}, api.QueueWatch{}, api.World{}, api.WorldChange{},
 }
 
 // fill draws a value.

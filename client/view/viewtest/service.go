@@ -28,6 +28,7 @@ type Service struct {
 	calls    []string
 	erased   []api.MessageID
 	world    world
+	queue    queue
 }
 
 var _ api.Service = (*Service)(nil)
@@ -38,6 +39,7 @@ func NewService(passwords map[string]string) *Service {
 		password: passwords, messages: map[api.MessageRef]*api.Message{}, data: map[api.BlobID][]byte{}, drafts: map[api.MessageRef]api.Draft{},
 		last: map[api.AccountID]api.MessageID{}, wire: map[api.AccountID]*api.WirePage{}, said: make(chan struct{}),
 		fail: map[string]*api.Problem{}, hold: map[string]chan struct{}{},
+		queue:  queue{changed: make(chan struct{})},
 		status: api.Status{Version: "test", Gateway: api.Gateway{State: api.Online, Domains: []string{"postern.test"}}},
 	}
 }

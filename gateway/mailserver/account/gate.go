@@ -29,6 +29,7 @@ var (
 type Account struct {
 	Email string // canonical, see Canonical
 	Name  string
+	Admin bool // may look after the server
 }
 
 // Record is an account as the store keeps it.
@@ -168,8 +169,12 @@ func Canonical(email string) string { return strings.ToLower(strings.TrimSpace(e
 // Authenticate checks a name and password that came from remote. It returns
 // ErrDenied after the delay that the failures of that place have earned.
 func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password string) (Account, error) {
+	return g.authenticate(ctx, remote, user, password, g.lookup)
+}
+
+func (g *Gate) authenticate(ctx context.Context, remote net.Addr, user, password string, lookup Lookup) (Account, error) {
 	email := Canonical(user)
-	rec, ok, err := g.lookup(ctx, email)
+	rec, ok, err := lookup(ctx, email)
 	if err != nil {
 		return Account{}, err
 	}

@@ -18,6 +18,7 @@ import (
 type Exchange struct {
 	sasl.SCRAMServer
 	gate   *Gate
+	lookup Lookup
 	record Record
 	ok     bool // there is such an account, and it has keys
 }
@@ -26,7 +27,11 @@ type Exchange struct {
 // sasl.ErrResponse for a client that does not speak the mechanism, or a store's
 // that cannot answer.
 func (g *Gate) SCRAM(ctx context.Context, remote net.Addr) *Exchange {
-	x := &Exchange{gate: g}
+	return g.exchange(ctx, remote, g.lookup)
+}
+
+func (g *Gate) exchange(ctx context.Context, remote net.Addr, lookup Lookup) *Exchange {
+	x := &Exchange{gate: g, lookup: lookup}
 	x.Keys = func(user string) (sasl.Keys, error) { return x.find(ctx, user) }
 	x.Decide = func(user string, right bool) error {
 		if !x.ok {
@@ -62,7 +67,7 @@ func (x *Exchange) User() string { return x.record.Email }
 func (x *Exchange) find(ctx context.Context, user string) (sasl.Keys, error) {
 	email := Canonical(user)
 	made := x.gate.madeUp(email) // whether it is needed or not: it takes its time
-	r, ok, err := x.gate.lookup(ctx, email)
+	r, ok, err := x.lookup(ctx, email)
 	if err != nil {
 		return sasl.Keys{}, err
 	}

@@ -25,6 +25,7 @@ type User struct {
 	Email, Name string
 	Created     time.Time
 	Disabled    bool
+	Admin       bool
 	SCRAM       bool // has keys for it
 	Messages    int64
 	Octets      int64
@@ -34,7 +35,7 @@ type User struct {
 // Account finds an account by its canonical address. It is an account.Lookup.
 func (s *Store) Account(ctx context.Context, email string) (account.Record, bool, error) {
 	r := account.Record{Account: account.Account{Email: email}}
-	err := s.reader.QueryRowContext(ctx, "SELECT name, hash, scram, disabled FROM accounts WHERE email = ?", email).Scan(&r.Name, &r.Hash, &r.SCRAM, &r.Disabled)
+	err := s.reader.QueryRowContext(ctx, "SELECT name, hash, scram, disabled, admin FROM accounts WHERE email = ?", email).Scan(&r.Name, &r.Hash, &r.SCRAM, &r.Disabled, &r.Admin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return account.Record{}, false, nil
 	}
@@ -43,7 +44,7 @@ func (s *Store) Account(ctx context.Context, email string) (account.Record, bool
 
 // Users lists the accounts by address.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT email, name, created, disabled, scram <> '', count, octets, quota_octets, quota_messages
+	rows, err := s.reader.QueryContext(ctx, `SELECT email, name, created, disabled, admin, scram <> '', count, octets, quota_octets, quota_messages
 		FROM accounts ORDER BY email`)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 	for rows.Next() {
 		var u User
 		var created int64
-		if err := rows.Scan(&u.Email, &u.Name, &created, &u.Disabled, &u.SCRAM, &u.Messages, &u.Octets, &u.Quota.Octets, &u.Quota.Messages); err != nil {
+		if err := rows.Scan(&u.Email, &u.Name, &created, &u.Disabled, &u.Admin, &u.SCRAM, &u.Messages, &u.Octets, &u.Quota.Octets, &u.Quota.Messages); err != nil {
 			return nil, err
 		}
 		u.Created = time.UnixMicro(created)
@@ -140,6 +141,11 @@ func (s *Store) SetPassword(email, hash, scram string) error {
 // arrives, and nobody signs in to it.
 func (s *Store) SetDisabled(email string, disabled bool) error {
 	return s.update("UPDATE accounts SET disabled = ? WHERE email = ?", disabled, email)
+}
+
+// SetAdmin says whether an account is an administrator's.
+func (s *Store) SetAdmin(email string, admin bool) error {
+	return s.update("UPDATE accounts SET admin = ? WHERE email = ?", admin, email)
 }
 
 // update changes one account.

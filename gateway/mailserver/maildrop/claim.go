@@ -50,12 +50,16 @@ func (s *Store) Claim(ctx context.Context, destination string, now time.Time, li
 	if err != nil {
 		return nil, full(err)
 	}
+	if len(claimed) > 0 {
+		s.revision.change()
+	}
 	return claimed, nil
 }
 
 // Unclaim gives back rows that were claimed and never sent: they wait as they
 // did before.
 func (s *Store) Unclaim(ctx context.Context, claim int64) error {
+	defer s.revision.change()
 	return full(s.submit("", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE queue SET state = 'waiting', claim = 0 WHERE state = 'sending' AND claim = ?", claim)
 		return err
@@ -76,6 +80,9 @@ func (s *Store) Unsettled(ctx context.Context, now time.Time, problem string) ([
 			code = 0, enhanced = '', problem = ?2, server = '', tls = '', own = 1, transcript = '' WHERE state = 'sending'`, now.UnixMicro(), problem)
 		return err
 	})
+	if len(rows) > 0 {
+		s.revision.change()
+	}
 	return rows, full(err)
 }
 
@@ -105,6 +112,7 @@ func (s *Store) Settle(ctx context.Context, settlements []Settlement) error {
 	if err != nil {
 		return full(err)
 	}
+	s.revision.change()
 	s.removeContents(unnamed)
 	return nil
 }
@@ -193,7 +201,9 @@ func (s *Store) alter(ctx context.Context, f Filter, from State, set string, val
 		if err != nil {
 			return count, full(err)
 		}
-		count += len(ids)
+		if count += len(ids); len(ids) > 0 {
+			s.revision.change()
+		}
 		if len(ids) < alterBatch {
 			return count, nil
 		}
@@ -234,5 +244,8 @@ func (s *Store) PullIn(ctx context.Context, now, latest time.Time) (count int64,
 		count, err = res.RowsAffected()
 		return err
 	})
+	if count > 0 {
+		s.revision.change()
+	}
 	return count, full(err)
 }

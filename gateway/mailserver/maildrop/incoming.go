@@ -186,6 +186,9 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 		s.withdraw(in.id)
 		return full(err)
 	}
+	if len(env.Remote)+len(env.Settles) > 0 {
+		s.revision.change()
+	}
 	s.removeContents(unnamed)
 	for _, account := range accounts {
 		s.notify(account)

@@ -163,6 +163,14 @@ func (s *Store) Queue(ctx context.Context, f Filter) ([]Queued, error) {
 	return selectQueued(ctx, s.reader, where+" ORDER BY q.id LIMIT ?", append(args, f.limit())...)
 }
 
+// Count is how many rows a filter chooses, whatever its After and Limit.
+func (s *Store) Count(ctx context.Context, f Filter) (n int, err error) {
+	f.After = 0
+	where, args := f.where()
+	err = s.reader.QueryRowContext(ctx, "SELECT count(*) FROM queue q WHERE "+where, args...).Scan(&n)
+	return n, err
+}
+
 // Transcript is what was said in the last attempt at a row; "" if nothing was.
 func (s *Store) Transcript(ctx context.Context, id int64) (text string, err error) {
 	err = s.reader.QueryRowContext(ctx, "SELECT transcript FROM queue WHERE id = ?", id).Scan(&text)

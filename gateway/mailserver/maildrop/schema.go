@@ -137,6 +137,9 @@ var migrations = []string{
 		name  TEXT PRIMARY KEY,
 		value BLOB NOT NULL
 	) STRICT;`,
+
+	// Who may look after the server from a page.
+	`ALTER TABLE accounts ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;`,
 }
 
 // openIndex opens the index with n connections. Every commit of a writer is

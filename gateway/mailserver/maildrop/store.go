@@ -66,6 +66,8 @@ type Store struct {
 	done    chan struct{} // closed when the committer has ended
 	close   sync.Once
 
+	revision *revision // of the queue
+
 	mu     sync.Mutex
 	locked map[int64]chan struct{} // by account, closed by Unlock
 	watch  map[int64]chan struct{}
@@ -83,10 +85,10 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	s := &Store{
 		dir: dir, opts: *o, log: o.Logger, disk: o.disk,
 		changes: make(chan *change, maxBatch),
-		closing: make(chan struct{}),
-		done:    make(chan struct{}),
-		locked:  map[int64]chan struct{}{},
-		watch:   map[int64]chan struct{}{},
+		closing: make(chan struct{}), revision: newRevision(),
+		done:   make(chan struct{}),
+		locked: map[int64]chan struct{}{},
+		watch:  map[int64]chan struct{}{},
 	}
 	if s.opts.MessageSize == 0 {
 		s.opts.MessageSize = defaultMessageSize

@@ -20,6 +20,9 @@ func (s *session) capa(string) error {
 	if s.state == authorization && !s.tls && !s.utf8 && s.srv.cfg.TLS != nil {
 		list = append(list, "STLS")
 	}
+	if s.admin { // so that a page knows whom to show what
+		list = append(list, "X-POSTERN-ADMIN")
+	}
 	list = append(list, "X-POSTERN-WAIT", "IMPLEMENTATION Postern")
 	_, err := s.out.WriteString(strings.Join(list, "\r\n") + "\r\n.\r\n")
 	return err
@@ -108,7 +111,7 @@ func (s *session) enter(who account.Account) error {
 		return s.err("[SYS/TEMP] the server cannot open the maildrop now")
 	}
 	s.drop, s.messages, s.deleted = drop, drop.Messages(), map[int]bool{}
-	s.state = transaction
+	s.state, s.admin = transaction, who.Admin
 	s.log.Debug("pop3: logged in", "user", who.Email, "messages", len(s.messages))
 	count, octets := s.total()
 	return s.ok("%d messages (%d octets)", count, octets)

@@ -6,7 +6,9 @@
 // LANG (RFC 6856), TOP, UIDL, and pipelining (RFC 2449 §6.6). APOP is not offered:
 // it needs the password in the clear on the server.
 //
-// One extension is its own. The capability X-POSTERN-WAIT says that there is a
+// Two extensions are its own. The capability X-POSTERN-ADMIN, after the login, says
+// that the account is an administrator's: it may look after the server on the
+// service "control" (package controld). The capability X-POSTERN-WAIT says that there is a
 // command, valid in the TRANSACTION state,
 //
 //	XWAIT seconds

@@ -43,6 +43,7 @@ type session struct {
 	state    state
 	utf8     bool   // the client reads UTF-8
 	user     string // of USER, until PASS
+	admin    bool   // who has logged in looks after the server
 	failures int    // wrong passwords
 	errors   int    // bad commands in a row
 

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/queue"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // Clock is the system's, until it is put forward or made to go faster. The zero Clock is not usable: see NewClock.

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // smtpPort is the port of a world's servers. No other can be reached.

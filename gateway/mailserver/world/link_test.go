@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // Over a slow link so many octets go in a second, each way; and at once again when it is mended, or closed.

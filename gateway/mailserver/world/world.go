@@ -10,8 +10,8 @@ import (
 	"sync"
 
 	"github.com/postern-mail/postern/gateway/mailserver"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
 	"github.com/postern-mail/postern/gateway/mailserver/delivery"
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // Config says of which servers a World is.
@@ -128,6 +128,7 @@ func openServer(ctx context.Context, c mailserver.Config, anyPort bool) (*mailse
 		}
 		address := map[string]*string{
 			mailserver.SMTP: &c.SMTP, mailserver.Submission: &c.Submission, mailserver.Submissions: &c.Submissions, mailserver.POP3: &c.POP3, mailserver.POP3S: &c.POP3S,
+			mailserver.Control: &c.Control,
 		}[busy.Service]
 		name, port, e := net.SplitHostPort(*address)
 		if e != nil || port == "0" {

@@ -19,8 +19,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/postern-mail/postern/gateway/mailserver"
-	"github.com/postern-mail/postern/gateway/mailserver/control"
+	"github.com/postern-mail/postern/gateway/mailserver/controld"
 	"github.com/postern-mail/postern/gateway/mailserver/queue"
+	"github.com/postern-mail/postern/shared/control"
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/sasl"
@@ -400,7 +401,7 @@ func TestWorldByCommand(t *testing.T) {
 		}
 	})
 	for _, folder := range []string{"a", "b"} {
-		c, err := control.Dial(t.Context(), filepath.Join(dir, folder))
+		c, err := controld.Dial(t.Context(), filepath.Join(dir, folder))
 		must(t, err)
 		defer c.Close()
 		_, err = c.SetFault(t.Context(), control.Fault{Domain: "*", Kind: control.FaultSlow, For: time.Hour})

@@ -1,6 +1,6 @@
 //go:build unix
 
-package control
+package controld
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // SocketName is the socket's in the data folder.
@@ -21,7 +23,7 @@ const SocketName = "control.sock"
 const maxPath = 100
 
 // ErrNoServer says that nobody listens: no server runs on that folder.
-var ErrNoServer = errors.New("control: no server runs on this folder")
+var ErrNoServer = errors.New("controld: no server runs on this folder")
 
 // Listen makes the socket of a data folder, for its owner alone. The caller has
 // the folder to itself: what is left of a server that crashed is removed.
@@ -46,7 +48,7 @@ func Listen(dir string) (net.Listener, error) {
 
 // Dial connects to the server that runs on a data folder; ErrNoServer if none
 // does.
-func Dial(ctx context.Context, dir string) (*Client, error) {
+func Dial(ctx context.Context, dir string) (*control.Client, error) {
 	path := filepath.Join(dir, SocketName)
 	if len(path) > maxPath {
 		return nil, ErrNoServer
@@ -59,5 +61,5 @@ func Dial(ctx context.Context, dir string) (*Client, error) {
 	case err != nil:
 		return nil, err
 	}
-	return NewClient(conn, Limits{}), nil
+	return control.NewClient(conn, control.Limits{}), nil
 }

@@ -1,15 +1,16 @@
 //go:build unix
 
-package control
+package controld
 
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postern-mail/postern/shared/control"
 )
 
 func TestSocket(t *testing.T) {
@@ -28,7 +29,7 @@ func TestSocket(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error)
-		s := &Server{Operations: &recorder{}, Logger: slog.New(slog.DiscardHandler), Limits: Limits{Connections: 1}}
+		s := &control.Server{Operations: users{}, Limits: control.Limits{Connections: 1}}
 		go func() { served <- s.Serve(ctx, l) }()
 		c, err := Dial(t.Context(), dir)
 		if err != nil {

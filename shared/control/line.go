@@ -2,12 +2,14 @@ package control
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -17,7 +19,8 @@ type Limits struct {
 	Request     int           // octets of a request's line; 64 KiB: the longest has a password, or some thousand ids
 	Response    int           // of an answer's; 16 MiB: 50,000 rows of a queue
 	Chunk       int           // of a stream; 64 KiB
-	Idle        time.Duration // of silence within a request or a stream; 1 minute
+	Idle        time.Duration // of silence before a request, and within one or a stream; 1 minute
+	Login       time.Duration // for the whole of a login, with the delay that wrong passwords have earned; 45 seconds
 	Connections int           // at a time; 16: one administrator, and his scripts
 }
 
@@ -33,6 +36,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Connections, 16)
 	if l.Idle == 0 {
 		l.Idle = time.Minute
+	}
+	if l.Login == 0 {
+		l.Login = 45 * time.Second
 	}
 	return l
 }
@@ -78,6 +84,29 @@ func (l *line) write(p []byte) error {
 	l.conn.SetWriteDeadline(time.Now().Add(l.limits.Idle))
 	_, err := l.conn.Write(p)
 	return err
+}
+
+// whileOpen is a context that ends when the other side closes the connection. stop
+// ends the looking, and says whether it has; nothing else may read before that.
+func (l *line) whileOpen(ctx context.Context) (during context.Context, stop func() error) {
+	during, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	l.conn.SetReadDeadline(time.Time{})
+	go func() {
+		_, err := l.in.Peek(1) // what comes too early is read in its turn
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			cancel()
+		} else {
+			err = nil
+		}
+		ended <- err
+	}()
+	return during, func() error {
+		l.conn.SetReadDeadline(time.Unix(1, 0))
+		err := <-ended
+		cancel()
+		return err
+	}
 }
 
 // readJSON reads one line of at most that many octets.

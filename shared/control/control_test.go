@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"reflect"
 	"strings"
@@ -22,6 +21,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // recorder is a server that notes what it is asked.
 type recorder struct {
+	watching, watched chan struct{} // if not nil: WatchQueue has begun, and ended with its context
+
 	calls []string
 	fail  error
 	big   int // octets that Backup and Export give
@@ -51,6 +52,9 @@ func (r *recorder) SetQuota(_ context.Context, e string, q Quota) error {
 }
 func (r *recorder) SetDisabled(_ context.Context, e string, d bool) error {
 	return r.note("disable", e, d)
+}
+func (r *recorder) SetAdmin(_ context.Context, e string, on bool) error {
+	return r.note("admin", e, on)
 }
 func (r *recorder) AddAlias(_ context.Context, a string, to []string) error {
 	return r.note("alias", a, to)
@@ -97,6 +101,18 @@ func (r *recorder) ShowQueue(_ context.Context, id int64) (QueueDetail, error) {
 func (r *recorder) ChangeQueue(_ context.Context, a QueueAction, f QueueFilter) (int, error) {
 	return 3, r.note("change", a, f)
 }
+func (r *recorder) ViewQueue(_ context.Context, f QueueFilter) (QueueView, error) {
+	return QueueView{Revision: 5, Rows: []QueueRow{{ID: 7}}, Matching: 9, Held: 2}, r.note("view", f)
+}
+func (r *recorder) WatchQueue(ctx context.Context, since uint64) (uint64, error) {
+	if r.watching != nil {
+		close(r.watching)
+		<-ctx.Done()
+		close(r.watched)
+		return since, ctx.Err()
+	}
+	return since + 1, r.note("watch", since)
+}
 func (r *recorder) ShowWorld(context.Context) (WorldState, error) {
 	return WorldState{Rate: 1, Servers: []WorldServer{{Hostname: "a.test", Waiting: 2}}}, r.note("world")
 }
@@ -109,7 +125,6 @@ func (r *recorder) SetClock(_ context.Context, c ClockChange) (WorldState, error
 
 func serve(t testing.TB, s *Server) net.Conn {
 	t.Helper()
-	s.Logger = slog.New(slog.DiscardHandler)
 	here, there := net.Pipe()
 	ended := make(chan struct{})
 	go func() { s.ServeConn(context.Background(), there); close(ended) }()
@@ -137,6 +152,7 @@ func TestEveryOperation(t *testing.T) {
 	must(err)
 	must(c.SetQuota(ctx, "a", Quota{1, 2}))
 	must(c.SetDisabled(ctx, "a", true))
+	must(c.SetAdmin(ctx, "a", true))
 	must(c.AddAlias(ctx, "x", []string{"a", "b"}))
 	must(c.RemoveAlias(ctx, "x", nil))
 	aliases, err := c.Aliases(ctx)
@@ -153,6 +169,13 @@ func TestEveryOperation(t *testing.T) {
 	must(err)
 	changed, err := c.ChangeQueue(ctx, Hold, QueueFilter{Destination: "d"})
 	must(err)
+	view, err := c.ViewQueue(ctx, QueueFilter{Text: "x", After: 3})
+	must(err)
+	revision, err := c.WatchQueue(ctx, 1<<53)
+	must(err)
+	if view.Revision != 5 || view.Rows[0].ID != 7 || view.Matching != 9 || view.Held != 2 || revision != 1<<53+1 {
+		t.Errorf("%+v, %d", view, revision)
+	}
 	shown, err := c.ShowWorld(ctx)
 	must(err)
 	fault := Fault{Domain: "b.test", Kind: FaultGreylist, For: 10 * time.Minute}
@@ -162,8 +185,9 @@ func TestEveryOperation(t *testing.T) {
 	must(err)
 	want := []string{
 		`add[{"email":"a@b.test","name":"A","password":"p"}]`, `password["a","p"]`, `rename["a","b"]`, `remove["a",true]`, `users`, `quota["a",{"octets":1,"messages":2}]`,
-		`disable["a",true]`, `alias["x",["a","b"]]`, `unalias["x",null]`, `aliases`, `catchall["b.test","a"]`, `backup`, `export["a"]`, `import["a"]`,
+		`disable["a",true]`, `admin["a",true]`, `alias["x",["a","b"]]`, `unalias["x",null]`, `aliases`, `catchall["b.test","a"]`, `backup`, `export["a"]`, `import["a"]`,
 		`list[{"ids":[1],"state":"held"}]`, `show[9]`, `change["hold",{"destination":"d"}]`,
+		`view[{"text":"x","after":3}]`, `watch[9007199254740992]`,
 		`world`, `fault[{"domain":"b.test","kind":"greylist","for":600000000000}]`, `clock[{"rate":60.5,"jump":3600000000000}]`,
 	}
 	for i := range r.calls {
@@ -289,7 +313,7 @@ func FuzzServer(f *testing.F) {
 		f.Add([]byte(fmt.Sprintf(`{"postern":1,"op":%q,"args":{}}`, op) + "\n\x00\x00\x00\x01x\x00\x00\x00\x00"))
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		s := &Server{Operations: &recorder{big: 10}, Queue: &recorder{}, World: &recorder{}, Logger: slog.New(slog.DiscardHandler), Limits: Limits{Idle: 5 * time.Second}}
+		s := &Server{Operations: &recorder{big: 10}, Queue: &recorder{}, World: &recorder{}, Limits: Limits{Idle: 5 * time.Second}}
 		here, there := net.Pipe()
 		ended := make(chan struct{})
 		go func() { s.ServeConn(context.Background(), there); close(ended) }()

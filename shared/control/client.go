@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// ErrGone says that the server closed the connection in the place of an answer.
+var ErrGone = errors.New("the server went away before it answered")
+
 // Client asks a server over one connection, one thing at a time.
 type Client struct {
 	line *line
@@ -24,6 +27,9 @@ var (
 
 // NewClient speaks over a connection; it does no I/O.
 func NewClient(conn net.Conn, limits Limits) *Client { return &Client{line: newLine(conn, limits)} }
+
+// Usable says whether anything can be asked any more.
+func (c *Client) Usable() bool { return c.dead == nil }
 
 // Close ends the connection, if it has not ended already.
 func (c *Client) Close() error {
@@ -49,7 +55,7 @@ func (c *Client) ask(ctx context.Context, op string, args any, in io.Reader, out
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("the server went away before it answered")
+		err = ErrGone
 	}
 	c.dead = Wrap(Failed, fmt.Errorf("asking the server that runs: %w", err))
 	return c.dead
@@ -136,6 +142,10 @@ func (c *Client) SetDisabled(ctx context.Context, email string, disabled bool) e
 	return c.ask(ctx, "user.disable", disableArgs{email, disabled}, nil, nil, nil)
 }
 
+func (c *Client) SetAdmin(ctx context.Context, email string, admin bool) error {
+	return c.ask(ctx, "user.admin", adminArgs{email, admin}, nil, nil, nil)
+}
+
 func (c *Client) AddAlias(ctx context.Context, address string, accounts []string) error {
 	return c.ask(ctx, "alias.add", Alias{address, accounts}, nil, nil, nil)
 }
@@ -180,6 +190,17 @@ func (c *Client) ChangeQueue(ctx context.Context, a QueueAction, f QueueFilter) 
 	var n changed
 	err := c.ask(ctx, "queue.change", changeArgs{a, f}, nil, nil, &n)
 	return n.Rows, err
+}
+
+func (c *Client) ViewQueue(ctx context.Context, f QueueFilter) (v QueueView, err error) {
+	err = c.ask(ctx, "queue.view", f, nil, nil, &v)
+	return v, err
+}
+
+func (c *Client) WatchQueue(ctx context.Context, since uint64) (uint64, error) {
+	var w watched
+	err := c.ask(ctx, "queue.watch", watched{since}, nil, nil, &w)
+	return w.Revision, err
 }
 
 func (c *Client) ShowWorld(ctx context.Context) (w WorldState, err error) {

@@ -1,15 +1,17 @@
 //go:build !unix
 
-package control
+package controld
 
 import (
 	"context"
 	"errors"
 	"net"
+
+	"github.com/postern-mail/postern/shared/control"
 )
 
 // ErrNoServer says that nobody listens: no server runs on that folder.
-var ErrNoServer = errors.New("control: no server runs on this folder")
+var ErrNoServer = errors.New("controld: no server runs on this folder")
 
 // Listen has no socket to make: on this system commands work while no server
 // runs.
@@ -18,4 +20,4 @@ func Listen(string) (net.Listener, error) {
 }
 
 // Dial answers ErrNoServer.
-func Dial(context.Context, string) (*Client, error) { return nil, ErrNoServer }
+func Dial(context.Context, string) (*control.Client, error) { return nil, ErrNoServer }

@@ -3,9 +3,10 @@
 // ask it over any connection.
 //
 // A server that runs has its data folder to itself, so commands ask it, over a
-// socket in that folder which only the folder's owner can open (Listen, Dial).
-// Who can connect may do everything: whoever carries the protocol over another
-// kind of connection must have authenticated an administrator first.
+// socket in that folder which only the folder's owner can open. Who can connect
+// there may do everything. Over TLS the protocol begins with a login (Login), and
+// what an administrator's page may ask for is less (Page). Package
+// gateway/mailserver/controld has both.
 //
 // # The protocol
 //
@@ -23,6 +24,25 @@
 // of content; length 0 ends them. One that gives octets (backup, export) is
 // answered by the line {"stream":true}, chunks, and then, after their end, the
 // answer: without it they are not whole.
+//
+// # The login
+//
+// Over a network the server speaks first, inside of TLS:
+//
+//	{"mechanisms":["SCRAM-SHA-256","PLAIN"]}
+//
+// and the client answers with the exchange of RFC 4422, each octet string in
+// base64 and left out where there is none:
+//
+//	{"mechanism":"SCRAM-SHA-256","response":"biwsbj1hLHI9…"}
+//	{"challenge":"cj1…"}
+//	{"response":"Yz1…"}
+//	{"challenge":"dj1…"}
+//	{"response":""}
+//	{"result":{}}
+//
+// An error in the place of a challenge or of the result ends the connection.
+// After the result come requests.
 package control
 
 import (
@@ -46,6 +66,8 @@ type Operations interface {
 	Users(ctx context.Context) ([]User, error)
 	SetQuota(ctx context.Context, email string, q Quota) error
 	SetDisabled(ctx context.Context, email string, disabled bool) error
+	// SetAdmin says whether who has the account may look after the server from a page.
+	SetAdmin(ctx context.Context, email string, admin bool) error
 
 	AddAlias(ctx context.Context, address string, accounts []string) error
 	// RemoveAlias lets an address stand for those accounts no longer; none: for all.
@@ -70,6 +92,12 @@ type Queue interface {
 	// ChangeQueue does something to all rows that a filter chooses, and says to how
 	// many.
 	ChangeQueue(ctx context.Context, a QueueAction, f QueueFilter) (int, error)
+	// ViewQueue is a page of the queue, with what a person who looks at it wants to
+	// know of the rest.
+	ViewQueue(ctx context.Context, f QueueFilter) (QueueView, error)
+	// WatchQueue answers the queue's revision when it is another than since, or after
+	// MaxQueueWatch. It comes at most a few times a second, whatever the queue does.
+	WatchQueue(ctx context.Context, since uint64) (revision uint64, err error)
 }
 
 // World is what a server of a demo world does for its administrator: it shows
@@ -98,7 +126,8 @@ type User struct {
 	Name     string    `json:"name,omitempty"`
 	Created  time.Time `json:"created"`
 	Disabled bool      `json:"disabled,omitempty"`
-	SCRAM    bool      `json:"scram"` // false: since before there were SCRAM keys nobody has signed in
+	Admin    bool      `json:"admin,omitempty"` // may look after the server from a page
+	SCRAM    bool      `json:"scram"`           // false: since before there were SCRAM keys nobody has signed in
 	Messages int64     `json:"messages"`
 	Octets   int64     `json:"octets"`
 	Quota    Quota     `json:"quota"`
@@ -184,6 +213,26 @@ type QueueDetail struct {
 	Header     string    `json:"header,omitempty"` // the message's, or the beginning of it
 }
 
+// QueueView is a page of the queue at one moment.
+type QueueView struct {
+	Revision uint64     `json:"revision"` // grows with every change, also over restarts
+	Now      time.Time  `json:"now"`      // by the queue's clock, which NextTry goes by
+	Rows     []QueueRow `json:"rows"`
+	Matching int        `json:"matching"` // rows that the filter chooses, on this page and all others
+	Waiting  int        `json:"waiting"`  // of the whole queue
+	Held     int        `json:"held"`
+	Sending  int        `json:"sending"`
+}
+
+const (
+	// MaxQueueView is the most rows of a QueueView; a filter that asks for more, or for
+	// no number, gets so many. The rest is asked for by QueueFilter.After.
+	MaxQueueView = 200
+	// MaxQueueWatch is how long WatchQueue waits: less than what idle connections on
+	// the way are given, and often enough for what changes without the queue.
+	MaxQueueWatch = 20 * time.Second
+)
+
 // WorldState is a demo world at one moment.
 type WorldState struct {
 	Servers []WorldServer `json:"servers"`
@@ -256,6 +305,7 @@ const (
 	InUse       Kind = "in-use"      // somebody has it open
 	HasMail     Kind = "has-mail"    // see RemoveUser
 	Unsupported Kind = "unsupported" // this server does not do that
+	Denied      Kind = "denied"      // name or password is wrong, or this is no administrator
 	Failed      Kind = "failed"      // the server could not
 )
 

@@ -13,6 +13,7 @@ import (
 type operation struct {
 	run   func(ctx context.Context, s *Server, args json.RawMessage, in io.Reader, out func() (io.Writer, error)) (any, error)
 	takes bool // octets
+	waits bool // it ends when who asked has gone
 }
 
 type nothing struct{}
@@ -39,6 +40,10 @@ type (
 		Email    string `json:"email"`
 		Disabled bool   `json:"disabled"`
 	}
+	adminArgs struct {
+		Email string `json:"email"`
+		Admin bool   `json:"admin"`
+	}
 	accountArgs struct {
 		Email string `json:"email"`
 	}
@@ -51,6 +56,9 @@ type (
 	}
 	changed struct {
 		Rows int `json:"rows"`
+	}
+	watched struct {
+		Revision uint64 `json:"revision"`
 	}
 )
 
@@ -69,6 +77,7 @@ var operations = map[string]operation{
 	"user.disable": call(func(ctx context.Context, o Operations, a disableArgs) error {
 		return o.SetDisabled(ctx, a.Email, a.Disabled)
 	}),
+	"user.admin": call(func(ctx context.Context, o Operations, a adminArgs) error { return o.SetAdmin(ctx, a.Email, a.Admin) }),
 
 	"alias.add": call(func(ctx context.Context, o Operations, a Alias) error { return o.AddAlias(ctx, a.Address, a.Accounts) }),
 	"alias.remove": call(func(ctx context.Context, o Operations, a Alias) error {
@@ -93,6 +102,11 @@ var operations = map[string]operation{
 		n, err := q.ChangeQueue(ctx, a.Action, a.Filter)
 		return changed{n}, err
 	}),
+	"queue.view": queue(func(ctx context.Context, q Queue, a QueueFilter) (QueueView, error) { return q.ViewQueue(ctx, a) }),
+	"queue.watch": waiting(queue(func(ctx context.Context, q Queue, a watched) (watched, error) {
+		n, err := q.WatchQueue(ctx, a.Revision)
+		return watched{n}, err
+	})),
 
 	"world.show":  world(func(ctx context.Context, w World, _ nothing) (WorldState, error) { return w.ShowWorld(ctx) }),
 	"world.fault": world(func(ctx context.Context, w World, a Fault) (WorldState, error) { return w.SetFault(ctx, a) }),
@@ -176,6 +190,12 @@ func queue[A, R any](f func(context.Context, Queue, A) (R, error)) operation {
 		}
 		return f(ctx, s.Queue, a)
 	}}
+}
+
+// waiting says that an operation may take long for nobody.
+func waiting(o operation) operation {
+	o.waits = true
+	return o
 }
 
 func world[A, R any](f func(context.Context, World, A) (R, error)) operation {
