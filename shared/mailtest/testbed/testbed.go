@@ -46,7 +46,7 @@ type Bed struct {
 	Domain string // of the users: "example.test"
 	// NeighbourDomain is at home at the port Neighbour.
 	NeighbourDomain string
-	Users  []User
+	Users           []User
 
 	Authority   *mailtest.Authority
 	Roots       *x509.CertPool // knows the authority alone
