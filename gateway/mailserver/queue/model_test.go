@@ -24,8 +24,9 @@ import (
 )
 
 // TestNothingIsLostAndNothingSentTwice lets things go wrong at random: servers, crashes, full disks, clocks, administrators.
-// In the end every recipient that was accepted has the message, or the sender has a report, or it was dropped by hand; and
-// nobody has it twice but where SMTP cannot know, and then the log says so.
+// In the end every recipient that was accepted has the message, or the sender has a report, or it was dropped by hand; nobody
+// has it twice but where SMTP cannot know, and then the log says so; and nothing is given up without a reason: a refusal, its
+// time being over, or an administrator.
 func TestNothingIsLostAndNothingSentTwice(t *testing.T) {
 	if underRace {
 		flag.Set("rapid.checks", "10")
@@ -95,6 +96,7 @@ type world struct {
 
 	mu       sync.Mutex
 	offset   time.Duration // by which the clock is wrong
+	furthest time.Duration // by which it was ever ahead
 	answer   [places]string
 	sent     int
 	expected map[string]step // accepted recipients, and how they were sent
@@ -102,11 +104,14 @@ type world struct {
 	doubts   map[string]int // log lines that say that a recipient may get it twice
 	reported map[string]bool
 	dropped  map[string]bool
+	accepted map[string]time.Time // when
+	excused  map[string]bool      // those that there is a reason to give up
 	problems []string
 }
 
 func newWorld(dir string) *world {
-	w := &world{dir: dir, expected: map[string]step{}, arrived: map[string]int{}, doubts: map[string]int{}, reported: map[string]bool{}, dropped: map[string]bool{}}
+	w := &world{dir: dir, expected: map[string]step{}, arrived: map[string]int{}, doubts: map[string]int{}, reported: map[string]bool{}, dropped: map[string]bool{},
+		accepted: map[string]time.Time{}, excused: map[string]bool{}}
 	for i := range w.answer {
 		w.answer[i] = "takes"
 	}
@@ -179,6 +184,7 @@ func (w *world) do(ctx context.Context, s step) {
 	case "jump":
 		w.mu.Lock()
 		w.offset += s.wait * time.Duration(1-2*(s.n%2))
+		w.furthest = max(w.furthest, w.offset)
 		w.mu.Unlock()
 	case "crash":
 		w.faults.cut(s.n+1, s.late)
@@ -207,7 +213,7 @@ func (w *world) do(ctx context.Context, s step) {
 	case "drop":
 		err = w.drop(ctx, destination)
 	case "return":
-		_, err = w.queue.Return(ctx, destination)
+		err = w.giveBack(ctx, destination)
 	}
 	if err != nil {
 		w.problem("%v: %v", s, err)
@@ -224,7 +230,7 @@ func (w *world) send(ctx context.Context, s step) error {
 		address := fmt.Sprintf("m%dr%d@place%d.test", w.sent, i, (s.n+i/2)%places)
 		env.Remote = append(env.Remote, maildrop.Recipient{Address: address, Notify: notify})
 		w.mu.Lock()
-		w.expected[address] = s
+		w.expected[address], w.accepted[address] = s, time.Now().Add(w.offset)
 		w.mu.Unlock()
 	}
 	w.sent++
@@ -250,6 +256,31 @@ func (w *world) drop(ctx context.Context, f maildrop.Filter) error {
 		}
 	}
 	return err
+}
+
+// giveBack returns what waits to its senders, as an administrator does.
+func (w *world) giveBack(ctx context.Context, f maildrop.Filter) error {
+	rows, err := w.store.Queue(ctx, f)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	for _, r := range rows {
+		w.excused[r.Recipient] = true
+	}
+	w.mu.Unlock()
+	_, err = w.queue.Return(ctx, f)
+	return err
+}
+
+// overdue hears that the queue gave a recipient up, and asks whether by any clock that there was it could be time for that.
+func (w *world) overdue(address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.excused[address] = true
+	if age := time.Now().Add(w.furthest).Sub(w.accepted[address]); age < 5*24*time.Hour {
+		w.problems = append(w.problems, fmt.Sprintf("%s is given up after %v", address, age))
+	}
 }
 
 // note reads what a report that was stored says of whom. Alice's are read from her maildrop in the end; others' are on their
@@ -295,6 +326,7 @@ func (w *world) Deliver(ctx context.Context, domain string, m delivery.Message) 
 			result, has = greylist, false
 		case "refuses":
 			result, has = unknown, false
+			w.excused[r.Address] = true
 		case "is down":
 			result, has = gone, false
 		}
@@ -348,12 +380,14 @@ func (w *world) end(ctx context.Context) []string {
 			w.problem("%s has it %d times, and the log has doubts about %d", address, n, w.doubts[address])
 		case n > 0 && w.reported[address] && w.doubts[address] == 0:
 			w.problem("%s has it, and the sender was told otherwise", address)
+		case (n == 0 || w.reported[address]) && !w.excused[address] && !w.dropped[address]:
+			w.problem("%s is given up without a reason (%v)", address, s)
 		}
 	}
 	return w.problems
 }
 
-// doubtful is a log that counts the lines which say that somebody may get a message twice.
+// doubtful is a log that counts the lines which say that somebody may get a message twice, and hears of those that were given up.
 type doubtful struct {
 	world *world
 	attrs []slog.Attr
@@ -367,7 +401,8 @@ func (d *doubtful) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 func (d *doubtful) Handle(_ context.Context, r slog.Record) error {
-	if !strings.Contains(r.Message, "may get it twice") {
+	twice, over := strings.Contains(r.Message, "may get it twice"), strings.Contains(r.Message, "given up")
+	if !twice && !over {
 		return nil
 	}
 	to := ""
@@ -381,6 +416,10 @@ func (d *doubtful) Handle(_ context.Context, r slog.Record) error {
 		find(a)
 	}
 	r.Attrs(find)
+	if over {
+		d.world.overdue(to)
+		return nil
+	}
 	d.world.mu.Lock()
 	d.world.doubts[to]++
 	d.world.mu.Unlock()
