@@ -15,8 +15,9 @@ type sink struct {
 	// moody: some messages it does not want now, some it takes and hangs up before it says so, and whoever's name begins
 	// with "nobody" it does not know.
 	moody   bool
-	refuses string // what it says to every message
-	cuts    string // hangs up in place of the answer to "DATA", or to the message itself, "."
+	refuses string // what it says to every message that it does not hang up on
+	cuts    string // hangs up in place of the answer to this command; "" is the greeting's place, "." the message's
+	times   int    // as often as that; 0: it does not
 
 	listener net.Listener
 	mu       sync.Mutex
@@ -66,6 +67,17 @@ func (s *sink) counts() map[string]int {
 	return counts
 }
 
+// hangsUp says that it has heard enough.
+func (s *sink) hangsUp(verb string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.times == 0 || !strings.EqualFold(verb, s.cuts) {
+		return false
+	}
+	s.times--
+	return true
+}
+
 func (s *sink) talk(conn net.Conn) {
 	defer func() {
 		conn.Close()
@@ -75,6 +87,9 @@ func (s *sink) talk(conn net.Conn) {
 	}()
 	in := bufio.NewReader(conn)
 	say := func(text string) { fmt.Fprintf(conn, "%s\r\n", text) }
+	if s.hangsUp("") {
+		return
+	}
 	say("220 sink")
 	var to []string
 	for {
@@ -83,6 +98,9 @@ func (s *sink) talk(conn net.Conn) {
 			return
 		}
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if s.hangsUp(verb) {
+			return
+		}
 		switch strings.ToUpper(verb) {
 		case "RCPT":
 			address := rest[strings.IndexByte(rest, '<')+1 : strings.IndexByte(rest, '>')]
@@ -97,22 +115,24 @@ func (s *sink) talk(conn net.Conn) {
 				say("503 5.5.1 for whom?")
 				continue
 			}
-			if s.cuts == "DATA" {
-				return
-			}
 			say("354 go on")
 			for line != ".\r\n" {
 				if line, err = in.ReadString('\n'); err != nil {
 					return
 				}
 			}
-			if s.refuses != "" {
+			mood := 100
+			if s.moody {
+				mood = rand.IntN(100)
+			}
+			cut := s.hangsUp(".") || mood < 3
+			switch {
+			case cut: // it has the message, and nobody hears that
+			case s.refuses != "":
 				say(s.refuses)
 				to = nil
 				continue
-			}
-			mood := rand.IntN(100)
-			if s.moody && mood < 20 {
+			case mood < 23:
 				say("451 4.3.0 not now")
 				to = nil
 				continue
@@ -122,7 +142,7 @@ func (s *sink) talk(conn net.Conn) {
 				s.took[address]++
 			}
 			s.mu.Unlock()
-			if s.cuts == "." || s.moody && mood < 23 {
+			if cut {
 				return
 			}
 			to = nil

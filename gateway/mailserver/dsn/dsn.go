@@ -69,6 +69,7 @@ type Recipient struct {
 	LastAttempt time.Time // zero: not known
 	RetryUntil  time.Time // for Delayed
 	GaveUp      bool      // Failed, after a time in which it was tried again and again
+	Doubtful    bool      // Failed, and yet an earlier attempt was cut between the message and its answer
 }
 
 // Bounds of what is given back of a message.

@@ -145,6 +145,9 @@ func (t *prose) reason(c Recipient) {
 			t.paragraph("          ", c.reply())
 		}
 	}
+	if c.Doubtful && c.Action == Failed {
+		t.paragraph("        ", "It may have arrived all the same: once the connection was cut between the message and the server's answer.")
+	}
 }
 
 // asSentence writes a finding, which is in the words of a log, as a sentence.

@@ -172,12 +172,13 @@ func (s Schedule) longest() time.Duration { return max(s.Most, s.First) * 11 / 1
 func (q *Queue) tell(o outcome) {
 	row, r := o.Row, o.result
 	log := q.log.With("row", row.ID, "from", row.Sender, "to", row.Recipient, "outcome", r.Outcome, "attempts", o.Attempts, "server", r.Server, "tls", r.TLS, "answer", r.Text)
-	switch {
-	case r.Outcome == delivery.Unknown:
+	if r.Outcome == delivery.Unknown {
 		log.Warn("queue: cut after the message and before the answer; the other server may have it, and may get it twice")
+	}
+	switch {
 	case o.gaveUp:
 		log.Warn("queue: given up")
-	default:
+	case r.Outcome != delivery.Unknown:
 		log.Info("queue: tried")
 	}
 }

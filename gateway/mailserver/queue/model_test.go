@@ -24,8 +24,9 @@ import (
 )
 
 // TestNothingIsLostAndNothingSentTwice lets things go wrong at random: servers, crashes, full disks, clocks, administrators.
-// In the end every recipient that was accepted has the message, or the sender has a report, or it was dropped by hand; and
-// nobody has it twice but where SMTP cannot know, and then the log says so.
+// In the end every recipient that was accepted has the message, or the sender has a report, or it was dropped by hand; nobody
+// has it twice but where SMTP cannot know, and then the log says so; and nothing is given up without a reason: a refusal, its
+// time being over, or an administrator.
 func TestNothingIsLostAndNothingSentTwice(t *testing.T) {
 	if underRace {
 		flag.Set("rapid.checks", "10")
@@ -95,6 +96,7 @@ type world struct {
 
 	mu       sync.Mutex
 	offset   time.Duration // by which the clock is wrong
+	furthest time.Duration // by which it was ever ahead
 	answer   [places]string
 	sent     int
 	expected map[string]step // accepted recipients, and how they were sent
@@ -102,11 +104,14 @@ type world struct {
 	doubts   map[string]int // log lines that say that a recipient may get it twice
 	reported map[string]bool
 	dropped  map[string]bool
+	accepted map[string]time.Time // when
+	excused  map[string]bool      // those that there is a reason to give up
 	problems []string
 }
 
 func newWorld(dir string) *world {
-	w := &world{dir: dir, expected: map[string]step{}, arrived: map[string]int{}, doubts: map[string]int{}, reported: map[string]bool{}, dropped: map[string]bool{}}
+	w := &world{dir: dir, expected: map[string]step{}, arrived: map[string]int{}, doubts: map[string]int{}, reported: map[string]bool{}, dropped: map[string]bool{},
+		accepted: map[string]time.Time{}, excused: map[string]bool{}}
 	for i := range w.answer {
 		w.answer[i] = "takes"
 	}
@@ -179,6 +184,7 @@ func (w *world) do(ctx context.Context, s step) {
 	case "jump":
 		w.mu.Lock()
 		w.offset += s.wait * time.Duration(1-2*(s.n%2))
+		w.furthest = max(w.furthest, w.offset)
 		w.mu.Unlock()
 	case "crash":
 		w.faults.cut(s.n+1, s.late)
@@ -207,7 +213,7 @@ func (w *world) do(ctx context.Context, s step) {
 	case "drop":
 		err = w.drop(ctx, destination)
 	case "return":
-		_, err = w.queue.Return(ctx, destination)
+		err = w.giveBack(ctx, destination)
 	}
 	if err != nil {
 		w.problem("%v: %v", s, err)
@@ -224,7 +230,7 @@ func (w *world) send(ctx context.Context, s step) error {
 		address := fmt.Sprintf("m%dr%d@place%d.test", w.sent, i, (s.n+i/2)%places)
 		env.Remote = append(env.Remote, maildrop.Recipient{Address: address, Notify: notify})
 		w.mu.Lock()
-		w.expected[address] = s
+		w.expected[address], w.accepted[address] = s, time.Now().Add(w.offset)
 		w.mu.Unlock()
 	}
 	w.sent++
@@ -250,6 +256,31 @@ func (w *world) drop(ctx context.Context, f maildrop.Filter) error {
 		}
 	}
 	return err
+}
+
+// giveBack returns what waits to its senders, as an administrator does.
+func (w *world) giveBack(ctx context.Context, f maildrop.Filter) error {
+	rows, err := w.store.Queue(ctx, f)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	for _, r := range rows {
+		w.excused[r.Recipient] = true
+	}
+	w.mu.Unlock()
+	_, err = w.queue.Return(ctx, f)
+	return err
+}
+
+// overdue hears that the queue gave a recipient up, and asks whether by any clock that there was it could be time for that.
+func (w *world) overdue(address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.excused[address] = true
+	if age := time.Now().Add(w.furthest).Sub(w.accepted[address]); age < 5*24*time.Hour {
+		w.problems = append(w.problems, fmt.Sprintf("%s is given up after %v", address, age))
+	}
 }
 
 // note reads what a report that was stored says of whom. Alice's are read from her maildrop in the end; others' are on their
@@ -295,6 +326,7 @@ func (w *world) Deliver(ctx context.Context, domain string, m delivery.Message) 
 			result, has = greylist, false
 		case "refuses":
 			result, has = unknown, false
+			w.excused[r.Address] = true
 		case "is down":
 			result, has = gone, false
 		}
@@ -348,154 +380,9 @@ func (w *world) end(ctx context.Context) []string {
 			w.problem("%s has it %d times, and the log has doubts about %d", address, n, w.doubts[address])
 		case n > 0 && w.reported[address] && w.doubts[address] == 0:
 			w.problem("%s has it, and the sender was told otherwise", address)
+		case (n == 0 || w.reported[address]) && !w.excused[address] && !w.dropped[address]:
+			w.problem("%s is given up without a reason (%v)", address, s)
 		}
 	}
 	return w.problems
-}
-
-// doubtful is a log that counts the lines which say that somebody may get a message twice.
-type doubtful struct {
-	world *world
-	attrs []slog.Attr
-}
-
-func (d *doubtful) Enabled(context.Context, slog.Level) bool { return true }
-func (d *doubtful) WithGroup(string) slog.Handler            { return d }
-
-func (d *doubtful) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &doubtful{d.world, append(d.attrs[:len(d.attrs):len(d.attrs)], attrs...)}
-}
-
-func (d *doubtful) Handle(_ context.Context, r slog.Record) error {
-	if !strings.Contains(r.Message, "may get it twice") {
-		return nil
-	}
-	to := ""
-	find := func(a slog.Attr) bool {
-		if a.Key == "to" {
-			to = a.Value.String()
-		}
-		return true
-	}
-	for _, a := range d.attrs {
-		find(a)
-	}
-	r.Attrs(find)
-	d.world.mu.Lock()
-	d.world.doubts[to]++
-	d.world.mu.Unlock()
-	return nil
-}
-
-var errPower = errors.New("power cut")
-
-// faults is a store whose disk has no room for most writes, or whose machine loses its power at some write: then it answers
-// nothing any more.
-type faults struct {
-	*maildrop.Store
-	world *world
-	mu    sync.Mutex
-	full  int  // of so many writes and one, one succeeds; 0: all do
-	lies  bool // a write that fails has its effect nevertheless
-	count int
-	until int // writes to the power cut, that one included; 0: none is to come
-	late  bool
-	dead  bool
-}
-
-func (f *faults) cut(at int, late bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.until, f.late = at, late
-	if !late && at == 1 {
-		f.dead = true
-	}
-}
-
-func (f *faults) fill(full int, lies bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.full, f.lies = full, lies
-}
-
-func (f *faults) write(effect func() error) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case f.dead:
-		return errPower
-	case f.full > 0:
-		if f.count++; f.count%(f.full+1) == 0 {
-			return effect()
-		}
-		if f.lies {
-			effect()
-		}
-		return maildrop.ErrFull
-	case f.until > 0:
-		if f.until--; f.until == 0 {
-			f.dead = true
-			if f.late {
-				effect()
-			}
-			return errPower
-		}
-	}
-	return effect()
-}
-
-func (f *faults) read() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dead {
-		return errPower
-	}
-	return nil
-}
-
-func (f *faults) Claim(ctx context.Context, destination string, now time.Time, limit int, claim int64) (rows []maildrop.Queued, err error) {
-	err = f.write(func() (err error) { rows, err = f.Store.Claim(ctx, destination, now, limit, claim); return err })
-	if err != nil {
-		rows = nil
-	}
-	return rows, err
-}
-
-func (f *faults) Unclaim(ctx context.Context, claim int64) error {
-	return f.write(func() error { return f.Store.Unclaim(ctx, claim) })
-}
-
-func (f *faults) Settle(ctx context.Context, list []maildrop.Settlement) error {
-	return f.write(func() error { return f.Store.Settle(ctx, list) })
-}
-
-func (f *faults) Put(ctx context.Context, content []byte, env maildrop.Envelope) error {
-	return f.write(func() error {
-		err := f.Store.Put(ctx, content, env)
-		if err == nil && len(env.Remote) > 0 {
-			f.world.note(content)
-		}
-		return err
-	})
-}
-
-func (f *faults) Due(ctx context.Context, now time.Time, after string, limit int) ([]maildrop.Due, error) {
-	if err := f.read(); err != nil {
-		return nil, err
-	}
-	return f.Store.Due(ctx, now, after, limit)
-}
-
-func (f *faults) DueRows(ctx context.Context, destination string, now time.Time, limit int) ([]maildrop.Queued, error) {
-	if err := f.read(); err != nil {
-		return nil, err
-	}
-	return f.Store.DueRows(ctx, destination, now, limit)
-}
-
-func (f *faults) NextTry(ctx context.Context) (time.Time, bool, error) {
-	if err := f.read(); err != nil {
-		return time.Time{}, false, err
-	}
-	return f.Store.NextTry(ctx)
 }

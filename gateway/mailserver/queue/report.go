@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/postern-mail/postern/gateway/mailserver/delivery"
 	"github.com/postern-mail/postern/gateway/mailserver/dsn"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/shared/idn"
@@ -23,6 +24,7 @@ func (r *report) add(o outcome, action dsn.Action, until time.Time) {
 	r.recipients = append(r.recipients, dsn.Recipient{
 		Action: action, Address: o.Row.Recipient, Original: o.Row.Original, Code: o.result.Code, Status: o.result.Enhanced, Text: o.result.Text, Own: o.result.Local,
 		Server: o.result.Server, LastAttempt: o.Last.At, RetryUntil: until, GaveUp: o.gaveUp,
+		Doubtful: o.Row.Unknown > 0 && o.result.Outcome != delivery.Unknown, // that finding says so itself
 	})
 }
 

@@ -6,6 +6,9 @@
 // XOAUTH2. There are more ways in with certificates that are not to be believed ([Bed.Doors]), on addresses of loopback of
 // their own, and one to a Dovecot that locks maildrops ([Bed.Locking]).
 //
+// Postfix takes mail to one more domain, [Bed.NeighbourDomain], to whoever listens at the port [Bed.Neighbour]. Servers that take no mail are
+// [Sinks].
+//
 // The script install, beside this file, installs them on Debian. Where they are missing, or the test is not run by
 // root (both servers change to users of their own), Start skips the test and says why.
 package testbed

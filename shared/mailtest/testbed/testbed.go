@@ -46,7 +46,7 @@ type Bed struct {
 	Domain string // of the users: "example.test"
 	// NeighbourDomain is at home at the port Neighbour.
 	NeighbourDomain string
-	Users  []User
+	Users           []User
 
 	Authority   *mailtest.Authority
 	Roots       *x509.CertPool // knows the authority alone
@@ -226,22 +226,24 @@ func prepare(t testing.TB, programs ...string) *Bed {
 // reservePorts finds free ports. They are free again until the servers take them, a moment later.
 func (b *Bed) reservePorts(t testing.TB) {
 	t.Helper()
-	reserve := func(host string, port *int) net.Listener {
-		l, err := net.Listen("tcp", host+":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		*port = l.Addr().(*net.TCPAddr).Port
-		return l
-	}
 	for _, port := range []*int{&b.POP3, &b.POP3S, &b.SMTP, &b.Submission, &b.Submissions, &b.Neighbour} {
-		defer reserve(b.Host, port).Close()
+		defer b.reserve(t, b.Host, port).Close()
 	}
-	defer reserve(b.Locking.Host, &b.Locking.POP3).Close()
+	defer b.reserve(t, b.Locking.Host, &b.Locking.POP3).Close()
 	for _, d := range b.Doors() {
-		defer reserve(d.Host, &d.POP3S).Close()
-		defer reserve(d.Host, &d.Submissions).Close()
+		defer b.reserve(t, d.Host, &d.POP3S).Close()
+		defer b.reserve(t, d.Host, &d.Submissions).Close()
 	}
+}
+
+func (b *Bed) reserve(t testing.TB, host string, port *int) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	*port = l.Addr().(*net.TCPAddr).Port
+	return l
 }
 
 func (b *Bed) layOut(t testing.TB) {
@@ -325,7 +327,7 @@ func (b *Bed) startPostfix(t testing.TB) {
 // test ends.
 func (b *Bed) run(t testing.TB, program string, args ...string) {
 	t.Helper()
-	output, err := os.Create(filepath.Join(b.Dir, "log", filepath.Base(program)+".output"))
+	output, err := os.OpenFile(filepath.Join(b.Dir, "log", filepath.Base(program)+".output"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
