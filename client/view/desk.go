@@ -31,7 +31,7 @@ type Desk struct {
 	app   *App
 	after []int64 // what the pages so far come after; the last is this page's
 	at    time.Time
-	known uint64      // the revision that Item is not older than
+	known uint64 // the revision that Item is not older than
 	turn  int
 	stop  context.CancelFunc // of waiting for a change
 	typed *time.Timer
