@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
@@ -35,7 +34,7 @@ func BenchmarkTable(b *testing.B) {
 	t.relay()
 	t.download()
 	t.sessions()
-	t.print(os.Stdout)
+	t.figures.Print(os.Stdout)
 	for b.Loop() { // the table is the result; the framework only wants to have been asked
 	}
 }
@@ -43,24 +42,10 @@ func BenchmarkTable(b *testing.B) {
 // table is what is measured, and the lines so far.
 type table struct {
 	*testing.B
-	bed    *testbed.Bed
-	dir    string
-	server *process
-	rows   [][4]string
-}
-
-func (t *table) add(what, value, ratio, against string) {
-	t.rows = append(t.rows, [4]string{what, value, ratio, against})
-	fmt.Fprintln(os.Stderr, what, value, ratio, against) // who waits sees that it goes on
-}
-
-func (t *table) print(w io.Writer) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "\nmeasured\tvalue\tratio\tto")
-	for _, r := range t.rows {
-		fmt.Fprintln(tw, strings.Join(r[:], "\t"))
-	}
-	tw.Flush()
+	bed     *testbed.Bed
+	dir     string
+	server  *process
+	figures mailtest.Table
 }
 
 // process is a mail server in a process of its own.
@@ -105,8 +90,8 @@ func (t *table) accept() {
 		theirs := rate(t.bed.Address(t.bed.SMTP), "bob@"+t.bed.Domain)
 		ours := rate(t.server.smtp, bob)
 		words := fmt.Sprintf("accepted in %d sessions", sessions)
-		t.add(words+", Postfix", fmt.Sprintf("%.0f messages/s", theirs), "1.00", "")
-		t.add(words, fmt.Sprintf("%.0f messages/s", ours), fmt.Sprintf("%.2f", ours/theirs), "Postfix")
+		t.figures.Rates(words+", Postfix", theirs, 0, "")
+		t.figures.Rates(words, ours, theirs, "Postfix")
 	}
 }
 
@@ -171,8 +156,8 @@ func (t *table) relay() {
 	}
 	theirs := rate(t.bed.Address(t.bed.Submissions), "alice", "alice@"+t.bed.Domain, "alice-pw")
 	ours := rate(home.Addr(Submissions).String(), "alice@home.test", "alice@home.test", password)
-	t.add("from a user to a mailbox elsewhere, Postfix", fmt.Sprintf("%.0f messages/s", theirs), "1.00", "")
-	t.add("from a user to a mailbox elsewhere", fmt.Sprintf("%.0f messages/s", ours), fmt.Sprintf("%.2f", ours/theirs), "Postfix")
+	t.figures.Rates("from a user to a mailbox elsewhere, Postfix", theirs, 0, "")
+	t.figures.Rates("from a user to a mailbox elsewhere", ours, theirs, "Postfix")
 }
 
 // download fetches a mailbox by pipelined RETR.
@@ -224,8 +209,8 @@ func (t *table) download() {
 		theirs := fetch(dovecot, "alice", "alice-pw", secure)
 		fetch(here, alice, password, secure)
 		ours := fetch(here, alice, password, secure)
-		t.add(words+", Dovecot", fmt.Sprintf("%.0f messages/s", theirs), "1.00", "")
-		t.add(words, fmt.Sprintf("%.0f messages/s", ours), fmt.Sprintf("%.2f", ours/theirs), "Dovecot")
+		t.figures.Rates(words+", Dovecot", theirs, 0, "")
+		t.figures.Rates(words, ours, theirs, "Dovecot")
 	}
 }
 
@@ -290,7 +275,7 @@ func (t *table) sessions() {
 	for _, conn := range open {
 		conn.Close()
 	}
-	t.add(fmt.Sprintf("memory of %d idle sessions", sessions), fmt.Sprintf("%d KB each", (after-before)/sessions>>10), "", "")
+	t.figures.Add(fmt.Sprintf("memory of %d idle sessions", sessions), fmt.Sprintf("%d KB each", (after-before)/sessions>>10), "", "")
 }
 
 // memory is what the server's process holds, in octets.

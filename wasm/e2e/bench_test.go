@@ -5,14 +5,11 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/chromedp/cdproto/network"
@@ -28,23 +25,6 @@ const benchMessages = 10_000
 
 // far is the round trip of the second half of the downloads.
 const far = 100 * time.Millisecond
-
-// table is what the benchmark prints: a line for a measurement, and its ratio to the line it names.
-type table struct{ rows [][4]string }
-
-func (t *table) add(what, value, ratio, against string) {
-	t.rows = append(t.rows, [4]string{what, value, ratio, against})
-	fmt.Fprintln(os.Stderr, what, value, ratio, against) // who waits sees that it goes on
-}
-
-func (t *table) print(w io.Writer) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "\nmeasured\tvalue\tratio\tto")
-	for _, r := range t.rows {
-		fmt.Fprintln(tw, strings.Join(r[:], "\t"))
-	}
-	tw.Flush()
-}
 
 // BenchmarkTable measures the whole and prints one table. Run it by `task bench`; it takes its peers in the same run,
 // because figures of different runs on a noisy machine say nothing together. It wants Dovecot and Postfix; a peer that
@@ -70,7 +50,7 @@ func BenchmarkTable(b *testing.B) {
 	for _, roundTrip := range []time.Duration{0, far} {
 		bench.downloads(roundTrip)
 	}
-	bench.table.print(os.Stdout)
+	bench.table.Print(os.Stdout)
 	fmt.Printf("%d messages, %d MB; a peer that would take an hour has fetched as many as its line says.\n", benchMessages, octets/1e6)
 	for b.Loop() { // the table is the result; the framework only wants to have been asked
 	}
@@ -81,7 +61,7 @@ type benchWorld struct {
 	*testing.B
 	bed     *testbed.Bed
 	gateway *gateway
-	table   table
+	table   mailtest.Table
 }
 
 // maildrop is bob's, a round trip away.
@@ -126,7 +106,7 @@ func (w *benchWorld) downloads(roundTrip time.Duration) {
 				}
 			}
 			if _, err := exec.LookPath(p.name); err != nil && p.name != postern.name {
-				w.table.add(p.name+how, "not installed", "", "")
+				w.table.Add(p.name+how, "not installed", "", "")
 				continue
 			}
 			n, part := benchMessages, ""
@@ -137,7 +117,7 @@ func (w *benchWorld) downloads(roundTrip time.Duration) {
 			if p.name == mpop.name {
 				base[sealed] = rate
 			}
-			w.add(p.name+how+part, rate, base[sealed], mpop.name+how)
+			w.table.Rates(p.name+how+part, rate, base[sealed], mpop.name+how)
 		}
 	}
 	for _, sealed := range []bool{false, true} {
@@ -146,17 +126,9 @@ func (w *benchWorld) downloads(roundTrip time.Duration) {
 			how += ", TLS"
 		}
 		rate, frames := w.inBrowser(roundTrip, sealed)
-		w.add("Postern in Chromium"+how, rate, base[sealed], mpop.name+how)
-		w.table.add("  meanwhile the page draws", fmt.Sprintf("%.1f frames/s, the longest %.0f ms", frames.FPS, frames.Worst), fmt.Sprintf("%.2f", frames.FPS/60), "60 frames/s")
+		w.table.Rates("Postern in Chromium"+how, rate, base[sealed], mpop.name+how)
+		w.table.Add("  meanwhile the page draws", fmt.Sprintf("%.1f frames/s, the longest %.0f ms", frames.FPS, frames.Worst), fmt.Sprintf("%.2f", frames.FPS/60), "60 frames/s")
 	}
-}
-
-func (w *benchWorld) add(what string, rate, base float64, against string) {
-	ratio := ""
-	if base > 0 {
-		ratio = fmt.Sprintf("%.2f", rate/base)
-	}
-	w.table.add(what, fmt.Sprintf("%.0f messages/s", rate), ratio, against)
 }
 
 // pace is how fast a page draws.
@@ -257,20 +229,20 @@ func (w *benchWorld) load() {
 		Files int
 	}
 	b.Eval(`(es => ({Bytes: es.reduce((n, e) => n + (e.encodedBodySize || 0), 0), Files: es.length}))([...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")])`, &wire)
-	w.table.add("first load: bytes on the wire (page)", fmt.Sprintf("%.2f MB in %d files", wire.Bytes/1e6, wire.Files), "", "")
-	w.table.add("first load: navigation to first paint of the shell", fmt.Sprintf("%.0f ms", paint), "", "")
-	w.table.add("first load: navigation to the page", fmt.Sprintf("%.0f ms", first), "1.00", "")
+	w.table.Add("first load: bytes on the wire (page)", fmt.Sprintf("%.2f MB in %d files", wire.Bytes/1e6, wire.Files), "", "")
+	w.table.Add("first load: navigation to first paint of the shell", fmt.Sprintf("%.0f ms", paint), "", "")
+	w.table.Add("first load: navigation to the page", fmt.Sprintf("%.0f ms", first), "1.00", "")
 
 	w.fetchIn(b, true)
 	b.Until("the page can start offline", `navigator.serviceWorker.ready.then(r => !!r.active)`)
 	b.Reload()
 	b.Eval(ready, &second)
-	w.table.add("second load: navigation to the inbox of 10,000", fmt.Sprintf("%.0f ms", second), fmt.Sprintf("%.2f", second/first), "first load")
+	w.table.Add("second load: navigation to the inbox of 10,000", fmt.Sprintf("%.0f ms", second), fmt.Sprintf("%.2f", second/first), "first load")
 
 	var frames pace
 	b.Eval(scroll, &frames)
-	w.table.add("scrolling 10,000 messages", fmt.Sprintf("%.1f frames/s", frames.FPS), fmt.Sprintf("%.2f", frames.FPS/60), "60 frames/s")
-	w.table.add("  longest frame", fmt.Sprintf("%.0f ms", frames.Worst), "", "")
+	w.table.Add("scrolling 10,000 messages", fmt.Sprintf("%.1f frames/s", frames.FPS), fmt.Sprintf("%.2f", frames.FPS/60), "60 frames/s")
+	w.table.Add("  longest frame", fmt.Sprintf("%.0f ms", frames.Worst), "", "")
 }
 
 // scroll moves the list by 40 px a frame for five seconds and counts the frames that the page managed to make.
