@@ -34,15 +34,18 @@ const (
 	afterCR // not passed on yet
 )
 
+// dotRoom is the most that one octet makes: a "." behind ".\r" is "..\r\n..".
+const dotRoom = 6
+
 // filter reads src and writes dst until either is used up or the text ends. It
-// needs room for 5 octets in dst.
+// needs room for dotRoom octets in dst.
 func (d *dots) filter(dst, src []byte) (nSrc, nDst int) {
 	out := dst[:0:len(dst)]
 	i := 0
-	for i < len(src) && !d.ended && cap(out)-len(out) >= 5 {
+	for i < len(src) && !d.ended && cap(out)-len(out) >= dotRoom {
 		if d.state == inLine {
 			// Up to the next end of line at once, which is most of a message.
-			if n := lineLength(src[i:min(len(src), i+cap(out)-len(out)-4)]); n > 0 {
+			if n := lineLength(src[i:min(len(src), i+cap(out)-len(out)-dotRoom+1)]); n > 0 {
 				out = append(out, src[i:i+n]...)
 				i += n
 				continue

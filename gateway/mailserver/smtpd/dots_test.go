@@ -42,10 +42,12 @@ func TestDots(t *testing.T) {
 		{"a\r\n.\nb\r\n.\r\n", "a\r\n..\r\nb\r\n.\r\n", newlines{lf: true, period: true}},
 		{"a\r\n.\rb\r\n.\r\n", "a\r\n..\r\nb\r\n.\r\n", newlines{cr: true, period: true}},
 		{"a\r\r\n.\r\n", "a\r\n\r\n.\r\n", newlines{cr: true}},
+		{".\r.\r\n.\r\n", "..\r\n..\r\n.\r\n", newlines{cr: true, period: true}},
+		{"abc\r\n.\r.\r\n.\r\n", "abc\r\n..\r\n..\r\n.\r\n", newlines{cr: true, period: true}},
 		{"\r\n.\r\r\n.\r\n", "\r\n..\r\n\r\n.\r\n", newlines{cr: true, period: true}},
 	} {
 		for piece := 1; piece <= len(c.in); piece++ {
-			for _, room := range []int{5, 6, 7, 100} {
+			for _, room := range []int{dotRoom, 7, 8, 9, 10, 11, 12, 100} {
 				out, d, used := through(t, []byte(c.in), piece, room)
 				if string(out) != c.out || d.found != c.found || !d.ended || used != len(c.in) {
 					t.Errorf("%q in pieces of %d: %q %+v ended %v after %d; want %q %+v", c.in, piece, out, d.found, d.ended, used, c.out, c.found)
@@ -61,11 +63,11 @@ func TestDots(t *testing.T) {
 // has no bare CR or LF; and well-formed text passes unchanged.
 func FuzzDots(f *testing.F) {
 	for _, s := range []string{"a\r\n.\r\nrest", "\n.\n", "\n.\r\n", "\r.\r\n", "\r\n.\r.\r\n", ".\r\r\n.\r\n", "..\r\n.\r\n", "\r\n\r\n.\n\r\n.\r\n"} {
-		f.Add([]byte(s), byte(1), byte(5))
+		f.Add([]byte(s), byte(1), byte(0))
 		f.Add([]byte(s), byte(99), byte(200))
 	}
 	f.Fuzz(func(t *testing.T, in []byte, piece, room byte) {
-		out, d, used := through(t, in, int(piece)+1, int(room)+5)
+		out, d, used := through(t, in, int(piece)+1, int(room)+dotRoom)
 		end := bytes.Index(append([]byte("\r\n"), in...), []byte("\r\n.\r\n"))
 		if d.ended != (end >= 0) || d.ended && used != end+3 {
 			t.Fatalf("%q: ended %v after %d octets, the end is at %d", in, d.ended, used, end)

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -97,15 +96,23 @@ func (s *session) whose() netip.Addr {
 // owns lets a user write as himself and his aliases.
 func (s *session) owns(address string, otherwise error) error {
 	switch owns, err := s.srv.cfg.Post.Owns(s.srv.ctx, s.user, address); {
-	case errors.Is(err, context.Canceled):
-		return s.shuttingDown()
 	case err != nil:
-		s.srv.log.Error("smtp: cannot look up a sender", "error", err)
-		return refusal(451, smtp.EnhancedCode{4, 3, 0}, "the server cannot look up senders now")
+		return s.unanswered("senders", err)
 	case !owns:
 		return otherwise
 	}
 	return nil
+}
+
+// unanswered refuses what the post office could not tell. At shutdown nothing more
+// is heard: a client that has sent everything at once would have its message
+// taken for the recipients before this one alone.
+func (s *session) unanswered(what string, err error) error {
+	if s.srv.ctx.Err() != nil {
+		return s.shuttingDown()
+	}
+	s.srv.log.Error("smtp: cannot look up "+what, "error", err)
+	return refusal(451, smtp.EnhancedCode{4, 3, 0}, "the server cannot look up %s now", what)
 }
 
 func (s *session) tooMuch(what string) error {
@@ -145,11 +152,8 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 			s.link.hangup = true
 		}
 		return refusal(550, smtp.EnhancedCode{5, 1, 1}, "there is no <%s> here", wire)
-	case errors.Is(err, context.Canceled):
-		return s.shuttingDown()
 	case err != nil:
-		s.srv.log.Error("smtp: cannot look up a recipient", "error", err)
-		return refusal(451, smtp.EnhancedCode{4, 3, 0}, "the server cannot look up recipients now")
+		return s.unanswered("recipients", err)
 	case !local && !s.srv.cfg.Submission:
 		return refusal(550, smtp.EnhancedCode{5, 7, 1}, "<%s> is not ours, and this is no relay", wire)
 	}
@@ -197,8 +201,7 @@ func (s *session) welcome(wire string, boxes []string, local bool) error {
 		}
 		switch full, err := s.srv.cfg.Post.Full(s.srv.ctx, box, s.size); {
 		case err != nil:
-			s.srv.log.Error("smtp: cannot look up a quota", "error", err)
-			return refusal(451, smtp.EnhancedCode{4, 3, 0}, "the server cannot look up recipients now")
+			return s.unanswered("recipients", err)
 		case full: // for the time being: RFC 3463 §3.3
 			return refusal(452, smtp.EnhancedCode{4, 2, 2}, "the mailbox of <%s> is full", wire)
 		}

@@ -410,6 +410,24 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// A message that was sent with all its recipients at once is not taken for some of them because the server ends meanwhile.
+func TestShutdownAmongRecipients(t *testing.T) {
+	p := &fakePost{entered: make(chan struct{})}
+	addr, srv := start(t, p, nil)
+	c := hello(t, addr)
+	c.Send("MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<slow@postern.test>\r\nBDAT 8 LAST\r\na: b\r\n\r\n")
+	<-p.entered
+	down := make(chan error)
+	go func() { down <- srv.Shutdown(context.Background()) }()
+	c.expect("250")
+	c.expect("250")
+	c.expect("421 4.3.2")
+	c.End()
+	if err := <-down; err != nil || len(p.all()) > 0 {
+		t.Errorf("taken for one of two: %v, %v", p.all(), err)
+	}
+}
+
 func TestShutdownInTime(t *testing.T) {
 	p := &fakePost{}
 	addr, srv := start(t, p, nil)

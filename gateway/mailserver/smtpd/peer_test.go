@@ -71,7 +71,7 @@ type delivered struct {
 
 func (p *fakePost) Lookup(_ context.Context, address string) ([]string, bool, error) {
 	switch a := account.Canonical(address); {
-	case a == "alice@postern.test", a == "bob@postern.test", a == "postmaster@postern.test", a == "full@postern.test":
+	case a == "alice@postern.test", a == "bob@postern.test", a == "postmaster@postern.test", a == "full@postern.test", a == "slow@postern.test":
 		return []string{a}, true, nil
 	case a == "all@postern.test":
 		return []string{"alice@postern.test", "bob@postern.test"}, true, nil
@@ -88,8 +88,13 @@ func (p *fakePost) Owns(_ context.Context, user, address string) (bool, error) {
 	return a == user || a == "alias-of-"+user, nil
 }
 
-// Full is full@postern.test, and alice's has room for 1,000 octets.
-func (p *fakePost) Full(_ context.Context, mailbox string, size int64) (bool, error) {
+// Full is full@postern.test, and alice's has room for 1,000 octets. About slow@postern.test nothing is known until the server ends.
+func (p *fakePost) Full(ctx context.Context, mailbox string, size int64) (bool, error) {
+	if mailbox == "slow@postern.test" {
+		p.entered <- struct{}{}
+		<-ctx.Done()
+		return false, errors.New("interrupted") // as SQLite says it
+	}
 	return mailbox == "full@postern.test" || mailbox == "alice@postern.test" && size > 1000, nil
 }
 
