@@ -412,12 +412,12 @@ func TestShutdown(t *testing.T) {
 
 // A message that was sent with all its recipients at once is not taken for some of them because the server ends meanwhile.
 func TestShutdownAmongRecipients(t *testing.T) {
-	p := &fakePost{entered: make(chan struct{})}
+	p := &fakePost{asked: make(chan struct{})}
 	addr, srv := start(t, p, nil)
 	c := hello(t, addr)
 	c.Send("MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@postern.test>\r\nRCPT TO:<slow@postern.test>\r\nBDAT 8 LAST\r\na: b\r\n\r\n")
-	<-p.entered
-	down := make(chan error)
+	<-p.asked
+	down := make(chan error, 1)
 	go func() { down <- srv.Shutdown(context.Background()) }()
 	c.expect("250")
 	c.expect("250")

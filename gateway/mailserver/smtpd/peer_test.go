@@ -62,6 +62,7 @@ type fakePost struct {
 	fail      error // of Deliver
 	entered   chan struct{}
 	release   chan struct{} // Deliver waits for it, if set
+	asked     chan struct{} // about slow@postern.test
 }
 
 type delivered struct {
@@ -91,7 +92,7 @@ func (p *fakePost) Owns(_ context.Context, user, address string) (bool, error) {
 // Full is full@postern.test, and alice's has room for 1,000 octets. About slow@postern.test nothing is known until the server ends.
 func (p *fakePost) Full(ctx context.Context, mailbox string, size int64) (bool, error) {
 	if mailbox == "slow@postern.test" {
-		p.entered <- struct{}{}
+		p.asked <- struct{}{}
 		<-ctx.Done()
 		return false, errors.New("interrupted") // as SQLite says it
 	}
