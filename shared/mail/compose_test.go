@@ -298,6 +298,7 @@ print(json.dumps(dict(subject=m['subject'], date=m['date'], ids=m['references'],
 func FuzzCompose(f *testing.F) {
 	f.Add("Bob", "bob@example.org", "subject", "text", "<a@b>", "file.txt", "text/plain", []byte("x"))
 	f.Add("=?x?=", "\"a b\"@c", "\r\n", "From \n.\n=", "<>", "..", "message/rfc822", []byte("Subject: x\r\n\r\n"))
+	f.Add("Bob", "bob@example.org", "\x02"+strings.Repeat("2", maxLine)+"\xc1", "text", "<a@b>", "file.txt", "text/plain", []byte("x"))
 	f.Fuzz(func(t *testing.T, name, addr, subject, text, id, file, media string, data []byte) {
 		raw, err := Compose(Draft{
 			From: Address{name, addr}, To: []Address{{name, addr}}, Subject: subject, Text: text, InReplyTo: id, References: []string{id}, MessageID: id,
@@ -315,7 +316,8 @@ func FuzzCompose(f *testing.F) {
 		}
 		checkWire(t, raw)
 		m := native.Parse(raw)
-		if m.Subject != cleanLine(subject) || len(m.Parts) != 1 || !bytes.Equal(m.Parts[0].Data, data) || !utf8.ValidString(m.Text) {
+		// A reader cuts what is longer than any subject.
+		if m.Subject != clip(cleanLine(subject), maxLine) || len(m.Parts) != 1 || !bytes.Equal(m.Parts[0].Data, data) || !utf8.ValidString(m.Text) {
 			t.Fatalf("%q\n%s", m.Subject, raw)
 		}
 	})
