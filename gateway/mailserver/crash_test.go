@@ -18,6 +18,23 @@ import (
 // childDir makes the test binary a mail server on that folder, to be killed.
 const childDir = "POSTERN_TEST_MAILSERVER"
 
+// childCommand is that server, to be started. It ends when this process does, however that ends: a server that is left behind holds
+// what it has inherited.
+func childCommand(t testing.TB, dir string, env ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), childDir+"="+dir), env...)
+	_, err := cmd.StdinPipe() // closed with this process; see endWithParent
+	must(t, err)
+	return cmd
+}
+
+// endWithParent ends a child when nobody holds the other end of its input any more.
+func endWithParent() {
+	io.Copy(io.Discard, os.Stdin)
+	os.Exit(3)
+}
+
 func child() {
 	s, err := Open(context.Background(), testConfig(os.Getenv(childDir)))
 	if err != nil {
@@ -38,8 +55,7 @@ func TestKilled(t *testing.T) {
 	unsure := 0
 	const rounds, senders = 6, 4
 	for round := range rounds {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childDir+"="+dir)
+		cmd := childCommand(t, dir)
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())

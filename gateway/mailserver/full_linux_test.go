@@ -93,12 +93,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	os.Remove(ballast)
 
-	there := map[string]int{}
-	for _, m := range s.fetch(t, bob) {
-		_, rest, _ := strings.Cut(m, "Subject: mark ")
-		mark, _, _ := strings.Cut(rest, ".")
-		there[mark]++
-	}
+	there := marks(s.fetch(t, bob))
 	for mark := range kept {
 		if there[mark] != 1 {
 			t.Errorf("message %s got its 250 and is there %d times", mark, there[mark])
@@ -116,8 +111,5 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages got their 250 on a disk that was filled four times", len(kept))
-	must(t, s.Close())
-	if r, err := Check(t.Context(), dir, false); err != nil || len(r.Findings) > 0 {
-		t.Errorf("fsck: %+v, %v", r, err)
-	}
+	s.consistent(t, dir)
 }

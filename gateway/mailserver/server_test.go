@@ -37,6 +37,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childDir) != "" {
+		go endWithParent()
 		if os.Getenv(childSinks) != "" {
 			deliveringChild() // see killed_test.go
 		} else {

@@ -57,8 +57,7 @@ type process struct {
 // start starts a server with two accounts, until the benchmark's end.
 func (t *table) start() *process {
 	start(t, testConfig(t.dir)).Close() // the accounts
-	p := &process{Cmd: exec.Command(os.Args[0])}
-	p.Env = append(os.Environ(), childDir+"="+t.dir)
+	p := &process{Cmd: childCommand(t, t.dir)}
 	out, err := p.StdoutPipe()
 	must(t, err)
 	must(t, p.Start())
@@ -135,7 +134,7 @@ func (t *table) relay() {
 				s, err := openSubmissionAs(address, user, password)
 				for range messages / sessions {
 					if err == nil {
-						err = s.sendAs(from, bob, "x")
+						err = s.sendAs(from, bob, "x", "Hello.\r\n")
 					}
 				}
 				if err != nil {
