@@ -83,8 +83,16 @@ func TestFullDisk(t *testing.T) {
 		if !strings.Contains(said, `"452 4.3.1`) {
 			t.Errorf("round %d: when full it says %s", round, said)
 		}
-		if said := send(3); !strings.Contains(said, `"452 4.3.1`) {
-			t.Errorf("round %d: and then %s", round, said)
+		// The store makes room itself when its journal has done its work, which may be now: then that is filled, too.
+		for tries := 1; ; tries++ {
+			room(0)
+			if said = send(3); strings.Contains(said, `"452 4.3.1`) {
+				break
+			}
+			if tries == 5 {
+				t.Errorf("round %d: and then %s", round, said)
+				break
+			}
 		}
 		room(4 << 20)
 		if said := send(3); said != "" {
