@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/delivery/mtasts"
@@ -210,12 +209,12 @@ func (a *attempt) try(ctx, connecting context.Context, p peer, to *destination) 
 		return true
 	}
 	began := time.Now()
-	done := sync.OnceFunc(a.pool.begin(to))
-	defer done()
+	a.pool.begin(to)
 	s, why := a.connect(ctx, connecting, p)
 	if why != nil {
+		crowded := a.pool.fail(to, !why.Local && why.Outcome == Deferred)
 		switch {
-		case !why.Local && why.Outcome == Deferred && a.pool.crowd(to):
+		case crowded:
 			a.note("%s wants no more connections: waiting for one of those there are", &p)
 			a.crowded = true
 		case ctx.Err() != nil, connecting.Err() != nil && time.Since(began) < a.config.Limits.Dial: // it had no time
@@ -234,7 +233,6 @@ func (a *attempt) try(ctx, connecting context.Context, p peer, to *destination) 
 		a.pending(finding(451, "4.4.5", "given up before there was room for one more connection: %v", err))
 		return false
 	}
-	done()
 	return a.send(ctx, s, to)
 }
 

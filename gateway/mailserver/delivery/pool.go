@@ -102,15 +102,38 @@ func (p *pool) pull(k *kept) bool {
 	return false
 }
 
-// admit waits for a place for a new session. The longest idle one gives way.
-func (p *pool) admit(ctx context.Context, to *destination) error {
-	if err := p.open.take(ctx, p.giveWay); err != nil {
-		return err
-	}
+// begin counts an attempt at a session, until admit or fail.
+func (p *pool) begin(to *destination) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	to.open++
-	return nil
+	to.begun++
+}
+
+// admit waits for a place for the session that was made. The longest idle one gives way.
+func (p *pool) admit(ctx context.Context, to *destination) error {
+	err := p.open.take(ctx, p.giveWay)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	to.begun--
+	if err == nil {
+		to.open++
+	}
+	return err
+}
+
+// fail ends an attempt at a session that came to nothing. A server that was busy may want no more sessions than there are: the
+// destination's turns are lowered to those and the other attempts at one, and crowded is true. If there are none, it is not for us
+// that it is busy.
+func (p *pool) fail(to *destination, busy bool) (crowded bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	to.begun--
+	others := to.open + to.begun
+	if !busy || others == 0 {
+		return false
+	}
+	to.turns.limit(others) // counted and set in one step, or the count of one refused earlier would be set last
+	return true
 }
 
 // giveWay ends the session that is idle for longest, if there is one.
@@ -178,30 +201,6 @@ func (p *pool) end(s *session, to *destination) {
 	p.tidy(to)
 	p.mu.Unlock()
 	p.open.leave()
-}
-
-// begin counts an attempt at a session, until what it answers is called.
-func (p *pool) begin(to *destination) (done func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	to.begun++
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		to.begun--
-	}
-}
-
-// crowd lowers the turns of a destination, whose server wants no more sessions than there are, to those and the other attempts at
-// one. It answers false if there are none: then it is not for us that it is busy.
-func (p *pool) crowd(to *destination) bool {
-	p.mu.Lock()
-	others := to.open + to.begun - 1
-	p.mu.Unlock()
-	if others > 0 {
-		to.turns.limit(others)
-	}
-	return others > 0
 }
 
 // close ends the idle sessions, and waits until all have ended, and all attempts.
