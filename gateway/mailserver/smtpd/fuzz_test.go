@@ -50,28 +50,43 @@ func (p panics) Handle(_ context.Context, r slog.Record) error {
 }
 func (p panics) WithAttrs([]slog.Attr) slog.Handler { return p }
 
+// way is how a client comes in.
+type way int
+
+const (
+	byWorld    way = iota // in the clear, to the server of the world
+	inClear               // in the clear, to that of users: STARTTLS is offered
+	byStartTLS            // the same, after STARTTLS
+	byTLS                 // by implicit TLS, to that of users
+)
+
 // approaches lead a connection to each state in which a client can say something.
 var approaches = []struct {
-	name   string
-	secure bool // by implicit TLS, to the server of users; otherwise in the clear, to the one of the world
-	lines  string
+	name  string
+	how   way
+	lines string
 }{
-	{"greeted", false, ""},
-	{"after EHLO", false, "EHLO x\r\n"},
-	{"after MAIL", false, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n"},
-	{"after RCPT", false, "EHLO x\r\n" + envelope},
-	{"in DATA", false, "EHLO x\r\n" + envelope + "DATA\r\na: b\r\n"},
-	{"between chunks", false, "EHLO x\r\n" + envelope + "BDAT 6\r\na: b\r\n"},
-	{"within a chunk", false, "EHLO x\r\n" + envelope + "BDAT 60\r\na: b\r\n"},
-	{"under TLS", true, ""},
-	{"under TLS, after EHLO", true, "EHLO x\r\n"},
-	{"in PLAIN", true, "EHLO x\r\nAUTH PLAIN\r\n"},
-	{"in LOGIN, the name", true, "EHLO x\r\nAUTH LOGIN\r\n"},
-	{"in LOGIN, the password", true, "EHLO x\r\nAUTH LOGIN YQ==\r\n"},
-	{"in SCRAM, the first message", true, "EHLO x\r\nAUTH SCRAM-SHA-256\r\n"},
-	{"in SCRAM, the proof", true, "EHLO x\r\nAUTH SCRAM-SHA-256 biwsbj1hbGljZUBwb3N0ZXJuLnRlc3Qscj14\r\n"},
-	{"a user", true, "EHLO x\r\n" + aliceLogin},
-	{"a user's DATA", true, "EHLO x\r\n" + aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\nFrom: alice@postern.test\r\n"},
+	{"greeted", byWorld, ""},
+	{"after EHLO", byWorld, "EHLO x\r\n"},
+	{"after MAIL", byWorld, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n"},
+	{"after RCPT", byWorld, "EHLO x\r\n" + envelope},
+	{"in DATA", byWorld, "EHLO x\r\n" + envelope + "DATA\r\na: b\r\n"},
+	{"between chunks", byWorld, "EHLO x\r\n" + envelope + "BDAT 6\r\na: b\r\n"},
+	{"within a chunk", byWorld, "EHLO x\r\n" + envelope + "BDAT 60\r\na: b\r\n"},
+	{"a user in the clear", inClear, ""},
+	{"a user in the clear, after EHLO", inClear, "EHLO x\r\n"},
+	{"after STARTTLS", byStartTLS, ""},
+	{"after STARTTLS and EHLO", byStartTLS, "EHLO x\r\n"},
+	{"a user after STARTTLS", byStartTLS, "EHLO x\r\n" + aliceLogin},
+	{"under TLS", byTLS, ""},
+	{"under TLS, after EHLO", byTLS, "EHLO x\r\n"},
+	{"in PLAIN", byTLS, "EHLO x\r\nAUTH PLAIN\r\n"},
+	{"in LOGIN, the name", byTLS, "EHLO x\r\nAUTH LOGIN\r\n"},
+	{"in LOGIN, the password", byTLS, "EHLO x\r\nAUTH LOGIN YQ==\r\n"},
+	{"in SCRAM, the first message", byTLS, "EHLO x\r\nAUTH SCRAM-SHA-256\r\n"},
+	{"in SCRAM, the proof", byTLS, "EHLO x\r\nAUTH SCRAM-SHA-256 biwsbj1hbGljZUBwb3N0ZXJuLnRlc3Qscj14\r\n"},
+	{"a user", byTLS, "EHLO x\r\n" + aliceLogin},
+	{"a user's DATA", byTLS, "EHLO x\r\n" + aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\nFrom: alice@postern.test\r\n"},
 }
 
 // FuzzSession sends anything at all, in each state, and asserts that the server
@@ -93,10 +108,10 @@ func FuzzSession(f *testing.F) {
 		approach := approaches[int(state)%len(approaches)]
 		cfg := config(&fakePost{}, tls.Certificate{})
 		cfg.Idle, cfg.TLS, cfg.Logger = 200*time.Millisecond, nil, slog.New(panics{t: t})
-		if approach.secure {
-			cfg.Submission, cfg.Implicit, cfg.TLS, cfg.Spool = true, true, certificates, t.TempDir()
-		} else {
+		if approach.how == byWorld {
 			evaluating(&cfg)
+		} else {
+			cfg.Submission, cfg.Implicit, cfg.TLS, cfg.Spool = true, approach.how == byTLS, certificates, t.TempDir()
 		}
 		srv := New(cfg)
 		l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}
@@ -105,12 +120,30 @@ func FuzzSession(f *testing.F) {
 		served := make(chan error)
 		go func() { served <- srv.Serve(l) }()
 		here.SetDeadline(time.Now().Add(20 * time.Second))
-		if approach.secure {
-			here = tls.Client(here, &tls.Config{InsecureSkipVerify: true})
+		encrypt := func() { here = tls.Client(here, &tls.Config{InsecureSkipVerify: true}) }
+		if approach.how == byTLS {
+			encrypt()
 		}
 		in := bufio.NewReader(here)
-		if _, err := in.ReadString('\n'); err != nil { // the greeting
-			t.Fatal(err)
+		until := func(answer string) {
+			for {
+				line, err := in.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasPrefix(line, answer) {
+					return
+				}
+			}
+		}
+		until("220 ") // the greeting
+		if approach.how == byStartTLS {
+			io.WriteString(here, "EHLO x\r\n")
+			until("250 ")
+			io.WriteString(here, "STARTTLS\r\n")
+			until("220 ")
+			encrypt()
+			in = bufio.NewReader(here)
 		}
 		sent := make(chan struct{})
 		go func() {
@@ -132,6 +165,9 @@ func FuzzSession(f *testing.F) {
 			}
 			if !answer.MatchString(line) {
 				t.Errorf("%s: answer %q is not well-formed", approach.name, line)
+			}
+			if strings.HasPrefix(line, "220 ") { // to STARTTLS: what follows is no handshake, and may wait for the rest of one
+				break
 			}
 		}
 		here.Close()
