@@ -29,6 +29,8 @@ type reader struct {
 // TestKilledWhileFetching kills the server while the world sends to two people and both fetch and delete. A message that got its
 // 250 reaches each of them, and once: what a QUIT has deleted does not come back, what no QUIT has deleted does not go, of what
 // a QUIT without an answer was about all is gone or nothing, and unique-ids stay what they are over every death.
+//
+// POSTERN_CRASH=full makes it 40 kills (`task crash`).
 func TestKilledWhileFetching(t *testing.T) {
 	lives := 6
 	if os.Getenv("POSTERN_CRASH") == "full" {
