@@ -146,19 +146,17 @@ func TestReserve(t *testing.T) {
 	cfg := n.sending(dir)
 	cfg.Limits.Reserve = reserve
 	s := start(t, cfg)
-	text := func(subject string) string {
-		return "From: alice@postern.test\r\nSubject: " + subject + "\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 900) // 65 KB
-	}
-	for to := range 20 {
-		s.submit(t, alice, text("out"), fmt.Sprintf("%d@there.test", to))
-	}
-	s.submit(t, alice, text("out"), "dan@away.test")
 	c, err := openSubmission(s.Addr(Submissions).String())
 	must(t, err)
 	defer c.Close()
+	body := strings.Repeat(strings.Repeat("x", 70)+"\r\n", 900) // 65 KB
+	for to := range 20 {
+		must(t, c.sendAs(alice, fmt.Sprintf("%d@there.test", to), "out", body))
+	}
+	must(t, c.sendAs(alice, "dan@away.test", "out", body))
 	mark := 0
 	for ; err == nil; mark++ {
-		err = c.sendAs(alice, bob, fmt.Sprint(mark), strings.Repeat(strings.Repeat("x", 70)+"\r\n", mark%2*1800+1)) // small ones, and 130 KB
+		err = c.sendAs(alice, bob, fmt.Sprint(mark), strings.Repeat(body, mark%2*2)) // small ones, and 130 KB
 	}
 	if !strings.Contains(err.Error(), `"452 4.3.1`) {
 		t.Errorf("on the reserve it says %v", err)
@@ -192,7 +190,7 @@ func TestReserve(t *testing.T) {
 		must(t, p.Dele(t.Context(), number+1))
 	}
 	must(t, p.Quit(t.Context()))
-	s.submit(t, alice, text("room again"), bob)
+	s.submit(t, alice, "From: alice@postern.test\r\nSubject: room again\r\n\r\n"+body, bob)
 	s.await(t, bob, "room again")
 	s.consistent(t, dir)
 }
