@@ -90,7 +90,9 @@ var approaches = []struct {
 }
 
 // FuzzSession sends anything at all, in each state, and asserts that the server
-// never panics, never hangs, and answers in well-formed lines.
+// never panics, never hangs, and answers in well-formed lines; that it has taken
+// what it says that it has, for those for whom it may, and that nothing in it
+// could make two messages of one (bare CR, bare LF).
 func FuzzSession(f *testing.F) {
 	for i := range approaches {
 		for _, seed := range []string{
@@ -106,7 +108,8 @@ func FuzzSession(f *testing.F) {
 	answer := regexp.MustCompile(`^[2345][0-9][0-9][ -][^\r\n]*\r\n$`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
 		approach := approaches[int(state)%len(approaches)]
-		cfg := config(&fakePost{}, tls.Certificate{})
+		post := &fakePost{}
+		cfg := config(post, tls.Certificate{})
 		cfg.Idle, cfg.TLS, cfg.Logger = 200*time.Millisecond, nil, slog.New(panics{t: t})
 		if approach.how == byWorld {
 			evaluating(&cfg)
@@ -152,6 +155,7 @@ func FuzzSession(f *testing.F) {
 			here.Write(input)
 			io.WriteString(here, "\r\n.\r\nQUIT\r\n")
 		}()
+		accepted := 0
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
@@ -166,6 +170,9 @@ func FuzzSession(f *testing.F) {
 			if !answer.MatchString(line) {
 				t.Errorf("%s: answer %q is not well-formed", approach.name, line)
 			}
+			if strings.HasPrefix(line, "250 2.0.0 OK ") {
+				accepted++
+			}
 			if strings.HasPrefix(line, "220 ") { // to STARTTLS: what follows is no handshake, and may wait for the rest of one
 				break
 			}
@@ -178,5 +185,21 @@ func FuzzSession(f *testing.F) {
 			t.Error(err)
 		}
 		<-served
+		taken := post.all()
+		if len(taken) != accepted {
+			t.Errorf("%s: %d messages are said to be taken, and %d are", approach.name, accepted, len(taken))
+		}
+		for _, m := range taken {
+			switch alone := strings.NewReplacer("\r\n", "").Replace(m.text); {
+			case approach.how == inClear:
+				t.Errorf("%s: somebody who has not logged in sends to %v, %v", approach.name, m.Local, m.Remote)
+			case approach.how == byWorld && len(m.Remote) > 0:
+				t.Errorf("%s: relayed to %v", approach.name, m.Remote)
+			case len(m.Local)+len(m.Remote) == 0:
+				t.Errorf("%s: to nobody", approach.name)
+			case strings.ContainsAny(alone, "\r\n"): // what another server could take for the end of a line, and of the message
+				t.Errorf("%s: CR or LF stands alone in %q", approach.name, m.text)
+			}
+		}
 	})
 }
