@@ -195,6 +195,30 @@ func TestReserve(t *testing.T) {
 	s.consistent(t, dir)
 }
 
+// What waits for its signature waits on the disk, too.
+func TestFullDiskWhileSigning(t *testing.T) {
+	disk := smallDisk(t, 16<<20)
+	cfg := testConfig(filepath.Join(disk, "mail"))
+	cfg.Receiving.Unsigned, cfg.Limits.Reserve = false, -1
+	s := start(t, cfg)
+	body := strings.Repeat(strings.Repeat("x", 78)+"\r\n", 26_000) // 2 MB
+	for _, c := range []struct {
+		room   int64
+		answer string
+	}{{300 << 10, `"452 4.3.1`}, {3 << 20, `"452 4.3.1`}, {12 << 20, ""}} { // nowhere; there, and not in the mailbox; everywhere
+		leaveRoom(t, disk, c.room)
+		to, err := openSubmission(s.Addr(Submissions).String())
+		must(t, err)
+		if err = to.sendAs(alice, bob, "x", body); (err != nil) != (c.answer != "") || err != nil && !strings.Contains(err.Error(), c.answer) {
+			t.Errorf("with room for %d octets it says %v", c.room, err)
+		}
+		to.Close()
+	}
+	if got := s.fetch(t, bob); len(got) != 1 {
+		t.Errorf("bob has %d messages", len(got))
+	}
+}
+
 // A server that is killed on a disk that others have filled, and started on it, has lost nothing; what it cannot do it says; and
 // when there is room, it goes on.
 func TestKilledOnAFullDisk(t *testing.T) {
