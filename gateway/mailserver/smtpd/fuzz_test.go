@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postern-mail/postern/shared/mailtest"
@@ -60,12 +61,14 @@ const (
 	byTLS                 // by implicit TLS, to that of users
 )
 
-// approaches lead a connection to each state in which a client can say something.
-var approaches = []struct {
+// approach leads a connection to a state in which a client can say something.
+type approach struct {
 	name  string
 	how   way
 	lines string
-}{
+}
+
+var approaches = []approach{
 	{"greeted", byWorld, ""},
 	{"after EHLO", byWorld, "EHLO x\r\n"},
 	{"after MAIL", byWorld, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n"},
@@ -105,101 +108,107 @@ func FuzzSession(f *testing.F) {
 		}
 	}
 	certificates := &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(f)}}
-	answer := regexp.MustCompile(`^[2345][0-9][0-9][ -][^\r\n]*\r\n$`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
-		approach := approaches[int(state)%len(approaches)]
-		post := &fakePost{}
-		cfg := config(post, tls.Certificate{})
-		cfg.Idle, cfg.TLS, cfg.Logger = 200*time.Millisecond, nil, slog.New(panics{t: t})
-		if approach.how == byWorld {
-			evaluating(&cfg)
-		} else {
-			cfg.Submission, cfg.Implicit, cfg.TLS, cfg.Spool = true, approach.how == byTLS, certificates, t.TempDir()
-		}
-		srv := New(cfg)
-		l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}
-		here, there := net.Pipe()
-		l.conn <- there
-		served := make(chan error)
-		go func() { served <- srv.Serve(l) }()
-		here.SetDeadline(time.Now().Add(20 * time.Second))
-		encrypt := func() { here = tls.Client(here, &tls.Config{InsecureSkipVerify: true}) }
-		if approach.how == byTLS {
-			encrypt()
-		}
-		in := bufio.NewReader(here)
-		until := func(answer string) {
-			for {
-				line, err := in.ReadString('\n')
-				if err != nil {
-					t.Fatal(err)
-				}
-				if strings.HasPrefix(line, answer) {
-					return
-				}
-			}
-		}
-		until("220 ") // the greeting
-		if approach.how == byStartTLS {
-			io.WriteString(here, "EHLO x\r\n")
-			until("250 ")
-			io.WriteString(here, "STARTTLS\r\n")
-			until("220 ")
-			encrypt()
-			in = bufio.NewReader(here)
-		}
-		sent := make(chan struct{})
-		go func() {
-			defer close(sent)
-			io.WriteString(here, approach.lines)
-			here.Write(input)
-			io.WriteString(here, "\r\n.\r\nQUIT\r\n")
-		}()
-		accepted := 0
+		synctest.Test(t, func(t *testing.T) { // so that silence takes no time, and nothing may be left running
+			fuzzSession(t, approaches[int(state)%len(approaches)], input, certificates)
+		})
+	})
+}
+
+var answerLine = regexp.MustCompile(`^[2345][0-9][0-9][ -][^\r\n]*\r\n$`)
+
+func fuzzSession(t *testing.T, approach approach, input []byte, certificates *tls.Config) {
+	post := &fakePost{}
+	cfg := config(post, tls.Certificate{})
+	cfg.Idle, cfg.TLS, cfg.Logger = 200*time.Millisecond, nil, slog.New(panics{t: t})
+	if approach.how == byWorld {
+		evaluating(&cfg)
+	} else {
+		cfg.Submission, cfg.Implicit, cfg.TLS, cfg.Spool = true, approach.how == byTLS, certificates, t.TempDir()
+	}
+	srv := New(cfg)
+	l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}
+	here, there := net.Pipe()
+	l.conn <- there
+	served := make(chan error)
+	go func() { served <- srv.Serve(l) }()
+	here.SetDeadline(time.Now().Add(20 * time.Second))
+	encrypt := func() { here = tls.Client(here, &tls.Config{InsecureSkipVerify: true}) }
+	if approach.how == byTLS {
+		encrypt()
+	}
+	in := bufio.NewReader(here)
+	until := func(answer string) {
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
-				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-					t.Errorf("%s: the session hung: %v", approach.name, err)
-				}
-				if line != "" {
-					t.Errorf("%s: the last line is cut: %q", approach.name, line)
-				}
-				break
+				t.Fatal(err)
 			}
-			if !answer.MatchString(line) {
-				t.Errorf("%s: answer %q is not well-formed", approach.name, line)
-			}
-			if strings.HasPrefix(line, "250 2.0.0 OK ") {
-				accepted++
-			}
-			if strings.HasPrefix(line, "220 ") { // to STARTTLS: what follows is no handshake, and may wait for the rest of one
-				break
+			if strings.HasPrefix(line, answer) {
+				return
 			}
 		}
-		here.Close()
-		<-sent
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if err := srv.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
-		<-served
-		taken := post.all()
-		if len(taken) != accepted {
-			t.Errorf("%s: %d messages are said to be taken, and %d are", approach.name, accepted, len(taken))
-		}
-		for _, m := range taken {
-			switch alone := strings.NewReplacer("\r\n", "").Replace(m.text); {
-			case approach.how == inClear:
-				t.Errorf("%s: somebody who has not logged in sends to %v, %v", approach.name, m.Local, m.Remote)
-			case approach.how == byWorld && len(m.Remote) > 0:
-				t.Errorf("%s: relayed to %v", approach.name, m.Remote)
-			case len(m.Local)+len(m.Remote) == 0:
-				t.Errorf("%s: to nobody", approach.name)
-			case strings.ContainsAny(alone, "\r\n"): // what another server could take for the end of a line, and of the message
-				t.Errorf("%s: CR or LF stands alone in %q", approach.name, m.text)
+	}
+	until("220 ") // the greeting
+	if approach.how == byStartTLS {
+		io.WriteString(here, "EHLO x\r\n")
+		until("250 ")
+		io.WriteString(here, "STARTTLS\r\n")
+		until("220 ")
+		encrypt()
+		in = bufio.NewReader(here)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		io.WriteString(here, approach.lines)
+		here.Write(input)
+		io.WriteString(here, "\r\n.\r\nQUIT\r\n")
+	}()
+	accepted := 0
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s: the session hung: %v", approach.name, err)
 			}
+			if line != "" {
+				t.Errorf("%s: the last line is cut: %q", approach.name, line)
+			}
+			break
 		}
-	})
+		if !answerLine.MatchString(line) {
+			t.Errorf("%s: answer %q is not well-formed", approach.name, line)
+		}
+		if strings.HasPrefix(line, "250 2.0.0 OK ") {
+			accepted++
+		}
+		if strings.HasPrefix(line, "220 ") { // to STARTTLS: what follows is no handshake, and may wait for the rest of one
+			break
+		}
+	}
+	here.Close()
+	<-sent
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	<-served
+	taken := post.all()
+	if len(taken) != accepted {
+		t.Errorf("%s: %d messages are said to be taken, and %d are", approach.name, accepted, len(taken))
+	}
+	for _, m := range taken {
+		switch alone := strings.NewReplacer("\r\n", "").Replace(m.text); {
+		case approach.how == inClear:
+			t.Errorf("%s: somebody who has not logged in sends to %v, %v", approach.name, m.Local, m.Remote)
+		case approach.how == byWorld && len(m.Remote) > 0:
+			t.Errorf("%s: relayed to %v", approach.name, m.Remote)
+		case len(m.Local)+len(m.Remote) == 0:
+			t.Errorf("%s: to nobody", approach.name)
+		case strings.ContainsAny(alone, "\r\n"): // what another server could take for the end of a line, and of the message
+			t.Errorf("%s: CR or LF stands alone in %q", approach.name, m.text)
+		}
+	}
 }
