@@ -38,6 +38,11 @@ func TestReserve(t *testing.T) {
 	to := Envelope{Local: []string{alice}}
 	small, large, larger := begin("small"), begin(strings.Repeat("x", writeSize)), begin(strings.Repeat("x", 3*writeSize))
 
+	for size, full := range map[int64]bool{-1: false, 0: false, 1 << 20: false, 1<<20 + 1: true, 1 << 62: true} {
+		if err := s.Room(size); errors.Is(err, ErrFull) != full {
+			t.Errorf("for %d octets of the %d that are free: %v", size, plenty, err)
+		}
+	}
 	disk.free.Store(little)
 	if _, err := s.Create(); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "1048575 octets are free, and 1048576 are for what makes room") {
 		t.Errorf("Create: %v", err)
