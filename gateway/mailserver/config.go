@@ -59,6 +59,7 @@ const (
 // is the default; -1 is no limit where that makes sense.
 type Limits struct {
 	MessageSize      int64            // octets of one message; 50 MB, as large as any public provider takes
+	Reserve          int64            // octets of the disk that new mail leaves free: on a full one nobody can delete; 64 MiB
 	Recipients       int              // of one message; 100, the least that RFC 5321 §4.5.3.1.8 allows
 	Connections      int              // over all services; 1,000, and as many from loopback
 	ConnectionsPerIP int              // from one address that is not loopback; 50

@@ -45,18 +45,10 @@ func (s *Server) report(env smtpd.Envelope, told []dsn.Recipient, now time.Time)
 	if err != nil {
 		return err
 	}
-	in, err := s.store.Create()
-	if err != nil {
-		return err
-	}
-	defer in.Discard()
-	if _, err := in.Write(text); err != nil {
-		return err
-	}
 	to := maildrop.Envelope{UTF8: wide, Trace: "Return-Path: <>\r\n", Local: mailboxes}
 	if !local {
 		to.Remote = []maildrop.Recipient{{Address: env.From, Notify: []string{"NEVER"}}}
 		defer s.sender.kick()
 	}
-	return in.Deliver(ctx, to)
+	return s.store.Put(ctx, text, to)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,9 @@ import (
 
 // childDir makes the test binary a mail server on that folder, to be killed.
 const childDir = "POSTERN_TEST_MAILSERVER"
+
+// childReserve is that server's Limits.Reserve, if it is set.
+const childReserve = "POSTERN_TEST_RESERVE"
 
 // childCommand is that server, to be started. It ends when this process does, however that ends: a server that is left behind holds
 // what it has inherited.
@@ -36,7 +40,9 @@ func endWithParent() {
 }
 
 func child() {
-	s, err := Open(context.Background(), testConfig(os.Getenv(childDir)))
+	c := testConfig(os.Getenv(childDir))
+	c.Limits.Reserve, _ = strconv.ParseInt(os.Getenv(childReserve), 10, 64)
+	s, err := Open(context.Background(), c)
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
+	"github.com/postern-mail/postern/shared/sasl"
+	"github.com/postern-mail/postern/shared/smtp"
 )
 
 // The connection is cut at every step of each protocol. Cut is a client that has said so much and no more, and then either
@@ -136,6 +139,80 @@ func TestCutOnTheWayIn(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestCutBehindSTARTTLS cuts a user's client, the page's own, at one octet and another of all that it says: in the clear, in the
+// handshake, in what TLS makes of its log-in, of its message and of its farewell. What it knows of its message is true.
+func TestCutBehindSTARTTLS(t *testing.T) {
+	const step = 11 // of some 1,300 octets; no message is as short
+	dir := t.TempDir()
+	s := start(t, testConfig(dir))
+	known, doubtful := map[string]bool{}, 0
+	for at := 0; ; at += step {
+		mark := fmt.Sprint(at)
+		conn := &cuttable{TCPConn: s.dial(t, Submission).(*net.TCPConn), left: at, reset: at/step%2 == 1}
+		c := smtp.New(conn, nil)
+		err := c.StartTLS(t.Context(), s.pinned())
+		if err == nil {
+			_, err = c.Auth(t.Context(), sasl.Credentials{User: alice, Password: password}, "")
+		}
+		if err == nil {
+			_, err = c.Send(t.Context(), smtp.Envelope{From: alice, To: []string{bob, "dan@elsewhere.test"}}, strings.NewReader("From: alice@postern.test\r\nSubject: mark "+mark+".\r\n\r\nHello.\r\n"))
+			if known[mark] = err == nil; errors.Is(err, smtp.ErrUnknown) {
+				delete(known, mark)
+				doubtful++
+			}
+		}
+		if err == nil {
+			err = c.Quit(t.Context())
+		}
+		c.Close()
+		if err == nil {
+			break
+		}
+	}
+	must(t, s.Close()) // nobody is at work any more
+	s = start(t, testConfig(dir))
+	there := marks(s.fetch(t, bob))
+	for mark, n := range there {
+		if taken, sure := known[mark]; n != 1 || sure && !taken {
+			t.Errorf("cut after %s octets, it is there %d times, and its sender knows that it is not", mark, n)
+		}
+	}
+	taken := 0
+	for mark, ok := range known {
+		if ok && there[mark] != 1 {
+			t.Errorf("cut after %s octets, it is there %d times, and its sender knows that it is", mark, there[mark])
+		}
+		if ok {
+			taken++
+		}
+	}
+	if n := s.tally(t); n != len(there) {
+		t.Errorf("%d wait for the other recipient, %d are here", n, len(there))
+	}
+	t.Logf("%d were taken, for all that their senders know, and of %d they know nothing; %d are there", taken, doubtful, len(there))
+	s.consistent(t, dir)
+}
+
+// cuttable is a connection that takes so many octets more, and then is gone: with an end, or with a reset.
+type cuttable struct {
+	*net.TCPConn
+	left  int
+	reset bool
+}
+
+func (c *cuttable) Write(p []byte) (int, error) {
+	n, err := c.TCPConn.Write(p[:min(len(p), c.left)])
+	c.left -= n
+	if err == nil && n < len(p) {
+		if c.reset {
+			c.SetLinger(0)
+		}
+		c.Close()
+		err = net.ErrClosed
+	}
+	return n, err
 }
 
 // marks counts the messages by the marks in their subjects.

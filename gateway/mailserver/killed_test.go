@@ -45,7 +45,7 @@ func deliveringConfig(dir, sinks string, log io.Writer) Config {
 }
 
 // journey is a mail server that is killed again and again while four people send through it: to one another, to a server
-// that takes everything, and to one that is moody.
+// that takes everything, to one that is moody, and to all of these at once.
 type journey struct {
 	*testing.T
 	dir, sinks string
@@ -62,8 +62,8 @@ type journey struct {
 }
 
 // TestKilledOnTheWay kills the server at random moments of four people's sending and of its own delivering, and sometimes of its
-// start; then it looks for every message that got a 250: in the mailbox, at the other server, or come back. Nothing is there
-// twice but what no SMTP server can know about, and that the log says so of.
+// start; then it looks for every message that got a 250: in the mailbox, at the other server, or come back; for each of its
+// recipients, or for none if it got no 250. Nothing is there twice but what no SMTP server can know about, and that the log says so of.
 //
 // POSTERN_CRASH=full makes it 2,000 messages and 50 kills, and 12 more of a server that starts (`task crash`).
 func TestKilledOnTheWay(t *testing.T) {
@@ -166,13 +166,15 @@ func (j *journey) send(sender int) {
 		for err == nil {
 			n++
 			to := fmt.Sprintf("%d.%d@steady.test", sender, n)
-			switch n % 10 {
+			switch n % 11 {
 			case 0:
 				to = fmt.Sprintf("nobody.%d.%d@moody.test", sender, n)
 			case 1, 2, 3:
 				to = fmt.Sprintf("%d.%d@moody.test", sender, n)
 			case 4, 5, 6, 7:
 				to = bob
+			case 10:
+				to = fmt.Sprintf("%s,%d.%d@steady.test,%d.%d@moody.test", bob, sender, n, sender, n)
 			}
 			mark := fmt.Sprintf("%d.%d %s", sender, n, to)
 			err = s.send(to, mark)
@@ -248,8 +250,13 @@ func (s *submission) send(to, mark string) error {
 	return s.sendAs(alice, to, mark, body+theEnd(mark))
 }
 
+// sendAs sends to one address, or to several that commas part.
 func (s *submission) sendAs(from, to, mark, body string) error {
-	err := s.say("MAIL FROM:<"+from+">\r\nRCPT TO:<"+to+">\r\nDATA\r\n", "250", "250", "354")
+	lines, codes := "MAIL FROM:<"+from+">\r\n", []string{"250"}
+	for rcpt := range strings.SplitSeq(to, ",") {
+		lines, codes = lines+"RCPT TO:<"+rcpt+">\r\n", append(codes, "250")
+	}
+	err := s.say(lines+"DATA\r\n", append(codes, "354")...)
 	if err == nil {
 		err = s.say("From: "+from+"\r\nTo: "+to+"\r\nSubject: mark "+mark+".\r\n\r\n"+body+".\r\n", "250")
 	}
@@ -283,34 +290,46 @@ func (j *journey) account(s *Server, steady, moody map[string]int, kills int) {
 			doubts[strings.TrimSpace(to)]++
 		}
 	}
-	look := func(mark string) (n int, where, to string) {
-		_, to, _ = strings.Cut(mark, " ")
+	look := func(mark, to string) (n int, where string) {
 		switch {
 		case to == bob:
-			return mailbox[mark], "bob's mailbox", to
+			return mailbox[mark], "bob's mailbox"
 		case strings.HasPrefix(to, "nobody"):
-			return returned[to], "alice's mailbox, as come back,", to
+			return returned[to], "alice's mailbox, as come back,"
 		case strings.HasSuffix(to, "@steady.test"):
-			return steady[to], "the steady server", to
+			return steady[to], "the steady server"
 		}
-		return moody[to], "the moody server", to
+		return moody[to], "the moody server"
+	}
+	recipients := func(mark string) []string {
+		_, to, _ := strings.Cut(mark, " ")
+		return strings.Split(to, ",")
 	}
 	twice, there := 0, 0
 	for _, mark := range j.acked {
-		n, where, to := look(mark)
-		if n > 1 {
-			twice++
-		}
-		if n == 0 || n > 1+doubts[to] {
-			j.Errorf("%q got its 250 and is in %s %d times; the log has doubts about %d", mark, where, n, doubts[to])
+		for _, to := range recipients(mark) {
+			n, where := look(mark, to)
+			if n > 1 {
+				twice++
+			}
+			if n == 0 || n > 1+doubts[to] {
+				j.Errorf("%q got its 250 and is in %s %d times; the log has doubts about %d", mark, where, n, doubts[to])
+			}
 		}
 	}
 	for _, mark := range j.lost {
-		n, where, to := look(mark)
-		there += min(n, 1)
-		if n > 1+doubts[to] {
-			j.Errorf("%q was sent once and is in %s %d times; the log has doubts about %d", mark, where, n, doubts[to])
+		of, have := recipients(mark), 0
+		for _, to := range of {
+			n, where := look(mark, to)
+			have += min(n, 1)
+			if n > 1+doubts[to] {
+				j.Errorf("%q was sent once and is in %s %d times; the log has doubts about %d", mark, where, n, doubts[to])
+			}
 		}
+		if have > 0 && have < len(of) {
+			j.Errorf("%q got no answer and is there for %d of its %d recipients", mark, have, len(of))
+		}
+		there += min(have, 1)
 	}
 	j.Logf("%d messages got their 250 over %d kills: none lost; %d arrived more than once, and the log says of each that it may (of %d in all); of %d that got no answer, %d are there",
 		len(j.acked), kills, twice, len(doubts), len(j.lost), there)

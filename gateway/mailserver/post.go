@@ -51,6 +51,8 @@ func cutAddress(email string) (user, domain string) {
 	return email[:i], email[i+1:]
 }
 
+func (p post) Room(size int64) error { return full(p.store.Room(size)) }
+
 func (p post) Create() (smtpd.Incoming, error) {
 	in, err := p.store.Create()
 	if err != nil {

@@ -56,6 +56,7 @@ func TestWhatComesBackFromSinks(t *testing.T) {
 
 // check sends a message to the server at that address, and reads what comes back.
 func (c comeback) check(t *testing.T, address string) {
+	t.Parallel() // it waits, mostly
 	var log lockedBuffer
 	n := &neighbours{}
 	n.lead("there.test", address)

@@ -100,7 +100,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if size > 0 {
 		size += traceRoom
 	}
-	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, mailFolder), &maildrop.Options{MessageSize: size, Logger: s.log, Now: s.cfg.now()})
+	s.store, err = maildrop.Open(ctx, filepath.Join(s.cfg.Dir, mailFolder), &maildrop.Options{MessageSize: size, Reserve: s.cfg.Limits.Reserve, Logger: s.log, Now: s.cfg.now()})
 	if err != nil {
 		return err
 	}

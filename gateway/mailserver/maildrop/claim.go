@@ -66,24 +66,18 @@ func (s *Store) Unclaim(ctx context.Context, claim int64) error {
 	}))
 }
 
-// Unsettled takes back the rows that were being sent when the server stopped,
-// and lists them: the other server may have them for all we know. They wait and
-// are due at now, which may make a second copy of what the other server took:
-// RFC 5321 §6.1 prefers that to a loss.
-func (s *Store) Unsettled(ctx context.Context, now time.Time, problem string) ([]Queued, error) {
-	var rows []Queued
-	err := s.submit("", func(ctx context.Context, tx *sql.Tx) (err error) {
-		if rows, err = selectQueued(ctx, tx, "q.state = 'sending' ORDER BY q.id"); err != nil || len(rows) == 0 {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE queue SET state = 'waiting', claim = 0, attempts = attempts + 1, unknown = unknown + 1, next_try = ?1, tried = ?1,
+// Unsettled takes back the rows that were being sent when the server stopped
+// (those in the state Sending): the other server may have them for all we know.
+// They wait and are due at now, which may make a second copy of what the other
+// server took: RFC 5321 §6.1 prefers that to a loss.
+func (s *Store) Unsettled(ctx context.Context, now time.Time, problem string) error {
+	err := s.submit("", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE queue SET state = 'waiting', claim = 0, attempts = attempts + 1, unknown = unknown + 1, next_try = ?1, tried = ?1,
 			code = 0, enhanced = '', problem = ?2, server = '', tls = '', own = 1, transcript = '' WHERE state = 'sending'`, now.UnixMicro(), problem)
 		return err
 	})
-	if len(rows) > 0 {
-		s.revision.change()
-	}
-	return rows, full(err)
+	s.revision.change()
+	return full(err)
 }
 
 // Settlement is what becomes of a row after an attempt, or by an

@@ -23,7 +23,8 @@ type disk interface {
 	SyncDir(dir string) error // flushes the entries of a folder
 	// Flush flushes files below dir, and the entries of their folders.
 	Flush(dir string, files []string) error
-	Commit(index func() error) error // runs the commit of the index
+	Free(dir string) (octets int64, err error) // that can still be written
+	Commit(index func() error) error           // runs the commit of the index
 }
 
 type file interface {

@@ -17,6 +17,9 @@
 // from which Open makes its file if the crash took it. Deliveries that arrive
 // together share one flush of the journal and one of the index (group commit).
 //
+// New mail leaves a part of the disk free (Options.Reserve): on a full one
+// nothing could be deleted, nor noted of what other servers have.
+//
 // A message's unique-id (RFC 1939 §7) is given once and never again: not after
 // a deletion, a restart, or the restoring of an older copy of the folder.
 //

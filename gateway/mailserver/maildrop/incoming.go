@@ -63,14 +63,26 @@ type Incoming struct {
 	err    error // sticky
 
 	unlimited bool // MessageSize does not count
+	reserved  bool // it may use the reserve
 }
 
 // writeSize gathers small writes. Most messages are one, and go into the
 // journal; sessions that only wait hold no buffer.
 const writeSize = journalMost
 
-// Create begins a content.
+// Create begins a content. ErrFull says that there is no room for one, now.
 func (s *Store) Create() (*Incoming, error) {
+	in, err := s.create()
+	if err == nil {
+		err = in.room()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+func (s *Store) create() (*Incoming, error) {
 	select {
 	case <-s.closing:
 		return nil, ErrClosed
@@ -119,7 +131,10 @@ func (in *Incoming) flush() {
 	if in.err != nil {
 		return
 	}
-	err := in.open()
+	err := in.room()
+	if err == nil {
+		err = in.open()
+	}
 	if err == nil && len(in.buf) > 0 {
 		_, err = in.file.Write(in.buf)
 		in.buf = in.buf[:0]
@@ -161,6 +176,9 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 	sum := in.digest.Sum(nil)
 	var c change
 	if in.file == nil {
+		if err := in.room(); err != nil {
+			return err
+		}
 		if err := in.lay(); err != nil {
 			return full(err)
 		}
@@ -196,12 +214,14 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 	return nil
 }
 
-// Put delivers a content that is at hand, as Deliver does.
+// Put delivers a content that is at hand, as Deliver does. It is a report: what
+// it is about makes room, so it may use the reserve.
 func (s *Store) Put(ctx context.Context, content []byte, env Envelope) error {
-	in, err := s.Create()
+	in, err := s.create()
 	if err != nil {
 		return err
 	}
+	in.reserved = true
 	defer in.Discard()
 	if _, err := in.Write(content); err != nil {
 		return err

@@ -25,6 +25,9 @@ var (
 type Options struct {
 	// MessageSize is the most octets of one content. Default: 50 MB. -1: none.
 	MessageSize int64
+	// Reserve is how many octets of the disk new mail leaves free: for what makes
+	// room, and for reports. Default: 64 MiB. -1: none.
+	Reserve int64
 	// LockWait is how long Lock waits for another session to end: a client whose
 	// connection broke comes back before the server has noticed. Default: 1
 	// second. Negative: not at all.
@@ -92,6 +95,9 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	}
 	if s.opts.MessageSize == 0 {
 		s.opts.MessageSize = defaultMessageSize
+	}
+	if s.opts.Reserve == 0 {
+		s.opts.Reserve = defaultReserve
 	}
 	if s.opts.LockWait == 0 {
 		s.opts.LockWait = time.Second

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ var approaches = []struct {
 
 // FuzzSession sends anything at all, in each state, and asserts that the server
 // never panics, never hangs, and answers with nothing but well-formed
-// responses.
+// responses; and that what is gone is what QUIT was told to delete, and says so.
 func FuzzSession(f *testing.F) {
 	for _, seed := range []string{
 		"CAPA\r\nUSER a\r\nPASS secret word\r\nSTAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nTOP 2 1\r\nDELE 1\r\nRSET\r\nNOOP\r\nQUIT\r\n",
@@ -54,6 +55,7 @@ func FuzzSession(f *testing.F) {
 	}
 	certificates := &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(f)}}
 	status := regexp.MustCompile(`^(\+OK|-ERR|\+)( [^\r\n]*)?\r\n$`)
+	marked, unmarked, deleted := regexp.MustCompile(`^\+OK message (\d+) will be deleted at QUIT\r\n$`), regexp.MustCompile(`^\+OK \d+ messages \(\d+ octets\)\r\n$`), regexp.MustCompile(`^\+OK bye, (\d+) messages deleted`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
 		approach := approaches[int(state)%len(approaches)]
 		d := drops(hello, "no end.", "\r\n", "")
@@ -63,13 +65,29 @@ func FuzzSession(f *testing.F) {
 		go func() { srv.ServeConn(there); close(ended) }()
 		here.SetDeadline(time.Now().Add(20 * time.Second))
 		in := bufio.NewReader(here)
+		marks, gone := map[string]bool{}, map[string]bool{} // of unique-ids: to be deleted, and deleted
+		hear := func(line string) {
+			switch m := marked.FindStringSubmatch(line); {
+			case m != nil:
+				marks["uid"+m[1]] = true
+			case unmarked.MatchString(line):
+				clear(marks)
+			}
+			if m := deleted.FindStringSubmatch(line); m != nil {
+				if gone = marks; m[1] != strconv.Itoa(len(gone)) {
+					t.Errorf("%s: %v are to be deleted, and the answer is %q", approach.name, marks, line)
+				}
+			}
+		}
 		say := func(line string) {
 			if _, err := io.WriteString(here, line+"\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			if answer, err := in.ReadString('\n'); err != nil || answer[0] != '+' {
+			answer, err := in.ReadString('\n')
+			if err != nil || answer[0] != '+' {
 				t.Fatalf("%s: %q is answered by %q, %v", approach.name, line, answer, err)
 			}
+			hear(answer)
 		}
 		if _, err := in.ReadString('\n'); err != nil {
 			t.Fatal(err)
@@ -109,6 +127,8 @@ func FuzzSession(f *testing.F) {
 				t.Fatalf("%s: answer %q is not well-formed", approach.name, line)
 			case strings.HasSuffix(line, "follows\r\n"), strings.HasSuffix(line, " octets\r\n"):
 				body = true
+			default:
+				hear(line)
 			}
 		}
 		if body {
@@ -118,6 +138,15 @@ func FuzzSession(f *testing.F) {
 		<-ended
 		if d.isLocked() {
 			t.Error("the maildrop is still locked")
+		}
+		left := map[string]bool{}
+		for _, m := range d.messages {
+			left[m.uid] = true
+		}
+		for _, uid := range []string{"uid1", "uid2", "uid3", "uid4"} {
+			if left[uid] == gone[uid] {
+				t.Errorf("%s: %s is there: %v; it was said to be deleted: %v", approach.name, uid, left[uid], gone[uid])
+			}
 		}
 	})
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,7 +73,7 @@ const places = 3
 func drawStep(t *rapid.T) step {
 	minutes := rapid.OneOf(rapid.IntRange(1, 90), rapid.IntRange(1, 24*60), rapid.IntRange(1, 8*24*60))
 	return step{
-		kind:   rapid.SampledFrom([]string{"send", "send", "send", "world", "world", "wait", "wait", "jump", "crash", "restart", "full", "hold", "release", "drop", "return", "retry"}).Draw(t, "kind"),
+		kind:   rapid.SampledFrom([]string{"send", "send", "send", "world", "world", "wait", "wait", "jump", "crash", "crash twice", "restart", "full", "hold", "release", "drop", "return", "retry"}).Draw(t, "kind"),
 		n:      rapid.IntRange(0, places-1).Draw(t, "n"),
 		answer: rapid.SampledFrom(answers).Draw(t, "answer"),
 		wait:   time.Duration(minutes.Draw(t, "minutes")) * time.Minute,
@@ -133,7 +135,7 @@ func (w *world) problem(format string, a ...any) {
 	w.problems = append(w.problems, fmt.Sprintf(format, a...))
 }
 
-func (w *world) start(ctx context.Context) {
+func (w *world) start(ctx context.Context, prepare ...func(*faults)) {
 	store, err := maildrop.Open(ctx, filepath.Join(w.dir, "mail"), &maildrop.Options{Logger: slog.New(slog.DiscardHandler), Now: w.Now})
 	if err != nil {
 		w.problem("open: %v", err)
@@ -141,6 +143,9 @@ func (w *world) start(ctx context.Context) {
 	}
 	store.AddAccount(account.Record{Account: account.Account{Email: alice}, Hash: "x"})
 	w.store, w.faults, w.ended = store, &faults{Store: store, world: w}, make(chan struct{})
+	for _, p := range prepare {
+		p(w.faults)
+	}
 	w.queue = New(Config{
 		Store: w.faults, Deliverer: w, Hostname: "postern.test", Postmaster: "postmaster@postern.test", Clock: w, Logger: slog.New(&doubtful{world: w}),
 		Lookup: func(ctx context.Context, address string) ([]string, bool, error) {
@@ -186,12 +191,18 @@ func (w *world) do(ctx context.Context, s step) {
 		w.offset += s.wait * time.Duration(1-2*(s.n%2))
 		w.furthest = max(w.furthest, w.offset)
 		w.mu.Unlock()
-	case "crash":
+	case "crash", "crash twice":
 		w.faults.cut(s.n+1, s.late)
 		w.queue.Retry(context.Background())
 		time.Sleep(s.wait)
 		w.faults.cut(1, false) // at the latest now
 		w.stop()
+		if s.kind == "crash twice" { // the second time at the first write of the new start
+			w.start(ctx, func(f *faults) { f.until, f.late = 1, s.n > 0 })
+			time.Sleep(time.Minute)
+			w.faults.cut(1, false)
+			w.stop()
+		}
 		w.start(ctx)
 	case "restart":
 		w.stop()
@@ -371,7 +382,8 @@ func (w *world) end(ctx context.Context) []string {
 	}
 	drop.Unlock()
 	w.stop()
-	for address, s := range w.expected {
+	for _, address := range slices.Sorted(maps.Keys(w.expected)) { // the same history is to give the same words: rapid compares them
+		s := w.expected[address]
 		silent := s.notify == "NEVER" || s.notify == "SUCCESS" || s.sender == "" || s.sender == "gone@postern.test"
 		switch n := w.arrived[address]; {
 		case n == 0 && !w.reported[address] && !w.dropped[address] && !silent:

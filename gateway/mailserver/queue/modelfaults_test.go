@@ -128,6 +128,10 @@ func (f *faults) Unclaim(ctx context.Context, claim int64) error {
 	return f.write(func() error { return f.Store.Unclaim(ctx, claim) })
 }
 
+func (f *faults) Unsettled(ctx context.Context, now time.Time, problem string) error {
+	return f.write(func() error { return f.Store.Unsettled(ctx, now, problem) })
+}
+
 func (f *faults) Settle(ctx context.Context, list []maildrop.Settlement) error {
 	return f.write(func() error { return f.Store.Settle(ctx, list) })
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -36,7 +37,7 @@ type Store interface {
 	Unclaim(ctx context.Context, claim int64) error
 	Settle(ctx context.Context, settlements []maildrop.Settlement) error
 	Put(ctx context.Context, content []byte, env maildrop.Envelope) error
-	Unsettled(ctx context.Context, now time.Time, problem string) ([]maildrop.Queued, error)
+	Unsettled(ctx context.Context, now time.Time, problem string) error
 	PullIn(ctx context.Context, now, latest time.Time) (int64, error)
 }
 
@@ -225,15 +226,32 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 }
 
-// recover takes up what was being sent when the server stopped.
+// recover takes up what was being sent when the server stopped. What may arrive twice is said before it is settled: a server
+// that is killed in between says it again, and not never. A disk that is full is waited for: that is no reason for a server not
+// to start.
 func (q *Queue) recover(ctx context.Context) error {
 	now := q.cfg.Clock.Now()
 	q.pullIn(ctx, now)
-	rows, err := q.cfg.Store.Unsettled(ctx, now, "this server stopped while the message was being sent: it may have been delivered, and is tried again")
+	rows, err := q.cfg.Store.Queue(context.WithoutCancel(ctx), maildrop.Filter{State: maildrop.Sending})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
 	for _, r := range rows {
 		q.log.Warn("queue: cut off while it was sent; the other server may have it, and may get it twice", "row", r.ID, "from", r.Sender, "to", r.Recipient)
 	}
-	return err
+	var lasting error
+	err = q.insist(ctx, "what was being sent when this server stopped cannot be taken up", func() error {
+		err := q.cfg.Store.Unsettled(ctx, now, "this server stopped while the message was being sent: it may have been delivered, and is tried again")
+		if errors.Is(err, maildrop.ErrFull) {
+			return err
+		}
+		lasting = err
+		return nil
+	})
+	if ctx.Err() != nil { // it is for the next start
+		err = nil
+	}
+	return cmp.Or(lasting, err)
 }
 
 func (q *Queue) pullIn(ctx context.Context, now time.Time) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postern-mail/postern/shared/mailtest"
@@ -50,32 +51,51 @@ func (p panics) Handle(_ context.Context, r slog.Record) error {
 }
 func (p panics) WithAttrs([]slog.Attr) slog.Handler { return p }
 
-// approaches lead a connection to each state in which a client can say something.
-var approaches = []struct {
-	name   string
-	secure bool // by implicit TLS, to the server of users; otherwise in the clear, to the one of the world
-	lines  string
-}{
-	{"greeted", false, ""},
-	{"after EHLO", false, "EHLO x\r\n"},
-	{"after MAIL", false, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n"},
-	{"after RCPT", false, "EHLO x\r\n" + envelope},
-	{"in DATA", false, "EHLO x\r\n" + envelope + "DATA\r\na: b\r\n"},
-	{"between chunks", false, "EHLO x\r\n" + envelope + "BDAT 6\r\na: b\r\n"},
-	{"within a chunk", false, "EHLO x\r\n" + envelope + "BDAT 60\r\na: b\r\n"},
-	{"under TLS", true, ""},
-	{"under TLS, after EHLO", true, "EHLO x\r\n"},
-	{"in PLAIN", true, "EHLO x\r\nAUTH PLAIN\r\n"},
-	{"in LOGIN, the name", true, "EHLO x\r\nAUTH LOGIN\r\n"},
-	{"in LOGIN, the password", true, "EHLO x\r\nAUTH LOGIN YQ==\r\n"},
-	{"in SCRAM, the first message", true, "EHLO x\r\nAUTH SCRAM-SHA-256\r\n"},
-	{"in SCRAM, the proof", true, "EHLO x\r\nAUTH SCRAM-SHA-256 biwsbj1hbGljZUBwb3N0ZXJuLnRlc3Qscj14\r\n"},
-	{"a user", true, "EHLO x\r\n" + aliceLogin},
-	{"a user's DATA", true, "EHLO x\r\n" + aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\nFrom: alice@postern.test\r\n"},
+// way is how a client comes in.
+type way int
+
+const (
+	byWorld    way = iota // in the clear, to the server of the world
+	inClear               // in the clear, to that of users: STARTTLS is offered
+	byStartTLS            // the same, after STARTTLS
+	byTLS                 // by implicit TLS, to that of users
+)
+
+// approach leads a connection to a state in which a client can say something.
+type approach struct {
+	name  string
+	how   way
+	lines string
+}
+
+var approaches = []approach{
+	{"greeted", byWorld, ""},
+	{"after EHLO", byWorld, "EHLO x\r\n"},
+	{"after MAIL", byWorld, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n"},
+	{"after RCPT", byWorld, "EHLO x\r\n" + envelope},
+	{"in DATA", byWorld, "EHLO x\r\n" + envelope + "DATA\r\na: b\r\n"},
+	{"between chunks", byWorld, "EHLO x\r\n" + envelope + "BDAT 6\r\na: b\r\n"},
+	{"within a chunk", byWorld, "EHLO x\r\n" + envelope + "BDAT 60\r\na: b\r\n"},
+	{"a user in the clear", inClear, ""},
+	{"a user in the clear, after EHLO", inClear, "EHLO x\r\n"},
+	{"after STARTTLS", byStartTLS, ""},
+	{"after STARTTLS and EHLO", byStartTLS, "EHLO x\r\n"},
+	{"a user after STARTTLS", byStartTLS, "EHLO x\r\n" + aliceLogin},
+	{"under TLS", byTLS, ""},
+	{"under TLS, after EHLO", byTLS, "EHLO x\r\n"},
+	{"in PLAIN", byTLS, "EHLO x\r\nAUTH PLAIN\r\n"},
+	{"in LOGIN, the name", byTLS, "EHLO x\r\nAUTH LOGIN\r\n"},
+	{"in LOGIN, the password", byTLS, "EHLO x\r\nAUTH LOGIN YQ==\r\n"},
+	{"in SCRAM, the first message", byTLS, "EHLO x\r\nAUTH SCRAM-SHA-256\r\n"},
+	{"in SCRAM, the proof", byTLS, "EHLO x\r\nAUTH SCRAM-SHA-256 biwsbj1hbGljZUBwb3N0ZXJuLnRlc3Qscj14\r\n"},
+	{"a user", byTLS, "EHLO x\r\n" + aliceLogin},
+	{"a user's DATA", byTLS, "EHLO x\r\n" + aliceLogin + "MAIL FROM:<alice@postern.test>\r\nRCPT TO:<a@b.test>\r\nDATA\r\nFrom: alice@postern.test\r\n"},
 }
 
 // FuzzSession sends anything at all, in each state, and asserts that the server
-// never panics, never hangs, and answers in well-formed lines.
+// never panics, never hangs, and answers in well-formed lines; that it has taken
+// what it says that it has, for those for whom it may, and that nothing in it
+// could make two messages of one (bare CR, bare LF).
 func FuzzSession(f *testing.F) {
 	for i := range approaches {
 		for _, seed := range []string{
@@ -88,59 +108,107 @@ func FuzzSession(f *testing.F) {
 		}
 	}
 	certificates := &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(f)}}
-	answer := regexp.MustCompile(`^[2345][0-9][0-9][ -][^\r\n]*\r\n$`)
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
-		approach := approaches[int(state)%len(approaches)]
-		cfg := config(&fakePost{}, tls.Certificate{})
-		cfg.Idle, cfg.TLS, cfg.Logger = 200*time.Millisecond, nil, slog.New(panics{t: t})
-		if approach.secure {
-			cfg.Submission, cfg.Implicit, cfg.TLS, cfg.Spool = true, true, certificates, t.TempDir()
-		} else {
-			evaluating(&cfg)
-		}
-		srv := New(cfg)
-		l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}
-		here, there := net.Pipe()
-		l.conn <- there
-		served := make(chan error)
-		go func() { served <- srv.Serve(l) }()
-		here.SetDeadline(time.Now().Add(20 * time.Second))
-		if approach.secure {
-			here = tls.Client(here, &tls.Config{InsecureSkipVerify: true})
-		}
-		in := bufio.NewReader(here)
-		if _, err := in.ReadString('\n'); err != nil { // the greeting
-			t.Fatal(err)
-		}
-		sent := make(chan struct{})
-		go func() {
-			defer close(sent)
-			io.WriteString(here, approach.lines)
-			here.Write(input)
-			io.WriteString(here, "\r\n.\r\nQUIT\r\n")
-		}()
+		synctest.Test(t, func(t *testing.T) { // so that silence takes no time, and nothing may be left running
+			fuzzSession(t, approaches[int(state)%len(approaches)], input, certificates)
+		})
+	})
+}
+
+var answerLine = regexp.MustCompile(`^[2345][0-9][0-9][ -][^\r\n]*\r\n$`)
+
+func fuzzSession(t *testing.T, approach approach, input []byte, certificates *tls.Config) {
+	post := &fakePost{}
+	cfg := config(post, tls.Certificate{})
+	cfg.Idle, cfg.TLS, cfg.Logger = 200*time.Millisecond, nil, slog.New(panics{t: t})
+	if approach.how == byWorld {
+		evaluating(&cfg)
+	} else {
+		cfg.Submission, cfg.Implicit, cfg.TLS, cfg.Spool = true, approach.how == byTLS, certificates, t.TempDir()
+	}
+	srv := New(cfg)
+	l := &onePipe{conn: make(chan net.Conn, 1), ended: make(chan struct{})}
+	here, there := net.Pipe()
+	l.conn <- there
+	served := make(chan error)
+	go func() { served <- srv.Serve(l) }()
+	here.SetDeadline(time.Now().Add(20 * time.Second))
+	encrypt := func() { here = tls.Client(here, &tls.Config{InsecureSkipVerify: true}) }
+	if approach.how == byTLS {
+		encrypt()
+	}
+	in := bufio.NewReader(here)
+	until := func(answer string) {
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
-				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-					t.Errorf("%s: the session hung: %v", approach.name, err)
-				}
-				if line != "" {
-					t.Errorf("%s: the last line is cut: %q", approach.name, line)
-				}
-				break
+				t.Fatal(err)
 			}
-			if !answer.MatchString(line) {
-				t.Errorf("%s: answer %q is not well-formed", approach.name, line)
+			if strings.HasPrefix(line, answer) {
+				return
 			}
 		}
-		here.Close()
-		<-sent
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if err := srv.Shutdown(ctx); err != nil {
-			t.Error(err)
+	}
+	until("220 ") // the greeting
+	if approach.how == byStartTLS {
+		io.WriteString(here, "EHLO x\r\n")
+		until("250 ")
+		io.WriteString(here, "STARTTLS\r\n")
+		until("220 ")
+		encrypt()
+		in = bufio.NewReader(here)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		io.WriteString(here, approach.lines)
+		here.Write(input)
+		io.WriteString(here, "\r\n.\r\nQUIT\r\n")
+	}()
+	accepted := 0
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s: the session hung: %v", approach.name, err)
+			}
+			if line != "" {
+				t.Errorf("%s: the last line is cut: %q", approach.name, line)
+			}
+			break
 		}
-		<-served
-	})
+		if !answerLine.MatchString(line) {
+			t.Errorf("%s: answer %q is not well-formed", approach.name, line)
+		}
+		if strings.HasPrefix(line, "250 2.0.0 OK ") {
+			accepted++
+		}
+		if strings.HasPrefix(line, "220 ") { // to STARTTLS: what follows is no handshake, and may wait for the rest of one
+			break
+		}
+	}
+	here.Close()
+	<-sent
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	<-served
+	taken := post.all()
+	if len(taken) != accepted {
+		t.Errorf("%s: %d messages are said to be taken, and %d are", approach.name, accepted, len(taken))
+	}
+	for _, m := range taken {
+		switch alone := strings.NewReplacer("\r\n", "").Replace(m.text); {
+		case approach.how == inClear:
+			t.Errorf("%s: somebody who has not logged in sends to %v, %v", approach.name, m.Local, m.Remote)
+		case approach.how == byWorld && len(m.Remote) > 0:
+			t.Errorf("%s: relayed to %v", approach.name, m.Remote)
+		case len(m.Local)+len(m.Remote) == 0:
+			t.Errorf("%s: to nobody", approach.name)
+		case strings.ContainsAny(alone, "\r\n"): // what another server could take for the end of a line, and of the message
+			t.Errorf("%s: CR or LF stands alone in %q", approach.name, m.text)
+		}
+	}
 }

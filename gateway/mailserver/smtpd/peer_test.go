@@ -99,6 +99,14 @@ func (p *fakePost) Full(ctx context.Context, mailbox string, size int64) (bool, 
 	return mailbox == "full@postern.test" || mailbox == "alice@postern.test" && size > 1000, nil
 }
 
+// Room there is for whatever is smaller than the largest that is taken at all.
+func (p *fakePost) Room(size int64) error {
+	if size >= 49_000_000 {
+		return ErrFull
+	}
+	return nil
+}
+
 func (p *fakePost) Create() (Incoming, error) { return &fakeIncoming{post: p}, nil }
 
 func (p *fakePost) all() []delivered {

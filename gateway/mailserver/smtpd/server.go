@@ -47,6 +47,9 @@ type Post interface {
 	// Full says whether a mailbox has no room for a message of that size, 0 if the
 	// client has not said it.
 	Full(ctx context.Context, mailbox string, size int64) (bool, error)
+	// Room answers ErrFull if there is none for a message of that size now, 0 if the
+	// client has not said it: then it need not send it.
+	Room(size int64) error
 	// Create begins a message.
 	Create() (Incoming, error)
 }

@@ -43,7 +43,7 @@ func TestCommands(t *testing.T) {
 			"250|501|501|553 5.1.7|553|553|553|553"},
 		{"utf8 without SMTPUTF8", nil, false, "EHLO x\r\nMAIL FROM:<jörg@b.test>\r\nMAIL FROM:<jörg@b.test> SMTPUTF8\r\nRCPT TO:<bob@postern.test>\r\nRSET\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<bøb@postern.test>\r\n",
 			"250|550 5.6.7|250|250|250|250|553 5.6.7"},
-		{"sizes", nil, false, "EHLO x\r\nMAIL FROM:<a@b.test> SIZE=50000001\r\nMAIL FROM:<a@b.test> SIZE=99999999999\r\nMAIL FROM:<a@b.test> SIZE=50000000 BODY=8BITMIME\r\n", "250|552 5.3.4|501|250"},
+		{"sizes", nil, false, "EHLO x\r\nMAIL FROM:<a@b.test> SIZE=50000001\r\nMAIL FROM:<a@b.test> SIZE=99999999999\r\nMAIL FROM:<a@b.test> SIZE=50000000\r\nMAIL FROM:<a@b.test> SIZE=48999999 BODY=8BITMIME\r\n", "250|552 5.3.4|501|452 4.3.1|250"},
 		{"no login on the mx", nil, true, aliceLogin + "AUTH LOGIN\r\n", "503 5.5.1|503"},
 		{"no login in the clear on the mx", nil, false, "EHLO x\r\n" + aliceLogin, "250|503"},
 		{"lines too long", nil, false, "EHLO x\r\nNOOP " + strings.Repeat("x", 3000) + "\r\nNOOP " + strings.Repeat("x", 20000) + "\r\nNOOP\r\n", "250|500 5.5.2|500 5.5.2|250"},

@@ -1,8 +1,11 @@
 package smtpd
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"syscall"
 )
 
 // spool keeps a message until what goes before it is known: its signature, which
@@ -43,6 +46,9 @@ func (s *spool) flush() {
 	}
 	if s.err == nil {
 		_, s.err = s.file.Write(s.held)
+	}
+	if errors.Is(s.err, syscall.ENOSPC) || errors.Is(s.err, syscall.EDQUOT) {
+		s.err = fmt.Errorf("%w: %w", ErrFull, s.err)
 	}
 	s.held = s.held[:0]
 }
