@@ -5,9 +5,10 @@ import (
 	"net"
 )
 
-// Administrators is the gate to what only administrators may do. To it any other
-// account is like a name that does not exist: the same words after the same time,
-// whether the password was right or not. Failures and turns it shares with its
+// Administrators is the gate to what only administrators may do. Any other account
+// is refused like a wrong password: in the same words after the same time, whether
+// the password was right or not, and with the salt that its Gate shows for the name,
+// so that a stranger does not learn who is one. Failures and turns it shares with its
 // Gate, so that who guesses at either is slowed down at both.
 type Administrators struct{ gate *Gate }
 
@@ -19,12 +20,12 @@ func (a Administrators) Mechanisms(ctx context.Context) []string { return a.gate
 
 // Authenticate checks a name and password: see Gate.Authenticate.
 func (a Administrators) Authenticate(ctx context.Context, remote net.Addr, user, password string) (Account, error) {
-	return a.gate.authenticate(ctx, remote, user, password, a.lookup)
+	return a.gate.authenticate(ctx, remote, user, password, isAdmin)
 }
 
 // SCRAM begins a login: see Gate.SCRAM.
 func (a Administrators) SCRAM(ctx context.Context, remote net.Addr) *Exchange {
-	return a.gate.exchange(ctx, remote, a.lookup)
+	return a.gate.exchange(ctx, remote, isAdmin)
 }
 
 // Still says whether who has logged in may go on: the account is an
@@ -40,6 +41,8 @@ func (a Administrators) Hash(ctx context.Context, email string) (string, error) 
 	r, _, err := a.lookup(ctx, email)
 	return r.Hash, err
 }
+
+func isAdmin(r Record) bool { return r.Admin }
 
 // lookup knows administrators alone.
 func (a Administrators) lookup(ctx context.Context, email string) (Record, bool, error) {

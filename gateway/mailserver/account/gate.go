@@ -169,12 +169,17 @@ func Canonical(email string) string { return strings.ToLower(strings.TrimSpace(e
 // Authenticate checks a name and password that came from remote. It returns
 // ErrDenied after the delay that the failures of that place have earned.
 func (g *Gate) Authenticate(ctx context.Context, remote net.Addr, user, password string) (Account, error) {
-	return g.authenticate(ctx, remote, user, password, g.lookup)
+	return g.authenticate(ctx, remote, user, password, anybody)
 }
 
-func (g *Gate) authenticate(ctx context.Context, remote net.Addr, user, password string, lookup Lookup) (Account, error) {
+// anybody is whom the gate lets in where every account is welcome.
+func anybody(Record) bool { return true }
+
+// authenticate lets in whom admits, too. Of who is not admitted the password is
+// checked all the same, and never remembered: it costs what a wrong one does.
+func (g *Gate) authenticate(ctx context.Context, remote net.Addr, user, password string, admits func(Record) bool) (Account, error) {
 	email := Canonical(user)
-	rec, ok, err := lookup(ctx, email)
+	rec, ok, err := g.lookup(ctx, email)
 	if err != nil {
 		return Account{}, err
 	}
@@ -182,6 +187,7 @@ func (g *Gate) authenticate(ctx context.Context, remote net.Addr, user, password
 	if ok = ok && !rec.Disabled; !ok {
 		phc = g.dummy
 	}
+	ok = ok && admits(rec)
 	mark := g.mark(email, phc, password)
 	if ok && g.remembers(mark) {
 		g.forgive(email)

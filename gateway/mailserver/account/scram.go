@@ -18,20 +18,22 @@ import (
 type Exchange struct {
 	sasl.SCRAMServer
 	gate   *Gate
-	lookup Lookup
+	admits func(Record) bool
 	record Record
-	ok     bool // there is such an account, and it has keys
+	ok     bool // there is such an account, it has keys, and it is let in
 }
 
 // SCRAM begins a login from remote. Next's errors are ErrDenied, ErrBusy,
 // sasl.ErrResponse for a client that does not speak the mechanism, or a store's
 // that cannot answer.
 func (g *Gate) SCRAM(ctx context.Context, remote net.Addr) *Exchange {
-	return g.exchange(ctx, remote, g.lookup)
+	return g.exchange(ctx, remote, anybody)
 }
 
-func (g *Gate) exchange(ctx context.Context, remote net.Addr, lookup Lookup) *Exchange {
-	x := &Exchange{gate: g, lookup: lookup}
+// exchange lets in whom admits, too. Who is not admitted sees the salt that he sees
+// everywhere, or all could tell by it, without a password, who is.
+func (g *Gate) exchange(ctx context.Context, remote net.Addr, admits func(Record) bool) *Exchange {
+	x := &Exchange{gate: g, admits: admits}
 	x.Keys = func(user string) (sasl.Keys, error) { return x.find(ctx, user) }
 	x.Decide = func(user string, right bool) error {
 		if !x.ok {
@@ -67,7 +69,7 @@ func (x *Exchange) User() string { return x.record.Email }
 func (x *Exchange) find(ctx context.Context, user string) (sasl.Keys, error) {
 	email := Canonical(user)
 	made := x.gate.madeUp(email) // whether it is needed or not: it takes its time
-	r, ok, err := x.lookup(ctx, email)
+	r, ok, err := x.gate.lookup(ctx, email)
 	if err != nil {
 		return sasl.Keys{}, err
 	}
@@ -80,7 +82,7 @@ func (x *Exchange) find(ctx context.Context, user string) (sasl.Keys, error) {
 	if err != nil {
 		return made, nil // none yet: see Mechanisms
 	}
-	x.ok = true
+	x.ok = x.admits(r)
 	return keys, nil
 }
 

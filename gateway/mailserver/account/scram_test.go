@@ -22,19 +22,10 @@ func scram(g *Gate, remote net.Addr, user, password string) (Account, error) {
 		return Account{}, err
 	}
 	x := g.SCRAM(context.Background(), remote)
-	_, response, _ := client.Start()
-	for {
-		challenge, done, err := x.Next(response)
-		if err != nil {
-			return Account{}, err
-		}
-		if done {
-			return x.Account(), sasl.Finished(client)
-		}
-		if response, err = client.Next(challenge); err != nil {
-			return Account{}, err
-		}
+	if err := exchange(client, x); err != nil {
+		return Account{}, err
 	}
+	return x.Account(), nil
 }
 
 // scramGate has alice, who has keys, bob, who has none yet, and carol, who is disabled.
