@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -22,13 +23,21 @@ type crashDisk struct {
 	late    bool // the step has its effect, and only its answer is lost
 	dead    bool
 	loose   map[string]bool      // content not flushed, by present path
+	torn    map[string][]torn    // what was written over, and not flushed
 	created map[string]bool      // entry of a new file not flushed
 	renamed map[string][2]string // folder of the new entry not flushed: new path → {old, new}
 	removed map[string]string    // entry's removal not flushed: path → a copy
 }
 
+// torn is a write within a file, and what was there before.
+type torn struct {
+	at     int64
+	before []byte
+	length int
+}
+
 func newCrashDisk(cutAt int, late bool) *crashDisk {
-	return &crashDisk{cutAt: cutAt, late: late, loose: map[string]bool{}, created: map[string]bool{}, renamed: map[string][2]string{}, removed: map[string]string{}}
+	return &crashDisk{cutAt: cutAt, late: late, loose: map[string]bool{}, torn: map[string][]torn{}, created: map[string]bool{}, renamed: map[string][2]string{}, removed: map[string]string{}}
 }
 
 func (d *crashDisk) do(effect func() error) error {
@@ -70,8 +79,35 @@ func (f *crashFile) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+func (f *crashFile) WriteAt(p []byte, at int64) (n int, err error) {
+	err = f.disk.do(func() error {
+		before := make([]byte, len(p))
+		if there, err := os.Open(f.path); err == nil {
+			n, _ := there.ReadAt(before, at)
+			before = before[:n]
+			there.Close()
+		}
+		f.disk.torn[f.path] = append(f.disk.torn[f.path], torn{at, before, len(p)})
+		n, err = f.file.WriteAt(p, at)
+		return err
+	})
+	return n, err
+}
+
 func (f *crashFile) Sync() error {
-	return f.disk.do(func() error { delete(f.disk.loose, f.path); return f.file.Sync() })
+	return f.disk.do(func() error {
+		delete(f.disk.loose, f.path)
+		delete(f.disk.torn, f.path)
+		return f.file.Sync()
+	})
+}
+
+func (d *crashDisk) Overwrite(name string) (f file, err error) {
+	err = d.do(func() error { f, err = d.osDisk.Overwrite(name); return err })
+	if err != nil {
+		return nil, err
+	}
+	return &crashFile{f, d, name}, nil
 }
 
 func (d *crashDisk) Rename(from, to string) error {
@@ -135,6 +171,11 @@ func (d *crashDisk) settle(r *rand.Rand) {
 			os.Truncate(path, r.Int64N(info.Size()+1))
 		}
 	}
+	for path, writes := range d.torn {
+		for _, w := range slices.Backward(writes) {
+			w.undo(path, r.IntN(w.length+1))
+		}
+	}
 	for path := range d.created {
 		if r.IntN(2) == 0 {
 			os.Remove(path)
@@ -150,6 +191,21 @@ func (d *crashDisk) settle(r *rand.Rand) {
 			os.Rename(copied, path)
 		}
 		os.Remove(copied)
+	}
+}
+
+// undo leaves of a write its first octets.
+func (w torn) undo(path string, kept int) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return // lost altogether
+	}
+	defer f.Close()
+	if kept < len(w.before) {
+		f.WriteAt(w.before[kept:], w.at+int64(kept))
+	}
+	if info, err := f.Stat(); err == nil && len(w.before) < w.length { // it made the file longer
+		f.Truncate(min(info.Size(), w.at+int64(max(kept, len(w.before)))))
 	}
 }
 

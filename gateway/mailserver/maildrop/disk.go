@@ -16,6 +16,7 @@ import (
 type disk interface {
 	Mkdir(dir string) error // no error if it is there
 	Create(name string) (file, error)
+	Overwrite(name string) (file, error) // opens a file that is there, and leaves what is in it
 	Open(name string) (*os.File, error)
 	Rename(from, to string) error
 	Remove(name string) error
@@ -29,8 +30,12 @@ type disk interface {
 
 type file interface {
 	io.WriteCloser
-	Sync() error
+	io.WriterAt
+	Sync() error // flushes the content, and of the rest what is needed to read it
 }
+
+// osFile is the real one; its Sync is the system's cheapest that keeps the promise.
+type osFile struct{ *os.File }
 
 // osDisk is the real one.
 type osDisk struct{}
@@ -46,7 +51,17 @@ func (osDisk) Mkdir(dir string) error {
 }
 
 func (osDisk) Create(name string) (file, error) {
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	return openFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+}
+
+func (osDisk) Overwrite(name string) (file, error) { return openFile(name, os.O_WRONLY) }
+
+func openFile(name string, flags int) (file, error) {
+	f, err := os.OpenFile(name, flags, 0o600)
+	if err != nil {
+		return nil, err // not f: a nil *os.File is no nil file
+	}
+	return osFile{f}, nil
 }
 
 func (osDisk) Open(name string) (*os.File, error) { return os.Open(name) }

@@ -2,11 +2,13 @@ package maildrop
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,29 +22,46 @@ import (
 // for all of them at once, and then the journal's file goes. After a crash, Open
 // writes those of them anew that are not what the journal has (replay).
 //
+// Its file is written before it is used, by zeros, and used again when it has
+// served: a write that changes neither a file's size nor where it is on the disk
+// is flushed in a tenth of the time, because the file system's own journal need not
+// be.
+//
 // The committer owns it. A record is
 //
-//	id uint64       big-endian, as is
+//	use uint64      random, the same in all records of one use of the file: what
+//	                an earlier use left behind them is no more of it
+//	id uint64       big-endian, as all
 //	size uint64     of the content
 //	sha256 [32]byte of the content
+//	check uint32    CRC-32C of all before
 //	content
 type journal struct {
 	store  *Store
 	file   file // nil: none is open
 	name   string
 	number int
-	size   int64
+	use    uint64
+	size   int64   // of what was written in this use
+	room   int64   // of the file
 	ids    []int64 // of the contents in it
 	buf    []byte
 	idle   *time.Timer
 	sealed chan sealed
+	spare  chan spare
 	done   chan struct{} // closed when what was sealed is gone
 }
 
 // sealed is a journal's file that is complete.
 type sealed struct {
+	spare
+	ids []int64
+}
+
+// spare is a journal's file that can be used again.
+type spare struct {
 	name string
-	ids  []int64
+	room int64 // 0: it cannot, a write to it has failed
 }
 
 const (
@@ -52,9 +71,14 @@ const (
 	// journalSize is how large the journal's file becomes, and with it the memory
 	// that a restart after a crash takes.
 	journalSize = 8 << 20
-	// journalIdle is how long it stays when nothing comes any more.
+	// journalStep is by how much its file grows, ahead of what is written.
+	journalStep = 1 << 20
+	// journalSpares is how many files wait to be used again: while one is written
+	// the one before is retired.
+	journalSpares = 2
+	// journalIdle is how long what is in it stays so when nothing comes any more.
 	journalIdle  = 2 * time.Second
-	recordHeader = 8 + 8 + sha256.Size
+	recordHeader = 8 + 8 + 8 + sha256.Size + crc32.Size
 )
 
 // kept is a content for the journal.
@@ -64,8 +88,21 @@ type kept struct {
 	octets []byte
 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// record appends the content's record.
+func (k *kept) record(b []byte, use uint64) []byte {
+	begin := len(b)
+	for _, n := range []uint64{use, uint64(k.id), uint64(len(k.octets))} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	b = append(b, k.sum...)
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b[begin:], castagnoli))
+	return append(b, k.octets...)
+}
+
 func newJournal(s *Store) *journal {
-	j := &journal{store: s, idle: time.NewTimer(time.Hour), sealed: make(chan sealed, 2), done: make(chan struct{})}
+	j := &journal{store: s, idle: time.NewTimer(time.Hour), sealed: make(chan sealed, 2), spare: make(chan spare, journalSpares), done: make(chan struct{})}
 	j.idle.Stop()
 	go j.retire()
 	return j
@@ -73,29 +110,34 @@ func newJournal(s *Store) *journal {
 
 // keep makes the contents of a batch durable.
 func (j *journal) keep(batch []*change) error {
+	if !slices.ContainsFunc(batch, func(c *change) bool { return c.kept != nil }) {
+		return nil
+	}
+	if err := j.open(); err != nil {
+		return err
+	}
 	j.buf = j.buf[:0]
 	for _, c := range batch {
 		if c.kept == nil {
 			continue
 		}
-		j.buf = binary.BigEndian.AppendUint64(j.buf, uint64(c.kept.id))
-		j.buf = binary.BigEndian.AppendUint64(j.buf, uint64(len(c.kept.octets)))
-		j.buf = append(append(j.buf, c.kept.sum...), c.kept.octets...)
+		j.buf = c.kept.record(j.buf, j.use)
 		j.ids = append(j.ids, c.kept.id)
 	}
-	if len(j.buf) == 0 {
-		return nil
-	}
-	err := j.open()
+	err := j.grow(j.size + int64(len(j.buf)))
 	if err == nil {
-		_, err = j.file.Write(j.buf)
+		_, err = j.file.WriteAt(j.buf, j.size)
 	}
 	if err == nil {
 		err = j.file.Sync()
 	}
-	if j.size += int64(len(j.buf)); err != nil || j.size >= journalSize {
-		j.seal() // behind a write that failed nothing could be found again
-	} else {
+	switch j.size += int64(len(j.buf)); {
+	case err != nil: // behind a write that failed nothing could be found again
+		j.room = 0
+		j.seal()
+	case j.size >= journalSize:
+		j.seal()
+	default:
 		j.idle.Reset(journalIdle)
 	}
 	if cap(j.buf) > 1<<20 {
@@ -104,20 +146,47 @@ func (j *journal) keep(batch []*change) error {
 	return err
 }
 
+// open takes a spare file, or makes one.
 func (j *journal) open() error {
 	if j.file != nil {
 		return nil
 	}
+	var use [8]byte
+	rand.Read(use[:])
+	j.use, j.size = binary.BigEndian.Uint64(use[:]), 0
 	d := j.store.disk
+	select {
+	case s := <-j.spare:
+		f, err := d.Overwrite(s.name)
+		if err != nil {
+			return err
+		}
+		j.file, j.name, j.room = f, s.name, s.room
+		return nil
+	default:
+	}
 	dir := filepath.Join(j.store.dir, "journal")
 	j.number++
-	j.name = filepath.Join(dir, fmt.Sprintf("%08d", j.number))
-	f, err := d.Create(j.name)
+	name := filepath.Join(dir, fmt.Sprintf("%08d", j.number))
+	f, err := d.Create(name)
 	if err != nil {
 		return err
 	}
-	j.file, j.size = f, 0
+	j.file, j.name, j.room = f, name, 0
 	return d.SyncDir(dir)
+}
+
+// grow makes room for so many octets.
+func (j *journal) grow(size int64) error {
+	if size <= j.room {
+		return nil
+	}
+	zeros := make([]byte, (size+journalStep-1)/journalStep*journalStep-j.room)
+	if _, err := j.file.WriteAt(zeros, j.room); err != nil {
+		return err
+	}
+	j.room += int64(len(zeros))
+	return j.file.Sync()
 }
 
 // seal ends the present file and hands it over to retire.
@@ -125,7 +194,7 @@ func (j *journal) seal() {
 	j.idle.Stop()
 	if j.file != nil {
 		j.file.Close()
-		j.sealed <- sealed{j.name, j.ids}
+		j.sealed <- sealed{spare{j.name, j.room}, j.ids}
 	}
 	j.file, j.ids = nil, nil
 }
@@ -135,27 +204,42 @@ func (j *journal) end() {
 	j.seal()
 	close(j.sealed)
 	<-j.done
+	close(j.spare)
+	for s := range j.spare {
+		j.store.disk.Remove(s.name)
+	}
 }
 
-// retire flushes the files that the journal stands in for, and removes it.
+// retire flushes the files that the journal stands in for, and lets it be used
+// again.
 func (j *journal) retire() {
 	defer close(j.done)
 	for s := range j.sealed {
-		if err := j.store.retire(s.name, s.ids); err != nil {
+		err := j.store.flush(s.ids)
+		if err == nil {
+			spares := j.spare
+			if s.room == 0 {
+				spares = nil
+			}
+			select {
+			case spares <- s.spare:
+			default:
+				err = j.store.disk.Remove(s.name)
+			}
+		}
+		if err != nil {
 			j.store.log.Error("flushing message files; what the journal has of them stays until the next start", "journal", s.name, "error", err)
 		}
 	}
 }
 
-func (s *Store) retire(name string, ids []int64) error {
+// flush flushes the files of contents.
+func (s *Store) flush(ids []int64) error {
 	files := make([]string, len(ids))
 	for i, id := range ids {
 		files[i] = s.contentPath(id)
 	}
-	if err := s.disk.Flush(filepath.Join(s.dir, "content"), files); err != nil {
-		return err
-	}
-	return s.disk.Remove(name)
+	return s.disk.Flush(filepath.Join(s.dir, "content"), files)
 }
 
 // replay makes the files of contents what the journals of a server that did not
@@ -191,24 +275,33 @@ func (s *Store) replay(ctx context.Context, db *sql.DB, found map[int64]bool) er
 			found[r.id] = true
 			ids = append(ids, r.id)
 		}
-		if err := s.retire(name, ids); err != nil {
+		if err := s.flush(ids); err != nil {
+			return err
+		}
+		if err := s.disk.Remove(name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readJournal answers the records of a file, up to the first that was not written
-// whole.
+// readJournal answers the records of a file's last use, up to the first that was
+// not written whole. If nothing of that use is on the disk they are those of the
+// use before, whose contents are: there is nothing to do for them.
 func readJournal(name string) (records []kept, err error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
+	var use uint64
 	for len(b) >= recordHeader {
-		id, size := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
-		sum, rest := b[16:recordHeader], b[recordHeader:]
-		if size > uint64(len(rest)) {
+		u, id, size := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])
+		if len(records) == 0 {
+			use = u
+		}
+		checked := recordHeader - crc32.Size
+		sum, check, rest := b[24:checked], binary.BigEndian.Uint32(b[checked:]), b[recordHeader:]
+		if u != use || check != crc32.Checksum(b[:checked], castagnoli) || size > uint64(len(rest)) {
 			break
 		}
 		octets := rest[:size]

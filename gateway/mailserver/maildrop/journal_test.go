@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -26,6 +27,14 @@ func killed(t *testing.T, texts ...string) (dir, journal string) {
 	}
 	b, err := os.ReadFile(names[0])
 	must(t, err)
+	length := 0
+	for _, text := range texts {
+		length += recordHeader + len(text)
+	}
+	if len(b) != journalStep || len(bytes.Trim(b[length:], "\x00")) > 0 {
+		t.Errorf("behind %d octets of records there are not zeros up to %d, but %d in all", length, journalStep, len(b))
+	}
+	b = b[:length]
 	must(t, s.Close())
 	if left, _ := filepath.Glob(filepath.Join(dir, "journal", "*")); len(left) > 0 {
 		t.Errorf("a store that was closed leaves %q", left)
@@ -124,11 +133,52 @@ func TestReplayOfATornJournal(t *testing.T) {
 	}
 }
 
-// The journal does not grow without end, nor stay when nothing comes; a large content does not go through it.
-func TestJournalGoes(t *testing.T) {
-	dir := t.TempDir()
+// What an earlier use of the file left behind the records of the last is no more of it, wherever it begins.
+func TestReplayOfAJournalUsedAgain(t *testing.T) {
+	_, journal := killed(t, "one", "two", "six")
+	before, err := os.ReadFile(journal)
+	must(t, err)
+	dir, again := killed(t, "ten", "odd")
+	after, err := os.ReadFile(again)
+	must(t, err)
+	for uses := range len(after) + 1 { // octets of the last use that are on the disk
+		must(t, os.WriteFile(again, append(bytes.Clone(after[:uses]), before[uses:]...), 0o600))
+		records, err := readJournal(again)
+		must(t, err)
+		got := ""
+		for _, r := range records {
+			got += string(r.octets)
+		}
+		// Of a use whose first record is not whole, nothing was acknowledged.
+		switch record := recordHeader + len("ten"); {
+		case uses == 0 && got == "onetwosix", uses > 0 && uses < record && got == "", uses >= record && uses < 2*record && got == "ten", uses == 2*record && got == "tenodd":
+		default:
+			t.Fatalf("of %d octets it reads %q", uses, got)
+		}
+	}
 	s := world(t, dir, nil)
 	defer s.Close()
+	if got := contents(t, s, alice); len(got) != 2 {
+		t.Errorf("alice has %q", got)
+	}
+}
+
+// flushes counts them.
+type flushes struct {
+	osDisk
+	n atomic.Int64
+}
+
+func (d *flushes) Flush(dir string, files []string) error {
+	d.n.Add(1)
+	return d.osDisk.Flush(dir, files)
+}
+
+// The journal does not grow without end; when nothing comes, what it has is flushed, and one that is closed leaves nothing. A
+// large content does not go through it.
+func TestJournalGoes(t *testing.T) {
+	dir, disk := t.TempDir(), &flushes{}
+	s := world(t, dir, &Options{disk: disk})
 	text := make([]byte, journalMost)
 	rand.Read(text)
 	octets := func() (n int64) {
@@ -145,17 +195,21 @@ func TestJournalGoes(t *testing.T) {
 		t.Errorf("a large content left %d octets in the journal", n)
 	}
 	most := int64(0)
-	for i := range 3 * journalSize / journalMost {
+	for i := range 6 * journalSize / journalMost {
 		text[0] = byte(i)
 		must(t, deliver(s, fmt.Sprint(i)+string(text[:journalMost-8]), Envelope{Local: []string{alice}}))
 		most = max(most, octets())
 	}
-	if most == 0 || most > 4*journalSize { // one that is written, and three that wait to go
+	if most == 0 || most > 6*(journalSize+journalStep) { // one that is written, three that wait to go, and the spares
 		t.Errorf("the journal had up to %d octets", most)
 	}
-	for end := time.Now().Add(20 * time.Second); octets() > 0; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); disk.n.Load() < 6; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d octets stay in the journal", octets())
+			t.Fatalf("after %d flushes nothing more of the journal goes", disk.n.Load())
 		}
+	}
+	must(t, s.Close())
+	if n := octets(); n != 0 {
+		t.Errorf("a store that was closed leaves %d octets of its journal", n)
 	}
 }

@@ -375,6 +375,10 @@ type fullFile struct{ file }
 
 func (fullFile) Write([]byte) (int, error) { return 0, &os.PathError{Op: "write", Err: syscall.ENOSPC} }
 
+func (fullFile) WriteAt([]byte, int64) (int, error) {
+	return 0, &os.PathError{Op: "write", Err: syscall.ENOSPC}
+}
+
 func (d *fullDisk) Commit(index func() error) error {
 	if d.index {
 		return &os.PathError{Op: "write", Err: syscall.ENOSPC}
