@@ -26,12 +26,13 @@ const (
 	QueueSending QueueState = "sending"
 )
 
-// QueuePage answers a QueueQuery. Matching counts the rows of all pages; Waiting, Held and Sending those of the whole
-// queue.
+// QueuePage answers a QueueQuery. Matching counts the rows of all pages up to Last; Waiting, Held and Sending those of
+// the whole queue.
 type QueuePage struct {
 	Revision uint64     `json:"revision"` // for WatchQueue
 	Now      time.Time  `json:"now"`      // by the server's clock, which NextTry goes by
 	Rows     []QueueRow `json:"rows,omitempty"`
+	Last     int64      `json:"last"` // the highest ID that there was: what came since has a greater one
 	Matching int        `json:"matching"`
 	Waiting  int        `json:"waiting"`
 	Held     int        `json:"held"`
@@ -92,13 +93,14 @@ const (
 )
 
 // QueueChange does something to rows: to those of IDs, or without any to all that Text and State choose, as in a
-// QueueQuery. What is being sent at the moment is left alone.
+// QueueQuery, and that came no later than UpTo. What is being sent at the moment is left alone.
 type QueueChange struct {
 	Account AccountID   `json:"account"`
 	Action  QueueAction `json:"action"`
 	IDs     []int64     `json:"ids,omitempty"` // at most MaxQueueIDs
 	Text    string      `json:"text,omitempty"`
 	State   QueueState  `json:"state,omitempty"`
+	UpTo    int64       `json:"upTo,omitempty"` // a QueuePage.Last; 0: whatever there is
 }
 
 // MaxQueueIDs bounds the IDs of a QueueChange.

@@ -18,7 +18,7 @@ func (e *Engine) Queue(ctx context.Context, q api.QueueQuery) (p api.QueuePage, 
 	}
 	err = e.atDesk(ctx, q.Account, askCounter, func(c *control.Client) error {
 		v, err := c.ViewQueue(ctx, control.QueueFilter{Text: q.Text, State: string(q.State), After: q.After, Limit: q.Limit})
-		p = api.QueuePage{Revision: v.Revision, Now: v.Now, Matching: v.Matching, Waiting: v.Waiting, Held: v.Held, Sending: v.Sending}
+		p = api.QueuePage{Revision: v.Revision, Now: v.Now, Last: v.Last, Matching: v.Matching, Waiting: v.Waiting, Held: v.Held, Sending: v.Sending}
 		for _, r := range v.Rows {
 			p.Rows = append(p.Rows, queueRow(r))
 		}
@@ -70,9 +70,9 @@ func (e *Engine) ChangeQueue(ctx context.Context, r api.QueueChange) (n int, err
 	if len(r.IDs) > api.MaxQueueIDs {
 		return 0, &api.Problem{Code: api.CodeBadRequest, Technical: "too many messages at once"}
 	}
-	f := control.QueueFilter{IDs: r.IDs, Text: r.Text, State: string(r.State)}
+	f := control.QueueFilter{IDs: r.IDs, Text: r.Text, State: string(r.State), UpTo: r.UpTo}
 	if len(r.IDs) > 0 {
-		f.Text, f.State = "", ""
+		f.Text, f.State, f.UpTo = "", "", 0
 	}
 	err = e.atDesk(ctx, r.Account, askCounter, func(c *control.Client) (err error) {
 		n, err = c.ChangeQueue(ctx, control.QueueAction(r.Action), f)

@@ -76,7 +76,7 @@ func (d *Desk) Selected() int {
 func (d *Desk) Act(a api.QueueAction) {
 	c := api.QueueChange{Account: d.Account, Action: a}
 	if d.All {
-		c.Text, c.State = d.Text, d.State
+		c.Text, c.State, c.UpTo = d.Text, d.State, d.Page.Last // what comes while somebody thinks about it was not meant
 	} else {
 		for _, r := range d.Page.Rows {
 			if d.Chosen[r.ID] {

@@ -17,9 +17,6 @@ var _ control.Queue = (*Admin)(nil)
 // queuePage is the most rows of one answer; control.Limits have room for more.
 const queuePage = 10_000
 
-// dropBatch is how many rows are dropped in one commit.
-const dropBatch = 1000
-
 // maxHeader is how much of a message's header is shown.
 const maxHeader = 64 << 10
 
@@ -98,7 +95,7 @@ func (a *Admin) ChangeQueue(ctx context.Context, action control.QueueAction, f c
 		}
 		n, err = a.giveBack(ctx, filter)
 	case control.Drop:
-		n, err = a.drop(ctx, filter)
+		n, err = a.store.Discard(ctx, filter)
 	default:
 		return 0, &control.Error{Kind: control.Invalid, Text: fmt.Sprintf("%.40q is nothing that can be done to a queue", action)}
 	}
@@ -108,33 +105,8 @@ func (a *Admin) ChangeQueue(ctx context.Context, action control.QueueAction, f c
 	return n, answer(err)
 }
 
-// drop deletes rows.
-func (a *Admin) drop(ctx context.Context, f maildrop.Filter) (count int, err error) {
-	f.Limit = dropBatch
-	for {
-		rows, err := a.store.Queue(ctx, f)
-		if err != nil {
-			return count, err
-		}
-		var gone []maildrop.Settlement
-		for _, q := range rows {
-			if q.State != maildrop.Sending {
-				gone = append(gone, maildrop.Settlement{Row: q, Gone: true})
-			}
-			f.After = q.ID
-		}
-		if err := a.store.Settle(ctx, gone); err != nil {
-			return count, err
-		}
-		count += len(gone)
-		if len(rows) < dropBatch {
-			return count, nil
-		}
-	}
-}
-
 func queueFilter(f control.QueueFilter) maildrop.Filter {
-	return maildrop.Filter{IDs: f.IDs, State: maildrop.State(f.State), Destination: strings.ToLower(f.Destination), Sender: f.Sender, Text: f.Text, After: f.After, Limit: f.Limit}
+	return maildrop.Filter{IDs: f.IDs, State: maildrop.State(f.State), Destination: strings.ToLower(f.Destination), Sender: f.Sender, Text: f.Text, After: f.After, UpTo: f.UpTo, Limit: f.Limit}
 }
 
 func queueRow(q maildrop.Queued) control.QueueRow {

@@ -13,7 +13,7 @@ import (
 const queueSettles = 250 * time.Millisecond
 
 // ViewQueue is a page of the queue. Its revision is read first, so that no change
-// after it is missed.
+// after it is missed, and the rows that it counts are those up to Last.
 func (a *Admin) ViewQueue(ctx context.Context, f control.QueueFilter) (v control.QueueView, err error) {
 	filter := queueFilter(f)
 	if filter.Limit <= 0 || filter.Limit > control.MaxQueueView {
@@ -21,6 +21,12 @@ func (a *Admin) ViewQueue(ctx context.Context, f control.QueueFilter) (v control
 	}
 	v.Revision, _ = a.store.QueueRevision()
 	v.Now = a.now()
+	if v.Last, err = a.store.Newest(ctx); err != nil {
+		return v, answer(err)
+	}
+	if filter.UpTo == 0 || filter.UpTo > v.Last {
+		filter.UpTo = v.Last
+	}
 	rows, err := a.store.Queue(ctx, filter)
 	if err != nil {
 		return v, answer(err)

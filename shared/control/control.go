@@ -182,6 +182,7 @@ type QueueFilter struct {
 	Sender      string  `json:"sender,omitempty"` // "<>" is the null sender
 	Text        string  `json:"text,omitempty"`   // occurs in sender or recipient
 	After       int64   `json:"after,omitempty"`  // rows with higher ids
+	UpTo        int64   `json:"upTo,omitempty"`   // rows with no higher ids: what came later is not meant
 	Limit       int     `json:"limit,omitempty"`  // 0: as many as an answer holds
 }
 
@@ -218,6 +219,7 @@ type QueueView struct {
 	Revision uint64     `json:"revision"` // grows with every change, also over restarts
 	Now      time.Time  `json:"now"`      // by the queue's clock, which NextTry goes by
 	Rows     []QueueRow `json:"rows"`
+	Last     int64      `json:"last"`     // the highest id that there was, for QueueFilter.UpTo
 	Matching int        `json:"matching"` // rows that the filter chooses, on this page and all others
 	Waiting  int        `json:"waiting"`  // of the whole queue
 	Held     int        `json:"held"`

@@ -79,6 +79,7 @@ func (s *Service) Queue(ctx context.Context, q api.QueueQuery) (p api.QueuePage,
 	s.queue.asked = append(s.queue.asked, q)
 	p.Revision, p.Now = s.queue.revision, time.Now().Add(s.queue.ahead)
 	for _, r := range s.queue.rows {
+		p.Last = max(p.Last, r.ID)
 		switch r.State {
 		case api.QueueWaiting:
 			p.Waiting++
@@ -121,7 +122,7 @@ func (s *Service) ChangeQueue(ctx context.Context, c api.QueueChange) (n int, er
 	s.queue.did = append(s.queue.did, c)
 	var left []api.QueueItem
 	for _, r := range s.queue.rows {
-		meant := slices.Contains(c.IDs, r.ID) || len(c.IDs) == 0 && matches(r, c.Text, c.State)
+		meant := slices.Contains(c.IDs, r.ID) || len(c.IDs) == 0 && matches(r, c.Text, c.State) && (c.UpTo == 0 || r.ID <= c.UpTo)
 		gone := false
 		switch {
 		case !meant || r.State == api.QueueSending:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -172,53 +173,90 @@ func (s *Store) Hasten(ctx context.Context, f Filter, now time.Time) (int, error
 	return s.alter(ctx, f, Waiting, "next_try = ?", now.UnixMicro())
 }
 
-func (s *Store) alter(ctx context.Context, f Filter, from State, set string, values ...any) (count int, err error) {
+// Discard deletes rows that are not being sent, and their contents with the last of
+// them. It answers how many.
+func (s *Store) Discard(ctx context.Context, f Filter) (int, error) {
+	var unnamed []int64
+	n, err := s.batches(ctx, f, "q.state <> 'sending'", func(ctx context.Context, tx *sql.Tx, rows []handle, in string, ids []any) error {
+		unnamed = nil
+		if _, err := tx.ExecContext(ctx, "DELETE FROM queue WHERE id IN "+in, ids...); err != nil {
+			return err
+		}
+		for _, r := range rows {
+			gone, err := forget(ctx, tx, r.content)
+			if err != nil {
+				return err
+			}
+			if gone {
+				unnamed = append(unnamed, r.content)
+			}
+		}
+		return nil
+	}, func() { s.removeContents(unnamed) })
+	return n, err
+}
+
+func (s *Store) alter(ctx context.Context, f Filter, from State, set string, values ...any) (int, error) {
+	return s.batches(ctx, f, "q.state = '"+string(from)+"'", func(ctx context.Context, tx *sql.Tx, _ []handle, in string, ids []any) error {
+		_, err := tx.ExecContext(ctx, "UPDATE queue SET "+set+" WHERE id IN "+in, append(slices.Clone(values), ids...)...)
+		return err
+	}, func() {})
+}
+
+// handle is what a row is changed by.
+type handle struct{ id, content int64 }
+
+// batches has change made to all rows that a filter and a condition choose, a batch
+// in a commit, and committed called after each: what changes a row meanwhile does so
+// before or after, and never in between. change is given the rows, a list of marks
+// for SQL, and the ids that belong to it.
+func (s *Store) batches(ctx context.Context, f Filter, condition string, change func(ctx context.Context, tx *sql.Tx, rows []handle, in string, ids []any) error, committed func()) (count int, err error) {
 	f.Limit = alterBatch
 	for {
 		if err := ctx.Err(); err != nil {
 			return count, err
 		}
 		where, args := f.where()
-		var ids []int64
+		var rows []handle
 		err := s.submit("", func(ctx context.Context, tx *sql.Tx) (err error) {
-			ids, err = selectIDs(ctx, tx, where+" AND q.state = ? ORDER BY q.id LIMIT ?", append(args, from, f.Limit)...)
-			if err != nil || len(ids) == 0 {
+			rows, err = selectHandles(ctx, tx, where+" AND "+condition+" ORDER BY q.id LIMIT ?", append(args, f.Limit)...)
+			if err != nil || len(rows) == 0 {
 				return err
 			}
-			all := append([]any{}, values...)
-			for _, id := range ids {
-				all = append(all, id)
+			var ids []any
+			for _, r := range rows {
+				ids = append(ids, r.id)
 			}
-			_, err = tx.ExecContext(ctx, "UPDATE queue SET "+set+" WHERE id IN (?"+strings.Repeat(",?", len(ids)-1)+")", all...)
-			return err
+			return change(ctx, tx, rows, "(?"+strings.Repeat(",?", len(rows)-1)+")", ids)
 		})
 		if err != nil {
 			return count, full(err)
 		}
-		if count += len(ids); len(ids) > 0 {
+		if count += len(rows); len(rows) > 0 {
+			committed()
 			s.revision.change()
 		}
-		if len(ids) < alterBatch {
+		if len(rows) < alterBatch {
 			return count, nil
 		}
-		f.After = ids[len(ids)-1]
+		f.After = rows[len(rows)-1].id
 	}
 }
 
-func selectIDs(ctx context.Context, tx *sql.Tx, condition string, args ...any) (ids []int64, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT q.id FROM queue q WHERE "+condition, args...)
+func selectHandles(ctx context.Context, tx *sql.Tx, condition string, args ...any) (list []handle, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT q.id, q.content FROM queue q WHERE "+condition, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var h handle
+		if err := rows.Scan(&h.id, &h.content); err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
+		list = append(list, h)
 	}
-	return ids, rows.Err()
+	return list, rows.Err()
 }
 
 // PullIn mends times that a clock which was set back has left in the future: no

@@ -78,6 +78,7 @@ type Filter struct {
 	Sender      string // exactly; see NullSender
 	Text        string // occurs in sender or recipient, whatever the case of its letters
 	After       int64  // rows with higher ids: the last of the page before
+	UpTo        int64  // rows that came no later than the one with this id; 0: all
 	Limit       int    // rows of one page; 0: no limit
 }
 
@@ -88,6 +89,9 @@ const NullSender = "<>"
 func (f Filter) where() (string, []any) {
 	terms, args := []string{"q.id > ?"}, []any{f.After}
 	add := func(term string, arg ...any) { terms, args = append(terms, term), append(args, arg...) }
+	if f.UpTo != 0 {
+		add("q.id <= ?", f.UpTo)
+	}
 	if f.IDs != nil {
 		marks := strings.TrimSuffix(strings.Repeat("?,", len(f.IDs)), ",")
 		terms = append(terms, "q.id IN ("+marks+")")
@@ -169,6 +173,16 @@ func (s *Store) Count(ctx context.Context, f Filter) (n int, err error) {
 	where, args := f.where()
 	err = s.reader.QueryRowContext(ctx, "SELECT count(*) FROM queue q WHERE "+where, args...).Scan(&n)
 	return n, err
+}
+
+// Newest is the highest id that a row of the queue has or had, for Filter.UpTo:
+// what comes later has a higher one. It is 0 before the first.
+func (s *Store) Newest(ctx context.Context) (id int64, err error) {
+	err = s.reader.QueryRowContext(ctx, "SELECT seq FROM sqlite_sequence WHERE name = 'queue'").Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return id, err
 }
 
 // Transcript is what was said in the last attempt at a row; "" if nothing was.

@@ -284,6 +284,17 @@ func TestAdministration(t *testing.T) {
 		t.Errorf("next try %v", at)
 	}
 	same(t, "rows", rows(t, s, Filter{}), "[a@x.test waiting 0 b@x.test waiting 0 c@y.test sending 0 D@z.test held 0]")
+	newest, err := s.Newest(ctx)
+	must(t, err)
+	same(t, "newest", newest, 4)
+	count("discarded of those that came by then", 1)(s.Discard(ctx, Filter{Destination: "x.test", UpTo: 1}))
+	same(t, "their content is for others", len(files(t, s.dir)), 2)
+	count("discarded", 2)(s.Discard(ctx, Filter{}))
+	same(t, "what is being sent stays", rows(t, s, Filter{}), "[c@y.test sending 0]")
+	same(t, "with its content alone", len(files(t, s.dir)), 1)
+	newest, err = s.Newest(ctx)
+	must(t, err)
+	same(t, "newest of those there were", newest, 4)
 }
 
 func TestAdministrationOfMany(t *testing.T) {

@@ -31,6 +31,7 @@ type Store interface {
 	DueRows(ctx context.Context, destination string, now time.Time, limit int) ([]maildrop.Queued, error)
 	NextTry(ctx context.Context) (at time.Time, ok bool, err error)
 	Queue(ctx context.Context, f maildrop.Filter) ([]maildrop.Queued, error)
+	Newest(ctx context.Context) (id int64, err error)
 	OpenContent(q maildrop.Queued) (io.ReadCloser, error)
 
 	Claim(ctx context.Context, destination string, now time.Time, limit int, claim int64) ([]maildrop.Queued, error)

@@ -535,6 +535,19 @@ func TestReturn(t *testing.T) {
 	})
 }
 
+// The reports of what is given back wait here, too, if the sender is elsewhere: they are not given back with it.
+func TestReturnLeavesWhatComes(t *testing.T) {
+	within(t, always(greylist), func(p *post) {
+		for range 2 * swept {
+			p.send(maildrop.Envelope{From: "dave@elsewhere.test", Remote: to("bob@elsewhere.test")})
+		}
+		time.Sleep(time.Second)
+		n, err := p.queue.Return(p.Context(), maildrop.Filter{Destination: "elsewhere.test"})
+		equal(p, "given back", fmt.Sprint(n, err), fmt.Sprint(2*swept, nil))
+		equal(p, "reports that wait", p.left(), 2*swept)
+	})
+}
+
 func TestEvents(t *testing.T) {
 	s := &servers{answer: func(domain string, _ delivery.Message, r delivery.Recipient) delivery.Result {
 		return map[string]delivery.Result{"a.test": taken, "b.test": greylist, "c.test": unknown, "d.test": cut, "e.test": {Outcome: delivery.Delivered}}[domain]

@@ -11,8 +11,16 @@ import (
 var returned = delivery.Result{Outcome: delivery.Failed, Code: 554, Enhanced: "5.7.0", Text: "Those who run this mail server took the message out of their queue.", Local: true}
 
 // Return gives messages that wait, or are held, back to their senders, with a report, as if they had failed: who asked not to be told
-// of failures is not. It answers how many rows that is about. Those that are being sent at the moment are left alone.
+// of failures is not. It answers how many rows that is about. Those that are being sent at the moment are left alone, and so is what
+// comes meanwhile: the reports themselves may wait here.
 func (q *Queue) Return(ctx context.Context, f maildrop.Filter) (count int, err error) {
+	newest, err := q.cfg.Store.Newest(ctx)
+	if err != nil || newest == 0 {
+		return 0, err
+	}
+	if f.UpTo == 0 || f.UpTo > newest {
+		f.UpTo = newest
+	}
 	f.Limit = swept
 	for {
 		rows, err := q.cfg.Store.Queue(ctx, f)
