@@ -101,7 +101,7 @@ func TestRemoveAccount(t *testing.T) {
 	if got := contents(t, s, bob); len(got) != 1 || holds(got, "both") != 1 {
 		t.Errorf("bob has %q", got)
 	}
-	if got := files(t, dir); len(got) != 1 {
+	if got := keeps(t, s); len(got) != 1 {
 		t.Errorf("files %q, want the one that bob has", got)
 	}
 	aliases, err := s.Aliases(t.Context())
@@ -252,15 +252,17 @@ func TestMigrationOfAccounts(t *testing.T) {
 	released := migrations
 	t.Cleanup(func() { migrations = released })
 	migrations = released[:2]
-	s := open(t, dir, nil)
-	_, err := s.writer.Exec(`INSERT INTO accounts (email, name, hash, created) VALUES (?, 'Alice', 'x', 1);
+	db, err := openIndex(dir, 1)
+	must(t, err)
+	must(t, migrate(t.Context(), db))
+	_, err = db.Exec(`INSERT INTO accounts (email, name, hash, created) VALUES (?, 'Alice', 'x', 1);
 		INSERT INTO contents (id, size, sha256, received) VALUES (1, 5, x'00', 1);
 		INSERT INTO messages (account, content, uid, trace) VALUES (1, 1, 'U1', 'é')`, alice)
 	must(t, err)
 	write(t, filepath.Join(dir, "content/0000/000000000001.eml"), "12345")
-	must(t, s.Close())
+	must(t, db.Close())
 	migrations = released
-	s = open(t, dir, nil)
+	s := open(t, dir, nil)
 	users, err := s.Users(t.Context())
 	if err != nil || len(users) != 1 || users[0].Octets != 7 || users[0].Messages != 1 || users[0].SCRAM {
 		t.Errorf("%+v %v", users, err)

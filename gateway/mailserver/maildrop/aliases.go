@@ -140,7 +140,7 @@ func (s *Store) Resolve(ctx context.Context, address string) ([]string, error) {
 			return []string{first}, err
 		}
 	}
-	found, err := s.emails(ctx, "SELECT a.email FROM catchalls c JOIN accounts a ON a.id = c.account WHERE c.domain = ?", domain)
+	found, err := emails(s.reader.QueryContext(ctx, "SELECT a.email FROM catchalls c JOIN accounts a ON a.id = c.account WHERE c.domain = ?", domain))
 	if err == nil && len(found) == 0 {
 		err = ErrNoAccount
 	}
@@ -167,12 +167,10 @@ func (s *Store) Owns(ctx context.Context, email, address string) (bool, error) {
 
 // named finds the account of an address, or those that it is an alias of.
 func (s *Store) named(ctx context.Context, address string) ([]string, error) {
-	return s.emails(ctx, `SELECT email FROM accounts WHERE email = ?1
-		UNION SELECT a.email FROM aliases x JOIN accounts a ON a.id = x.account WHERE x.address = ?1`, address)
+	return emails(s.often.named.QueryContext(ctx, address))
 }
 
-func (s *Store) emails(ctx context.Context, query string, args ...any) (list []string, err error) {
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+func emails(rows *sql.Rows, err error) (list []string, _ error) {
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Backup writes the store, as it is at one moment, while it goes on: a copy of
@@ -38,7 +39,7 @@ func (s *Store) Backup(ctx context.Context, w *tar.Writer, prefix string) error 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := addFile(w, path.Join(prefix, "content", shardName(id), contentName(id)), s.contentPath(id))
+		err := s.addContent(w, path.Join(prefix, "content", shardName(id), contentName(id)), id)
 		if errors.Is(err, fs.ErrNotExist) {
 			s.log.Error("a message's file is missing; the backup goes on without it", "file", s.contentPath(id))
 			continue
@@ -73,6 +74,22 @@ func contentsOf(ctx context.Context, index string) (list []int64, err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return ids(ctx, db, "SELECT id FROM contents WHERE missing = 0 ORDER BY id")
+}
+
+// addContent puts a content into a tar: by its file, if it has one.
+func (s *Store) addContent(w *tar.Writer, name string, id int64) error {
+	octets, ok, err := s.fresh.read(id)
+	if !ok {
+		return addFile(w, name, s.contentPath(id))
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: name, Size: int64(len(octets)), Mode: 0o600, ModTime: time.Now(), Format: tar.FormatPAX}); err != nil {
+		return err
+	}
+	_, err = w.Write(octets)
+	return err
 }
 
 // addFile puts a file into a tar.

@@ -79,7 +79,7 @@ func TestBackupOfStoreInUse(t *testing.T) {
 	if len(s.unnamed) != 0 || s.pins != 0 {
 		t.Errorf("%d files wait to be removed for %d", len(s.unnamed), s.pins)
 	}
-	if got, named := contentFiles(t, dir), namedFiles(t, s); got != named {
+	if got, named := contentFiles(t, s), namedFiles(t, s); got != named {
 		t.Errorf("%d files, %d rows", got, named)
 	}
 	to := t.TempDir()
@@ -150,8 +150,8 @@ func TestImportCutOff(t *testing.T) {
 	if added != importBatch || err == nil {
 		t.Errorf("cut off: %d, %v", added, err)
 	}
-	if got := contents(t, s, alice); len(got) != importBatch || contentFiles(t, dir) != importBatch {
-		t.Errorf("%d messages, files %d", len(got), contentFiles(t, dir))
+	if got := contents(t, s, alice); len(got) != importBatch || contentFiles(t, s) != importBatch {
+		t.Errorf("%d messages, files %d", len(got), contentFiles(t, s))
 	}
 	if left, _ := os.ReadDir(filepath.Join(dir, "tmp")); len(left) != 0 {
 		t.Errorf("%d files in tmp", len(left))

@@ -59,7 +59,7 @@ func (s *Store) commit() {
 	for {
 		select {
 		case <-j.idle.C:
-			j.seal()
+			j.rest()
 		case c := <-s.changes:
 			s.commitBatch(j, s.gather(c))
 		case <-s.closing:

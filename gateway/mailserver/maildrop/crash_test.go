@@ -265,7 +265,7 @@ func powerCut(t *testing.T, cut int, late bool) bool {
 	must(t, err)
 	check := func(ok bool, say string) {
 		if !ok {
-			t.Errorf("%s: %s; acknowledged %v; alice %v, bob %v, queue %v, files %v", where, say, acked, hers, his, queue, files(t, dir))
+			t.Errorf("%s: %s; acknowledged %v; alice %v, bob %v, queue %v, files %v", where, say, acked, hers, his, queue, keeps(t, s))
 		}
 	}
 	for i := range 3 {
@@ -285,7 +285,7 @@ func powerCut(t *testing.T, cut int, late bool) bool {
 		check(there == (removed != nil) || late && !there, "the removal and its answer differ, or a unique-id changed")
 	}
 	check(holds(his, "old") == 1, "bob lost what alice deleted")
-	check(len(hers)+len(his)+len(queue) > 0 && namedFiles(t, s) == contentFiles(t, dir), "files and rows differ")
+	check(len(hers)+len(his)+len(queue) > 0 && namedFiles(t, s) == contentFiles(t, s), "files and rows differ")
 	must(t, deliver(s, "after", Envelope{Local: []string{alice}}))
 	return disk.dead
 }
@@ -304,8 +304,8 @@ func namedFiles(t *testing.T, s *Store) (n int) {
 	return n
 }
 
-func contentFiles(t *testing.T, dir string) (n int) {
-	for _, f := range files(t, dir) {
+func contentFiles(t *testing.T, s *Store) (n int) {
+	for _, f := range keeps(t, s) {
 		if filepath.Dir(filepath.Dir(f)) == "content" {
 			n++
 		}

@@ -8,14 +8,16 @@
 //	index.db                     accounts, aliases, contents, messages, queue
 //	tmp/                         contents being received
 //	content/0000/000000000001.eml
-//	journal/                     small contents whose files are not flushed yet (journal.go)
+//	journal/                     small contents that have no file yet, or one that is not flushed (journal.go)
 //	unclaimed/                   what start-up and Check found and did not dare to delete
 //
 // Deliver returns only when the content, the folder entry and the index row
 // are on the disk, in that order, so that a crash leaves a message wholly
-// there or wholly not. A small content is on the disk as part of the journal,
-// from which Open makes its file if the crash took it. Deliveries that arrive
-// together share one flush of the journal and one of the index (group commit).
+// there or wholly not. A small content is on the disk as part of the journal: it
+// gets its file when there is time, and is read from the journal until then
+// (fresh.go); after a crash Open makes the files that are missing. Deliveries
+// that arrive together share one flush of the journal and one of the index (group
+// commit).
 //
 // New mail leaves a part of the disk free (Options.Reserve): on a full one
 // nothing could be deleted, nor noted of what other servers have.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 )
@@ -90,27 +88,12 @@ func (s *Store) exportOne(out *tar.Writer, m stored) error {
 // openMessage gives a message's octets, all of its size; ErrDamaged if they are
 // not there.
 func (s *Store) openMessage(m Message) (io.ReadCloser, error) {
-	f, err := s.disk.Open(s.contentPath(m.content))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
+	r, err := s.openContent(m.content, m.Size-int64(len(m.trace)))
 	if err != nil {
-		return nil, err
-	}
-	if err := sized(f, m.Size-int64(len(m.trace))); err != nil {
-		f.Close()
 		return nil, err
 	}
 	return struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(strings.NewReader(m.trace), f), f}, nil
-}
-
-func sized(f *os.File, size int64) error {
-	info, err := f.Stat()
-	if err == nil && info.Size() != size {
-		err = fmt.Errorf("%w: %s has %d octets", ErrDamaged, f.Name(), info.Size())
-	}
-	return err
+	}{io.MultiReader(strings.NewReader(m.trace), r), r}, nil
 }

@@ -179,10 +179,12 @@ func (in *Incoming) Deliver(ctx context.Context, env Envelope) error {
 		if err := in.room(); err != nil {
 			return err
 		}
-		if err := in.lay(); err != nil {
-			return full(err)
+		c.kept = &kept{id: in.id, sum: sum, octets: in.buf, laid: s.fresh.many()}
+		if c.kept.laid {
+			if err := s.lay(in.id, in.buf); err != nil {
+				return full(err)
+			}
 		}
-		c.kept = &kept{in.id, sum, in.buf}
 	} else {
 		if in.flush(); in.err != nil {
 			return in.err
@@ -310,7 +312,7 @@ func (s *Store) withdraw(id int64) {
 	defer cancel()
 	var there bool
 	if err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM contents WHERE id = ?)", id).Scan(&there); err == nil && !there {
-		s.disk.Remove(s.contentPath(id))
+		s.removeContent(id)
 	}
 }
 

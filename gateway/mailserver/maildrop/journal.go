@@ -1,26 +1,24 @@
 package maildrop
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 )
 
 // journal makes contents durable that are committed together by one write and
-// one flush: one behind the other, in a file of its own. Their files, which are
-// what everybody reads, were written before and not flushed. That is done later,
-// for all of them at once, and then the journal's file goes. After a crash, Open
-// writes those of them anew that are not what the journal has (replay).
+// one flush: one behind the other, in a file of its own. What is in it is fresh
+// until it gets its own file, which is written later and not flushed; when all
+// of them have theirs they are flushed at once, and the journal's file has
+// served. After a crash, Open writes those anew that are not what the journal has
+// (replay).
 //
 // Its file is written before it is used, by zeros, and used again when it has
 // served: a write that changes neither a file's size nor where it is on the disk
@@ -39,23 +37,30 @@ import (
 type journal struct {
 	store  *Store
 	file   file // nil: none is open
+	volume *volume
 	name   string
 	number int
 	use    uint64
 	size   int64   // of what was written in this use
 	room   int64   // of the file
-	ids    []int64 // of the contents in it
+	fresh  []int64 // the contents in it that have no file
+	laid   []int64 // those that have, not flushed
 	buf    []byte
 	idle   *time.Timer
-	sealed chan sealed
 	spare  chan spare
+	ending chan struct{} // closed: nothing more comes
 	done   chan struct{} // closed when what was sealed is gone
+
+	mu     sync.Mutex
+	sealed []*sealed     // the oldest first, until it is gone
+	more   chan struct{} // buffered: there is one more
 }
 
 // sealed is a journal's file that is complete.
 type sealed struct {
 	spare
-	ids []int64
+	volume      *volume
+	fresh, laid []int64
 }
 
 // spare is a journal's file that can be used again.
@@ -69,15 +74,18 @@ const (
 	// one the flush is little beside the writing, and it would be written twice.
 	journalMost = 64 << 10
 	// journalSize is how large the journal's file becomes, and with it the memory
-	// that a restart after a crash takes.
-	journalSize = 8 << 20
+	// that a restart after a crash takes: some thousand messages that come at once
+	// are on the disk before the first of them gets its file.
+	journalSize = 32 << 20
 	// journalStep is by how much its file grows, ahead of what is written.
 	journalStep = 1 << 20
 	// journalSpares is how many files wait to be used again: while one is written
 	// the one before is retired.
 	journalSpares = 2
 	// journalIdle is how long what is in it stays so when nothing comes any more.
-	journalIdle  = 2 * time.Second
+	journalIdle = 2 * time.Second
+	// layAgain is when files are tried again that could not be written.
+	layAgain     = 10 * time.Second
 	recordHeader = 8 + 8 + 8 + sha256.Size + crc32.Size
 )
 
@@ -86,6 +94,7 @@ type kept struct {
 	id     int64
 	sum    []byte
 	octets []byte
+	laid   bool // it has its file, not flushed
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -102,7 +111,7 @@ func (k *kept) record(b []byte, use uint64) []byte {
 }
 
 func newJournal(s *Store) *journal {
-	j := &journal{store: s, idle: time.NewTimer(time.Hour), sealed: make(chan sealed, 2), spare: make(chan spare, journalSpares), done: make(chan struct{})}
+	j := &journal{store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares), ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1)}
 	j.idle.Stop()
 	go j.retire()
 	return j
@@ -118,11 +127,9 @@ func (j *journal) keep(batch []*change) error {
 	}
 	j.buf = j.buf[:0]
 	for _, c := range batch {
-		if c.kept == nil {
-			continue
+		if c.kept != nil {
+			j.buf = c.kept.record(j.buf, j.use)
 		}
-		j.buf = c.kept.record(j.buf, j.use)
-		j.ids = append(j.ids, c.kept.id)
 	}
 	err := j.grow(j.size + int64(len(j.buf)))
 	if err == nil {
@@ -131,19 +138,33 @@ func (j *journal) keep(batch []*change) error {
 	if err == nil {
 		err = j.file.Sync()
 	}
-	switch j.size += int64(len(j.buf)); {
-	case err != nil: // behind a write that failed nothing could be found again
+	if err != nil { // behind a write that failed nothing could be found again
 		j.room = 0
 		j.seal()
-	case j.size >= journalSize:
+		return err
+	}
+	for _, c := range batch {
+		if c.kept == nil {
+			continue
+		}
+		size := int64(len(c.kept.octets))
+		if c.kept.laid {
+			j.laid = append(j.laid, c.kept.id)
+		} else {
+			j.fresh = append(j.fresh, c.kept.id)
+			j.store.fresh.add(c.kept.id, j.volume, j.size+recordHeader, size)
+		}
+		j.size += recordHeader + size
+	}
+	if j.size >= j.store.opts.journal {
 		j.seal()
-	default:
+	} else {
 		j.idle.Reset(journalIdle)
 	}
 	if cap(j.buf) > 1<<20 {
 		j.buf = nil
 	}
-	return err
+	return nil
 }
 
 // open takes a spare file, or makes one.
@@ -151,29 +172,37 @@ func (j *journal) open() error {
 	if j.file != nil {
 		return nil
 	}
+	d := j.store.disk
+	var next spare
+	var f file
+	var err error
+	select {
+	case next = <-j.spare:
+		f, err = d.Overwrite(next.name)
+	default:
+		dir := filepath.Join(j.store.dir, "journal")
+		j.number++
+		next.name = filepath.Join(dir, fmt.Sprintf("%08d", j.number))
+		if f, err = d.Create(next.name); err == nil {
+			err = d.SyncDir(dir)
+		}
+	}
+	if err != nil {
+		if f != nil {
+			f.Close()
+		}
+		return err
+	}
+	readable, err := d.Open(next.name)
+	if err != nil {
+		f.Close()
+		return err
+	}
 	var use [8]byte
 	rand.Read(use[:])
 	j.use, j.size = binary.BigEndian.Uint64(use[:]), 0
-	d := j.store.disk
-	select {
-	case s := <-j.spare:
-		f, err := d.Overwrite(s.name)
-		if err != nil {
-			return err
-		}
-		j.file, j.name, j.room = f, s.name, s.room
-		return nil
-	default:
-	}
-	dir := filepath.Join(j.store.dir, "journal")
-	j.number++
-	name := filepath.Join(dir, fmt.Sprintf("%08d", j.number))
-	f, err := d.Create(name)
-	if err != nil {
-		return err
-	}
-	j.file, j.name, j.room = f, name, 0
-	return d.SyncDir(dir)
+	j.file, j.volume, j.name, j.room = f, &volume{file: readable}, next.name, next.room
+	return nil
 }
 
 // grow makes room for so many octets.
@@ -192,17 +221,33 @@ func (j *journal) grow(size int64) error {
 // seal ends the present file and hands it over to retire.
 func (j *journal) seal() {
 	j.idle.Stop()
-	if j.file != nil {
-		j.file.Close()
-		j.sealed <- sealed{spare{j.name, j.room}, j.ids}
+	if j.file == nil {
+		return
 	}
-	j.file, j.ids = nil, nil
+	j.file.Close()
+	j.mu.Lock()
+	j.sealed = append(j.sealed, &sealed{spare{j.name, j.room}, j.volume, j.fresh, j.laid})
+	j.mu.Unlock()
+	j.file, j.volume, j.fresh, j.laid = nil, nil, nil, nil
+	select {
+	case j.more <- struct{}{}:
+	default:
+	}
+}
+
+// rest is for a time in which nothing comes.
+func (j *journal) rest() {
+	if j.oldest() != nil { // for room on the disk, maybe: no reason to make more files
+		j.idle.Reset(journalIdle)
+		return
+	}
+	j.seal()
 }
 
 // end seals the last file and waits until all are gone.
 func (j *journal) end() {
 	j.seal()
-	close(j.sealed)
+	close(j.ending)
 	<-j.done
 	close(j.spare)
 	for s := range j.spare {
@@ -210,27 +255,97 @@ func (j *journal) end() {
 	}
 }
 
-// retire flushes the files that the journal stands in for, and lets it be used
+// oldest is what retire is at; nil if it has nothing to do.
+func (j *journal) oldest() *sealed {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.sealed) == 0 {
+		return nil
+	}
+	return j.sealed[0]
+}
+
+// retire gives what is in the journal its files, and lets the journal's be used
 // again.
 func (j *journal) retire() {
 	defer close(j.done)
-	for s := range j.sealed {
-		err := j.store.flush(s.ids)
-		if err == nil {
-			spares := j.spare
-			if s.room == 0 {
-				spares = nil
-			}
+	for {
+		s := j.oldest()
+		if s == nil {
 			select {
-			case spares <- s.spare:
-			default:
-				err = j.store.disk.Remove(s.name)
+			case <-j.more:
+				continue
+			case <-j.ending:
+			}
+			if s = j.oldest(); s == nil {
+				return
 			}
 		}
+		if err := j.serve(s); err != nil {
+			j.store.log.Error("writing message files; what the journal has of them stays there and is tried again", "journal", s.name, "error", err)
+			select {
+			case <-time.After(layAgain):
+				continue
+			case <-j.ending: // the next start replays it
+				s.volume.close()
+			}
+		}
+		j.mu.Lock()
+		j.sealed = j.sealed[1:]
+		j.mu.Unlock()
+	}
+}
+
+// serve does with a file what is still to be done.
+func (j *journal) serve(s *sealed) error {
+	for len(s.fresh) > 0 {
+		id := s.fresh[0]
+		laid, err := j.store.fresh.lay(id, func(octets []byte) error { return j.store.lay(id, octets) }, func() { j.store.disk.Remove(j.store.contentPath(id)) })
 		if err != nil {
-			j.store.log.Error("flushing message files; what the journal has of them stays until the next start", "journal", s.name, "error", err)
+			return err
+		}
+		if s.fresh = s.fresh[1:]; laid {
+			s.laid = append(s.laid, id)
 		}
 	}
+	if len(s.laid) > 0 {
+		if err := j.store.flush(s.laid); err != nil {
+			return err
+		}
+	}
+	s.volume.close()
+	spares := j.spare
+	if s.room == 0 {
+		spares = nil
+	}
+	select {
+	case spares <- s.spare:
+		return nil
+	default:
+	}
+	if err := j.store.disk.Remove(s.name); err != nil {
+		j.store.log.Warn("a part of the journal that has served stays until the next start", "journal", s.name, "error", err)
+	}
+	return nil
+}
+
+// lay writes a small content's file, and does not flush it: the journal has it.
+func (s *Store) lay(id int64, octets []byte) error {
+	if err := s.makeShard(id); err != nil {
+		return err
+	}
+	path := s.contentPath(id)
+	f, err := s.disk.Create(path)
+	if err != nil {
+		return err
+	}
+	if len(octets) > 0 {
+		_, err = f.Write(octets)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		s.disk.Remove(path)
+	}
+	return err
 }
 
 // flush flushes the files of contents.
@@ -240,127 +355,4 @@ func (s *Store) flush(ids []int64) error {
 		files[i] = s.contentPath(id)
 	}
 	return s.disk.Flush(filepath.Join(s.dir, "content"), files)
-}
-
-// replay makes the files of contents what the journals of a server that did not
-// end well have of them. found are the files that there are.
-func (s *Store) replay(ctx context.Context, db *sql.DB, found map[int64]bool) error {
-	dir := filepath.Join(s.dir, "journal")
-	names, err := s.disk.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		name = filepath.Join(dir, name)
-		records, err := readJournal(name)
-		if err != nil {
-			return err
-		}
-		ids := []int64{}
-		for _, r := range records {
-			var named bool
-			if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM contents WHERE id = ? AND sha256 = ?)", r.id, r.sum).Scan(&named); err != nil {
-				return err
-			}
-			if !named && !found[r.id] { // never acknowledged, or deleted since
-				continue
-			}
-			if err := s.renew(r); err != nil {
-				return err
-			}
-			found[r.id] = true
-			ids = append(ids, r.id)
-		}
-		if err := s.flush(ids); err != nil {
-			return err
-		}
-		if err := s.disk.Remove(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readJournal answers the records of a file's last use, up to the first that was
-// not written whole. If nothing of that use is on the disk they are those of the
-// use before, whose contents are: there is nothing to do for them.
-func readJournal(name string) (records []kept, err error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	var use uint64
-	for len(b) >= recordHeader {
-		u, id, size := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])
-		if len(records) == 0 {
-			use = u
-		}
-		checked := recordHeader - crc32.Size
-		sum, check, rest := b[24:checked], binary.BigEndian.Uint32(b[checked:]), b[recordHeader:]
-		if u != use || check != crc32.Checksum(b[:checked], castagnoli) || size > uint64(len(rest)) {
-			break
-		}
-		octets := rest[:size]
-		if got := sha256.Sum256(octets); [sha256.Size]byte(sum) != got {
-			break
-		}
-		records = append(records, kept{int64(id), sum, octets})
-		b = rest[size:]
-	}
-	return records, nil
-}
-
-// renew writes a content's file anew, unless it is what it should be.
-func (s *Store) renew(r kept) error {
-	path := s.contentPath(r.id)
-	if there, err := os.ReadFile(path); err == nil && sha256.Sum256(there) == [sha256.Size]byte(r.sum) {
-		return nil
-	}
-	s.log.Info("a message file was not on the disk when the server ended, and is written from the journal", "file", path)
-	if err := s.makeShard(r.id); err != nil {
-		return err
-	}
-	tmp := filepath.Join(s.dir, "tmp", contentName(r.id))
-	if err := s.disk.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := s.disk.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(r.octets)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return s.disk.Rename(tmp, path)
-}
-
-// lay writes a small content's file, and does not flush it: the journal has it.
-func (in *Incoming) lay() error {
-	s := in.store
-	if err := s.makeShard(in.id); err != nil {
-		return err
-	}
-	path := s.contentPath(in.id)
-	f, err := s.disk.Create(path)
-	if err != nil {
-		return err
-	}
-	if len(in.buf) > 0 {
-		_, err = f.Write(in.buf)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		s.disk.Remove(path)
-	}
-	return err
 }

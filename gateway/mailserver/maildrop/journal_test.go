@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -163,22 +164,36 @@ func TestReplayOfAJournalUsedAgain(t *testing.T) {
 	}
 }
 
-// flushes counts them.
-type flushes struct {
+// paper is a disk that counts what it is asked for, and of which the writing of message files can be held up or refused.
+type paper struct {
 	osDisk
-	n atomic.Int64
+	flushes, made atomic.Int64
+	make          func() error // before a message's file is made; nil: nothing
 }
 
-func (d *flushes) Flush(dir string, files []string) error {
-	d.n.Add(1)
+func (d *paper) Flush(dir string, files []string) error {
+	d.flushes.Add(1)
 	return d.osDisk.Flush(dir, files)
 }
 
-// The journal does not grow without end; when nothing comes, what it has is flushed, and one that is closed leaves nothing. A
-// large content does not go through it.
+func (d *paper) Create(name string) (file, error) {
+	if strings.Contains(filepath.ToSlash(name), "/content/") {
+		if d.make != nil {
+			if err := d.make(); err != nil {
+				return nil, err
+			}
+		}
+		d.made.Add(1)
+	}
+	return d.osDisk.Create(name)
+}
+
+// The journal does not grow without end; when nothing comes, what it has gets its files, and one that is closed leaves nothing.
+// A large content does not go through it.
 func TestJournalGoes(t *testing.T) {
-	dir, disk := t.TempDir(), &flushes{}
-	s := world(t, dir, &Options{disk: disk})
+	const size = 8 << 20
+	dir, disk := t.TempDir(), &paper{}
+	s := world(t, dir, &Options{disk: disk, journal: size})
 	text := make([]byte, journalMost)
 	rand.Read(text)
 	octets := func() (n int64) {
@@ -195,17 +210,17 @@ func TestJournalGoes(t *testing.T) {
 		t.Errorf("a large content left %d octets in the journal", n)
 	}
 	most := int64(0)
-	for i := range 6 * journalSize / journalMost {
+	for i := range 6 * size / journalMost {
 		text[0] = byte(i)
 		must(t, deliver(s, fmt.Sprint(i)+string(text[:journalMost-8]), Envelope{Local: []string{alice}}))
 		most = max(most, octets())
 	}
-	if most == 0 || most > 6*(journalSize+journalStep) { // one that is written, three that wait to go, and the spares
+	if most == 0 || most > 6*(size+journalStep) { // one that is written, those that wait to go, and the spares
 		t.Errorf("the journal had up to %d octets", most)
 	}
-	for end := time.Now().Add(20 * time.Second); disk.n.Load() < 6; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); disk.flushes.Load() < 6; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("after %d flushes nothing more of the journal goes", disk.n.Load())
+			t.Fatalf("after %d flushes nothing more of the journal goes", disk.flushes.Load())
 		}
 	}
 	must(t, s.Close())

@@ -1,10 +1,5 @@
 package maildrop
 
-import (
-	"errors"
-	"io/fs"
-)
-
 // pin keeps the files of contents whose rows go meanwhile, for somebody who
 // reads them by a list that he makes after it (a backup, an export). They are
 // removed when the last has unpinned.
@@ -34,7 +29,7 @@ func (s *Store) removeContents(ids []int64) {
 	}
 	s.mu.Unlock()
 	for _, id := range ids {
-		if err := s.disk.Remove(s.contentPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.removeContent(id); err != nil {
 			s.log.Warn("a deleted message's file stays until the next start", "file", s.contentPath(id), "error", err)
 		}
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -215,12 +213,5 @@ func (s *Store) Tally(ctx context.Context) (map[State]int, error) {
 
 // OpenContent gives the octets of a queued row's content.
 func (s *Store) OpenContent(q Queued) (io.ReadCloser, error) {
-	f, err := s.disk.Open(s.contentPath(q.Content))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if err != nil {
-		return nil, err // not f: a nil *os.File is no nil io.ReadCloser
-	}
-	return f, nil
+	return s.openContent(q.Content, q.Size)
 }

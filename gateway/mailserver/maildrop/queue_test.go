@@ -142,7 +142,7 @@ func TestContentGoesWithItsLastRow(t *testing.T) {
 		claimed, err := s.Claim(t.Context(), destination, when, 10, 1)
 		must(t, err)
 		must(t, s.Settle(t.Context(), []Settlement{{Row: claimed[0], Gone: true}}))
-		if got := files(t, dir); len(got) != 1-i {
+		if got := keeps(t, s); len(got) != 1-i {
 			t.Errorf("after %s: files %q", destination, got)
 		}
 	}
@@ -165,8 +165,8 @@ func TestReportSettles(t *testing.T) {
 	if err := deliver(s, "report", Envelope{Local: []string{alice}, Settles: gone}); !errors.Is(err, ErrSettled) {
 		t.Errorf("reported twice: %v", err)
 	}
-	if got := contents(t, s, alice); len(got) != 1 || len(files(t, dir)) != 1 {
-		t.Errorf("alice has %q, the folder %q", got, files(t, dir))
+	if got := contents(t, s, alice); len(got) != 1 || len(keeps(t, s)) != 1 {
+		t.Errorf("alice has %q, the folder %q", got, keeps(t, s))
 	}
 }
 
@@ -288,10 +288,10 @@ func TestAdministration(t *testing.T) {
 	must(t, err)
 	same(t, "newest", newest, 4)
 	count("discarded of those that came by then", 1)(s.Discard(ctx, Filter{Destination: "x.test", UpTo: 1}))
-	same(t, "their content is for others", len(files(t, s.dir)), 2)
+	same(t, "their content is for others", len(keeps(t, s)), 2)
 	count("discarded", 2)(s.Discard(ctx, Filter{}))
 	same(t, "what is being sent stays", rows(t, s, Filter{}), "[c@y.test sending 0]")
-	same(t, "with its content alone", len(files(t, s.dir)), 1)
+	same(t, "with its content alone", len(keeps(t, s)), 1)
 	newest, err = s.Newest(ctx)
 	must(t, err)
 	same(t, "newest of those there were", newest, 4)

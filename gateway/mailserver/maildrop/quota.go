@@ -22,8 +22,7 @@ func (s *Store) SetQuota(email string, q Quota) error {
 // that arrive together may exceed a quota by what is on its way, and one that
 // was acknowledged to one recipient is not refused for another's sake.
 func (s *Store) Full(ctx context.Context, email string, size int64) (full bool, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT quota_messages > 0 AND count >= quota_messages OR quota_octets > 0 AND octets + ? > quota_octets
-		FROM accounts WHERE email = ?`, max(size, 1), email).Scan(&full)
+	err = s.often.full.QueryRowContext(ctx, max(size, 1), email).Scan(&full)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNoAccount
 	}

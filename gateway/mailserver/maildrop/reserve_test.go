@@ -75,7 +75,7 @@ func TestReserve(t *testing.T) {
 	if got := contents(t, s, alice); holds(got, "after") != 2 || holds(got, "a report") != 1 || len(got) != 3 {
 		t.Errorf("alice has %v", got)
 	}
-	if n := contentFiles(t, s.dir); n != 3 {
+	if n := contentFiles(t, s); n != 3 {
 		t.Errorf("%d files are left", n)
 	}
 }

@@ -37,7 +37,8 @@ type Options struct {
 	// own. Nil: time.Now.
 	Now func() time.Time
 
-	disk disk
+	disk    disk
+	journal int64 // octets after which its file is full; journalSize
 }
 
 const defaultMessageSize = 50_000_000
@@ -61,14 +62,18 @@ type Store struct {
 	nextBackup  atomic.Int64
 	shards      sync.Map // shard name → struct{}, those known to exist
 
-	// often are statements of the committer: to read one takes longer than to run it.
-	often struct{ content, message, begin, end *sql.Stmt }
+	// often are statements that every delivery needs: to read one takes SQLite longer than to run it.
+	often struct {
+		content, message, begin, end *sql.Stmt // the committer's
+		named, full                  *sql.Stmt // the readers'
+	}
 
 	changes chan *change
 	closing chan struct{} // closed by Close: no new changes
 	done    chan struct{} // closed when the committer has ended
 	close   sync.Once
 
+	fresh    *fresh
 	revision *revision // of the queue
 
 	mu     sync.Mutex
@@ -108,6 +113,10 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	if s.opts.journal == 0 {
+		s.opts.journal = journalSize
+	}
+	s.fresh = newFresh(s.opts.journal + s.opts.journal/2)
 	if s.disk == nil {
 		s.disk = osDisk{}
 	}
@@ -142,17 +151,10 @@ func (s *Store) open(ctx context.Context) error {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	for statement, text := range map[**sql.Stmt]string{
-		&s.often.content: "INSERT INTO contents (id, size, sha256, received) VALUES (?, ?, ?, ?)",
-		&s.often.message: "INSERT INTO messages (account, content, uid, trace) SELECT id, ?, ?, ? FROM accounts WHERE email = ? RETURNING account",
-		&s.often.begin:   "SAVEPOINT change",
-		&s.often.end:     "RELEASE change",
-	} {
-		if *statement, err = s.writer.PrepareContext(ctx, text); err != nil {
-			return err
-		}
-	}
 	if s.reader, err = openIndex(s.dir, readers, "query_only(1)"); err != nil {
+		return err
+	}
+	if err := s.prepare(ctx); err != nil {
 		return err
 	}
 	// The folder's own entries: index.db, tmp, content and journal.
@@ -163,6 +165,28 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	return s.recover(ctx, found)
+}
+
+func (s *Store) prepare(ctx context.Context) (err error) {
+	for _, p := range []struct {
+		db        *sql.DB
+		statement **sql.Stmt
+		text      string
+	}{
+		{s.writer, &s.often.content, "INSERT INTO contents (id, size, sha256, received) VALUES (?, ?, ?, ?)"},
+		{s.writer, &s.often.message, "INSERT INTO messages (account, content, uid, trace) SELECT id, ?, ?, ? FROM accounts WHERE email = ? RETURNING account"},
+		{s.writer, &s.often.begin, "SAVEPOINT change"},
+		{s.writer, &s.often.end, "RELEASE change"},
+		{s.reader, &s.often.named, `SELECT email FROM accounts WHERE email = ?1
+			UNION SELECT a.email FROM aliases x JOIN accounts a ON a.id = x.account WHERE x.address = ?1`},
+		{s.reader, &s.often.full, `SELECT quota_messages > 0 AND count >= quota_messages OR quota_octets > 0 AND octets + ? > quota_octets
+			FROM accounts WHERE email = ?`},
+	} {
+		if *p.statement, err = p.db.PrepareContext(ctx, p.text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close waits for the deliveries that have begun to commit and closes the

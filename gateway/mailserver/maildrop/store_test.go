@@ -114,6 +114,21 @@ func read(t testing.TB, d *Drop, m Message) string {
 }
 
 // files lists what is under the content folder and tmp.
+// keeps lists the contents that an open store has, by the files that they have or will get, and what else is in its folders.
+func keeps(t testing.TB, s *Store) []string {
+	t.Helper()
+	s.fresh.mu.Lock()
+	defer s.fresh.mu.Unlock()
+	list := files(t, s.dir)
+	for id := range s.fresh.contents {
+		name, err := filepath.Rel(s.dir, s.contentPath(id))
+		must(t, err)
+		list = append(list, filepath.ToSlash(name))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 func files(t testing.TB, dir string) (list []string) {
 	t.Helper()
 	for _, sub := range []string{"content", "tmp", "unclaimed"} {
@@ -146,7 +161,7 @@ func TestDelivery(t *testing.T) {
 	if len(q) != 2 || q[0].Recipient != "carol@elsewhere.test" || q[0].Sender != alice || q[0].State != Waiting || q[0].Size != 23 || time.Since(q[0].NextTry) > time.Minute {
 		t.Errorf("queue %+v", q)
 	}
-	if got := files(t, dir); len(got) != 1 || got[0] != "content/0000/000000000001.eml" {
+	if got := keeps(t, s); len(got) != 1 || got[0] != "content/0000/000000000001.eml" {
 		t.Errorf("files %q: one content serves all recipients", got)
 	}
 	var sum []byte
@@ -171,7 +186,7 @@ func TestDeliveryToNobodyLeavesNothing(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	if got := files(t, dir); len(got) != 0 {
+	if got := keeps(t, s); len(got) != 0 {
 		t.Errorf("left behind: %q", got)
 	}
 	if got := contents(t, s, alice); len(got) != 0 {
@@ -189,7 +204,7 @@ func TestMessageSizeLimit(t *testing.T) {
 	if err := deliver(s, strings.Repeat("x", 1001), Envelope{Local: []string{alice}}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("1,001 octets: %v, want ErrTooLarge", err)
 	}
-	if got := files(t, dir); len(got) != 1 {
+	if got := keeps(t, s); len(got) != 1 {
 		t.Errorf("files %q", got)
 	}
 	if s := open(t, t.TempDir(), nil); s.opts.MessageSize != 50_000_000 {
@@ -239,7 +254,7 @@ func TestSnapshotAndRemoval(t *testing.T) {
 	if got := contents(t, s, bob); len(got) != 1 {
 		t.Errorf("bob has %q, want the first, which alice deleted from hers", got)
 	}
-	if got := files(t, dir); len(got) != 2 {
+	if got := keeps(t, s); len(got) != 2 {
 		t.Errorf("files %q: the second's must be gone, the first's must not", got)
 	}
 }
@@ -395,7 +410,7 @@ func TestFullDisk(t *testing.T) {
 		if err := deliver(s, "x", Envelope{Local: []string{alice}}); !errors.Is(err, ErrFull) {
 			t.Errorf("%+v: %v, want ErrFull", full, err)
 		}
-		if got := files(t, dir); len(got) != 0 {
+		if got := keeps(t, s); len(got) != 0 {
 			t.Errorf("left on the full disk: %q", got)
 		}
 	}
