@@ -190,19 +190,19 @@ func wrongIn(s string) string {
 // the mail server has the last word.
 func ValidAddress(s string) bool {
 	at := strings.LastIndexByte(s, '@')
-	if at < 1 || at == len(s)-1 || len(s) > 320 || !utf8.ValidString(s) {
+	if at < 1 || at == len(s)-1 || len(s) > 320 || !utf8.ValidString(s) || hasControl(s) {
 		return false
 	}
 	local, domain := s[:at], s[at+1:]
 	if !(len(local) > 2 && local[0] == '"' && local[len(local)-1] == '"') {
-		if strings.ContainsAny(local, "()<>[]:;,\\\"@ \t") || hasControl(local) || badDots(local) {
+		if strings.ContainsAny(local, "()<>[]:;,\\\"@ \t") || badDots(local) {
 			return false
 		}
 	}
 	if domain[0] == '[' {
 		return domain[len(domain)-1] == ']'
 	}
-	return !strings.ContainsAny(domain, "()<>[]:;,\\\"@ \t_/") && !hasControl(domain) && !badDots(domain) && domain[0] != '-' && domain[len(domain)-1] != '-'
+	return !strings.ContainsAny(domain, "()<>[]:;,\\\"@ \t_/") && !badDots(domain) && domain[0] != '-' && domain[len(domain)-1] != '-'
 }
 
 func badDots(s string) bool {

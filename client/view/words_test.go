@@ -105,7 +105,7 @@ func TestAddresses(t *testing.T) {
 	for s, want := range map[string]bool{
 		"a@b": true, "a@b.org": true, "a.b+c@d-e.org": true, `"a b"@c.org`: true, "用户@例え.jp": true, "a@[127.0.0.1]": true,
 		"": false, "a": false, "@b": false, "a@": false, "a b@c.org": false, ".a@b": false, "a..b@c": false, "a@b..c": false, "a@-b": false,
-		"a@b@c": false, "a@b c": false, "a<b@c": false, "a\n@b": false, "a@b_c": false,
+		"a@b@c": false, "a@b c": false, "a<b@c": false, "a\n@b": false, "\"\n\"@b": false, "a@[\n]": false, "a@b_c": false,
 	} {
 		equal(t, s, view.ValidAddress(s), want)
 	}
@@ -127,6 +127,7 @@ func TestAddresses(t *testing.T) {
 
 func FuzzReadList(f *testing.F) {
 	f.Add(`"Díaz, Carol" <carol@x.org>; bob`)
+	f.Add("\"\n\"@0")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, x := range view.ReadList(s) {
 			if view.ValidAddress(x.Addr) && strings.ContainsAny(x.Addr, "\r\n") {
