@@ -2,9 +2,9 @@ package mailserver
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,8 +43,7 @@ func TestPOP3Suite(t *testing.T) {
 func TestSMTPSuite(t *testing.T) {
 	for service, starttls := range map[string]bool{Submission: true, Submissions: false} {
 		t.Run(service, func(t *testing.T) {
-			dir := t.TempDir()
-			s := start(t, testConfig(dir))
+			s := start(t, testConfig(t.TempDir()))
 			target := smtpsuite.Target{
 				User: alice, Password: password, Mechanisms: []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"},
 				Announces: []string{"SMTPUTF8", "DSN", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"},
@@ -57,7 +56,7 @@ func TestSMTPSuite(t *testing.T) {
 				},
 				Await: func(t testing.TB, address, marker string) []byte {
 					if strings.HasSuffix(address, "@elsewhere.test") {
-						return queued(t, s, dir, marker)
+						return queued(t, s, marker)
 					}
 					for _, text := range s.fetch(t, address) {
 						if strings.Contains(text, marker) {
@@ -77,7 +76,7 @@ func TestSMTPSuite(t *testing.T) {
 }
 
 // queued finds a message that waits for another server.
-func queued(t testing.TB, s *Server, dir, marker string) []byte {
+func queued(t testing.TB, s *Server, marker string) []byte {
 	t.Helper()
 	queue, err := s.store.Queue(t.Context(), maildrop.Filter{})
 	must(t, err)
@@ -85,16 +84,17 @@ func queued(t testing.TB, s *Server, dir, marker string) []byte {
 		if !q.UTF8 || time.Since(q.Created) > time.Minute {
 			t.Fatalf("queue %+v", queue)
 		}
-	}
-	names, _ := filepath.Glob(filepath.Join(dir, "mail/content/*/*.eml"))
-	for _, name := range names {
-		if text, _ := os.ReadFile(name); strings.Contains(string(text), marker) {
+		r, err := s.store.OpenContent(q)
+		must(t, err)
+		text, err := io.ReadAll(r)
+		must(t, errors.Join(err, r.Close()))
+		if strings.Contains(string(text), marker) {
 			if strings.Contains(string(text), "Return-Path") {
 				t.Error("a queued message has the Return-Path of a final delivery")
 			}
 			return text
 		}
 	}
-	t.Fatal("the queued message is not on the disk")
+	t.Fatal("the queued message is not there")
 	return nil
 }

@@ -94,10 +94,10 @@ func check(ctx context.Context, db *sql.DB, dir string, mend bool) (Report, erro
 		return Report{}, err
 	}
 	// As Open would: what is not on the disk yet is no inconsistency.
-	s := &Store{dir: dir, disk: osDisk{}, log: slog.New(slog.DiscardHandler)}
+	s := &Store{dir: dir, disk: osDisk{}, log: slog.New(slog.DiscardHandler), fresh: newFresh(0)}
 	found, err := s.findContents()
 	if err == nil {
-		err = s.replay(ctx, db, found)
+		err = s.clearJournals(ctx, db, found)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Report{}, err

@@ -52,9 +52,8 @@ func (s *Store) hand(c *change) error {
 }
 
 // commit is the one writer. While it flushes one batch the next gathers.
-func (s *Store) commit() {
+func (s *Store) commit(j *journal) {
 	defer close(s.done)
-	j := newJournal(s)
 	defer j.end()
 	for {
 		select {

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -17,8 +18,7 @@ import (
 // one flush: one behind the other, in a file of its own. What is in it is fresh
 // until it gets its own file, which is written later and not flushed; when all
 // of them have theirs they are flushed at once, and the journal's file has
-// served. After a crash, Open writes those anew that are not what the journal has
-// (replay).
+// served. After a crash, Open goes on where it was (adopt).
 //
 // Its file is written before it is used, by zeros, and used again when it has
 // served: a write that changes neither a file's size nor where it is on the disk
@@ -61,6 +61,7 @@ type sealed struct {
 	spare
 	volume      *volume
 	fresh, laid []int64
+	unnamed     []kept // what no row names: see recover
 }
 
 // spare is a journal's file that can be used again.
@@ -110,8 +111,13 @@ func (k *kept) record(b []byte, use uint64) []byte {
 	return append(b, k.octets...)
 }
 
-func newJournal(s *Store) *journal {
-	j := &journal{store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares), ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1)}
+func newJournal(s *Store, a adopted) *journal {
+	j := &journal{store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares), ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1), sealed: a.sealed}
+	for _, s := range a.sealed {
+		if n, err := strconv.Atoi(filepath.Base(s.name)); err == nil {
+			j.number = max(j.number, n)
+		}
+	}
 	j.idle.Stop()
 	go j.retire()
 	return j
@@ -226,7 +232,7 @@ func (j *journal) seal() {
 	}
 	j.file.Close()
 	j.mu.Lock()
-	j.sealed = append(j.sealed, &sealed{spare{j.name, j.room}, j.volume, j.fresh, j.laid})
+	j.sealed = append(j.sealed, &sealed{spare: spare{j.name, j.room}, volume: j.volume, fresh: j.fresh, laid: j.laid})
 	j.mu.Unlock()
 	j.file, j.volume, j.fresh, j.laid = nil, nil, nil, nil
 	select {
@@ -298,20 +304,8 @@ func (j *journal) retire() {
 
 // serve does with a file what is still to be done.
 func (j *journal) serve(s *sealed) error {
-	for len(s.fresh) > 0 {
-		id := s.fresh[0]
-		laid, err := j.store.fresh.lay(id, func(octets []byte) error { return j.store.lay(id, octets) }, func() { j.store.disk.Remove(j.store.contentPath(id)) })
-		if err != nil {
-			return err
-		}
-		if s.fresh = s.fresh[1:]; laid {
-			s.laid = append(s.laid, id)
-		}
-	}
-	if len(s.laid) > 0 {
-		if err := j.store.flush(s.laid); err != nil {
-			return err
-		}
+	if err := j.store.layAll(s); err != nil {
+		return err
 	}
 	s.volume.close()
 	spares := j.spare
@@ -327,6 +321,31 @@ func (j *journal) serve(s *sealed) error {
 		j.store.log.Warn("a part of the journal that has served stays until the next start", "journal", s.name, "error", err)
 	}
 	return nil
+}
+
+// layAll writes the files of what has none yet, and flushes all. After an error
+// it can go on where it was.
+func (s *Store) layAll(j *sealed) error {
+	for len(j.fresh) > 0 {
+		id := j.fresh[0]
+		laid, err := s.fresh.lay(id, func(octets []byte) error { return s.lay(id, octets) }, func() { s.disk.Remove(s.contentPath(id)) })
+		if err != nil {
+			return err
+		}
+		if j.fresh = j.fresh[1:]; laid {
+			j.laid = append(j.laid, id)
+		}
+	}
+	for len(j.unnamed) > 0 {
+		if err := s.putAside(j.unnamed[0]); err != nil {
+			return err
+		}
+		j.unnamed = j.unnamed[1:]
+	}
+	if len(j.laid) == 0 {
+		return nil
+	}
+	return s.flush(j.laid)
 }
 
 // lay writes a small content's file, and does not flush it: the journal has it.

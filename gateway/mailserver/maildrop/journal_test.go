@@ -3,11 +3,14 @@ package maildrop
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -65,15 +68,80 @@ func TestReplay(t *testing.T) {
 						t.Errorf("%q is there %d times", text, holds(got, text))
 					}
 				}
+				must(t, s.Close())
 				if _, err := os.Stat(journal); err == nil {
 					t.Error("the journal is still there")
 				}
-				must(t, s.Close())
 			}
 			if r, err := Check(t.Context(), dir, false); err != nil || len(r.Findings) > 0 {
 				t.Errorf("%+v %v", r, err)
 			}
 		})
+	}
+}
+
+// A disk that is full when the server comes back is no reason not to: all can be read and deleted, and gets its files when there
+// is room.
+func TestReplayOnADiskThatIsFull(t *testing.T) {
+	dir, journal := killed(t, "one", "two", "three", "four")
+	list := files(t, dir)
+	must(t, os.Remove(filepath.Join(dir, list[0])))
+	must(t, os.Truncate(filepath.Join(dir, list[1]), 1))
+	var full atomic.Bool
+	full.Store(true)
+	disk := &paper{make: func() error {
+		if full.Load() {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}
+	s := world(t, dir, &Options{disk: disk, Logger: quiet()})
+	if got := contents(t, s, alice); len(got) != 4 || holds(got, "one") != 1 || holds(got, "two") != 1 {
+		t.Errorf("alice has %q", got)
+	}
+	d := lock(t, s, alice)
+	must(t, d.Remove(t.Context(), d.Messages()[:1]))
+	d.Unlock()
+	must(t, s.Close())
+	if _, err := os.Stat(journal); err != nil {
+		t.Fatal(err)
+	}
+	full.Store(false)
+	s = world(t, dir, &Options{disk: disk})
+	if got := contents(t, s, alice); len(got) != 3 || holds(got, "two") != 1 {
+		t.Errorf("alice has %q", got)
+	}
+	must(t, s.Close())
+	if got := files(t, dir); len(got) != 3 {
+		t.Errorf("files %q", got)
+	}
+	if r, err := Check(t.Context(), dir, false); err != nil || len(r.Findings) > 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// What the index has never named (it is an older copy, or the delivery was cut off) is put aside for somebody to look at, and its
+// id is not given to another.
+func TestReplayOfWhatNobodyNames(t *testing.T) {
+	dir, journal := killed(t, "one")
+	for _, f := range files(t, dir) {
+		must(t, os.Remove(filepath.Join(dir, f)))
+	}
+	b, err := os.ReadFile(journal)
+	must(t, err)
+	k := kept{id: 40, octets: []byte("lost?")}
+	sum := sha256.Sum256(k.octets)
+	k.sum = sum[:]
+	must(t, os.WriteFile(journal, k.record(b, binary.BigEndian.Uint64(b)), 0o600))
+	s := world(t, dir, &Options{Logger: quiet()})
+	must(t, deliver(s, "new", Envelope{Local: []string{alice}}))
+	if got := contents(t, s, alice); len(got) != 2 || holds(got, "one") != 1 || holds(got, "new") != 1 {
+		t.Errorf("alice has %q", got)
+	}
+	must(t, s.Close())
+	text, err := os.ReadFile(filepath.Join(dir, "unclaimed/000000000028.eml"))
+	if err != nil || string(text) != "lost?" || !exists(filepath.Join(dir, "content/0000/000000000029.eml")) {
+		t.Errorf("%q %v, files %q", text, err, files(t, dir))
 	}
 }
 

@@ -29,7 +29,8 @@ func (s *Store) findContents() (map[int64]bool, error) {
 	return found, nil
 }
 
-// recover makes files and index agree after a crash.
+// recover makes files and index agree after a crash. found are the contents that
+// there are; highest is an id that was seen elsewhere.
 //
 //   - What is in tmp was never acknowledged: removed.
 //   - A file that no row names, with an id that the index has passed, is the
@@ -39,7 +40,7 @@ func (s *Store) findContents() (map[int64]bool, error) {
 //     copy than the files. The two look the same, so it is moved to unclaimed/.
 //   - A row whose file is missing is marked, left out of the scan listing, and
 //     said aloud. If the file comes back, so does the message.
-func (s *Store) recover(ctx context.Context, found map[int64]bool) error {
+func (s *Store) recover(ctx context.Context, found map[int64]bool, highest int64) error {
 	if err := s.clearTemporary(); err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (s *Store) recover(ctx context.Context, found map[int64]bool) error {
 	if err := s.writer.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'contents'), 0)").Scan(&last); err != nil {
 		return err
 	}
-	highest := last
+	highest = max(highest, last)
 	rows, err := s.writer.QueryContext(ctx, "SELECT id, missing FROM contents")
 	if err != nil {
 		return err

@@ -124,7 +124,6 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		s.closeIndex()
 		return nil, fmt.Errorf("opening the mail store in %s: %w", dir, err)
 	}
-	go s.commit()
 	return s, nil
 }
 
@@ -161,10 +160,16 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.disk.SyncDir(s.dir); err != nil {
 		return err
 	}
-	if err := s.replay(ctx, s.writer, found); err != nil {
+	a, err := s.adopt(ctx, s.writer, found)
+	if err != nil {
 		return err
 	}
-	return s.recover(ctx, found)
+	if err := s.recover(ctx, found, a.highest); err != nil {
+		a.close()
+		return err
+	}
+	go s.commit(newJournal(s, a))
+	return nil
 }
 
 func (s *Store) prepare(ctx context.Context) (err error) {

@@ -118,10 +118,12 @@ type Server struct {
 	ctx        context.Context // ends at Shutdown
 	cancel     context.CancelFunc
 	draining   atomic.Bool
+	serving    sync.WaitGroup
 	deliveries sync.WaitGroup
 
-	mu    sync.Mutex
-	links map[*link]bool
+	mu        sync.Mutex
+	listeners []net.Listener
+	links     map[*link]bool
 }
 
 // New makes a server; it does no I/O.
@@ -180,7 +182,22 @@ func (l errorLog) Println(a ...any) { l.log.Debug("smtp: " + fmt.Sprint(a...)) }
 
 // Serve answers the connections of a listener until Shutdown, when it returns
 // nil.
-func (s *Server) Serve(l net.Listener) error { return s.smtp.Serve(linkListener{l, s}) }
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.draining.Load() {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.listeners = append(s.listeners, l)
+	s.serving.Add(1)
+	s.mu.Unlock()
+	defer s.serving.Done()
+	err := s.smtp.Serve(linkListener{l, s})
+	if s.draining.Load() && errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
 
 type linkListener struct {
 	net.Listener
@@ -203,8 +220,14 @@ func (l linkListener) Accept() (net.Conn, error) {
 // messages that are being sent finish until ctx ends, and then closes what is
 // left. It returns when every session has ended.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
 	s.draining.Store(true)
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.mu.Unlock()
 	s.cancel()
+	s.serving.Wait() // or go-smtp would not wait for a connection that it takes at this moment
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
