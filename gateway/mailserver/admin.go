@@ -30,7 +30,9 @@ type Admin struct {
 	tryNow  func(ctx context.Context) // rows of the queue are due by hand; nil: nobody sends them
 	// giveBack returns what waits to the senders; nil where no mail is sent.
 	giveBack func(ctx context.Context, f maildrop.Filter) (int, error)
-	now      func() time.Time
+	// resting is until when a destination is left alone; nil where no mail is sent.
+	resting func(destination string) time.Time
+	now     func() time.Time
 }
 
 var _ control.Operations = (*Admin)(nil)

@@ -29,7 +29,7 @@ func (a *Admin) ListQueue(ctx context.Context, f control.QueueFilter) ([]control
 	rows, err := a.store.Queue(ctx, filter)
 	var list []control.QueueRow
 	for _, q := range rows {
-		list = append(list, queueRow(q))
+		list = append(list, a.queueRow(q))
 	}
 	return list, answer(err)
 }
@@ -44,7 +44,7 @@ func (a *Admin) ShowQueue(ctx context.Context, id int64) (control.QueueDetail, e
 		return control.QueueDetail{}, answer(err)
 	}
 	q := rows[0]
-	d := control.QueueDetail{QueueRow: queueRow(q), Tried: q.Last.At, Code: q.Last.Code, Enhanced: q.Last.Enhanced, Server: q.Last.Server,
+	d := control.QueueDetail{QueueRow: a.queueRow(q), Tried: q.Last.At, Code: q.Last.Code, Enhanced: q.Last.Enhanced, Server: q.Last.Server,
 		TLS: q.Last.TLS, Own: q.Last.Own, Unknown: q.Unknown}
 	if d.Transcript, err = a.store.Transcript(ctx, id); err != nil {
 		return d, answer(err)
@@ -109,7 +109,19 @@ func queueFilter(f control.QueueFilter) maildrop.Filter {
 	return maildrop.Filter{IDs: f.IDs, State: maildrop.State(f.State), Destination: strings.ToLower(f.Destination), Sender: f.Sender, Text: f.Text, After: f.After, UpTo: f.UpTo, Limit: f.Limit}
 }
 
-func queueRow(q maildrop.Queued) control.QueueRow {
-	return control.QueueRow{ID: q.ID, Sender: q.Sender, Recipient: q.Recipient, Destination: q.Destination, Size: q.Size, State: string(q.State),
+// queueRow is a row as it is seen: one that is due, and whose destination is left alone because it did not answer another message, waits
+// for that.
+func (a *Admin) queueRow(q maildrop.Queued) control.QueueRow {
+	r := control.QueueRow{ID: q.ID, Sender: q.Sender, Recipient: q.Recipient, Destination: q.Destination, Size: q.Size, State: string(q.State),
 		Attempts: q.Attempts, Created: q.Created, NextTry: q.NextTry, Problem: q.Last.Problem}
+	if a.resting == nil || q.State != maildrop.Waiting {
+		return r
+	}
+	if until := a.resting(q.Destination); until.After(r.NextTry) && until.After(a.now()) {
+		r.NextTry = until
+		if r.Problem == "" {
+			r.Problem = "The server of " + r.Destination + " did not answer for another message: this one waits with it."
+		}
+	}
+	return r
 }

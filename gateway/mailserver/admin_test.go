@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/controld"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
@@ -107,6 +108,33 @@ func administered(t *testing.T, o control.Operations) {
 	}
 	want("export of nobody", o.Export(ctx, "dan@postern.test", io.Discard), control.NotFound)
 	want("remove with mail", o.RemoveUser(ctx, "new@postern.test", false), control.HasMail)
+}
+
+// What is due, and waits because its destination did not answer another message, is shown with that time and reason.
+func TestQueueBehindAServerThatIsDown(t *testing.T) {
+	s := start(t, testConfig(t.TempDir()))
+	until := time.Now().Add(10 * time.Minute).Truncate(time.Microsecond)
+	s.admin.resting = func(destination string) time.Time {
+		return map[string]time.Time{"down.test": until, "was.test": time.Now().Add(-time.Minute)}[destination]
+	}
+	s.submit(t, alice, "Subject: x\r\n\r\nx\r\n", "a@down.test", "b@was.test", "c@up.test", "d@down.test")
+	rows, err := s.Admin().ListQueue(t.Context(), control.QueueFilter{})
+	must(t, err)
+	if _, err := s.Admin().ChangeQueue(t.Context(), control.Hold, control.QueueFilter{IDs: []int64{rows[3].ID}}); err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.Admin().ViewQueue(t.Context(), control.QueueFilter{})
+	must(t, err)
+	for i, r := range v.Rows {
+		behind := r.NextTry.Equal(until) && strings.Contains(r.Problem, "did not answer")
+		if behind != (i == 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+	d, err := s.Admin().ShowQueue(t.Context(), rows[0].ID)
+	if err != nil || !d.NextTry.Equal(until) {
+		t.Errorf("%+v %v", d, err)
+	}
 }
 
 // What waits for other servers can be looked at, held, released, hastened and dropped.

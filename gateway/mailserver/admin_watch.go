@@ -32,7 +32,7 @@ func (a *Admin) ViewQueue(ctx context.Context, f control.QueueFilter) (v control
 		return v, answer(err)
 	}
 	for _, q := range rows {
-		v.Rows = append(v.Rows, queueRow(q))
+		v.Rows = append(v.Rows, a.queueRow(q))
 	}
 	tally, err := a.store.Tally(ctx)
 	if err != nil {

@@ -113,7 +113,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.sender = s.newSender()
 	s.admin = newAdmin(s.cfg, s.store, nil)
 	if s.sender != nil {
-		s.admin.tryNow, s.admin.giveBack = s.sender.queue.Retry, s.sender.queue.Return
+		s.admin.tryNow, s.admin.giveBack, s.admin.resting = s.sender.queue.Retry, s.sender.queue.Return, s.sender.queue.Resting
 	}
 	for _, v := range s.services {
 		v.server = s.protocol(v)

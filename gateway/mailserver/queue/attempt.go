@@ -131,7 +131,7 @@ func (q *Queue) outcome(row maildrop.Queued, r delivery.Result, now time.Time, s
 		o.NextTry = now.Add(s.interval(o.Attempts))
 	}
 	if unreached(r) { // not before somebody looks there again
-		if until := q.resting(row.Destination); until.After(o.NextTry) {
+		if until := q.Resting(row.Destination); until.After(o.NextTry) {
 			o.NextTry = until
 		}
 	}

@@ -383,8 +383,8 @@ func (q *Queue) rest(destination string, now time.Time) {
 	delete(q.working, destination)
 }
 
-// resting is until when a destination is left alone.
-func (q *Queue) resting(destination string) time.Time {
+// Resting is until when a destination is left alone, because it did not answer; the zero time, or one that is past, if it is not.
+func (q *Queue) Resting(destination string) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.troubled[destination].until
