@@ -3983,7 +3983,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				for _, g := range view.Shortcuts {
+				for _, g := range c.App.Shortcuts() {
 					var vgiterkey interface{} = g.Title
 					_ = vgiterkey
 					g := g

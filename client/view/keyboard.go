@@ -15,14 +15,26 @@ type Key struct {
 // Shortcut is a line of the sheet that the question mark opens.
 type Shortcut struct{ Keys, Does string }
 
-// Shortcuts are all of them, in groups.
-var Shortcuts = []struct {
+// ShortcutGroup is some of them that belong together.
+type ShortcutGroup struct {
 	Title string
 	List  []Shortcut
-}{
+}
+
+var deskShortcuts = ShortcutGroup{"Mail server", []Shortcut{{"j", "Next message"}, {"k", "Previous message"}, {"/", "Filter"}, {"Esc", "Back"}}}
+
+var shortcuts = []ShortcutGroup{
 	{"Reading", []Shortcut{{"j  ↓", "Next message"}, {"k  ↑", "Previous message"}, {"o  Enter", "Open"}, {"Esc", "Back"}, {"u", "Mark unread or read"}, {"s", "Flag"}, {"x", "Select"}, {"#  Delete", "Delete"}}},
 	{"Writing", []Shortcut{{"c", "New message"}, {"r", "Reply"}, {"a", "Reply to all"}, {"f", "Forward"}, {"Ctrl+Enter", "Send"}, {"Esc", "Put away, saved in Drafts"}}},
 	{"Going", []Shortcut{{"/", "Search"}, {"g a", "All inboxes"}, {"g i", "Inbox"}, {"g d", "Drafts"}, {"g o", "Outbox"}, {"g s", "Sent"}, {"g t", "Trash"}, {"Shift+R", "Fetch new mail"}, {"z", "Undo"}, {"?", "This list"}}},
+}
+
+// Shortcuts are all of them that mean something here.
+func (a *App) Shortcuts() []ShortcutGroup {
+	if a.Route.Page == PageServer {
+		return append([]ShortcutGroup{deskShortcuts}, shortcuts...)
+	}
+	return shortcuts
 }
 
 // Key does what a key means here, and says whether it meant anything.

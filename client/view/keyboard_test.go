@@ -65,6 +65,7 @@ func TestKeys(t *testing.T) {
 		equal(t, "/", p.Browser.Focused, `[data-testid="search-input"]`)
 		p.press("?")
 		equal(t, "?", p.Menu.Open, view.MenuShortcuts)
+		equal(t, "the keys", p.Shortcuts()[0].Title, "Reading")
 		p.press("j")
 		equal(t, "nothing moves beneath", p.List.Cursor.ID, api.MessageID(30))
 		p.press("Escape")
