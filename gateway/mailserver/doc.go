@@ -17,6 +17,9 @@
 // administrator's sees the queue, and changes it, from the page: over TLS and SASL
 // on "control". Package controld is both, shared/control what is said.
 //
+// Whom greylisting knows, and the MTA-STS policies of others, outlive a restart
+// (memory.go).
+//
 // Several such servers with a DNS, a network and a clock of their own are a world
 // in which mail is tried out, and things go wrong on purpose: package world.
 //

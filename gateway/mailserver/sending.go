@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/mailserver/delivery"
+	"github.com/postern-mail/postern/gateway/mailserver/delivery/mtasts"
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/queue"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
@@ -35,6 +36,7 @@ func (c *Config) now() func() time.Time {
 type sender struct {
 	deliverer *delivery.Deliverer
 	queue     *queue.Queue
+	policies  *mtasts.Cache // nil: the configuration has its own, or none are kept to
 }
 
 // newSender is nil where mail is to wait.
@@ -47,11 +49,13 @@ func (s *Server) newSender() *sender {
 	if c.Now == nil {
 		c.Now = s.cfg.now()
 	}
+	var policies *mtasts.Cache
 	if c.Policies == nil && c.Resolver != nil {
-		c.Policies = delivery.NewPolicies(c)
+		policies = delivery.NewPolicies(c)
+		c.Policies = policies
 	}
 	d := delivery.New(c)
-	return &sender{d, queue.New(queue.Config{
+	return &sender{policies: policies, deliverer: d, queue: queue.New(queue.Config{
 		Store: s.store, Deliverer: d, Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Lookup: s.lookupSender, Clock: s.cfg.Sending.Clock,
 		Logger: s.log.With("service", "queue"), Schedule: s.cfg.Sending.Schedule, Limits: s.cfg.Sending.Limits,
 	})}

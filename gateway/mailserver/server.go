@@ -111,6 +111,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.sender = s.newSender()
+	s.remember()
 	s.admin = newAdmin(s.cfg, s.store, nil)
 	if s.sender != nil {
 		s.admin.tryNow, s.admin.giveBack, s.admin.resting = s.sender.queue.Retry, s.sender.queue.Return, s.sender.queue.Resting
@@ -211,34 +212,30 @@ func (s *Server) Serve(ctx context.Context) error {
 			}
 		})
 	}
+	if len(s.memories()) > 0 {
+		ctx, cancel := s.untilClose(ctx)
+		s.serving.Go(func() {
+			defer cancel()
+			s.memorize(ctx)
+		})
+	}
 	if s.control != nil {
-		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		ctx, cancel := s.untilClose(ctx)
 		s.serving.Go(func() {
 			defer cancel()
 			if err := s.commands().Serve(ctx, s.control); err != nil {
 				s.log.Warn("commands cannot reach this server any more", "error", err)
 			}
 		})
-		s.serving.Go(func() {
-			<-s.closing
-			cancel()
-		})
 	}
 	if s.sender != nil {
-		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		ctx, cancel := s.untilClose(ctx)
 		s.serving.Go(func() {
 			defer cancel()
 			if err := s.sender.queue.Run(ctx); err != nil {
 				failed <- fmt.Errorf("queue: %w", err)
 			}
 			s.sender.deliverer.Close()
-		})
-		s.serving.Go(func() {
-			select {
-			case <-s.closing:
-			case <-ctx.Done():
-			}
-			cancel()
 		})
 	}
 	select {
@@ -248,6 +245,19 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-s.closing:
 	}
 	return s.Close()
+}
+
+// untilClose is a context that outlives ctx until Close is called.
+func (s *Server) untilClose(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.serving.Go(func() {
+		defer cancel()
+		select {
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
 }
 
 // Addr is where a service listens; nil when it is off.

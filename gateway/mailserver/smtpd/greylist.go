@@ -13,7 +13,7 @@ import (
 // Greylist tells strangers to come again (RFC 6647): mail servers do, and much
 // of what sends junk does not. It is of use where little mail comes from new
 // places, and costs that little mail its minutes; so it is off unless asked
-// for. It is kept in memory: after a restart all are strangers again.
+// for. It is kept in memory; Save and Load bring it over a restart.
 type Greylist struct {
 	opts GreylistOptions
 
