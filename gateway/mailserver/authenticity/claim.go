@@ -25,7 +25,7 @@ func Forged(field []byte, hostname string) bool {
 		return false
 	}
 	id, ok := authservID(value)
-	return !ok || asciiDomain(id) == asciiDomain(hostname)
+	return !ok || asciiDomain(strings.Trim(id, ".")) == asciiDomain(hostname)
 }
 
 // authservID reads the first word of an Authentication-Results field (RFC 8601
