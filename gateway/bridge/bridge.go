@@ -246,7 +246,8 @@ func (b *Bridge) embedded(open wire.Open) *Embedded {
 	return nil
 }
 
-// ServeHTTP answers the WebSocket's handshake and serves its session until that ends.
+// ServeHTTP answers the WebSocket's handshake. The session goes on in a goroutine of its own: that of the HTTP server, with
+// what it holds, is not for days.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := b.checkOrigin(r); err != nil {
 		b.log.Warn("tunnel refused", "remote", r.RemoteAddr, "err", err)
@@ -263,11 +264,16 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
-	defer b.leave(s)
+	served := false
+	defer func() {
+		if !served {
+			b.leave(s)
+		}
+	}()
 	// A server's read and write timeouts are not meant for a connection that lives for days.
 	rc := http.NewResponseController(w)
 	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	ws, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{wire.Subprotocol},
 		InsecureSkipVerify: true,                          // checkOrigin has
 		CompressionMode:    websocket.CompressionDisabled, // what goes through is mostly encrypted
@@ -276,7 +282,11 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.log.Info("no WebSocket", "err", err)
 		return
 	}
-	s.serve(ws)
+	served = true
+	go func() {
+		defer b.leave(s)
+		s.serve(ws)
+	}()
 }
 
 // offers reports whether the handshake offers a subprotocol. See RFC 6455 section 11.3.4.

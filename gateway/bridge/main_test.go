@@ -1,9 +1,17 @@
 package bridge
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childKind) != "" {
+		fmt.Fprintln(os.Stderr, child())
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -37,6 +37,9 @@ type relay struct {
 // bufferSize is what fills one message of the tunnel, its two frames' headers and all.
 const bufferSize = wire.MaxMessage - 2*12
 
+// smallSize is what a direction holds that waits: most of them do, most of the time. What fills it is followed by more.
+const smallSize = 1 << 10
+
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 func (r *relay) run() {
@@ -45,10 +48,10 @@ func (r *relay) run() {
 	r.watch = time.AfterFunc(min(r.idle, r.idleHalf), r.look)
 	r.mu.Unlock()
 
-	var both sync.WaitGroup
-	both.Go(func() { defer r.caught(); r.toTarget() })
-	both.Go(func() { defer r.caught(); r.toStream() })
-	both.Wait()
+	var up sync.WaitGroup
+	up.Go(func() { defer r.caught(); r.toTarget() })
+	func() { defer r.caught(); r.toStream() }()
+	up.Wait()
 
 	r.mu.Lock()
 	r.over = true
@@ -129,10 +132,19 @@ func (r *relay) toStream() {
 
 // copy copies until the source's end, for which err is nil. read says that the error is the source's.
 func (r *relay) copy(to io.Writer, from io.Reader, count *atomic.Int64) (read bool, err error) {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	var small [smallSize]byte
+	var large *[bufferSize]byte
+	defer func() {
+		if large != nil {
+			buffers.Put(large)
+		}
+	}()
 	for {
-		n, err := from.Read(buf[:])
+		buf := small[:]
+		if large != nil {
+			buf = large[:]
+		}
+		n, err := from.Read(buf)
 		if n > 0 {
 			r.lastByte.Store(int64(time.Since(r.began)))
 			if _, err := to.Write(buf[:n]); err != nil {
@@ -140,6 +152,13 @@ func (r *relay) copy(to io.Writer, from io.Reader, count *atomic.Int64) (read bo
 			}
 			r.lastByte.Store(int64(time.Since(r.began)))
 			count.Add(int64(n))
+		}
+		switch {
+		case n == smallSize && large == nil:
+			large = buffers.Get().(*[bufferSize]byte)
+		case n < smallSize && large != nil:
+			buffers.Put(large)
+			large = nil
 		}
 		if err == io.EOF {
 			return true, nil

@@ -35,7 +35,6 @@ type session struct {
 	welcomed chan struct{} // closed when tun is set or never will be
 	settle   sync.Once
 	tun      *tunnel.ServerSession
-	streams  sync.WaitGroup
 
 	mu       sync.Mutex
 	draining bool
@@ -74,17 +73,10 @@ func (s *session) serve(ws *websocket.Conn) {
 	s.log.Info("session opened", "agent", tun.Hello().Client)
 	defer func() {
 		s.cancel()
-		_ = tun.Close()
-		s.streams.Wait()
+		_ = tun.Close() // and waits for the streams
 		s.log.Info("session closed", "err", tun.Err(), "lived", time.Since(began))
 	}()
-	for {
-		request, err := tun.Accept(s.ctx)
-		if err != nil {
-			return
-		}
-		s.streams.Go(func() { s.stream(request) })
-	}
+	_ = tun.Each(s.stream)
 }
 
 // greet says whether the client is welcome.

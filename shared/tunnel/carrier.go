@@ -21,6 +21,7 @@ type carrier struct {
 	cancel context.CancelFunc
 	closed chan struct{} // nothing goes in or out any more
 	gone   chan struct{} // mc is closed and its goroutines have ended
+	ends   sync.WaitGroup
 
 	began time.Time
 	heard atomic.Int64 // when the last message came, in nanoseconds since began
@@ -69,16 +70,8 @@ func newCarrier(mc MessageConn, server bool, o Options) *carrier {
 	c.mu.Lock()
 	c.beatTime = time.AfterFunc(o.KeepAlive, c.beat)
 	c.mu.Unlock()
-	var ends sync.WaitGroup
-	ends.Go(c.receive)
-	ends.Go(c.send)
-	go func() {
-		<-c.closed
-		_ = mc.Close(closeReason(c.err()))
-		c.cancel()
-		ends.Wait()
-		close(c.gone)
-	}()
+	c.ends.Go(c.receive)
+	c.ends.Go(c.send)
 	return c
 }
 
@@ -103,6 +96,12 @@ func (c *carrier) failLocked(err error) {
 		}
 		delete(c.streams, id)
 	}
+	go func() {
+		_ = c.mc.Close(closeReason(err))
+		c.cancel()
+		c.ends.Wait()
+		close(c.gone)
+	}()
 }
 
 // Close is called by yamux when it ends: after our fail, which counts, or for a fault of the peer's that it found

@@ -17,6 +17,7 @@ type ServerSession struct {
 	*session
 	hello    wire.Hello
 	requests chan *Request
+	accept   sync.Once // begins to put requests there
 }
 
 // Serve waits for the client's hello on mc and answers it with what greet returns: a Welcome, or a *wire.RefusedError
@@ -35,7 +36,6 @@ func Serve(ctx context.Context, mc MessageConn, greet func(context.Context, wire
 		return nil, err
 	}
 	s.run(s.listen)
-	s.run(s.accept)
 	return s, nil
 }
 
@@ -85,21 +85,22 @@ func (s *ServerSession) partWith(err error) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(s.control, wire.MaxFrame))
 }
 
-// accept takes the client's streams until the session ends.
-func (s *ServerSession) accept() {
+// Each calls f with each of the client's Opens, in a goroutine of its own for which Close waits, until the session ends: then it
+// returns Err.
+func (s *ServerSession) Each(f func(*Request)) error {
 	for {
 		stream, err := s.mux.AcceptStream()
 		if err != nil {
 			s.car.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
-			return
+			return s.Err()
 		}
 		conn := newConn(stream, s.car, "client")
-		s.run(func() { s.request(conn) })
+		s.run(func() { s.request(conn, f) })
 	}
 }
 
-// request reads a stream's Open and hands it to Accept.
-func (s *ServerSession) request(conn *Conn) {
+// request reads a stream's Open and calls f with it.
+func (s *ServerSession) request(conn *Conn, f func(*Request)) {
 	r := &Request{conn: conn, s: s}
 	_ = conn.SetDeadline(time.Now().Add(s.o.Handshake))
 	var err error
@@ -115,18 +116,25 @@ func (s *ServerSession) request(conn *Conn) {
 		return
 	}
 	conn.remote = addr(r.Open.String())
-	select {
-	case s.requests <- r:
-	case <-s.car.closed:
-		_ = conn.Close()
-	}
+	f(r)
 }
 
 // Hello is what the client said.
 func (s *ServerSession) Hello() wire.Hello { return s.hello }
 
-// Accept waits for the client's next Open. After the session's end it returns Err.
+// Accept waits for the client's next Open. After the session's end it returns Err. It is Each for one who takes them one by one.
 func (s *ServerSession) Accept(ctx context.Context) (*Request, error) {
+	s.accept.Do(func() {
+		s.run(func() {
+			_ = s.Each(func(r *Request) {
+				select {
+				case s.requests <- r:
+				case <-s.car.closed:
+					_ = r.conn.Close()
+				}
+			})
+		})
+	})
 	select {
 	case r := <-s.requests:
 		return r, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/coder/websocket"
 
@@ -24,11 +25,20 @@ func New(c *websocket.Conn) tunnel.MessageConn {
 
 type conn struct {
 	c   *websocket.Conn
-	buf []byte // of the last message, used again for the next
+	buf *buffer // of the last message; nil while the next is waited for
 }
+
+type buffer [wire.MaxMessage + 1]byte // the library lets one byte more than its limit pass
+
+// buffers are for those connections on which something comes: most do nothing most of the time.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // Read implements tunnel.MessageConn.
 func (c *conn) Read(ctx context.Context) ([]byte, error) {
+	if c.buf != nil {
+		buffers.Put(c.buf)
+		c.buf = nil
+	}
 	kind, r, err := c.c.Reader(ctx)
 	if err != nil {
 		return nil, err
@@ -37,9 +47,7 @@ func (c *conn) Read(ctx context.Context) ([]byte, error) {
 		_ = c.c.Close(websocket.StatusUnsupportedData, "binary messages only")
 		return nil, fmt.Errorf("%w: a text message", tunnel.ErrProtocol)
 	}
-	if c.buf == nil {
-		c.buf = make([]byte, wire.MaxMessage+1) // the library lets one byte more than its limit pass
-	}
+	c.buf = buffers.Get().(*buffer)
 	n := 0
 	for err == nil && n < len(c.buf) {
 		var k int

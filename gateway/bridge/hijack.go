@@ -1,0 +1,34 @@
+package bridge
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+)
+
+// idleBuffer is how much a WebSocket's connection buffers in either direction. Frames are read into buffers of their own and
+// written from them; this is for their headers, and for pings. The HTTP server's 4 KiB each would be a tenth of what a session
+// costs that does nothing, as most do.
+const idleBuffer = 512
+
+// lean is a ResponseWriter whose connection, once it is no longer HTTP's, has such buffers.
+type lean struct{ http.ResponseWriter }
+
+// Unwrap is for http.ResponseController.
+func (w lean) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // that came with the handshake
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(idleBuffer, len(early)))
+	if _, err := r.Peek(len(early)); err != nil { // buffered here, too: the WebSocket looks for it there
+		return nil, nil, err
+	}
+	return conn, bufio.NewReadWriter(r, bufio.NewWriterSize(conn, idleBuffer)), nil
+}
