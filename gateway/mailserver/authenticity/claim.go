@@ -2,6 +2,7 @@ package authenticity
 
 import (
 	"strings"
+	"unicode"
 )
 
 // JunkField is the field by which the server tells its own users' programs that
@@ -25,7 +26,23 @@ func Forged(field []byte, hostname string) bool {
 		return false
 	}
 	id, ok := authservID(value)
-	return !ok || asciiDomain(strings.Trim(id, ".")) == asciiDomain(hostname)
+	own := asciiDomain(hostname)
+	return !ok || asciiDomain(strings.Trim(id, ".")) == own || asciiDomain(firstName(value)) == own
+}
+
+// firstName is what a reader finds who looks for a name alone, and knows nothing
+// of strings and comments.
+func firstName(value string) string {
+	names := strings.FieldsFunc(value, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && r != '-' && r != '_' && r != '.' && (r < 0x80 || unicode.IsSpace(r) || unicode.IsControl(r))
+	})
+	for _, name := range names {
+		if name = strings.Trim(name, "."); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // authservID reads the first word of an Authentication-Results field (RFC 8601
