@@ -59,7 +59,7 @@ type Embedded struct {
 
 // Limits bound what clients may cost. Zero fields mean the defaults.
 type Limits struct {
-	// Sessions at one time. Default 1000: at rest one costs about 100 KiB.
+	// Sessions at one time. Default 1000: at rest one costs about 55 KiB.
 	Sessions int
 	// SessionsPerClient address (IPv4 address or IPv6 /64) at one time. Default 16: a household, a small office. Behind
 	// a proxy it needs TrustedProxies. Of this and of StreamsPerClient a site (IPv6 /48), which may have as many /64 as it
