@@ -154,6 +154,7 @@ func FuzzSevenBit(f *testing.F) {
 		"Content-Transfer-Encoding: quoted-printable\r\n\r\né=\r\n=C3é =\t\r\n" + strings.Repeat("-", 80),
 		"Content-Transfer-Encoding: base64\r\n\r\nQUé=\rQQ==\n" + strings.Repeat("Q", 1000),
 		"Content-Type: message/global\r\n\r\nSubject: ü\r\n\r\n",
+		"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=0\r--a ",
 	} {
 		f.Add([]byte(s))
 	}

@@ -115,9 +115,7 @@ func (w *walker) step() error {
 	case err != nil:
 		return err
 	}
-	err = w.line(piece, end)
-	w.started = !end
-	return err
+	return w.line(piece, end)
 }
 
 func (w *walker) begin() error {
@@ -131,11 +129,18 @@ func (w *walker) begin() error {
 
 // line takes a piece of a line.
 func (w *walker) line(piece []byte, end bool) error {
-	if !w.started && end {
+	if !w.started && (end || w.in.last) {
 		if level, closes := w.match(piece); level >= 0 {
 			return w.atBoundary(piece, level, closes)
 		}
 	}
+	err := w.other(piece, end)
+	w.started = !end
+	return err
+}
+
+// other takes a piece of a line that is no boundary.
+func (w *walker) other(piece []byte, end bool) error {
 	switch w.state {
 	case inHeader:
 		return w.header(piece, end)

@@ -10,6 +10,7 @@ import (
 type lines struct {
 	r       *bufio.Reader
 	afterCR bool
+	last    bool // the piece was the last of all, though its line has no end
 }
 
 // maxPiece bounds a piece of a line. A line that can mean anything to MIME is shorter.
@@ -38,6 +39,7 @@ func (l *lines) next() (piece []byte, end bool, err error) {
 	if err != nil && err != io.EOF {
 		return nil, false, err
 	}
+	l.last = len(b) <= maxPiece // Peek would have had more
 	b = b[:min(len(b), maxPiece)]
 	l.r.Discard(len(b))
 	return b, false, nil
