@@ -19,30 +19,37 @@ type adopted struct {
 	highest int64 // of the ids in them
 }
 
-// adopt takes over those journals. What they have is fresh again, but for what
-// is in its file already: it costs no room on the disk, which may be full. found
-// are the files that there are, and in the end the contents.
+// journals lists the journal's files, the oldest first.
+func (s *Store) journals() (list []string, err error) {
+	dir := filepath.Join(s.dir, "journal")
+	names, err := s.disk.List(dir)
+	slices.Sort(names)
+	for _, name := range names {
+		if _, ok := journalNumber(name); ok {
+			list = append(list, filepath.Join(dir, name))
+		}
+	}
+	return list, err
+}
+
+// adopt takes over those journals. What they have is fresh again; it costs no room
+// on the disk, which may be full. found are the files that there are, and in the
+// end the contents.
 func (s *Store) adopt(ctx context.Context, db *sql.DB, found map[int64]bool) (a adopted, err error) {
 	defer func() {
 		if err != nil {
 			a.close()
 		}
 	}()
-	dir := filepath.Join(s.dir, "journal")
-	names, err := s.disk.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return a, nil
-	}
+	names, err := s.journals()
 	if err != nil {
 		return a, err
 	}
-	slices.Sort(names)
 	var last int64
 	if err := db.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'contents'), 0)").Scan(&last); err != nil {
 		return a, err
 	}
 	for _, name := range names {
-		name = filepath.Join(dir, name)
 		records, err := readJournal(name)
 		if err != nil {
 			return a, err
@@ -71,22 +78,16 @@ func (s *Store) adoptOne(ctx context.Context, db *sql.DB, found map[int64]bool, 
 	if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM contents WHERE id = ? AND sha256 = ?)", r.id, r.sum).Scan(&named); err != nil {
 		return err
 	}
-	path := s.contentPath(r.id)
-	if found[r.id] {
-		if there, err := os.ReadFile(path); err == nil && sha256.Sum256(there) == [sha256.Size]byte(r.sum) {
-			j.laid = append(j.laid, r.id)
-			return nil
-		}
-		if err := s.disk.Remove(path); err != nil {
-			return err
-		}
-		delete(found, r.id)
-	}
 	switch {
 	case named:
+		laid := false
+		if found[r.id] {
+			there, err := os.ReadFile(s.contentPath(r.id))
+			laid = err == nil && sha256.Sum256(there) == [sha256.Size]byte(r.sum)
+		}
 		found[r.id] = true
-		j.fresh = append(j.fresh, r.id)
-		s.fresh.add(r.id, j.volume, at, int64(len(r.octets)))
+		j.contents = append(j.contents, r.id)
+		s.fresh.add(r.id, freshContent{volume: j.volume, at: at, size: int64(len(r.octets)), laid: laid})
 	case r.id > last:
 		j.unnamed = append(j.unnamed, r)
 	} // else it was deleted since
@@ -120,7 +121,10 @@ func (s *Store) putAside(r kept) error {
 	if err := s.disk.Rename(tmp, path); err != nil {
 		return err
 	}
-	return s.disk.SyncDir(unclaimed)
+	if err := s.disk.SyncDir(unclaimed); err != nil {
+		return err
+	}
+	return s.removeContent(r.id) // its file, if one was begun: the journal has all of it
 }
 
 func (a adopted) close() {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -95,11 +94,14 @@ func check(ctx context.Context, db *sql.DB, dir string, mend bool) (Report, erro
 	}
 	// As Open would: what is not on the disk yet is no inconsistency.
 	s := &Store{dir: dir, disk: osDisk{}, log: slog.New(slog.DiscardHandler), fresh: newFresh(0)}
+	if err := s.makeFolders(); err != nil {
+		return Report{}, err
+	}
 	found, err := s.findContents()
 	if err == nil {
 		err = s.clearJournals(ctx, db, found)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return Report{}, err
 	}
 	var mended []Finding

@@ -150,6 +150,12 @@ func (d *crashDisk) flushEntries(dir string) {
 			delete(d.created, name)
 		}
 	}
+	for name, copied := range d.removed {
+		if filepath.Dir(name) == dir {
+			delete(d.removed, name)
+			os.Remove(copied)
+		}
+	}
 }
 
 func (d *crashDisk) Flush(dir string, files []string) error {
@@ -173,7 +179,7 @@ func (d *crashDisk) settle(r *rand.Rand) {
 	}
 	for path, writes := range d.torn {
 		for _, w := range slices.Backward(writes) {
-			w.undo(path, r.IntN(w.length+1))
+			w.undo(path, r)
 		}
 	}
 	for path := range d.created {
@@ -194,18 +200,35 @@ func (d *crashDisk) settle(r *rand.Rand) {
 	}
 }
 
-// undo leaves of a write its first octets.
-func (w torn) undo(path string, kept int) {
+// undo leaves of a write its first octets, or some of its sectors.
+func (w torn) undo(path string, r *rand.Rand) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return // lost altogether
 	}
 	defer f.Close()
+	if r.IntN(2) == 0 {
+		w.undoSectors(f, r)
+		return
+	}
+	kept := r.IntN(w.length + 1)
 	if kept < len(w.before) {
 		f.WriteAt(w.before[kept:], w.at+int64(kept))
 	}
 	if info, err := f.Stat(); err == nil && len(w.before) < w.length { // it made the file longer
 		f.Truncate(min(info.Size(), w.at+int64(max(kept, len(w.before)))))
+	}
+}
+
+func (w torn) undoSectors(f *os.File, r *rand.Rand) {
+	const sector = 512
+	before := append(slices.Clone(w.before), make([]byte, w.length-len(w.before))...)
+	for at, end := w.at, w.at+int64(w.length); at < end; {
+		next := min(at/sector*sector+sector, end)
+		if r.IntN(2) == 0 {
+			f.WriteAt(before[at-w.at:next-w.at], at)
+		}
+		at = next
 	}
 }
 

@@ -10,22 +10,23 @@ import (
 	"sync"
 )
 
-// fresh are the contents that the journal alone has. They get their files when
-// there is time for it (journal.retire). Until then they are read from the
-// journal; and most of what goes to other servers is gone by then, and never
-// costs the making and the removal of a file, which are by far the slowest of
-// what a file system does for a small message.
+// fresh are the contents that the journal alone has for certain. They get their
+// files when there is time for it (journal.retire), and are fresh until these are
+// flushed. They are read from the journal; and most of what goes to other servers
+// is gone by then, and never costs the making and the removal of a file, which are
+// by far the slowest of what a file system does for a small message.
 type fresh struct {
 	mu       sync.Mutex
 	contents map[int64]*freshContent
-	octets   int64
-	most     int64 // octets that may wait for files
+	waiting  int64 // octets of those that have no file
+	most     int64 // of them that may wait
 }
 
 // freshContent is where one is.
 type freshContent struct {
 	volume   *volume
 	at, size int64
+	laid     bool // its file is written, not flushed
 	gone     bool // removed, maybe while its file was written
 }
 
@@ -49,14 +50,16 @@ func newFresh(most int64) *fresh { return &fresh{contents: map[int64]*freshConte
 func (f *fresh) many() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.octets > f.most
+	return f.waiting > f.most
 }
 
-func (f *fresh) add(id int64, v *volume, at, size int64) {
+func (f *fresh) add(id int64, c freshContent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.contents[id] = &freshContent{volume: v, at: at, size: size}
-	f.octets += size
+	f.contents[id] = &c
+	if !c.laid {
+		f.waiting += c.size
+	}
 }
 
 // remove answers false for a content that has a file.
@@ -68,16 +71,15 @@ func (f *fresh) remove(id int64) bool {
 		return false
 	}
 	c.gone = true
-	f.drop(id, c)
+	delete(f.contents, id)
+	if c.laid {
+		return false
+	}
+	f.waiting -= c.size
 	return true
 }
 
-func (f *fresh) drop(id int64, c *freshContent) {
-	delete(f.contents, id)
-	f.octets -= c.size
-}
-
-// read answers false for a content that has a file, or had one.
+// read answers false for a content that is not fresh, or is no more.
 func (f *fresh) read(id int64) (octets []byte, ok bool, err error) {
 	f.mu.Lock()
 	c := f.contents[id]
@@ -89,35 +91,73 @@ func (f *fresh) read(id int64) (octets []byte, ok bool, err error) {
 	f.mu.Unlock()
 	defer c.volume.reading.RUnlock()
 	octets = make([]byte, c.size)
-	if _, err := c.volume.file.ReadAt(octets, c.at); err != nil {
-		return nil, true, fmt.Errorf("%w: %w", ErrDamaged, err)
+	_, err = c.volume.file.ReadAt(octets, c.at)
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return octets, true, nil
+	return octets, true, err
 }
 
-// lay writes the content's file, if it has none and was not removed meanwhile.
-// It answers whether it has.
-func (f *fresh) lay(id int64, write func(octets []byte) error, remove func()) (laid bool, err error) {
+// lay writes the content's file, if it has none, and removes it if the content
+// was removed meanwhile.
+func (f *fresh) lay(id int64, write func(octets []byte) error, remove func()) error {
 	f.mu.Lock()
 	c := f.contents[id]
 	f.mu.Unlock()
-	if c == nil {
-		return false, nil
+	if c == nil || c.laid {
+		return nil
 	}
 	octets, ok, err := f.read(id)
-	if ok && err == nil {
-		err = write(octets)
+	if !ok || err != nil {
+		return err
+	}
+	if err := write(octets); err != nil {
+		return err
 	}
 	f.mu.Lock()
 	gone := c.gone
-	if !gone && err == nil {
-		f.drop(id, c)
+	if !gone {
+		c.laid = true
+		f.waiting -= c.size
 	}
 	f.mu.Unlock()
-	if gone && ok && err == nil {
+	if gone {
 		remove()
 	}
-	return !gone && err == nil, err
+	return nil
+}
+
+// laid chooses those contents that have a file to be flushed.
+func (f *fresh) laid(ids []int64) (laid []int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		if c := f.contents[id]; c != nil && c.laid {
+			laid = append(laid, id)
+		}
+	}
+	return laid
+}
+
+// unlay takes back that contents have files.
+func (f *fresh) unlay(ids []int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		if c := f.contents[id]; c != nil {
+			c.laid = false
+			f.waiting += c.size
+		}
+	}
+}
+
+// settle is for contents whose files are flushed: they are read from there.
+func (f *fresh) settle(ids []int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		delete(f.contents, id)
+	}
 }
 
 // openContent gives a content's octets, all of its size; ErrDamaged if they are

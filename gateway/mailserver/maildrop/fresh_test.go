@@ -114,9 +114,9 @@ func TestFreshThatGoesMeanwhile(t *testing.T) {
 		return nil
 	}
 	for id := range s.fresh.contents {
-		laid, err := s.fresh.lay(id, func(b []byte) error { return s.lay(id, b) }, func() { s.disk.Remove(s.contentPath(id)) })
-		if laid || err != nil {
-			t.Errorf("laid %v %v", laid, err)
+		must(t, s.fresh.lay(id, func(b []byte) error { return s.lay(id, b) }, func() { s.disk.Remove(s.contentPath(id)) }))
+		if laid := s.fresh.laid([]int64{id}); len(laid) > 0 {
+			t.Errorf("laid %v", laid)
 		}
 	}
 	if got := keeps(t, s); len(got) != 0 {

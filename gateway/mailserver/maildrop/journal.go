@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,10 +17,9 @@ import (
 )
 
 // journal makes contents durable that are committed together by one write and
-// one flush: one behind the other, in a file of its own. What is in it is fresh
-// until it gets its own file, which is written later and not flushed; when all
-// of them have theirs they are flushed at once, and the journal's file has
-// served. After a crash, Open goes on where it was (adopt).
+// one flush: one behind the other, in a file of its own. What is in it is fresh:
+// it gets its own file later; when all have theirs they are flushed at once, and
+// the journal's file has served. After a crash, Open goes on where it was (adopt).
 //
 // Its file is written before it is used, by zeros, and used again when it has
 // served: a write that changes neither a file's size nor where it is on the disk
@@ -35,21 +36,20 @@ import (
 //	check uint32    CRC-32C of all before
 //	content
 type journal struct {
-	store  *Store
-	file   file // nil: none is open
-	volume *volume
-	name   string
-	number int
-	use    uint64
-	size   int64   // of what was written in this use
-	room   int64   // of the file
-	fresh  []int64 // the contents in it that have no file
-	laid   []int64 // those that have, not flushed
-	buf    []byte
-	idle   *time.Timer
-	spare  chan spare
-	ending chan struct{} // closed: nothing more comes
-	done   chan struct{} // closed when what was sealed is gone
+	store    *Store
+	file     file // nil: none is open
+	volume   *volume
+	name     string
+	number   int // of the newest file
+	use      uint64
+	size     int64   // of what was written in this use
+	room     int64   // of the file
+	contents []int64 // in it
+	buf      []byte
+	idle     *time.Timer
+	spare    chan spare
+	ending   chan struct{} // closed: nothing more comes
+	done     chan struct{} // closed when what was sealed is gone
 
 	mu     sync.Mutex
 	sealed []*sealed     // the oldest first, until it is gone
@@ -59,9 +59,9 @@ type journal struct {
 // sealed is a journal's file that is complete.
 type sealed struct {
 	spare
-	volume      *volume
-	fresh, laid []int64
-	unnamed     []kept // what no row names: see recover
+	volume   *volume
+	contents []int64
+	unnamed  []kept // what no row names: see recover
 }
 
 // spare is a journal's file that can be used again.
@@ -111,12 +111,19 @@ func (k *kept) record(b []byte, use uint64) []byte {
 	return append(b, k.octets...)
 }
 
+func journalName(number int) string { return fmt.Sprintf("%08d", number) }
+
+// journalNumber is ok for the names that this package gives.
+func journalNumber(name string) (number int, ok bool) {
+	number, err := strconv.Atoi(name)
+	return number, err == nil && journalName(number) == name
+}
+
 func newJournal(s *Store, a adopted) *journal {
 	j := &journal{store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares), ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1), sealed: a.sealed}
 	for _, s := range a.sealed {
-		if n, err := strconv.Atoi(filepath.Base(s.name)); err == nil {
-			j.number = max(j.number, n)
-		}
+		n, _ := journalNumber(filepath.Base(s.name))
+		j.number = max(j.number, n)
 	}
 	j.idle.Stop()
 	go j.retire()
@@ -154,12 +161,8 @@ func (j *journal) keep(batch []*change) error {
 			continue
 		}
 		size := int64(len(c.kept.octets))
-		if c.kept.laid {
-			j.laid = append(j.laid, c.kept.id)
-		} else {
-			j.fresh = append(j.fresh, c.kept.id)
-			j.store.fresh.add(c.kept.id, j.volume, j.size+recordHeader, size)
-		}
+		j.contents = append(j.contents, c.kept.id)
+		j.store.fresh.add(c.kept.id, freshContent{volume: j.volume, at: j.size + recordHeader, size: size, laid: c.kept.laid})
 		j.size += recordHeader + size
 	}
 	if j.size >= j.store.opts.journal {
@@ -188,20 +191,21 @@ func (j *journal) open() error {
 	default:
 		dir := filepath.Join(j.store.dir, "journal")
 		j.number++
-		next.name = filepath.Join(dir, fmt.Sprintf("%08d", j.number))
-		if f, err = d.Create(next.name); err == nil {
-			err = d.SyncDir(dir)
+		next.name = filepath.Join(dir, journalName(j.number))
+		if f, err = d.Create(next.name); err != nil {
+			return err
 		}
+		err = d.SyncDir(dir)
 	}
-	if err != nil {
+	var readable *os.File
+	if err == nil {
+		readable, err = d.Open(next.name)
+	}
+	if err != nil { // nobody would know of the file
 		if f != nil {
 			f.Close()
 		}
-		return err
-	}
-	readable, err := d.Open(next.name)
-	if err != nil {
-		f.Close()
+		d.Remove(next.name)
 		return err
 	}
 	var use [8]byte
@@ -232,9 +236,9 @@ func (j *journal) seal() {
 	}
 	j.file.Close()
 	j.mu.Lock()
-	j.sealed = append(j.sealed, &sealed{spare: spare{j.name, j.room}, volume: j.volume, fresh: j.fresh, laid: j.laid})
+	j.sealed = append(j.sealed, &sealed{spare: spare{j.name, j.room}, volume: j.volume, contents: j.contents})
 	j.mu.Unlock()
-	j.file, j.volume, j.fresh, j.laid = nil, nil, nil, nil
+	j.file, j.volume, j.contents = nil, nil, nil
 	select {
 	case j.more <- struct{}{}:
 	default:
@@ -326,14 +330,15 @@ func (j *journal) serve(s *sealed) error {
 // layAll writes the files of what has none yet, and flushes all. After an error
 // it can go on where it was.
 func (s *Store) layAll(j *sealed) error {
-	for len(j.fresh) > 0 {
-		id := j.fresh[0]
-		laid, err := s.fresh.lay(id, func(octets []byte) error { return s.lay(id, octets) }, func() { s.disk.Remove(s.contentPath(id)) })
+	for _, id := range j.contents {
+		err := s.fresh.lay(id, func(octets []byte) error {
+			if err := s.Room(int64(len(octets))); err != nil {
+				return err // it has time
+			}
+			return s.lay(id, octets)
+		}, func() { s.disk.Remove(s.contentPath(id)) })
 		if err != nil {
 			return err
-		}
-		if j.fresh = j.fresh[1:]; laid {
-			j.laid = append(j.laid, id)
 		}
 	}
 	for len(j.unnamed) > 0 {
@@ -342,10 +347,21 @@ func (s *Store) layAll(j *sealed) error {
 		}
 		j.unnamed = j.unnamed[1:]
 	}
-	if len(j.laid) == 0 {
+	laid := s.fresh.laid(j.contents)
+	if len(laid) == 0 {
 		return nil
 	}
-	return s.flush(j.laid)
+	if err := s.flush(laid); err != nil {
+		// What the system could not write it holds for written from now on: the next
+		// flush would say nothing. So all is written anew, after a restart, too.
+		s.fresh.unlay(laid)
+		for _, id := range laid {
+			s.disk.Remove(s.contentPath(id))
+		}
+		return err
+	}
+	s.fresh.settle(laid)
+	return nil
 }
 
 // lay writes a small content's file, and does not flush it: the journal has it.
@@ -355,6 +371,11 @@ func (s *Store) lay(id int64, octets []byte) error {
 	}
 	path := s.contentPath(id)
 	f, err := s.disk.Create(path)
+	if errors.Is(err, fs.ErrExist) { // of an attempt that failed, or that a power cut has torn
+		if err = s.disk.Remove(path); err == nil {
+			f, err = s.disk.Create(path)
+		}
+	}
 	if err != nil {
 		return err
 	}

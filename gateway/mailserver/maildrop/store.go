@@ -18,7 +18,7 @@ var (
 	// ErrClosed says that the store is closed.
 	ErrClosed = errors.New("maildrop: closed")
 	// ErrIndexMissing says that there are messages but no index that names them.
-	ErrIndexMissing = errors.New("maildrop: there are message files but no index.db; restore it, or move the content folder away")
+	ErrIndexMissing = errors.New("maildrop: there are message files but no index.db; restore it, or move the folders content and journal away")
 )
 
 // Options of a Store; nil and zero values are the defaults.
@@ -131,16 +131,18 @@ func (s *Store) open(ctx context.Context) error {
 	if err := MakeFolder(s.dir); err != nil {
 		return err
 	}
-	for _, name := range []string{"tmp", "content", "journal"} {
-		if err := s.disk.Mkdir(filepath.Join(s.dir, name)); err != nil {
-			return err
-		}
+	if err := s.makeFolders(); err != nil {
+		return err
 	}
 	found, err := s.findContents()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, "index.db")); errors.Is(err, fs.ErrNotExist) && len(found) > 0 {
+	journals, err := s.journals()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "index.db")); errors.Is(err, fs.ErrNotExist) && len(found)+len(journals) > 0 {
 		return ErrIndexMissing
 	}
 	s.writer, err = openIndex(s.dir, 1, "journal_mode(WAL)", "synchronous(FULL)")
@@ -169,6 +171,16 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	go s.commit(newJournal(s, a))
+	return nil
+}
+
+// makeFolders makes those that are missing in the store's.
+func (s *Store) makeFolders() error {
+	for _, name := range []string{"tmp", "content", "journal"} {
+		if err := s.disk.Mkdir(filepath.Join(s.dir, name)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
