@@ -120,7 +120,10 @@ func journalNumber(name string) (number int, ok bool) {
 }
 
 func newJournal(s *Store, a adopted) *journal {
-	j := &journal{store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares), ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1), sealed: a.sealed}
+	j := &journal{
+		store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares),
+		ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1), sealed: a.sealed,
+	}
 	for _, s := range a.sealed {
 		n, _ := journalNumber(filepath.Base(s.name))
 		j.number = max(j.number, n)
@@ -235,10 +238,16 @@ func (j *journal) seal() {
 		return
 	}
 	j.file.Close()
+	j.file = nil
+	if len(j.contents) == 0 { // the first write failed, for room maybe: this one is not to wait for those before it
+		j.volume.close()
+		j.store.disk.Remove(j.name)
+		return
+	}
 	j.mu.Lock()
 	j.sealed = append(j.sealed, &sealed{spare: spare{j.name, j.room}, volume: j.volume, contents: j.contents})
 	j.mu.Unlock()
-	j.file, j.volume, j.contents = nil, nil, nil
+	j.volume, j.contents = nil, nil
 	select {
 	case j.more <- struct{}{}:
 	default:
