@@ -22,7 +22,8 @@ type disk interface {
 	Remove(name string) error
 	List(dir string) ([]string, error)
 	SyncDir(dir string) error // flushes the entries of a folder
-	// Flush flushes files below dir, and the entries of their folders.
+	// Flush flushes files below dir, and the entries of their folders. After an
+	// error they are to be written anew.
 	Flush(dir string, files []string) error
 	Free(dir string) (octets int64, err error) // that can still be written
 	Commit(index func() error) error           // runs the commit of the index

@@ -317,3 +317,55 @@ func TestCheckPutsAsideOnce(t *testing.T) {
 		}
 	}
 }
+
+// stuffedDisk has room for nothing in the journal and for no message's file.
+type stuffedDisk struct {
+	osDisk
+	full atomic.Bool
+}
+
+type stuffedFile struct {
+	file
+	disk *stuffedDisk
+}
+
+func (d *stuffedDisk) Create(name string) (file, error) {
+	if d.full.Load() && isContent(name) {
+		return nil, syscall.ENOSPC
+	}
+	f, err := d.osDisk.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return stuffedFile{f, d}, nil
+}
+
+func (f stuffedFile) WriteAt(p []byte, at int64) (int, error) {
+	if !f.disk.full.Load() {
+		return f.file.WriteAt(p, at)
+	}
+	n, err := f.file.WriteAt(p[:len(p)/2], at)
+	return n, errors.Join(err, syscall.ENOSPC)
+}
+
+// What could not be written to the journal leaves no file of it behind: all that becomes free would be eaten by those.
+func TestJournalThatIsRefusedRoom(t *testing.T) {
+	dir, disk := t.TempDir(), &stuffedDisk{}
+	s := world(t, dir, &Options{disk: disk, Reserve: -1})
+	must(t, deliver(s, "one", Envelope{Local: []string{alice}}))
+	disk.full.Store(true)
+	for range 20 {
+		if err := deliver(s, "refused", Envelope{Local: []string{alice}}); !errors.Is(err, ErrFull) {
+			t.Errorf("on a full disk: %v", err)
+		}
+	}
+	if names, _ := filepath.Glob(filepath.Join(dir, "journal", "*")); len(names) > 1 {
+		t.Errorf("the journal has the files %q", names)
+	}
+	disk.full.Store(false)
+	must(t, deliver(s, "two", Envelope{Local: []string{alice}}))
+	if got := contents(t, s, alice); len(got) != 2 || holds(got, "one") != 1 || holds(got, "two") != 1 {
+		t.Errorf("alice has %q", got)
+	}
+	must(t, s.Close())
+}

@@ -103,8 +103,9 @@ func (f *fresh) read(id int64) (octets []byte, ok bool, err error) {
 func (f *fresh) lay(id int64, write func(octets []byte) error, remove func()) error {
 	f.mu.Lock()
 	c := f.contents[id]
+	waits := c != nil && !c.laid
 	f.mu.Unlock()
-	if c == nil || c.laid {
+	if !waits {
 		return nil
 	}
 	octets, ok, err := f.read(id)

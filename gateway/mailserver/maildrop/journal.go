@@ -4,10 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,9 +82,7 @@ const (
 	// the one before is retired.
 	journalSpares = 2
 	// journalIdle is how long what is in it stays so when nothing comes any more.
-	journalIdle = 2 * time.Second
-	// layAgain is when files are tried again that could not be written.
-	layAgain     = 10 * time.Second
+	journalIdle  = 2 * time.Second
 	recordHeader = 8 + 8 + 8 + sha256.Size + crc32.Size
 )
 
@@ -120,7 +116,10 @@ func journalNumber(name string) (number int, ok bool) {
 }
 
 func newJournal(s *Store, a adopted) *journal {
-	j := &journal{store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares), ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1), sealed: a.sealed}
+	j := &journal{
+		store: s, idle: time.NewTimer(time.Hour), spare: make(chan spare, journalSpares),
+		ending: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1), sealed: a.sealed,
+	}
 	for _, s := range a.sealed {
 		n, _ := journalNumber(filepath.Base(s.name))
 		j.number = max(j.number, n)
@@ -235,10 +234,16 @@ func (j *journal) seal() {
 		return
 	}
 	j.file.Close()
+	j.file = nil
+	if len(j.contents) == 0 { // the first write failed, for room maybe: this one is not to wait for those before it
+		j.volume.close()
+		j.store.disk.Remove(j.name)
+		return
+	}
 	j.mu.Lock()
 	j.sealed = append(j.sealed, &sealed{spare: spare{j.name, j.room}, volume: j.volume, contents: j.contents})
 	j.mu.Unlock()
-	j.file, j.volume, j.contents = nil, nil, nil
+	j.volume, j.contents = nil, nil
 	select {
 	case j.more <- struct{}{}:
 	default:
@@ -263,136 +268,4 @@ func (j *journal) end() {
 	for s := range j.spare {
 		j.store.disk.Remove(s.name)
 	}
-}
-
-// oldest is what retire is at; nil if it has nothing to do.
-func (j *journal) oldest() *sealed {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.sealed) == 0 {
-		return nil
-	}
-	return j.sealed[0]
-}
-
-// retire gives what is in the journal its files, and lets the journal's be used
-// again.
-func (j *journal) retire() {
-	defer close(j.done)
-	for {
-		s := j.oldest()
-		if s == nil {
-			select {
-			case <-j.more:
-				continue
-			case <-j.ending:
-			}
-			if s = j.oldest(); s == nil {
-				return
-			}
-		}
-		if err := j.serve(s); err != nil {
-			j.store.log.Error("writing message files; what the journal has of them stays there and is tried again", "journal", s.name, "error", err)
-			select {
-			case <-time.After(layAgain):
-				continue
-			case <-j.ending: // the next start replays it
-				s.volume.close()
-			}
-		}
-		j.mu.Lock()
-		j.sealed = j.sealed[1:]
-		j.mu.Unlock()
-	}
-}
-
-// serve does with a file what is still to be done.
-func (j *journal) serve(s *sealed) error {
-	if err := j.store.layAll(s); err != nil {
-		return err
-	}
-	s.volume.close()
-	spares := j.spare
-	if s.room == 0 {
-		spares = nil
-	}
-	select {
-	case spares <- s.spare:
-		return nil
-	default:
-	}
-	if err := j.store.disk.Remove(s.name); err != nil {
-		j.store.log.Warn("a part of the journal that has served stays until the next start", "journal", s.name, "error", err)
-	}
-	return nil
-}
-
-// layAll writes the files of what has none yet, and flushes all. After an error
-// it can go on where it was.
-func (s *Store) layAll(j *sealed) error {
-	for _, id := range j.contents {
-		err := s.fresh.lay(id, func(octets []byte) error {
-			if err := s.Room(int64(len(octets))); err != nil {
-				return err // it has time
-			}
-			return s.lay(id, octets)
-		}, func() { s.disk.Remove(s.contentPath(id)) })
-		if err != nil {
-			return err
-		}
-	}
-	for len(j.unnamed) > 0 {
-		if err := s.putAside(j.unnamed[0]); err != nil {
-			return err
-		}
-		j.unnamed = j.unnamed[1:]
-	}
-	laid := s.fresh.laid(j.contents)
-	if len(laid) == 0 {
-		return nil
-	}
-	if err := s.flush(laid); err != nil {
-		// What the system could not write it holds for written from now on: the next
-		// flush would say nothing. So all is written anew, after a restart, too.
-		s.fresh.unlay(laid)
-		for _, id := range laid {
-			s.disk.Remove(s.contentPath(id))
-		}
-		return err
-	}
-	s.fresh.settle(laid)
-	return nil
-}
-
-// lay writes a small content's file, and does not flush it: the journal has it.
-func (s *Store) lay(id int64, octets []byte) error {
-	if err := s.makeShard(id); err != nil {
-		return err
-	}
-	path := s.contentPath(id)
-	f, err := s.disk.Create(path)
-	if errors.Is(err, fs.ErrExist) { // of an attempt that failed, or that a power cut has torn
-		if err = s.disk.Remove(path); err == nil {
-			f, err = s.disk.Create(path)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if len(octets) > 0 {
-		_, err = f.Write(octets)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		s.disk.Remove(path)
-	}
-	return err
-}
-
-// flush flushes the files of contents.
-func (s *Store) flush(ids []int64) error {
-	files := make([]string, len(ids))
-	for i, id := range ids {
-		files[i] = s.contentPath(id)
-	}
-	return s.disk.Flush(filepath.Join(s.dir, "content"), files)
 }

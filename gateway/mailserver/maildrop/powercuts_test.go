@@ -29,9 +29,9 @@ type fate struct {
 // TestPowerCutsWhileLaying cuts the power again and again at random steps of a store that is in use: files are written, and the
 // journal's used again, while mail comes, is read and goes.
 func TestPowerCutsWhileLaying(t *testing.T) {
-	worlds := 40
+	worlds := 15
 	if testing.Short() {
-		worlds = 10
+		worlds = 5
 	}
 	for seed := range worlds {
 		r := rand.New(rand.NewPCG(uint64(seed), 7))

@@ -2,8 +2,8 @@ package maildrop
 
 import "fmt"
 
-// defaultReserve is room for the journal and the index's log at their largest, 8
-// MiB and some times 4, and for much that is deleted while somebody reads.
+// defaultReserve is room for what a batch adds to the journal, 16 MiB at most, for
+// the index's log, some times 4, and for much that is deleted while somebody reads.
 const defaultReserve = 64 << 20
 
 // Room answers ErrFull when a content of so many octets, 0 if that is not known,

@@ -113,7 +113,6 @@ func read(t testing.TB, d *Drop, m Message) string {
 	return string(b)
 }
 
-// files lists what is under the content folder and tmp.
 // keeps lists the contents that an open store has, by the files that they have or will get, and what else is in its folders.
 func keeps(t testing.TB, s *Store) []string {
 	t.Helper()
@@ -129,6 +128,7 @@ func keeps(t testing.TB, s *Store) []string {
 	return slices.Compact(list)
 }
 
+// files lists what is under the content folder, tmp and unclaimed.
 func files(t testing.TB, dir string) (list []string) {
 	t.Helper()
 	for _, sub := range []string{"content", "tmp", "unclaimed"} {
