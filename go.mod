@@ -13,6 +13,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/hashicorp/yamux v0.1.2
 	github.com/microcosm-cc/bluemonday v1.0.27
+	github.com/pelletier/go-toml/v2 v2.3.0
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/vugu/vugu v0.4.0
 	go.uber.org/goleak v1.3.0
@@ -25,6 +26,7 @@ require (
 )
 
 require github.com/dchest/siphash v1.2.3
+
 
 require (
 	blitiri.com.ar/go/spf v1.5.1

@@ -12,38 +12,40 @@ type Command string
 
 // The commands. Without one, Serve is meant.
 const (
-	Serve       Command = "serve"
-	UserAdd     Command = "user add"
-	UserPasswd  Command = "user passwd"
-	UserRename  Command = "user rename"
-	UserRemove  Command = "user remove"
-	UserList    Command = "user list"
-	UserQuota   Command = "user quota"
-	UserDisable Command = "user disable"
-	UserEnable  Command = "user enable"
-	UserAdmin   Command = "user admin"
-	AliasAdd    Command = "alias add"
-	AliasRemove Command = "alias remove"
-	AliasList   Command = "alias list"
-	CatchAll    Command = "catchall"
-	QueueList   Command = "queue list"
-	QueueShow   Command = "queue show"
-	QueueRetry  Command = "queue retry"
-	QueueHold   Command = "queue hold"
-	QueueFree   Command = "queue release"
-	QueueReturn Command = "queue return"
-	QueueDrop   Command = "queue drop"
-	Backup      Command = "backup"
-	Restore     Command = "restore"
-	Fsck        Command = "fsck"
-	DNS         Command = "dns"
-	Import      Command = "import"
-	Export      Command = "export"
-	WorldFault  Command = "world fault"
-	WorldClock  Command = "world clock"
-	World       Command = "world"
-	Version     Command = "version"
-	Help        Command = "help"
+	Serve         Command = "serve"
+	UserAdd       Command = "user add"
+	UserPasswd    Command = "user passwd"
+	UserRename    Command = "user rename"
+	UserRemove    Command = "user remove"
+	UserList      Command = "user list"
+	UserQuota     Command = "user quota"
+	UserDisable   Command = "user disable"
+	UserEnable    Command = "user enable"
+	UserAdmin     Command = "user admin"
+	AliasAdd      Command = "alias add"
+	AliasRemove   Command = "alias remove"
+	AliasList     Command = "alias list"
+	CatchAll      Command = "catchall"
+	QueueList     Command = "queue list"
+	QueueShow     Command = "queue show"
+	QueueRetry    Command = "queue retry"
+	QueueHold     Command = "queue hold"
+	QueueFree     Command = "queue release"
+	QueueReturn   Command = "queue return"
+	QueueDrop     Command = "queue drop"
+	Backup        Command = "backup"
+	Restore       Command = "restore"
+	Fsck          Command = "fsck"
+	DNS           Command = "dns"
+	Import        Command = "import"
+	Export        Command = "export"
+	WorldFault    Command = "world fault"
+	WorldClock    Command = "world clock"
+	World         Command = "world"
+	ConfigCheck   Command = "config check"
+	ConfigExample Command = "config example"
+	Version       Command = "version"
+	Help          Command = "help"
 )
 
 // command is one thing that can be asked for. A row of this table is all that
@@ -87,7 +89,9 @@ var commands = []command{
 	{WorldFault, "DOMAIN|all FAULT|off", "let the way to a domain of the demo world fail, --for a time such as 10m: greylist, 4xx, 5xx, drop-data, drop-after, slow, down", 2, 2, []string{"for"}},
 	{WorldClock, "RATE|jump TIME", "let the clock of the demo world go so many times as fast, or put it forward by a time such as 1h or 5d", 1, 2, nil},
 	{World, "", "show the demo world: its servers, faults and clock", 0, 0, nil},
-	{Version, "", "print the version", 0, 0, nil},
+	{ConfigCheck, "", "say what is wrong with the settings and in which line, or what would be served; nothing is started", 0, 0, nil},
+	{ConfigExample, "", "print a file of settings with every one of them, explained and with its default", 0, 0, nil},
+	{Version, "", "print the version, and the hashes of the WebAssembly that is served", 0, 0, nil},
 	{Help, "", "print this", 0, 0, nil},
 }
 

@@ -1,7 +1,8 @@
-// Package config says how a gateway is set up: flags over environment (POSTERN_*) over file over defaults.
+// Package config says how a gateway is set up: flags over environment (POSTERN_*) over a TOML file over defaults.
 //
-// One table (settings.go) names every setting once; the flag, the variable, the key in the file and the usage text all
-// come from it, so they cannot drift apart.
+// One table (settings.go) names every setting once; the flag, the variable, the key in the file, the usage text and the
+// example file all come from it, so they cannot drift apart. A secret can also be in a file of its own: --token-file,
+// POSTERN_TOKEN_FILE, token-file. Parse finds everything that is wrong, not the first thing.
 package config
 
 import (
@@ -24,9 +25,12 @@ type Config struct {
 
 	For time.Duration // world fault: how long; 0: until it is switched off
 
-	Listen string // the page and the tunnel
-	Data   string // the folder that holds the embedded server's mail
-	Demo   bool   // run a world of two mail servers, with accounts whose passwords are printed
+	File string // that the settings were read from; "" without one
+
+	Listen   string // the page and the tunnel
+	BasePath string // what is served begins there: "/", or "/mail/"
+	Data     string // the folder that holds the embedded server's mail
+	Demo     bool   // run a world of two mail servers, with accounts whose passwords are printed
 
 	Mail     bool     // run the embedded mail server
 	Hostname string   // the embedded server's name: greeting, Received fields, certificate
@@ -44,8 +48,24 @@ type Config struct {
 	// AllowNetworks are private addresses that those targets may have; TrustedProxies may say who their client is.
 	AllowNetworks, TrustedProxies []netip.Prefix
 
+	// TLS: a pair of files, or names to get a certificate for from an authority that speaks ACME (RFC 8555).
+	Certificate, Key                   string
+	ACME                               []string
+	ACMEEmail, ACMEDirectory, ACMERoot string
+	HTTP                               string // listens for plain HTTP, which leads to https; "" where the setting says off
+	PlainPage                          bool   // the page's own listener has no TLS
+
 	Token string // what a browser must present to open a tunnel; "" asks for none
 
-	Dev      string     // a folder to serve the page from, instead of the embedded one, reloading on change
-	LogLevel slog.Level // what the log leaves out
+	Dev       string        // a folder to serve the page from, instead of the embedded one, reloading on change
+	LogLevel  slog.Level    // what the log leaves out
+	LogFormat string        // "text" or "json"
+	Metrics   string        // listens for Prometheus; "" where the setting says off
+	Drain     time.Duration // what is open gets so long when the gateway stops
 }
+
+// TLS says whether the page's own listener speaks it.
+func (c *Config) TLS() bool { return c.HasCertificate() && !c.PlainPage }
+
+// HasCertificate says whether there is one besides the mail server's self-signed one.
+func (c *Config) HasCertificate() bool { return c.Certificate != "" || len(c.ACME) > 0 }

@@ -18,8 +18,8 @@ func environment(vars map[string]string) func(string) (string, bool) {
 }
 
 func TestPrecedence(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "postern.conf")
-	write(t, file, "# of the machine\n\nlisten = 127.0.0.1:1001\nsmtp=127.0.0.1:1002\npop3 = off\nallow = a.example:995, b.example:465\n")
+	file := filepath.Join(t.TempDir(), "postern.toml")
+	write(t, file, "# of the machine\n\nlisten = 1001\nsmtp='127.0.0.1:1002'\npop3 = \"off\"\nallow = [\n  \"a.example:995\", # the old one\n  'b.example:465',\n]\ngreylist = true\n")
 	env := environment(map[string]string{"POSTERN_CONFIG": file, "POSTERN_SMTP": "127.0.0.1:2002", "POSTERN_POP3S": "127.0.0.1:2003"})
 	got, err := Parse([]string{"serve", "--pop3s", "127.0.0.1:3003", "--demo"}, env)
 	if err != nil {
@@ -28,6 +28,7 @@ func TestPrecedence(t *testing.T) {
 	want := defaults()
 	want.Listen, want.SMTP, want.POP3S, want.POP3 = "127.0.0.1:1001", "127.0.0.1:2002", "127.0.0.1:3003", ""
 	want.Allow = []string{"a.example:995", "b.example:465"}
+	want.File, want.Greylist = file, true
 	want.Demo, want.Domains = true, []string{"postern.test"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("settings (-want +got):\n%s", d)
@@ -110,12 +111,6 @@ func TestValues(t *testing.T) {
 
 // An error names the setting where it was made, and says what it must be.
 func TestErrors(t *testing.T) {
-	dir := t.TempDir()
-	unknown, twice, long, bad := filepath.Join(dir, "unknown"), filepath.Join(dir, "twice"), filepath.Join(dir, "long"), filepath.Join(dir, "bad")
-	write(t, unknown, "\nlisten = 127.0.0.1:1\nlissten = 1\n")
-	write(t, twice, "smtp = 1\nsmtp = 2\n")
-	write(t, long, strings.Repeat("#\n", maxFile))
-	write(t, bad, "listen\n")
 	for _, c := range []struct {
 		args []string
 		env  map[string]string
@@ -146,11 +141,20 @@ func TestErrors(t *testing.T) {
 		{args: []string{"fsck", "--with-mail"}, want: []string{"with-mail"}},
 		{args: []string{"server"}, want: []string{"server", "postern help"}},
 		{args: []string{"serve", "demo"}, want: []string{"demo", "postern help"}},
-		{args: []string{"--config", filepath.Join(dir, "none")}, want: []string{"none", "no such file"}},
-		{args: []string{"--config", unknown}, want: []string{"unknown:3", "lissten"}},
-		{args: []string{"--config", twice}, want: []string{"twice:2", "twice"}},
-		{args: []string{"--config", long}, want: []string{"too long"}},
-		{args: []string{"--config", bad}, want: []string{"bad:1", "name = value"}},
+		{args: []string{"--lisen", "1"}, want: []string{"--lisen", "--listen"}},
+		{args: []string{"--certificate", "c.pem"}, want: []string{"--certificate", "--key"}},
+		{env: map[string]string{"POSTERN_KEY": "k.pem"}, want: []string{"POSTERN_KEY", "--certificate"}},
+		{args: []string{"--certificate", "c", "--key", "k", "--acme", "a.example"}, want: []string{"--acme", "--certificate"}},
+		{args: []string{"--acme-email", "a@b.example"}, want: []string{"--acme-email", "--acme"}},
+		{args: []string{"--acme", "a.example", "--acme-directory", "http://ca.example/"}, want: []string{"--acme-directory", "https://"}},
+		{args: []string{"--http", ":80"}, want: []string{"--http", "--acme"}},
+		{args: []string{"--plain-page"}, want: []string{"--plain-page", "certificate"}},
+		{args: []string{"--base-path", "/a b/"}, want: []string{"--base-path", "/mail/"}},
+		{args: []string{"--base-path", "/a/../b"}, want: []string{"--base-path", "/mail/"}},
+		{args: []string{"--log-format", "xml"}, want: []string{"--log-format", "json"}},
+		{args: []string{"--drain", "soon"}, want: []string{"--drain", "10m"}},
+		{args: []string{"--token-file", "nowhere"}, want: []string{"--token-file", "nowhere", "no such file"}},
+		{args: []string{"--config", "nowhere.toml"}, want: []string{"--config nowhere.toml", "no such file"}},
 	} {
 		_, err := Parse(c.args, environment(c.env))
 		var e *Error

@@ -1,13 +1,9 @@
 package config
 
 import (
-	"bufio"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 )
@@ -15,7 +11,7 @@ import (
 // Error is a setting that cannot be used: which one, where it came from, and what it must be.
 type Error struct {
 	Setting string // its name, "listen"; "" if the fault lies with no single one
-	Source  string // as a person would name it: "--listen", "POSTERN_LISTEN", "postern.conf:3"
+	Source  string // as a person would name it: "--listen", "POSTERN_LISTEN", "postern.toml:3"
 	Value   string // what was given; masked for a secret
 	Reason  string // completes "… must be …"
 }
@@ -31,37 +27,85 @@ func (e *Error) Error() string {
 	return s + ": " + e.Reason
 }
 
-// maxFile bounds the file of settings: a hundred times what every setting takes, so that a wrong path (a log, a device)
-// is an error and not a wait.
-const maxFile = 64 << 10
-
 // Parse reads the settings: args (without the program's name) over the environment over the file named by --config or
-// POSTERN_CONFIG over the defaults. Lookup is os.LookupEnv in a program. Errors are *Error.
+// POSTERN_CONFIG over the defaults. Lookup is os.LookupEnv in a program. The error joins an *Error for each thing that is
+// wrong.
 func Parse(args []string, lookup func(string) (string, bool)) (Config, error) {
 	c := defaults()
 	asked, args, err := findCommand(args)
 	c.Command = asked.name
-	if err != nil || c.Command == Help || c.Command == Version {
+	if err != nil || c.Command == Help || c.Command == Version || c.Command == ConfigExample {
 		return c, err
 	}
-
-	table := settings(&c)
-	given := make(map[string][]string) // setting → what the command line says
-	file := ""
-	flags := flag.NewFlagSet("postern", flag.ContinueOnError)
-	flags.StringVar(&file, "config", "", "")
-	for _, s := range table {
-		record := func(v string) error {
-			given[s.name] = append(given[s.name], v)
-			return nil
+	p := &parser{c: &c, table: settings(&c), lookup: lookup, given: make(map[string][]string), sources: make(map[string]string)}
+	if c.Args, err = parse(p.flags(asked), args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			c.Command = Help
+			return c, nil
 		}
-		if _, ok := s.value.(*toggle); ok {
-			flags.BoolFunc(s.name, "", record)
-		} else {
-			flags.Func(s.name, "", record)
+		return c, &Error{Reason: p.flagError(err) + "; `postern help` lists the flags"}
+	}
+	if err := asked.count(c.Args); err != nil {
+		return c, err
+	}
+	p.readFile()
+	for _, s := range p.table {
+		p.set(s)
+	}
+	p.finish()
+	return c, errors.Join(p.wrong...)
+}
+
+// parser gathers the settings, and what is wrong with them.
+type parser struct {
+	c       *Config
+	table   []setting
+	lookup  func(string) (string, bool)
+	given   map[string][]string // name → what the command line says
+	entries map[string]entry    // what the file says
+	sources map[string]string   // setting → where it was made
+	wrong   []error
+}
+
+// names are what can be set: the settings, and the files of those that are secret.
+func (p *parser) names() []string {
+	var names []string
+	for _, s := range p.table {
+		names = append(names, s.name)
+		if s.secret() {
+			names = append(names, s.name+fileSuffix)
 		}
 	}
-	for _, s := range ownFlags(&c) {
+	return names
+}
+
+// fileSuffix, behind a secret's name, names the file that holds it.
+const fileSuffix = "-file"
+
+func (s setting) secret() bool {
+	_, ok := s.value.(*secret)
+	return ok
+}
+
+func (p *parser) flags(asked command) *flag.FlagSet {
+	flags := flag.NewFlagSet("postern", flag.ContinueOnError)
+	flags.StringVar(&p.c.File, "config", "", "")
+	toggles := make(map[string]bool)
+	for _, s := range p.table {
+		_, toggles[s.name] = s.value.(*toggle)
+	}
+	for _, name := range p.names() {
+		record := func(v string) error {
+			p.given[name] = append(p.given[name], v)
+			return nil
+		}
+		if toggles[name] {
+			flags.BoolFunc(name, "", record)
+		} else {
+			flags.Func(name, "", record)
+		}
+	}
+	for _, s := range ownFlags(p.c) {
 		_, isToggle := s.value.(*toggle)
 		switch {
 		case !slices.Contains(asked.flags, s.name):
@@ -71,62 +115,142 @@ func Parse(args []string, lookup func(string) (string, bool)) (Config, error) {
 			flags.Func(s.name, "", s.value.Set)
 		}
 	}
-	if c.Args, err = parse(flags, args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			c.Command = Help
-			return c, nil
-		}
-		return c, &Error{Reason: err.Error() + "; `postern help` lists the flags"}
-	}
-	if err := asked.count(c.Args); err != nil {
-		return c, err
-	}
-
-	if file == "" {
-		file, _ = lookup("POSTERN_CONFIG")
-	}
-	var lines map[string]line
-	if file != "" {
-		if lines, err = readFile(file, table); err != nil {
-			return c, err
-		}
-	}
-	for _, s := range table {
-		variable := Variable(s.name)
-		if values, ok := given[s.name]; ok {
-			for _, v := range values {
-				if err := s.set("--"+s.name, v); err != nil {
-					return c, err
-				}
-			}
-		} else if v, ok := lookup(variable); ok && v != "" {
-			if err := s.set(variable, v); err != nil {
-				return c, err
-			}
-		} else if l, ok := lines[s.name]; ok {
-			if err := s.set(l.source, l.value); err != nil {
-				return c, err
-			}
-		}
-	}
-	return c, c.finish()
+	return flags
 }
 
-// finish fills in what follows from other settings.
-func (c *Config) finish() error {
+// flagError names the flag that may have been meant.
+func (p *parser) flagError(err error) string {
+	_, flag, ok := strings.Cut(err.Error(), "flag provided but not defined: -")
+	if !ok {
+		return err.Error()
+	}
+	if near := nearest(strings.TrimLeft(flag, "-"), append(p.names(), "config")); near != "" {
+		return fmt.Sprintf("--%s is not a flag, --%s is one", strings.TrimLeft(flag, "-"), near)
+	}
+	return fmt.Sprintf("--%s is not a flag", strings.TrimLeft(flag, "-"))
+}
+
+func (p *parser) readFile() {
+	if p.c.File == "" {
+		p.c.File, _ = p.lookup("POSTERN_CONFIG")
+	}
+	if p.c.File != "" {
+		p.entries, p.wrong = readFile(p.c.File, p.names())
+	}
+}
+
+// set gives s what the command line says, or else the environment, or else the file.
+func (p *parser) set(s setting) {
+	for _, from := range []func(string) (string, []string, bool){p.fromFlags, p.fromEnvironment, p.fromFile} {
+		source, values, ok := from(s.name)
+		if s.secret() {
+			where, paths, named := from(s.name + fileSuffix)
+			switch {
+			case ok && named:
+				p.no(&Error{Setting: s.name, Source: source, Reason: "is set together with " + where + "; one of them is enough"})
+				return
+			case named:
+				p.sources[s.name] = where
+				p.setFromFile(s, where, paths)
+				return
+			}
+		}
+		if !ok {
+			continue
+		}
+		p.sources[s.name] = source
+		for _, v := range values {
+			if err := s.set(source, v); err != nil {
+				p.no(err)
+			}
+		}
+		return
+	}
+}
+
+func (p *parser) fromFlags(name string) (string, []string, bool) {
+	values, ok := p.given[name]
+	return "--" + name, values, ok
+}
+
+func (p *parser) fromEnvironment(name string) (string, []string, bool) {
+	v, ok := p.lookup(Variable(name))
+	return Variable(name), []string{v}, ok && v != ""
+}
+
+func (p *parser) fromFile(name string) (string, []string, bool) {
+	e, ok := p.entries[name]
+	return e.source, e.values, ok
+}
+
+// maxSecret bounds a secret's file.
+const maxSecret = 4 << 10
+
+// setFromFile takes a secret from the first line of its file.
+func (p *parser) setFromFile(s setting, source string, paths []string) {
+	for _, path := range paths {
+		text, err := readBounded(path, maxSecret)
+		value := strings.TrimRight(string(text), "\r\n")
+		switch {
+		case err != nil:
+			p.no(&Error{Setting: s.name, Source: source, Value: path, Reason: err.Error()})
+		case value == "":
+			p.no(&Error{Setting: s.name, Source: source, Value: path, Reason: "holds nothing"})
+		default:
+			if err := s.set(source, value); err != nil {
+				p.no(err)
+			}
+		}
+	}
+}
+
+func (p *parser) no(err error) { p.wrong = append(p.wrong, err) }
+
+// source is where a setting was made, or could have been.
+func (p *parser) source(name string) string {
+	if s, ok := p.sources[name]; ok {
+		return s
+	}
+	return "--" + name
+}
+
+// finish fills in what follows from other settings, and says what does not go together.
+func (p *parser) finish() {
+	c := p.c
+	no := func(name, reason string) {
+		p.no(&Error{Setting: name, Source: p.source(name), Reason: reason})
+	}
 	if c.Data == "" {
-		return &Error{Setting: "data", Source: "--data", Reason: "must name a folder"}
+		no("data", "must name a folder")
 	}
 	if len(c.Domains) == 0 {
 		c.Domains = []string{c.Hostname}
 	}
 	if !c.Mail {
 		if c.Demo {
-			return &Error{Setting: "demo", Source: "--demo", Reason: "needs the embedded mail server; leave out --mail=false"}
+			no("demo", "needs the embedded mail server; leave out --mail=false")
 		}
 		c.SMTP, c.Submission, c.Submissions, c.POP3, c.POP3S, c.Control = "", "", "", "", "", ""
 	}
-	return nil
+	switch {
+	case c.Certificate != "" && c.Key == "":
+		no("certificate", "needs its key: --key FILE")
+	case c.Certificate == "" && c.Key != "":
+		no("key", "needs its certificate: --certificate FILE")
+	case c.Certificate != "" && len(c.ACME) > 0:
+		no("acme", "does not go together with --certificate; one of them is enough")
+	}
+	for _, name := range []string{"acme-email", "acme-directory", "acme-root"} {
+		if _, set := p.sources[name]; set && len(c.ACME) == 0 {
+			no(name, "means nothing without a name to get a certificate for: --acme NAME")
+		}
+	}
+	if c.HTTP != "" && !c.HasCertificate() {
+		no("http", "leads to https, which needs a certificate: --certificate and --key, or --acme")
+	}
+	if c.PlainPage && !c.HasCertificate() {
+		no("plain-page", "means nothing without a certificate")
+	}
 }
 
 // Variable is the environment variable of a setting.
@@ -139,54 +263,8 @@ func (s setting) set(source, value string) error {
 	if err == nil {
 		return nil
 	}
-	if s.name == "token" {
-		value = "***"
+	if s.secret() {
+		value = masked
 	}
 	return &Error{Setting: s.name, Source: source, Value: value, Reason: err.Error()}
-}
-
-// line is one setting of the file.
-type line struct{ source, value string }
-
-// readFile reads lines of `name = value`; # begins a comment line. A list is separated by commas.
-func readFile(path string, table []setting) (map[string]line, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return nil, &Error{Setting: "config", Source: "--config " + path, Reason: err.Error()}
-	}
-	defer f.Close()
-	known := make(map[string]bool, len(table))
-	for _, s := range table {
-		known[s.name] = true
-	}
-	lines := make(map[string]line)
-	limited := &io.LimitedReader{R: f, N: maxFile + 1}
-	scanner := bufio.NewScanner(limited)
-	for n := 1; scanner.Scan(); n++ {
-		source := fmt.Sprintf("%s:%d", path, n)
-		t := strings.TrimSpace(scanner.Text())
-		if t == "" || strings.HasPrefix(t, "#") {
-			continue
-		}
-		name, value, ok := strings.Cut(t, "=")
-		name = strings.TrimSpace(name)
-		if !ok {
-			return nil, &Error{Setting: "config", Source: source, Reason: "must be name = value, or begin with #"}
-		}
-		if !known[name] {
-			return nil, &Error{Setting: "config", Source: source, Value: name, Reason: "is not a setting; `postern help` lists them"}
-		}
-		if _, twice := lines[name]; twice {
-			return nil, &Error{Setting: name, Source: source, Reason: "is set twice; separate the items of a list by commas"}
-		}
-		lines[name] = line{source, strings.TrimSpace(value)}
-	}
-	if err := scanner.Err(); err != nil || limited.N <= 0 {
-		return nil, &Error{Setting: "config", Source: "--config " + path, Reason: "does not look like a file of settings: too long"}
-	}
-	return lines, nil
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -28,45 +30,87 @@ func defaults() Config {
 		POP3S:       "127.0.0.1:2995",
 		Control:     "127.0.0.1:0",
 		LogLevel:    slog.LevelInfo,
+		LogFormat:   "text",
+		Drain:       4 * time.Second, // most programs that stop others wait ten seconds before they kill
+
+		BasePath:      "/",
+		ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory",
 	}
 }
 
-// setting is one thing that can be set: --name, POSTERN_NAME, or name = value in the file.
+// setting is one thing that can be set: --name, POSTERN_NAME, or a key of the file.
 type setting struct {
 	name  string
 	usage string
 	value flag.Value
 }
 
-// settings binds every setting to its field of c, in the order in which help shows them.
-func settings(c *Config) []setting {
-	return []setting{
-		{"listen", "`address` of the page and the tunnel", (*address)(&c.Listen)},
-		{"data", "`folder` that keeps the mail", (*text)(&c.Data)},
-		{"demo", "run two mail servers that write to each other and to nobody else, with three accounts whose passwords are printed", (*toggle)(&c.Demo)},
-		{"origin", "`origin` besides the gateway's own whose page may open a tunnel, such as https://mail.example.org; may be repeated", (*origins)(&c.Origins)},
-		{"allow", "`host:port` of a mail server that the tunnel may reach; may be repeated", (*targets)(&c.Allow)},
-		{"allow-network", "`network` of private addresses that names given to --allow may lead to, such as 192.168.1.0/24; may be repeated", (*networks)(&c.AllowNetworks)},
-		{"trusted-proxy", "`network` of a proxy in front, whose X-Forwarded-For header names the client; may be repeated", (*networks)(&c.TrustedProxies)},
-		{"token", "`secret` that a browser must present to open a tunnel", (*text)(&c.Token)},
-		{"mail", "run the embedded mail server", (*toggle)(&c.Mail)},
-		{"hostname", "`name` of the embedded mail server", (*text)(&c.Hostname)},
-		{"domain", "`domain` whose mail the embedded server keeps; may be repeated (default: the hostname)", (*domains)(&c.Domains)},
-		{"smtp", "`address` that takes mail from other servers, or off", (*listener)(&c.SMTP)},
-		{"submission", "`address` that takes mail from clients, STARTTLS, or off", (*listener)(&c.Submission)},
-		{"submissions", "`address` that takes mail from clients, TLS, or off", (*listener)(&c.Submissions)},
-		{"pop3", "`address` that gives mail to clients, STLS, or off", (*listener)(&c.POP3)},
-		{"pop3s", "`address` that gives mail to clients, TLS, or off", (*listener)(&c.POP3S)},
-		{"control", "`address` of the administrators' page, TLS, or off: browsers reach it through the tunnel", (*listener)(&c.Control)},
-		{"deliver", "deliver mail for other domains to their servers; off leaves it in the queue", (*toggle)(&c.Deliver)},
-		{"refuse-forged", "refuse mail that its author's domain wants refused (DMARC p=reject), instead of taking it as junk", (*toggle)(&c.RefuseForged)},
-		{"greylist", "let servers that nobody here has had mail from try again some minutes later", (*toggle)(&c.Greylist)},
-		{"log", "`level` of the log: debug, info, warn or error", (*level)(&c.LogLevel)},
-		{"dev", "`folder` to serve the page from, reloading it on change", (*text)(&c.Dev)},
+// section is settings that belong together, under a heading.
+type section struct {
+	title    string
+	settings []setting
+}
+
+// sections binds every setting to its field of c, in the order in which help and the example show them.
+func sections(c *Config) []section {
+	return []section{
+		{"The page", []setting{
+			{"listen", "`address` of the page and the tunnel", (*address)(&c.Listen)},
+			{"base-path", "`path` below which the page is, such as /mail/, where it shares its name with other things", (*basePath)(&c.BasePath)},
+			{"origin", "`origin` besides the gateway's own whose page may open a tunnel, such as https://mail.example.org; may be repeated", (*origins)(&c.Origins)},
+			{"trusted-proxy", "`network` of a proxy in front, whose X-Forwarded-For header names the client; may be repeated", (*networks)(&c.TrustedProxies)},
+			{"token", "`secret` that a browser must present to open a tunnel", (*secret)(&c.Token)},
+		}},
+		{"TLS, for the page and the mail server", []setting{
+			{"certificate", "`file` with the certificate and what leads from it to its authority, PEM; read again when it changes", (*text)(&c.Certificate)},
+			{"key", "`file` with the certificate's key, PEM", (*text)(&c.Key)},
+			{"acme", "`name` for which to get a certificate from an authority and to keep it new, which says yes to the authority's terms; may be repeated", (*domains)(&c.ACME)},
+			{"acme-email", "`address` that the authority writes to if something is wrong", (*text)(&c.ACMEEmail)},
+			{"acme-directory", "`url` of the authority, by RFC 8555", (*directory)(&c.ACMEDirectory)},
+			{"acme-root", "`file` with the certificate that the authority's own server is believed by, PEM, if that is none that everybody believes", (*text)(&c.ACMERoot)},
+			{"http", "`address` that leads browsers from http to https, and answers the authority, or off", (*listener)(&c.HTTP)},
+			{"plain-page", "no TLS at the page's address, in spite of a certificate: a proxy in front has it", (*toggle)(&c.PlainPage)},
+		}},
+		{"Mail servers elsewhere", []setting{
+			{"allow", "`host:port` of a mail server that the tunnel may reach; may be repeated", (*targets)(&c.Allow)},
+			{"allow-network", "`network` of private addresses that names given to --allow may lead to, such as 192.168.1.0/24; may be repeated", (*networks)(&c.AllowNetworks)},
+		}},
+		{"The embedded mail server", []setting{
+			{"mail", "run the embedded mail server", (*toggle)(&c.Mail)},
+			{"data", "`folder` that keeps the mail", (*text)(&c.Data)},
+			{"demo", "run two mail servers that write to each other and to nobody else, with three accounts whose passwords are printed", (*toggle)(&c.Demo)},
+			{"hostname", "`name` of the embedded mail server", (*text)(&c.Hostname)},
+			{"domain", "`domain` whose mail the embedded server keeps; may be repeated (default: the hostname)", (*domains)(&c.Domains)},
+			{"smtp", "`address` that takes mail from other servers, or off", (*listener)(&c.SMTP)},
+			{"submission", "`address` that takes mail from clients, STARTTLS, or off", (*listener)(&c.Submission)},
+			{"submissions", "`address` that takes mail from clients, TLS, or off", (*listener)(&c.Submissions)},
+			{"pop3", "`address` that gives mail to clients, STLS, or off", (*listener)(&c.POP3)},
+			{"pop3s", "`address` that gives mail to clients, TLS, or off", (*listener)(&c.POP3S)},
+			{"control", "`address` of the administrators' page, TLS, or off: browsers reach it through the tunnel", (*listener)(&c.Control)},
+			{"deliver", "deliver mail for other domains to their servers; off leaves it in the queue", (*toggle)(&c.Deliver)},
+			{"refuse-forged", "refuse mail that its author's domain wants refused (DMARC p=reject), instead of taking it as junk", (*toggle)(&c.RefuseForged)},
+			{"greylist", "let servers that nobody here has had mail from try again some minutes later", (*toggle)(&c.Greylist)},
+		}},
+		{"Running it", []setting{
+			{"log", "`level` of the log: debug, info, warn or error", (*level)(&c.LogLevel)},
+			{"log-format", "`format` of the log: text or json", (*logFormat)(&c.LogFormat)},
+			{"metrics", "`address` that answers Prometheus on /metrics, or off; it asks for no password", (*listener)(&c.Metrics)},
+			{"drain", "`time` that what is open gets to end when the gateway is told to stop", (*span)(&c.Drain)},
+			{"dev", "`folder` to serve the page from, reloading it on change", (*text)(&c.Dev)},
+		}},
 	}
 }
 
-// The kinds of value. Each Set replaces or appends, and its error completes the sentence "… is not …".
+// settings are those of all sections.
+func settings(c *Config) []setting {
+	var all []setting
+	for _, s := range sections(c) {
+		all = append(all, s.settings...)
+	}
+	return all
+}
+
+// The kinds of value. Each Set replaces or appends, and its error is a reason as in Error.
 
 type text string
 
@@ -77,6 +121,64 @@ func (t *text) Set(s string) error {
 	}
 	*t = text(s)
 	return nil
+}
+
+// secret is text that is never printed. It can be in a file of its own, which is named by its setting's name with -file
+// behind it.
+type secret string
+
+func (t *secret) String() string {
+	if *t == "" {
+		return ""
+	}
+	return masked
+}
+func (t *secret) Set(s string) error { return (*text)(t).Set(s) }
+
+const masked = "***"
+
+// basePath begins and ends with a slash.
+type basePath string
+
+func (b *basePath) String() string { return string(*b) }
+func (b *basePath) Set(s string) error {
+	p := "/" + strings.Trim(s, "/") + "/"
+	if p == "//" {
+		p = "/"
+	}
+	// Path.Clean would take dots and double slashes out; a path that a browser and a proxy might write in two ways is none.
+	if path.Clean(p) != strings.TrimSuffix(p, "/") && p != "/" || strings.ContainsFunc(p, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/-_.~", r)
+	}) {
+		return fmt.Errorf("must be a path of letters, digits, - and _, such as /mail/")
+	}
+	*b = basePath(p)
+	return nil
+}
+
+// directory is the URL of an ACME server, which must be https (RFC 8555 section 6.1).
+type directory string
+
+func (d *directory) String() string { return string(*d) }
+func (d *directory) Set(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return fmt.Errorf("must be a URL, such as https://acme.example.org/directory")
+	}
+	*d = directory(s)
+	return nil
+}
+
+type logFormat string
+
+func (f *logFormat) String() string { return string(*f) }
+func (f *logFormat) Set(s string) error {
+	switch s = strings.ToLower(s); s {
+	case "text", "json":
+		*f = logFormat(s)
+		return nil
+	}
+	return fmt.Errorf("must be text or json")
 }
 
 type toggle bool

@@ -25,15 +25,21 @@ the data folder, and done to the folder when none does.
 Flags (a flag wins over its variable, which wins over the file):
 `)
 	c := defaults()
-	for _, s := range settings(&c) {
-		name, usage := s.describe()
-		fmt.Fprintf(&b, "  --%s\n        %s", name, usage)
-		if d := s.value.String(); d != "" && d != "false" && !strings.Contains(usage, "(default") {
-			fmt.Fprintf(&b, " (default %s)", d)
+	for _, part := range sections(&c) {
+		fmt.Fprintf(&b, "\n %s\n", part.title)
+		for _, s := range part.settings {
+			name, usage := s.describe()
+			fmt.Fprintf(&b, "  --%s\n        %s", name, usage)
+			if d := s.value.String(); d != "" && d != "false" && !strings.Contains(usage, "(default") {
+				fmt.Fprintf(&b, " (default %s)", d)
+			}
+			fmt.Fprintf(&b, "\n        [%s]\n", Variable(s.name))
+			if s.secret() {
+				fmt.Fprintf(&b, "  --%s file\n        the same, from a file\n        [%s]\n", s.name+fileSuffix, Variable(s.name+fileSuffix))
+			}
 		}
-		fmt.Fprintf(&b, "\n        [%s]\n", Variable(s.name))
 	}
-	b.WriteString("  --config file\n        a file of lines such as `listen = 127.0.0.1:8080`; # begins a comment\n        [POSTERN_CONFIG]\n")
+	b.WriteString("  --config file\n        a file of settings, as `postern config example` prints one\n        [POSTERN_CONFIG]\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
