@@ -1,0 +1,186 @@
+package certificate
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/letsencrypt/pebble/v2/ca"
+	"github.com/letsencrypt/pebble/v2/db"
+	"github.com/letsencrypt/pebble/v2/va"
+	"github.com/letsencrypt/pebble/v2/wfe"
+	"github.com/miekg/dns"
+)
+
+// authority is pebble, which is an ACME server for tests, with a DNS in which every name is this machine.
+type authority struct {
+	directory, root string
+	roots           *x509.CertPool
+	stop            func()
+}
+
+func startAuthority(t *testing.T, httpPort, tlsPort int) authority {
+	t.Helper()
+	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	t.Setenv("PEBBLE_WFE_NONCEREJECT", "20") // as a real one may, now and then
+	silent := log.New(io.Discard, "", 0)
+	store := db.NewMemoryStore()
+	authority := authority{roots: x509.NewCertPool()}
+	issuing := ca.New(silent, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: 90 * 24 * 3600}})
+	front := wfe.New(silent, store, va.New(silent, httpPort, tlsPort, true, everyName(t), store), issuing, []string{"ca.example"}, true, false, 0, 0)
+	server := httptest.NewTLSServer(front.Handler())
+	authority.stop = sync.OnceFunc(server.Close)
+	t.Cleanup(authority.stop)
+	authority.directory = server.URL + wfe.DirectoryPath
+	authority.root = filepath.Join(t.TempDir(), "root.pem")
+	if err := os.WriteFile(authority.root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	authority.roots.AddCert(issuing.GetRootCert(0).Cert)
+	return authority
+}
+
+// everyName is a DNS server that says 127.0.0.1 to everything.
+func everyName(t *testing.T) string {
+	t.Helper()
+	l := listener(t) // pebble asks by TCP
+	s := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		if q.Question[0].Qtype == dns.TypeA {
+			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)})
+		}
+		_ = w.WriteMsg(m)
+	})}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = s.ActivateAndServe() }()
+	t.Cleanup(func() { l.Close(); <-ended })
+	return l.Addr().String()
+}
+
+func listener(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+
+// site is an HTTPS server, and one of HTTP, with a certificate by ACME.
+type site struct {
+	acme *ACME
+	tls  net.Listener
+	stop func()
+	log  *lines
+}
+
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(p) }
+func (l *lines) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
+
+func startSite(t *testing.T, c ACMEConfig, page, plain net.Listener) *site {
+	t.Helper()
+	s := &site{tls: page, log: new(lines)}
+	c.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	c.Names = []string{"mail.example"}
+	var err error
+	if s.acme, err = NewACME(c); err != nil {
+		t.Fatal(err)
+	}
+	silent := log.New(io.Discard, "", 0)
+	web := &http.Server{TLSConfig: Page(s.acme), ErrorLog: silent, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "page") })}
+	http80 := &http.Server{ErrorLog: silent, Handler: s.acme.Challenge(http.NotFoundHandler())}
+	ctx, cancel := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	parts.Go(func() { _ = web.ServeTLS(page, "", "") })
+	parts.Go(func() { _ = http80.Serve(plain) })
+	parts.Go(func() { s.acme.Run(ctx) })
+	s.stop = sync.OnceFunc(func() { cancel(); web.Close(); http80.Close(); parts.Wait() })
+	t.Cleanup(s.stop)
+	return s
+}
+
+// await waits until a client that asks for name is shown a certificate that the authority has signed.
+func (s *site) await(t *testing.T, a authority) *x509.Certificate {
+	t.Helper()
+	for patience := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := tls.Dial("tcp", s.tls.Addr().String(), &tls.Config{ServerName: "mail.example", RootCAs: a.roots})
+		if err == nil {
+			defer conn.Close()
+			return conn.ConnectionState().PeerCertificates[0]
+		}
+		if time.Now().After(patience) {
+			t.Fatalf("%v\n%s", err, s.log)
+		}
+	}
+}
+
+func TestACME(t *testing.T) {
+	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
+		t.Run(challenge, func(t *testing.T) {
+			page, plain := listener(t), listener(t)
+			a := startAuthority(t, port(plain), port(page))
+			c := ACMEConfig{Directory: a.directory, Root: a.root, Dir: t.TempDir(), Email: "postmaster@mail.example"}
+			if challenge == "http-01" {
+				c.HTTP = plain.Addr()
+			} else {
+				c.TLS = page.Addr()
+			}
+			s := startSite(t, c, page, plain)
+			leaf := s.await(t, a)
+			if got, err := s.acme.Certificate(&tls.ClientHelloInfo{}); err != nil || !got.Leaf.Equal(leaf) {
+				t.Errorf("without a name: %v", err)
+			}
+			if _, err := s.acme.Certificate(&tls.ClientHelloInfo{ServerName: "other.example"}); err == nil {
+				t.Error("there is a certificate for a name that was not asked for")
+			}
+			s.stop()
+
+			// After a restart it is still there, and nobody needs to be asked.
+			page, plain = listener(t), listener(t)
+			a.stop()
+			if c.TLS != nil {
+				c.TLS = page.Addr()
+			} else {
+				c.HTTP = plain.Addr()
+			}
+			again := startSite(t, c, page, plain)
+			if got := again.await(t, a); !got.Equal(leaf) {
+				t.Error("after a restart there is another certificate")
+			}
+		})
+	}
+}
+
+func TestACMENeedsAWay(t *testing.T) {
+	if _, err := NewACME(ACMEConfig{Names: []string{"mail.example"}}); err == nil || !strings.Contains(err.Error(), "--http") {
+		t.Errorf("without a listener: %v", err)
+	}
+	root := filepath.Join(t.TempDir(), "root.pem")
+	if err := os.WriteFile(root, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := ACMEConfig{Names: []string{"mail.example"}, Root: root, TLS: &net.TCPAddr{}, Logger: slog.New(slog.DiscardHandler)}
+	if _, err := NewACME(c); err == nil || !strings.Contains(err.Error(), "root.pem") {
+		t.Errorf("a root that is none: %v", err)
+	}
+}
