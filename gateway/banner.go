@@ -17,7 +17,7 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail embedded) {
 	var b strings.Builder
 	b.WriteString("\nPostern is running.\n\n")
 	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(t, "  Page\t%s\n", pageURL(page))
+	fmt.Fprintf(t, "  Page\t%s\n", pageURL(c, page))
 	if mail != nil {
 		for i, server := range mail.Servers() {
 			if i > 0 {
@@ -35,7 +35,7 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail embedded) {
 	if c.Demo && mail != nil {
 		fmt.Fprintf(&b, "\n  postern world%s shows what is between them, and lets things go wrong there.\n", dataFlag(c))
 	}
-	if a, ok := page.(*net.TCPAddr); ok && !a.IP.IsLoopback() && len(c.Origins) == 0 {
+	if a, ok := page.(*net.TCPAddr); ok && !a.IP.IsLoopback() && len(c.Origins) == 0 && !c.TLS() {
 		b.WriteString("\n  Browsers on other machines need https and --origin with the page's address there.\n")
 	}
 	if c.Demo && exposed(page, mail) {
@@ -83,20 +83,28 @@ func exposed(page net.Addr, mail embedded) bool {
 	return false
 }
 
-// pageURL is the page's address as a person types it on this machine. A browser counts localhost as secure.
-func pageURL(addr net.Addr) string {
+// pageURL is the page's address as a person types it: on this machine, for a browser counts localhost as secure, or by
+// the name of the certificate.
+func pageURL(c config.Config, addr net.Addr) string {
 	a, ok := addr.(*net.TCPAddr)
 	if !ok {
-		return "http://" + addr.String()
+		return "http://" + addr.String() + c.BasePath
 	}
-	host := a.IP.String()
+	scheme, usual, host := "http://", 80, a.IP.String()
 	if a.IP.IsLoopback() || a.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	if a.Port == 80 {
-		return "http://" + strings.TrimSuffix(net.JoinHostPort(host, ""), ":")
+	if c.TLS() {
+		scheme, usual = "https://", 443
+		if len(c.ACME) > 0 {
+			host = c.ACME[0]
+		}
 	}
-	return "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port))
+	at := net.JoinHostPort(host, fmt.Sprint(a.Port))
+	if a.Port == usual {
+		at = strings.TrimSuffix(at, fmt.Sprint(":", usual))
+	}
+	return strings.TrimSuffix(scheme+at+c.BasePath, "/")
 }
 
 // offered lists the addresses of services, each with how it comes to be encrypted.

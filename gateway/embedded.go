@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/postern-mail/postern/gateway/bridge"
+	"github.com/postern-mail/postern/gateway/certificate"
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/mailserver"
 	"github.com/postern-mail/postern/gateway/mailserver/delivery"
@@ -36,13 +37,14 @@ func (a alone) Servers() []*mailserver.Server { return []*mailserver.Server{a.Se
 const elsewhere = "elsewhere.test"
 
 // openMail opens the embedded servers as the settings say.
-func openMail(ctx context.Context, c config.Config, logger *slog.Logger) (embedded, error) {
+func openMail(ctx context.Context, c config.Config, source certificate.Source, logger *slog.Logger) (embedded, error) {
 	first := mailserver.Config{
 		Dir: c.Data, Hostname: c.Hostname, Domains: c.Domains,
 		SMTP: c.SMTP, Submission: c.Submission, Submissions: c.Submissions, POP3: c.POP3, POP3S: c.POP3S, Control: c.Control,
-		Logger:    logger,
-		Limits:    mailserver.Limits{DrainTime: drainTime},
-		Receiving: mailserver.Receiving{Exempt: loopback, RefuseForged: c.RefuseForged, Greylist: c.Greylist},
+		Certificate: forMail(c, source),
+		Logger:      logger,
+		Limits:      mailserver.Limits{DrainTime: c.Drain},
+		Receiving:   mailserver.Receiving{Exempt: loopback, RefuseForged: c.RefuseForged, Greylist: c.Greylist},
 	}
 	if c.Deliver {
 		first.Sending = &mailserver.Sending{}
@@ -77,6 +79,7 @@ func second(c mailserver.Config) mailserver.Config {
 	c.Dir = filepath.Join(c.Dir, elsewhere)
 	c.Hostname, c.Domains = "mail."+elsewhere, []string{elsewhere}
 	c.Logger = c.Logger.With("server", elsewhere)
+	c.Certificate = nil // it goes by another name
 	for _, address := range []*string{&c.SMTP, &c.Submission, &c.Submissions, &c.POP3, &c.POP3S, &c.Control} {
 		*address = above(*address)
 	}
@@ -103,9 +106,10 @@ var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustPa
 // offer is what the bridge is told of a server.
 func offer(s *mailserver.Server, demo []wire.DemoAccount) bridge.Embedded {
 	e := bridge.Embedded{
-		Info:      wire.Embedded{Hostname: s.Hostname(), Domains: s.Domains(), Fingerprint: s.Fingerprint(), Demo: demo},
-		Services:  make(map[wire.ServiceName]string),
-		Introduce: s.Introduce,
+		Info:        wire.Embedded{Hostname: s.Hostname(), Domains: s.Domains(), Demo: demo},
+		Services:    make(map[wire.ServiceName]string),
+		Introduce:   s.Introduce,
+		Fingerprint: s.Fingerprint,
 	}
 	for _, name := range []wire.ServiceName{wire.POP3, wire.POP3S, wire.SMTP, wire.Submission, wire.Submissions, wire.Control} {
 		addr, ok := s.Addr(string(name)).(*net.TCPAddr)

@@ -11,9 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/postern-mail/postern/gateway/config"
@@ -22,7 +22,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	code := run(ctx, os.Args[1:], environment{os.LookupEnv, os.Stdin, os.Stdout, os.Stderr})
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	code := run(ctx, os.Args[1:], environment{os.LookupEnv, os.Stdin, os.Stdout, os.Stderr, hangups})
 	stop()
 	os.Exit(code)
 }
@@ -32,13 +34,16 @@ type environment struct {
 	lookup         func(string) (string, bool)
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	hangups        <-chan os.Signal // SIGHUP: read again what may have changed
 }
 
 // run is the program; it answers the exit code: 0, 1 for a failure, 2 for a command that makes no sense.
 func run(ctx context.Context, args []string, env environment) int {
 	c, err := config.Parse(args, env.lookup)
 	if err != nil {
-		fmt.Fprintln(env.stderr, "postern:", err)
+		for line := range strings.Lines(err.Error() + "\n") {
+			fmt.Fprint(env.stderr, "postern: ", line)
+		}
 		return 2
 	}
 	switch c.Command {
@@ -46,6 +51,10 @@ func run(ctx context.Context, args []string, env environment) int {
 		err = config.Usage(env.stdout)
 	case config.Version:
 		_, err = fmt.Fprintln(env.stdout, "postern", version())
+	case config.ConfigExample:
+		err = config.Example(env.stdout)
+	case config.ConfigCheck:
+		err = check(c, env.stdout)
 	case config.DNS:
 		err = records(c, env.stdout)
 	case config.Restore:
@@ -57,8 +66,7 @@ func run(ctx context.Context, args []string, env environment) int {
 			err = administer(ctx, c, env)
 			break
 		}
-		logger := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
-		err = serve(ctx, c, logger, env.stdout)
+		err = serve(ctx, c, newLogger(c, env.stderr), env)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(env.stderr, "postern:", err)

@@ -46,6 +46,7 @@ type program struct {
 	t              *testing.T
 	stop           context.CancelFunc
 	stdout, stderr *transcript
+	hangups        chan os.Signal
 	ended          chan struct{}
 	code           int
 }
@@ -54,11 +55,18 @@ var everyPort = []string{"--listen=127.0.0.1:0", "--smtp=127.0.0.1:0", "--submis
 
 func start(t *testing.T, stdin string, args ...string) *program {
 	t.Helper()
+	return startIn(t, nil, stdin, args...)
+}
+
+// startIn starts it with variables of the environment.
+func startIn(t *testing.T, variables map[string]string, stdin string, args ...string) *program {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &program{t: t, stop: stop, stdout: &transcript{more: make(chan struct{}, 1)}, stderr: &transcript{more: make(chan struct{}, 1)}, ended: make(chan struct{})}
+	p := &program{t: t, stop: stop, stdout: &transcript{more: make(chan struct{}, 1)}, stderr: &transcript{more: make(chan struct{}, 1)}, hangups: make(chan os.Signal), ended: make(chan struct{})}
+	lookup := func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
 	go func() {
 		defer close(p.ended)
-		p.code = run(ctx, args, environment{func(string) (string, bool) { return "", false }, strings.NewReader(stdin), p.stdout, p.stderr})
+		p.code = run(ctx, args, environment{lookup, strings.NewReader(stdin), p.stdout, p.stderr, p.hangups})
 	}()
 	t.Cleanup(func() { p.end() })
 	return p
@@ -67,7 +75,12 @@ func start(t *testing.T, stdin string, args ...string) *program {
 // serveOn starts a gateway on free ports and waits until it says that it runs.
 func serveOn(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := start(t, "", append(append([]string{"serve"}, everyPort...), args...)...)
+	return serveIn(t, nil, args...)
+}
+
+func serveIn(t *testing.T, variables map[string]string, args ...string) *program {
+	t.Helper()
+	p := startIn(t, variables, "", append(append([]string{"serve"}, everyPort...), args...)...)
 	patience := time.After(30 * time.Second)
 	for !strings.Contains(p.stdout.String(), "Ctrl+C") {
 		select {

@@ -12,14 +12,35 @@ import (
 	"github.com/postern-mail/postern/gateway/config"
 )
 
-// listen takes the page's port.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, unavailable(pageService, address, err)
+// ports are the gateway's own listeners; the mail server has its own.
+type ports struct{ page, http, metrics net.Listener } // nil: off
+
+func openPorts(ctx context.Context, c config.Config) (*ports, error) {
+	p := new(ports)
+	for _, v := range []struct {
+		service, address string
+		listener         *net.Listener
+	}{{pageService, c.Listen, &p.page}, {"http", c.HTTP, &p.http}, {"metrics", c.Metrics, &p.metrics}} {
+		if v.address == "" {
+			continue
+		}
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v.address)
+		if err != nil {
+			p.Close()
+			return nil, unavailable(v.service, v.address, err)
+		}
+		*v.listener = l
 	}
-	return l, nil
+	return p, nil
+}
+
+// Close gives the ports back, those too that a server has closed already.
+func (p *ports) Close() {
+	for _, l := range []net.Listener{p.page, p.http, p.metrics} {
+		if l != nil {
+			l.Close()
+		}
+	}
 }
 
 // unavailable says that a service cannot listen where it was told to: which port, why, and what to do.
@@ -49,7 +70,7 @@ func title(service string) string {
 	switch service {
 	case pageService:
 		return "the page"
-	case "smtp", "pop3":
+	case "smtp", "pop3", "http":
 		return strings.ToUpper(service)
 	case "pop3s":
 		return "POP3 over TLS"

@@ -4,42 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/postern-mail/postern/gateway/bridge"
+	"github.com/postern-mail/postern/gateway/certificate"
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/web"
 	"github.com/postern-mail/postern/public"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-const (
-	// drainTime is what open tunnels, requests and mail sessions get to come to an end: most programs that stop others
-	// wait ten seconds before they kill.
-	drainTime = 4 * time.Second
-
-	pageService = "page"
-)
+// pageService is the page's listener in errors; the names of others are those of their flags.
+const pageService = "page"
 
 // serve runs everything until ctx ends. Every port is taken before anything is written, so that a port in use leaves
 // the world as it was.
-func serve(ctx context.Context, c config.Config, logger *slog.Logger, out io.Writer) (err error) {
-	listener, err := listen(ctx, c.Listen)
+func serve(ctx context.Context, c config.Config, logger *slog.Logger, env environment) (err error) {
+	ports, err := openPorts(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-
+	defer ports.Close()
+	source, err := openCertificate(c, ports, logger)
+	if err != nil {
+		return err
+	}
 	var mail embedded
 	if c.Mail {
-		if mail, err = openMail(ctx, c, logger); err != nil {
+		if mail, err = openMail(ctx, c, source, logger); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, mail.Close()) }()
@@ -48,24 +44,17 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, out io.Wri
 	if err != nil {
 		return err
 	}
-	var draining atomic.Bool
-	handler, err := web.Handler(web.Config{
-		Assets: assets(c), Reload: c.Dev != "", Tunnel: guard(tunnel, listener.Addr(), c.Origins), TunnelPath: wire.Path, Logger: logger,
-		Health: func() error {
-			if draining.Load() {
-				return errors.New("going down")
-			}
-			return nil
-		},
-	})
+	var stage stage
+	page, err := newPage(c, ports, tunnel, &stage, logger)
 	if err != nil {
 		return err
 	}
-	page := web.NewServer(handler, logger)
 
-	// The first part to end, for whatever reason, ends all.
+	// The first part to end, for whatever reason, ends all. Background outlives ctx until what is open has ended.
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBackground()
 	var parts sync.WaitGroup
 	part := func(name string, run func() error) {
 		parts.Go(func() {
@@ -76,7 +65,21 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, out io.Wri
 			end(nil)
 		})
 	}
-	part(pageService, func() error { return page.Serve(web.Limit(listener, web.Limits{Proxies: c.TrustedProxies})) })
+	servers := []*http.Server{page}
+	part(pageService, func() error { return servePage(page, ports, c, source) })
+	if ports.http != nil {
+		plain := newPlain(c, ports, source, logger)
+		servers = append(servers, plain)
+		part("http", func() error { return plain.Serve(web.Limit(ports.http, web.Limits{})) })
+	}
+	if ports.metrics != nil {
+		figures := web.NewServer(newMetrics(tunnel, mail, logger), logger)
+		servers = append(servers, figures)
+		part("metrics", func() error { return figures.Serve(web.Limit(ports.metrics, web.Limits{})) })
+	}
+	if source != nil {
+		parts.Go(func() { source.Run(background) })
+	}
 	if mail != nil {
 		part("mail server", func() error { return mail.Serve(ctx) })
 	}
@@ -86,26 +89,56 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, out io.Wri
 		}
 	}
 	if ctx.Err() == nil {
-		banner(out, c, listener.Addr(), mail)
+		stage.Store(ready)
+		banner(env.stdout, c, ports.page.Addr(), mail)
+		notify(env, logger, "READY=1")
+	}
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-env.hangups:
+			reload(env, source, logger)
+		}
 	}
 
-	<-ctx.Done()
-	draining.Store(true)
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	stage.Store(draining)
+	notify(env, logger, "STOPPING=1")
+	logger.Info("draining", "sessions", tunnel.Stats().Sessions, "streams", tunnel.Stats().Streams, "within", c.Drain)
+	within, cancel := context.WithTimeout(background, c.Drain)
 	defer cancel()
-	// Streams first: they are requests of the page's server, which it does not count any more.
+	// Tunnels first, for they are what the page's server does not count any more. It goes on meanwhile: who asks whether
+	// to send clients here is told no, and a page that has lost its tunnel may still fetch its files.
 	if e := tunnel.Shutdown(within); e != nil {
-		logger.Debug("tunnels were cut", "error", e)
+		logger.Warn("tunnels were cut at the end of their time", "error", e)
 	}
-	if e := page.Shutdown(within); e != nil {
-		logger.Debug("requests were cut", "error", e)
-		page.Close()
+	for _, s := range servers {
+		if e := s.Shutdown(within); e != nil {
+			logger.Debug("requests were cut", "error", e)
+			s.Close()
+		}
 	}
+	endBackground()
 	parts.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	return nil
+}
+
+// reload reads the certificate again.
+func reload(env environment, source certificate.Source, logger *slog.Logger) {
+	notify(env, logger, reloading())
+	switch {
+	case source == nil:
+		logger.Info("told to read the certificate again, and there is none")
+	default:
+		if err := source.Reload(); err != nil {
+			logger.Error("the certificate before goes on", "error", err)
+		} else {
+			logger.Info("the certificate was read again")
+		}
+	}
+	notify(env, logger, "READY=1")
 }
 
 func assets(c config.Config) fs.FS {

@@ -49,6 +49,8 @@ type Config struct {
 type Embedded struct {
 	// Info is told to clients in the Welcome.
 	Info wire.Embedded
+	// Fingerprint, if set, is asked for Info.Fingerprint at each Welcome: certificates are renewed.
+	Fingerprint func() string
 	// Services gives for each of its services the loopback address to dial.
 	Services map[wire.ServiceName]string
 	// Introduce, if set, is told for whom a connection to one of the Services is made, before anything goes through
@@ -223,12 +225,15 @@ func (b *Bridge) welcome(session string) wire.Welcome {
 			IdleSeconds: int(b.c.Limits.IdleTimeout / time.Second),
 		},
 	}
-	for i := range b.c.Embedded {
+	for i, e := range b.c.Embedded {
+		if e.Fingerprint != nil {
+			e.Info.Fingerprint = e.Fingerprint()
+		}
 		if i == 0 {
-			w.Embedded = &b.c.Embedded[i].Info
+			w.Embedded = &e.Info
 			continue
 		}
-		w.Beside = append(w.Beside, b.c.Embedded[i].Info)
+		w.Beside = append(w.Beside, e.Info)
 	}
 	return w
 }

@@ -28,11 +28,10 @@ func Page(s Source) *tls.Config {
 	return &tls.Config{GetCertificate: s.Certificate, MinVersion: tls.VersionTLS12, NextProtos: protocols}
 }
 
-// Mail is the configuration of the mail server's listeners. Mail programs, and above all other servers, may ask for any
-// name or none (RFC 3207 section 4.1 has them compare names, not send them): they get the certificate of name then. While
-// there is none at all, they get that of otherwise, if it is set.
-func Mail(s Source, name string, otherwise *tls.Certificate) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+// Mail is the certificate for the mail server's listeners. Mail programs, and above all other servers, may ask for any name
+// or none (RFC 3207 section 4.1 has them compare names, not send them): they get the certificate of name then.
+func Mail(s Source, name string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		mail := *hello
 		mail.SupportedProtos = nil // no challenge is answered here
 		if mail.ServerName != "" {
@@ -41,10 +40,6 @@ func Mail(s Source, name string, otherwise *tls.Certificate) *tls.Config {
 			}
 		}
 		mail.ServerName = name
-		c, err := s.Certificate(&mail)
-		if err != nil && otherwise != nil {
-			return otherwise, nil
-		}
-		return c, err
-	}}
+		return s.Certificate(&mail)
+	}
 }

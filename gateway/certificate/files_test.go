@@ -167,24 +167,14 @@ func TestFilesErrors(t *testing.T) {
 
 // Mail programs get a certificate whatever they ask for.
 func TestMail(t *testing.T) {
-	own := &tls.Certificate{}
 	named := only{name: "mail.example", certificate: &tls.Certificate{}}
-	for _, c := range []struct {
-		source Source
-		ask    string
-		want   *tls.Certificate
-	}{
-		{named, "mail.example", named.certificate},
-		{named, "pop.example", named.certificate},
-		{named, "", named.certificate},
-		{only{name: "another.example"}, "mail.example", own},
-	} {
-		got, err := Mail(c.source, "mail.example", own).GetCertificate(&tls.ClientHelloInfo{ServerName: c.ask})
-		if err != nil || got != c.want {
-			t.Errorf("%q: %p, %v; want %p", c.ask, got, err, c.want)
+	for _, ask := range []string{"mail.example", "pop.example", ""} {
+		got, err := Mail(named, "mail.example")(&tls.ClientHelloInfo{ServerName: ask})
+		if err != nil || got != named.certificate {
+			t.Errorf("%q: %p, %v; want %p", ask, got, err, named.certificate)
 		}
 	}
-	if _, err := Mail(only{name: "another.example"}, "mail.example", nil).GetCertificate(&tls.ClientHelloInfo{}); err == nil {
+	if _, err := Mail(only{name: "another.example"}, "mail.example")(&tls.ClientHelloInfo{}); err == nil {
 		t.Error("there is a certificate from nowhere")
 	}
 }

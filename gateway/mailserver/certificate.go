@@ -4,11 +4,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -26,7 +24,7 @@ const certificateYears = 10
 
 // selfSigned gives the certificate in dir, which it makes if there is none. One
 // that cannot be read is an error: it is not replaced, because clients know it.
-func selfSigned(dir, hostname string, now time.Time) (*tls.Config, error) {
+func selfSigned(dir, hostname string, now time.Time) (*tls.Certificate, error) {
 	path := filepath.Join(dir, "certificate.pem")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +39,7 @@ func selfSigned(dir, hostname string, now time.Time) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate in %s: %w; restore it, or move it away to have a new one made", path, err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return &pair, nil
 }
 
 // makeCertificate gives the PEM of a key and its certificate.
@@ -94,24 +92,4 @@ func writeDurably(path string, text []byte) error {
 		return err
 	}
 	return os.Rename(path+".new", path)
-}
-
-// fingerprint is the hex SHA-256 of the leaf that c shows to a client that asks
-// for hostname.
-func fingerprint(c *tls.Config, hostname string) (string, error) {
-	var pair *tls.Certificate
-	switch {
-	case c.GetCertificate != nil:
-		var err error
-		if pair, err = c.GetCertificate(&tls.ClientHelloInfo{ServerName: hostname}); err != nil {
-			return "", err
-		}
-	case len(c.Certificates) > 0:
-		pair = &c.Certificates[0]
-	}
-	if pair == nil || len(pair.Certificate) == 0 {
-		return "", errors.New("mail server: the TLS configuration has no certificate")
-	}
-	sum := sha256.Sum256(pair.Certificate[0])
-	return hex.EncodeToString(sum[:]), nil
 }

@@ -33,8 +33,9 @@ type Config struct {
 	// Listen addresses such as "127.0.0.1:2525"; "" turns a service off.
 	SMTP, Submission, Submissions, POP3, POP3S, Control string
 
-	// TLS is the certificate to show. Nil: self-signed, made once, kept in Dir.
-	TLS *tls.Config
+	// Certificate is the one to show to a client; it is asked at each handshake, and once with no more than the Hostname
+	// to ask for. Nil, and while it is an error: a self-signed one, made once, kept in Dir.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// PlainPOP3 says who may log in to "pop3" without TLS.
 	PlainPOP3 PlainPolicy
 	Receiving Receiving

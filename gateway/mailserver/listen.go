@@ -33,6 +33,13 @@ type turnstile struct {
 	from map[netip.Addr]int
 }
 
+// count is how many connections there are.
+func (t *turnstile) count() (near, far int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int64(t.near), int64(t.far)
+}
+
 func (t *turnstile) enter(from netip.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

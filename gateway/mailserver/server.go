@@ -2,7 +2,6 @@ package mailserver
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,19 +23,19 @@ import (
 
 // Server is a mail server, open on its data folder and its ports.
 type Server struct {
-	cfg         Config
-	log         *slog.Logger
-	domains     map[string]bool
-	lock        *os.File
-	tls         *tls.Config
-	fingerprint string
-	store       *maildrop.Store
-	gate        *account.Gate
-	judges      judges
-	sender      *sender // nil: mail for other domains waits
-	admin       *Admin
-	control     net.Listener // nil: there is none
-	services    []*service
+	cfg       Config
+	log       *slog.Logger
+	domains   map[string]bool
+	lock      *os.File
+	shown     *shown
+	store     *maildrop.Store
+	gate      *account.Gate
+	judges    judges
+	sender    *sender // nil: mail for other domains waits
+	admin     *Admin
+	control   net.Listener // nil: there is none
+	services  []*service
+	turnstile *turnstile
 
 	closing chan struct{}
 	once    sync.Once
@@ -84,14 +83,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.lock, err = lockFolder(s.cfg.Dir); err != nil {
 		return err
 	}
-	if s.tls = s.cfg.TLS; s.tls == nil {
-		if s.tls, err = selfSigned(s.cfg.Dir, s.cfg.Hostname, time.Now()); err != nil {
-			return err
-		}
-	}
-	if s.fingerprint, err = fingerprint(s.tls, s.cfg.Hostname); err != nil {
+	own, err := selfSigned(s.cfg.Dir, s.cfg.Hostname, time.Now())
+	if err != nil {
 		return err
 	}
+	s.shown = &shown{own: own, other: s.cfg.Certificate, hostname: s.cfg.Hostname}
 	// The ports first: they are what most often fails, and quickly.
 	if err := s.bind(ctx); err != nil {
 		return err
@@ -147,7 +143,7 @@ func newGate(ctx context.Context, store *maildrop.Store, limits Limits, log *slo
 const traceRoom = 64 << 10
 
 func (s *Server) bind(ctx context.Context) error {
-	gate := &turnstile{most: s.cfg.Limits.Connections, mostFrom: s.cfg.Limits.ConnectionsPerIP, from: map[netip.Addr]int{}}
+	s.turnstile = &turnstile{most: s.cfg.Limits.Connections, mostFrom: s.cfg.Limits.ConnectionsPerIP, from: map[netip.Addr]int{}}
 	for _, v := range []struct{ name, address, busy string }{
 		{SMTP, s.cfg.SMTP, "421 4.3.2 too many connections, please come back later\r\n"},
 		{Submission, s.cfg.Submission, "421 4.3.2 too many connections, please come back later\r\n"},
@@ -163,7 +159,7 @@ func (s *Server) bind(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.services = append(s.services, &service{name: v.name, listener: gatedListener{l, gate, v.busy}})
+		s.services = append(s.services, &service{name: v.name, listener: gatedListener{l, s.turnstile, v.busy}})
 	}
 	return nil
 }
@@ -173,15 +169,15 @@ func (s *Server) protocol(v *service) protocol {
 	limits := s.cfg.Limits
 	switch v.name {
 	case Control:
-		return controld.New(controld.Config{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Administrators: s.gate.Administrators(), TLS: s.tls, Logger: log})
+		return controld.New(controld.Config{Operations: s.admin, Queue: s.admin, World: s.cfg.World, Administrators: s.gate.Administrators(), TLS: s.shown.config(), Logger: log})
 	case POP3, POP3S:
 		return pop3d.New(pop3d.Config{
-			Hostname: s.cfg.Hostname, Accounts: s.gate, Maildrops: drops{s.store}, TLS: s.tls, Implicit: v.name == POP3S,
+			Hostname: s.cfg.Hostname, Accounts: s.gate, Maildrops: drops{s.store}, TLS: s.shown.config(), Implicit: v.name == POP3S,
 			Plain: pop3d.Policy(s.cfg.PlainPOP3), Logger: log, Idle: limits.POP3Idle, AuthFailures: limits.AuthFailures,
 		})
 	}
 	return smtpd.New(s.receiving(v, smtpd.Config{
-		Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.tls,
+		Hostname: s.cfg.Hostname, Postmaster: s.postmaster(), Submission: v.name != SMTP, Implicit: v.name == Submissions, TLS: s.shown.config(),
 		Accounts: s.gate, Post: post{s.store, s.domains, s.sender.kick, s.confirm}, Logger: log,
 		MessageSize: limits.MessageSize, Recipients: limits.Recipients, Idle: limits.SMTPIdle, AuthFailures: limits.AuthFailures, Now: s.cfg.now(),
 	}))
@@ -279,8 +275,9 @@ func (s *Server) Domains() []string { return s.cfg.Domains }
 // Dir is its data folder.
 func (s *Server) Dir() string { return s.cfg.Dir }
 
-// Fingerprint is the hex SHA-256 of the leaf certificate's DER.
-func (s *Server) Fingerprint() string { return s.fingerprint }
+// Fingerprint is the hex SHA-256 of the DER of the leaf certificate that is shown now, for clients to believe it by; "" if
+// it has a chain to one of Mozilla's authorities, by which they can believe the next one, too.
+func (s *Server) Fingerprint() string { return s.shown.pin(time.Now()) }
 
 // Close stops the server: no new connections, 421 or its like to those that
 // wait, time to finish (Limits.DrainTime) for those in mid-message. When it

@@ -26,6 +26,7 @@ import (
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
+	"github.com/postern-mail/postern/shared/trust"
 	"go.uber.org/goleak"
 )
 
@@ -102,7 +103,7 @@ func (s *Server) dial(t testing.TB, service string) net.Conn {
 // pinned trusts the server's certificate by its fingerprint, as clients do.
 func (s *Server) pinned() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(c tls.ConnectionState) error {
-		if got, _ := fingerprint(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{c.PeerCertificates[0].Raw}}}}, ""); got != s.Fingerprint() {
+		if got := trust.Fingerprint(c.PeerCertificates[0].Raw); got != s.Fingerprint() {
 			return fmt.Errorf("the server shows %s and not %s", got, s.Fingerprint())
 		}
 		return nil
@@ -223,7 +224,6 @@ func TestConfigErrors(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no domains": func(c *Config) { c.Domains = nil },
 		"no folder":  func(c *Config) { c.Dir = "" },
-		"no leaf":    func(c *Config) { c.TLS = &tls.Config{} },
 	} {
 		cfg := testConfig(t.TempDir())
 		change(&cfg)

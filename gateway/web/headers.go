@@ -41,6 +41,9 @@ var unusedPermissions = strings.Join([]string{
 	"microphone=()", "midi=()", "payment=()", "publickey-credentials-get=()", "serial=()", "usb=()", "xr-spatial-tracking=()",
 }, ", ")
 
+// strictTransport is a year (RFC 6797): browsers come by https alone, to this name and to none below it.
+const strictTransport = "max-age=31536000"
+
 const frameName = "frame.html"
 
 // secure sets the headers that every answer carries; name is the asset's, or "".

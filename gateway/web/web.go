@@ -24,8 +24,14 @@ type Config struct {
 	// Tunnel answers TunnelPath, if set.
 	Tunnel     http.Handler
 	TunnelPath string
-	// Health answers /healthz: nil is healthy, an error's text is sent with 503. Nil is always healthy.
-	Health func() error
+	// BasePath is where the page begins: "/" (or ""), or a path such as "/mail/" that it shares a host with other things by.
+	BasePath string
+	// HTTPS says that the page is served by it, and that browsers shall come by nothing else from now on.
+	HTTPS bool
+	// Ready answers /readyz, whether clients should be sent here: nil is yes, an error's text is sent with 503. Nil is
+	// always ready. /healthz says that the process is alive, and no more: who restarts one that answers nothing there must
+	// not do it while it drains.
+	Ready func() error
 	// Reload, in development, reads Assets anew for every request and tells open pages when they change, on ReloadPath.
 	Reload bool
 	// Logger takes faults of the server itself. Nil discards them.
@@ -34,6 +40,7 @@ type Config struct {
 
 const (
 	healthPath = "/healthz"
+	readyPath  = "/readyz"
 	indexName  = "index.html"
 
 	// sendTimeout is how long an answer may take to be read: the engine, 2.6 MB, at 35 kbit/s. Past it the reader is
@@ -45,6 +52,16 @@ const (
 func Handler(c Config) (http.Handler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.BasePath == "" {
+		c.BasePath = "/"
+	}
+	if c.BasePath != "/" {
+		moved, err := rebase(c.Assets, c.BasePath)
+		if err != nil && !errors.Is(err, errUnbuilt) {
+			return nil, err
+		}
+		c.Assets = moved
 	}
 	s := &site{Config: c}
 	assets, err := index(c.Assets)
@@ -61,11 +78,47 @@ type site struct {
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.Tunnel != nil && r.URL.Path == s.TunnelPath {
-		s.Tunnel.ServeHTTP(w, r)
+	if r.URL.Path == healthPath || r.URL.Path == readyPath { // whoever asks for these knows of no page
+		s.answer(w, r)
 		return
 	}
+	inside, ok := s.strip(r)
+	if !ok {
+		secure(w.Header(), "")
+		if r.URL.Path+"/" == s.BasePath {
+			http.Redirect(w, r, s.BasePath, http.StatusPermanentRedirect)
+			return
+		}
+		http.Error(w, "there is nothing at this address", http.StatusNotFound)
+		return
+	}
+	if s.Tunnel != nil && inside.URL.Path == s.TunnelPath {
+		s.Tunnel.ServeHTTP(w, inside)
+		return
+	}
+	s.answer(w, inside)
+}
+
+// strip is the request as it would be if the page were at the root.
+func (s *site) strip(r *http.Request) (*http.Request, bool) {
+	if s.BasePath == "/" {
+		return r, true
+	}
+	rest, ok := strings.CutPrefix(r.URL.Path, s.BasePath)
+	if !ok {
+		return nil, false
+	}
+	inside, at := *r, *r.URL
+	at.Path, at.RawPath = "/"+rest, ""
+	inside.URL = &at
+	return &inside, true
+}
+
+func (s *site) answer(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header(), "")
+	if s.HTTPS {
+		w.Header().Set("Strict-Transport-Security", strictTransport)
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
@@ -75,7 +128,9 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTimeout))
 	switch {
 	case r.URL.Path == healthPath:
-		s.health(w)
+		health(w, nil)
+	case r.URL.Path == readyPath:
+		health(w, s.Ready)
 	case s.Reload && r.URL.Path == ReloadPath:
 		s.reload(w, r)
 	default:
@@ -83,10 +138,10 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *site) health(w http.ResponseWriter) {
+func health(w http.ResponseWriter, check func() error) {
 	w.Header().Set("Cache-Control", "no-store")
-	if s.Health != nil {
-		if err := s.Health(); err != nil {
+	if check != nil {
+		if err := check(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
@@ -147,7 +202,7 @@ func (s *site) send(w http.ResponseWriter, r *http.Request, a *asset) {
 	h.Set("Cache-Control", a.cacheControl())
 	h.Add("Vary", "Accept-Encoding")
 	if a.name == "sw.js" {
-		h.Set("Service-Worker-Allowed", "/")
+		h.Set("Service-Worker-Allowed", s.BasePath)
 	}
 	v, ok := negotiate(r.Header.Values("Accept-Encoding"), a.variants)
 	if !ok {

@@ -275,15 +275,25 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+// Alive is one thing, ready another: a gateway that drains is not to be restarted.
 func TestHealth(t *testing.T) {
 	var fault error
-	h := handler(t, Config{Health: func() error { return fault }})
-	if r := do(h, "GET", "/healthz"); r.StatusCode != 200 || body(t, r) != "ok" || r.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("healthy: %d %v", r.StatusCode, r.Header)
-	}
-	fault = errors.New("going down")
-	if r := do(h, "GET", "/healthz"); r.StatusCode != 503 || body(t, r) != "going down" {
-		t.Errorf("going down: %d", r.StatusCode)
+	for _, base := range []string{"/", "/mail/"} {
+		h := handler(t, Config{BasePath: base, Ready: func() error { return fault }})
+		for _, path := range []string{"/healthz", "/readyz", base + "healthz"} {
+			fault = nil
+			if r := do(h, "GET", path); r.StatusCode != 200 || body(t, r) != "ok" || r.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %d %v", path, r.StatusCode, r.Header)
+			}
+			fault = errors.New("going down")
+			want := 200
+			if strings.HasSuffix(path, "readyz") {
+				want = 503
+			}
+			if r := do(h, "GET", path); r.StatusCode != want || want == 503 && body(t, r) != "going down" {
+				t.Errorf("%s, going down: %d", path, r.StatusCode)
+			}
+		}
 	}
 }
 

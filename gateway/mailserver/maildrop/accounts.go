@@ -63,6 +63,12 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 	return users, rows.Err()
 }
 
+// Sums are the accounts, and the messages and octets in their maildrops, as the index keeps them.
+func (s *Store) Sums(ctx context.Context) (accounts, messages, octets int64, err error) {
+	err = s.reader.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(count), 0), coalesce(sum(octets), 0) FROM accounts").Scan(&accounts, &messages, &octets)
+	return accounts, messages, octets, err
+}
+
 // Keyed says whether every account has SCRAM keys: a way to log in that would
 // be refused to some, although their password is right, is not to be offered.
 func (s *Store) Keyed(ctx context.Context) (keyed bool, err error) {

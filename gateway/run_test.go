@@ -1,0 +1,343 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/tunnel/wsconn"
+	"github.com/postern-mail/postern/shared/wire"
+)
+
+// await waits until ok.
+func (p *program) await(what string, ok func() bool) {
+	p.t.Helper()
+	for patience := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(patience) {
+			p.t.Fatalf("%s does not come: %s", what, p.stderr)
+		}
+	}
+}
+
+// putPair writes a certificate for localhost with a serial number of its own, and its key.
+func putPair(t *testing.T, serial int64, certificate, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost", "mail.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// serial is the number of the certificate that is shown at an address.
+func serial(t *testing.T, address string) int64 {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}) // which one is what is asked
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+}
+
+// Page and mail server show the operator's certificate; a hangup has it read again, and what is no pair leaves the old one.
+func TestCertificate(t *testing.T) {
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	putPair(t, 1, certificate, key)
+	p := serveOn(t, "--data", filepath.Join(dir, "data"), "--certificate", certificate, "--key", key, "--http", "127.0.0.1:0", "--log", "debug")
+	page := p.find(`Page +https://(localhost:\d+)`)
+	pop := p.find(`(127\.0\.0\.1:\d+) \(TLS\)\n +Mail`)
+	for _, address := range []string{page, pop} {
+		if n := serial(t, address); n != 1 {
+			t.Errorf("%s shows certificate %d", address, n)
+		}
+	}
+	putPair(t, 2, certificate, key)
+	p.hangups <- nil
+	p.await("the new certificate", func() bool { return strings.Contains(p.stderr.String(), "was read again") })
+	for _, address := range []string{page, pop} {
+		if n := serial(t, address); n != 2 {
+			t.Errorf("after a hangup %s shows certificate %d", address, n)
+		}
+	}
+	if err := os.WriteFile(key, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.hangups <- nil
+	p.await("the error", func() bool { return strings.Contains(p.stderr.String(), "the certificate before goes on") })
+	if n := serial(t, page); n != 2 {
+		t.Errorf("after a hangup with nonsense certificate %d is shown", n)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	r, err := client.Get("https://" + page + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode != 200 || r.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("the page by TLS: %d %v", r.StatusCode, r.Header)
+	}
+	if code := p.end(); code != 0 {
+		t.Errorf("the gateway ended with %d: %s", code, p.stderr)
+	}
+}
+
+// get asks a gateway for a path.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+// dial opens a session of a tunnel.
+func dial(t *testing.T, url string) (*tunnel.Session, error) {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	if err != nil {
+		return nil, err
+	}
+	return tunnel.Client(t.Context(), wsconn.New(ws), wire.Hello{Version: wire.Version, Client: "test"}, nil)
+}
+
+// manager is the socket of a service manager.
+func manager(t *testing.T) (path string, said func() string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "n") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String(), func() string {
+		b := make([]byte, 4096)
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		n, err := conn.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(b[:n]))
+	}
+}
+
+// Told to stop, a gateway says that it is not ready, tells its sessions, lets what is open go on until its time is over,
+// and is alive meanwhile. The manager hears of all of it. A client goes elsewhere.
+func TestDrain(t *testing.T) {
+	socket, said := manager(t)
+	p := serveIn(t, map[string]string{"NOTIFY_SOCKET": socket}, "--data", filepath.Join(t.TempDir(), "data"), "--drain", "1m", "--metrics", "127.0.0.1:0", "--log-format", "json")
+	other := serveOn(t, "--data", filepath.Join(t.TempDir(), "data"))
+	url := p.find(`Page +(http://localhost:\d+)`)
+	if got := said(); got != "READY=1" {
+		t.Errorf("the manager hears %q", got)
+	}
+	p.hangups <- nil
+	if got := said(); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+		t.Errorf("the manager hears %q", got)
+	}
+	if got := said(); got != "READY=1" {
+		t.Errorf("the manager hears %q", got)
+	}
+	if code, b := get(t, url+"/readyz"); code != 200 {
+		t.Errorf("/readyz: %d %s", code, b)
+	}
+	s, err := dial(t, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := s.Open(t.Context(), wire.Open{Service: wire.POP3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	greeting := make([]byte, 3)
+	if _, err := io.ReadFull(c, greeting); err != nil || string(greeting) != "+OK" {
+		t.Fatalf("%q, %v", greeting, err)
+	}
+
+	p.stop()
+	if got := said(); got != "STOPPING=1" {
+		t.Errorf("the manager hears %q", got)
+	}
+	<-s.Draining()
+	if code, b := get(t, url+"/readyz"); code != 503 || !strings.Contains(b, "going down") {
+		t.Errorf("/readyz while it drains: %d %s", code, b)
+	}
+	if code, b := get(t, url+"/healthz"); code != 200 {
+		t.Errorf("/healthz while it drains: %d %s", code, b)
+	}
+	if again, err := dial(t, url); err == nil {
+		again.Close()
+		t.Error("a new session is let in")
+	}
+	elsewhere, err := dial(t, other.find(`Page +(http://localhost:\d+)`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere.Close()
+	select {
+	case <-p.ended:
+		t.Fatal("it did not wait for the stream")
+	default:
+	}
+	c.Close()
+	<-p.ended
+	if p.code != 0 {
+		t.Errorf("it ended with %d: %s", p.code, p.stderr)
+	}
+	for line := range strings.Lines(p.stderr.String()) {
+		if !strings.HasPrefix(line, "{") {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+}
+
+// The time to end in is kept: a stream that stays open is cut.
+func TestDrainDeadline(t *testing.T) {
+	p := serveOn(t, "--data", filepath.Join(t.TempDir(), "data"), "--drain", "300ms")
+	s, err := dial(t, p.find(`Page +(http://localhost:\d+)`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Open(t.Context(), wire.Open{Service: wire.POP3}); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	p.stop()
+	<-p.ended
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if p.code != 0 || !strings.Contains(p.stderr.String(), "were cut at the end of their time") {
+		t.Errorf("%d: %s", p.code, p.stderr)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	p := serveOn(t, "--demo", "--data", filepath.Join(t.TempDir(), "data"), "--metrics", address)
+	s, err := dial(t, p.find(`Page +(http://localhost:\d+)`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, text := get(t, "http://"+address+"/metrics")
+	for _, want := range []string{"postern_tunnel_sessions 1\n", "postern_mail_accounts 3\n", "postern_mail_messages 3\n", `postern_mail_queue_recipients{state="waiting"} 0`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	for _, name := range []string{"alice", "postern.test", "elsewhere", "127.0.0.1"} {
+		if strings.Contains(text, name) {
+			t.Errorf("%s is in the metrics", name)
+		}
+	}
+	// Not where everybody looks.
+	if code, _ := get(t, p.find(`Page +(http://localhost:\d+)`)+"/metrics"); code == 200 {
+		if _, b := get(t, p.find(`Page +(http://localhost:\d+)`)+"/metrics"); strings.Contains(b, "postern_") {
+			t.Error("the page's port tells metrics")
+		}
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	putPair(t, 1, certificate, key)
+	file := filepath.Join(dir, "postern.toml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair := fmt.Sprintf("certificate = %q\nkey = %q\n", certificate, key)
+	for _, c := range []struct {
+		name, text string
+		code       int
+		want       []string
+	}{
+		{"nothing", "", 0, []string{"127.0.0.1:8080, for this machine alone", "without TLS", "port", "off"}},
+		{"a good one", pair + "listen = \":443\"\nhttp = \":80\"\nhostname = \"mail.example\"\n", 0, []string{"port 443 of every network, TLS", "localhost, mail.example", "leads to https", "home to mail.example", file}},
+		{"open without TLS", "listen = \":8080\"\n", 0, []string{"To think about", "no TLS"}},
+		{"another name", pair + "hostname = \"pop.example\"\n", 0, []string{"not for pop.example"}},
+		{"behind a proxy", "trusted-proxy = [\"127.0.0.1\"]\n", 0, []string{"--origin"}},
+		{"everybody a proxy", "trusted-proxy = [\"0.0.0.0/0\"]\norigin = [\"https://mail.example\"]\n", 0, []string{"nearly everybody"}},
+		{"by ACME", "acme = [\"mail.example\"]\nlisten = \":8443\"\n", 0, []string{"by ACME", "port 443, which must lead"}},
+		{"by ACME without a way", "acme = [\"mail.example\"]\nplain-page = true\n", 1, []string{"--acme", "--http"}},
+		{"no such file", "certificate = \"none\"\nkey = \"none\"\n", 1, []string{"no such file"}},
+		{"a typing error", "\nlissten = 1\n", 2, []string{file + ":2", "listen is one"}},
+		{"data is a file", fmt.Sprintf("data = %q\n", certificate), 1, []string{"not a folder"}},
+	} {
+		write(c.text)
+		p := start(t, "", "config", "check", "--config", file)
+		<-p.ended
+		out := p.stdout.String() + p.stderr.String()
+		if p.code != c.code {
+			t.Errorf("%s: %d\n%s", c.name, p.code, out)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%s: %q is not said in\n%s", c.name, w, out)
+			}
+		}
+	}
+	if _, err := os.Stat("postern-data"); err == nil {
+		t.Error("a check makes a data folder")
+	}
+	p := start(t, "", "config", "example")
+	<-p.ended
+	write(p.stdout.String())
+	if p = start(t, "", "config", "check", "--config", file); true {
+		<-p.ended
+		if p.code != 0 {
+			t.Errorf("the example is refused: %s", p.stderr)
+		}
+	}
+}
