@@ -131,11 +131,17 @@ func get(t *testing.T, url string) (int, string) {
 // dial opens a session of a tunnel.
 func dial(t *testing.T, url string) (*tunnel.Session, error) {
 	t.Helper()
+	return dialAs(t, url, wire.Hello{Client: "test"})
+}
+
+func dialAs(t *testing.T, url string, hello wire.Hello) (*tunnel.Session, error) {
+	t.Helper()
+	hello.Version = wire.Version
 	ws, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
 	if err != nil {
 		return nil, err
 	}
-	return tunnel.Client(t.Context(), wsconn.New(ws), wire.Hello{Version: wire.Version, Client: "test"}, nil)
+	return tunnel.Client(t.Context(), wsconn.New(ws), hello, nil)
 }
 
 // manager is the socket of a service manager.
@@ -303,7 +309,7 @@ func TestConfigCheck(t *testing.T) {
 		code       int
 		want       []string
 	}{
-		{"nothing", "", 0, []string{"127.0.0.1:8080, for this machine alone", "without TLS", "port", "off"}},
+		{"nothing", "", 0, []string{"127.0.0.1:8080, for this machine alone", "without TLS", "off"}},
 		{"a good one", pair + "listen = \":443\"\nhttp = \":80\"\nhostname = \"mail.example\"\n", 0, []string{"port 443 of every network, TLS", "localhost, mail.example", "leads to https", "home to mail.example", file}},
 		{"open without TLS", "listen = \":8080\"\n", 0, []string{"To think about", "no TLS"}},
 		{"another name", pair + "hostname = \"pop.example\"\n", 0, []string{"not for pop.example"}},

@@ -42,8 +42,10 @@ type Config struct {
 	// Sending says how mail for other domains leaves. Nil: it waits in the queue.
 	Sending *Sending
 	// World is the one that the server is in, for commands to change; nil: the real.
-	World  control.World
-	Logger *slog.Logger // nil: slog.Default
+	World control.World
+	// Logger gets no password, header or body. Recipients and who has logged in are named in attributes: a log that must not
+	// have them needs a handler that takes them out, as the gateway's has. Nil: slog.Default.
+	Logger *slog.Logger
 	Limits Limits
 }
 

@@ -28,7 +28,7 @@ func (s *Server) confirm(env smtpd.Envelope) {
 		return
 	}
 	if err := s.report(env, told, now); err != nil && !errors.Is(err, maildrop.ErrNoAccount) {
-		s.log.Warn("a sender could not be told that a message was delivered", "from", env.From, "error", err)
+		s.log.Warn("a sender could not be told that a message was delivered", "error", err)
 	}
 }
 

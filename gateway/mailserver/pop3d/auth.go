@@ -50,7 +50,7 @@ func (s *session) authSCRAM(initial string) error {
 		case errors.Is(err, sasl.ErrResponse):
 			return s.bad("that is not SCRAM: %v", err)
 		case err != nil:
-			return s.refused(x.User(), err)
+			return s.refused(err)
 		}
 	}
 }

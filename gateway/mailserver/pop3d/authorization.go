@@ -3,7 +3,6 @@ package pop3d
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
@@ -76,16 +75,16 @@ func (s *session) pass(arg string) error {
 func (s *session) login(user, password string) error {
 	who, err := s.srv.cfg.Accounts.Authenticate(s.srv.ctx, s.raw.RemoteAddr(), user, password)
 	if err != nil {
-		return s.refused(user, err)
+		return s.refused(err)
 	}
 	return s.enter(who)
 }
 
 // refused answers a login that failed: the session stays where it is.
-func (s *session) refused(user string, err error) error {
+func (s *session) refused(err error) error {
 	switch {
 	case errors.Is(err, account.ErrDenied):
-		s.log.Info("pop3: login refused", "user", fmt.Sprintf("%.100s", user))
+		s.log.Info("pop3: login refused") // and not who: people type their password there
 		return s.denied("name or password is wrong")
 	case errors.Is(err, context.Canceled):
 		return errClosing

@@ -79,7 +79,7 @@ func (q *Queue) judge(ctx context.Context, rows []maildrop.Queued, results []del
 		action, told := q.action(o, now)
 		if told && row.Sender == "" { // a report, or what a program sent as nobody
 			if action == dsn.Failed {
-				q.log.Warn("queue: nobody is told that a message without a sender could not be delivered", "row", row.ID, "to", row.Recipient)
+				q.log.Warn("queue: nobody is told that a message without a sender could not be delivered", "row", row.ID)
 			}
 			told = false
 		}
@@ -168,10 +168,15 @@ func (s Schedule) longestPause() time.Duration { return max(s.First, s.Pause) }
 // longest is the longest interval.
 func (s Schedule) longest() time.Duration { return max(s.Most, s.First) * 11 / 10 }
 
-// tell writes the log's line.
+// tell writes the log's line. It names the recipient, of whom nothing else may be left when the row is gone; a log that must
+// not have addresses has something else there (the gateway's does: package redact). The other server's words are not in it,
+// for they may be about anything: who asks the queue for the row sees them.
 func (q *Queue) tell(o outcome) {
 	row, r := o.Row, o.result
-	log := q.log.With("row", row.ID, "from", row.Sender, "to", row.Recipient, "outcome", r.Outcome, "attempts", o.Attempts, "server", r.Server, "tls", r.TLS, "answer", r.Text)
+	log := q.log.With("row", row.ID, "to", row.Recipient, "outcome", r.Outcome, "attempts", o.Attempts, "server", r.Server, "tls", r.TLS, "code", r.Code, "status", r.Enhanced)
+	if r.Local {
+		log = log.With("problem", r.Text)
+	}
 	if r.Outcome == delivery.Unknown {
 		log.Warn("queue: cut after the message and before the answer; the other server may have it, and may get it twice")
 	}

@@ -238,7 +238,7 @@ func (q *Queue) recover(ctx context.Context) error {
 		return err
 	}
 	for _, r := range rows {
-		q.log.Warn("queue: cut off while it was sent; the other server may have it, and may get it twice", "row", r.ID, "from", r.Sender, "to", r.Recipient)
+		q.log.Warn("queue: cut off while it was sent; the other server may have it, and may get it twice", "row", r.ID, "to", r.Recipient)
 	}
 	var lasting error
 	err = q.insist(ctx, "what was being sent when this server stopped cannot be taken up", func() error {

@@ -45,7 +45,7 @@ func (q *Queue) report(ctx context.Context, r *report, now time.Time) {
 	case errors.Is(err, maildrop.ErrClosed):
 		return
 	case errors.Is(err, maildrop.ErrNoAccount):
-		q.log.Warn("queue: the sender of a message that is reported on is not here any more", "from", r.row.Sender)
+		q.log.Warn("queue: the sender of a message that is reported on is not here any more", "row", r.row.ID)
 		q.settle(ctx, r.outcomes)
 		return
 	case errors.Is(err, maildrop.ErrSettled) && len(r.outcomes) > 1: // an administrator was faster with one of them
@@ -57,7 +57,7 @@ func (q *Queue) report(ctx context.Context, r *report, now time.Time) {
 		q.log.Warn("queue: a row was changed while it was sent", "row", r.row.ID)
 		return
 	}
-	q.log.Error("queue: a report cannot be stored; what it is about is tried again", "from", r.row.Sender, "error", err)
+	q.log.Error("queue: a report cannot be stored; what it is about is tried again", "row", r.row.ID, "error", err)
 	var again []outcome
 	for i, o := range r.outcomes {
 		if r.recipients[i].Action != dsn.Relayed { // that again would be worse than to say nothing
@@ -94,7 +94,7 @@ func (q *Queue) send(ctx context.Context, r *report, now time.Time) error {
 	if err := q.cfg.Store.Put(ctx, text, to); err != nil {
 		return err
 	}
-	q.log.Info("queue: reported", "to", r.row.Sender, "about", len(r.recipients), "action", r.recipients[0].Action)
+	q.log.Info("queue: reported", "row", r.row.ID, "about", len(r.recipients), "action", r.recipients[0].Action)
 	if !local {
 		q.Kick()
 	}

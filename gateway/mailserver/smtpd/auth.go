@@ -3,7 +3,6 @@ package smtpd
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -73,17 +72,17 @@ func (s *session) login(identity, user, password string) error {
 	if identity == "" || account.Canonical(identity) == account.Canonical(user) {
 		who, err = s.srv.cfg.Accounts.Authenticate(s.srv.ctx, s.link.RemoteAddr(), user, password)
 	}
-	return s.admit(who, user, err)
+	return s.admit(who, err)
 }
 
 // admit lets in whom the accounts know, and answers others.
-func (s *session) admit(who account.Account, user string, err error) error {
+func (s *session) admit(who account.Account, err error) error {
 	switch {
 	case err == nil:
 		s.user = who.Email
 		return nil
 	case errors.Is(err, account.ErrDenied):
-		s.srv.log.Info("smtp: login refused", "remote", s.link.RemoteAddr(), "user", fmt.Sprintf("%.100s", user))
+		s.srv.log.Info("smtp: login refused", "remote", s.link.RemoteAddr()) // and not who: people type their password there
 		s.failures++
 		s.link.hangup = s.failures >= s.srv.cfg.AuthFailures
 		return smtp.ErrAuthFailed
@@ -108,9 +107,9 @@ func (m *scramServer) Next(response []byte) (challenge []byte, done bool, err er
 	case errors.Is(err, scram.ErrResponse):
 		err = refusal(501, smtp.EnhancedCode{5, 5, 2}, "malformed response")
 	case err != nil:
-		err = m.session.admit(account.Account{}, m.exchange.User(), err)
+		err = m.session.admit(account.Account{}, err)
 	case done:
-		err = m.session.admit(m.exchange.Account(), "", nil)
+		err = m.session.admit(m.exchange.Account(), nil)
 	}
 	return challenge, done, err
 }

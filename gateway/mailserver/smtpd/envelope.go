@@ -68,7 +68,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 		from = wire
 	}
 	if err := s.srv.cfg.Post.Room(opts.Size); errors.Is(err, ErrFull) { // RFC 1870 §6.1
-		s.srv.log.Error("smtp: the disk is full", "remote", s.link.RemoteAddr(), "from", from, "error", err)
+		s.srv.log.Error("smtp: the disk is full", "remote", s.link.RemoteAddr(), "error", err)
 		return refusal(452, smtp.EnhancedCode{4, 3, 1}, "there is no room on the server now")
 	}
 	client := s.whose()

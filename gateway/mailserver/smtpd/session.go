@@ -74,7 +74,7 @@ func (s *session) Data(r io.Reader) error {
 
 	env := &m.env
 	id, err := s.receive(r, &m)
-	log := s.srv.log.With("id", id, "remote", s.link.RemoteAddr(), "from", env.From, "recipients", len(env.Local)+len(env.Remote))
+	log := s.srv.log.With("id", id, "remote", s.link.RemoteAddr(), "recipients", len(env.Local)+len(env.Remote))
 	var answer *smtp.SMTPError
 	switch {
 	case err == nil:
