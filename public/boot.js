@@ -122,7 +122,7 @@ async function keep() {
 
   let registration;
   try {
-    registration = await container.register("/sw.js", { updateViaCache: "none" });
+    registration = await container.register(new URL("../sw.js", import.meta.url), { updateViaCache: "none" });
   } catch {
     return; // no storage, or forbidden by the user: Postern works, but not offline
   }

@@ -1,6 +1,6 @@
 // FarSocket is as much of a WebSocket as the engine uses, with the WebSocket itself in a thread of its own: socket.js.
 globalThis.FarSocket = class extends EventTarget {
-  #thread = new Worker('/{{asset "socket.js"}}');
+  #thread = new Worker('../{{asset "socket.js"}}');
 
   constructor(url, subprotocol) {
     super();

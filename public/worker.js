@@ -1,7 +1,7 @@
 // The Web Worker that holds the mail engine: `new Worker(url + "?wasm=" + engine)`. It loads Go's support code, runs the
 // engine, and tells the page in words if it cannot. Everything else the engine says for itself.
 
-importScripts('/{{asset "wasm_exec.js"}}', '/{{asset "farsocket.js"}}');
+importScripts('../{{asset "wasm_exec.js"}}', '../{{asset "farsocket.js"}}'); // from assets, wherever that is
 
 const wasm = new URL(new URL(location.href).searchParams.get("wasm"), location.origin);
 

@@ -1,18 +1,23 @@
 package platform
 
-import "syscall/js"
+import (
+	"strings"
+	"syscall/js"
+)
 
-// Location is the path and query in the address bar.
+// Location is the path and query in the address bar, as if the page were at the root.
 func (p *Page) Location() string {
 	at := p.window.Get("location")
-	return at.Get("pathname").String() + at.Get("search").String()
+	return inside(at.Get("pathname").String()) + at.Get("search").String()
 }
 
 // Push makes path the address, with a new entry in the history.
-func (p *Page) Push(path string) { p.window.Get("history").Call("pushState", nil, "", path) }
+func (p *Page) Push(path string) { p.window.Get("history").Call("pushState", nil, "", Rooted(path)) }
 
 // Replace makes path the address of the present entry.
-func (p *Page) Replace(path string) { p.window.Get("history").Call("replaceState", nil, "", path) }
+func (p *Page) Replace(path string) {
+	p.window.Get("history").Call("replaceState", nil, "", Rooted(path))
+}
 
 // Back goes one entry back; OnNavigate's function is called when the browser has done so.
 func (p *Page) Back() { p.window.Get("history").Call("back") }
@@ -50,7 +55,11 @@ func (p *Page) placeOf(e js.Value) (string, bool) {
 		a.Get("origin").String() != p.window.Get("location").Get("origin").String() {
 		return "", false
 	}
-	return a.Get("pathname").String() + a.Get("search").String(), true
+	path := a.Get("pathname").String()
+	if !strings.HasPrefix(path, base()) {
+		return "", false // of this host, and not of this page
+	}
+	return inside(path) + a.Get("search").String(), true
 }
 
 // modified says that a key changes what a click means to the browser (a new tab, a window, a download).

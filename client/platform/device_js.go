@@ -57,7 +57,7 @@ func (p *Page) Notify(title, body string, open func()) {
 	}
 	var n js.Value
 	err := promise.Try(func() {
-		n = class.New(title, map[string]any{"body": body, "icon": "/icons/icon-192.png", "tag": "postern-mail"})
+		n = class.New(title, map[string]any{"body": body, "icon": Rooted("/icons/icon-192.png"), "tag": "postern-mail"})
 	})
 	if err != nil {
 		return // some mobile browsers let only a service worker notify

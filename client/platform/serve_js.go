@@ -48,5 +48,5 @@ func GatewayURL(path string) string {
 	if at.Get("protocol").String() == "https:" {
 		scheme = "wss://"
 	}
-	return scheme + at.Get("host").String() + path
+	return scheme + at.Get("host").String() + Rooted(path)
 }

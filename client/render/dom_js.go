@@ -40,6 +40,8 @@ type jsDocument struct {
 
 	names, values map[string]js.Value
 
+	rooted func(path string) string // nil: paths are as they are
+
 	bubble, capture js.Func // the two listeners of all elements
 	passiveOptions  [2]js.Value
 
@@ -145,7 +147,11 @@ func (d *jsDocument) setAttribute(el js.Value, a vugu.VGAttribute) {
 		el.Get("style").Set("cssText", a.Val)
 		return
 	}
-	d.setAttr.Invoke(el, d.name(a.Key), d.short(a.Val))
+	val := a.Val
+	if d.rooted != nil && (a.Key == "href" || a.Key == "src") && strings.HasPrefix(val, "/") && !strings.HasPrefix(val, "//") {
+		val = d.rooted(val)
+	}
+	d.setAttr.Invoke(el, d.name(a.Key), d.short(val))
 }
 
 func (d *jsDocument) removeAttribute(el js.Value, a vugu.VGAttribute) {

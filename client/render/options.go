@@ -9,6 +9,8 @@ import (
 
 // Options are a renderer's settings; nil is the zero Options.
 type Options struct {
+	// Rooted, if set, is asked for the path on the host of each href and src that begins with a slash.
+	Rooted func(path string) string
 	// OnPanic is told of each panic that was caught: in a handler, a build, an update or a patch. Without it the panic
 	// is written to the browser's console. It runs on the goroutine that panicked, outside the lock.
 	OnPanic func(*PanicError)

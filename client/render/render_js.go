@@ -96,6 +96,7 @@ func (r *Renderer) Run(ctx context.Context, env *vugu.BuildEnv, root vugu.Builde
 		return ErrNoMount
 	}
 	r.dom = newDocument(r.dispatch, r.Request)
+	r.dom.rooted = r.opts.Rooted
 	defer r.dom.close()
 	r.tree = newTree[js.Value](r.dom, mount)
 

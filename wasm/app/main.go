@@ -23,6 +23,7 @@ func main() {
 	var app *view.App
 	var screen *render.Renderer
 	screen = render.New("#app", &render.Options{
+		Rooted:   platform.Rooted,
 		OnRender: func(time.Duration) { page.Rendered() },
 		OnPanic: func(e *render.PanicError) {
 			platform.LogError(e.Error(), e.Stack)
