@@ -88,7 +88,7 @@ func exposed(page net.Addr, mail embedded) bool {
 func pageURL(c config.Config, addr net.Addr) string {
 	a, ok := addr.(*net.TCPAddr)
 	if !ok {
-		return "http://" + addr.String() + c.BasePath
+		return "http://" + addr.String()
 	}
 	scheme, usual, host := "http://", 80, a.IP.String()
 	if a.IP.IsLoopback() || a.IP.IsUnspecified() {
@@ -104,7 +104,10 @@ func pageURL(c config.Config, addr net.Addr) string {
 	if a.Port == usual {
 		at = strings.TrimSuffix(at, fmt.Sprint(":", usual))
 	}
-	return strings.TrimSuffix(scheme+at+c.BasePath, "/")
+	if c.BasePath == "/" {
+		return scheme + at
+	}
+	return scheme + at + c.BasePath
 }
 
 // offered lists the addresses of services, each with how it comes to be encrypted.

@@ -222,7 +222,7 @@ func TestBehindCaddy(t *testing.T) {
 	behind(t, func(dir, own, gateway string) *exec.Cmd {
 		_, port, _ := net.SplitHostPort(own)
 		site := strings.NewReplacer("mail.example.org {", "https://mail.example:"+port+" {\n\tbind 127.0.0.1\n\ttls c.pem k.pem", "127.0.0.1:8080", gateway).Replace(deploy(t, "Caddyfile"))
-		text := "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n" + site
+		text := "{\n\tadmin off\n\tauto_https off\n}\n" + site
 		if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/postern-mail/postern/gateway/config"
+	"github.com/postern-mail/postern/public"
 )
 
 func main() {
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	case config.Help:
 		err = config.Usage(env.stdout)
 	case config.Version:
-		_, err = fmt.Fprintln(env.stdout, "postern", version())
+		err = printVersion(public.Files(), env.stdout)
 	case config.ConfigExample:
 		err = config.Example(env.stdout)
 	case config.ConfigCheck:

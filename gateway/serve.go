@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/web"
 	"github.com/postern-mail/postern/public"
+	"github.com/postern-mail/postern/shared/trust"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -24,6 +26,7 @@ const pageService = "page"
 // serve runs everything until ctx ends. Every port is taken before anything is written, so that a port in use leaves
 // the world as it was.
 func serve(ctx context.Context, c config.Config, logger *slog.Logger, env environment) (err error) {
+	believe()
 	ports, err := openPorts(ctx, c)
 	if err != nil {
 		return err
@@ -124,6 +127,10 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 	}
 	return nil
 }
+
+// believe gives a machine without authorities, such as an image that holds nothing but this program, those that browsers
+// have: other servers, and the one that certificates come from, are believed by them.
+var believe = sync.OnceFunc(func() { x509.SetFallbackRoots(trust.Roots(nil)) })
 
 // reload reads the certificate again.
 func reload(env environment, source certificate.Source, logger *slog.Logger) {

@@ -147,11 +147,7 @@ func (d *jsDocument) setAttribute(el js.Value, a vugu.VGAttribute) {
 		el.Get("style").Set("cssText", a.Val)
 		return
 	}
-	val := a.Val
-	if d.rooted != nil && (a.Key == "href" || a.Key == "src") && strings.HasPrefix(val, "/") && !strings.HasPrefix(val, "//") {
-		val = d.rooted(val)
-	}
-	d.setAttr.Invoke(el, d.name(a.Key), d.short(val))
+	d.setAttr.Invoke(el, d.name(a.Key), d.short(rooted(a, d.rooted)))
 }
 
 func (d *jsDocument) removeAttribute(el js.Value, a vugu.VGAttribute) {
@@ -167,7 +163,7 @@ func (d *jsDocument) setContent(el js.Value, html string) {
 		el.Set("textContent", s)
 		return
 	}
-	el.Set("innerHTML", html)
+	el.Set("innerHTML", rootedHTML(html, d.rooted))
 }
 
 func (d *jsDocument) setProperty(el js.Value, p vugu.VGProperty, live bool) bool {

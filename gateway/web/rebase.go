@@ -13,8 +13,8 @@ import (
 )
 
 // rebase is the page for a path below the root. Its files name each other relatively but for two: index.html, which is
-// shown at every place of the page (/mail/inbox/42) and so names its files from the root on, and sw.js, which has
-// index.html's hash. And an id of the manifest is never relative.
+// shown at every place of the page (/mail/inbox/42) and so names its files from the root on, and the manifest, whose id is
+// never relative; and sw.js has the hashes of both.
 func rebase(files fs.FS, base string) (fs.FS, error) {
 	old, err := fs.ReadFile(files, indexName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -42,20 +42,27 @@ func rebase(files fs.FS, base string) (fs.FS, error) {
 	if err := put(indexName, index); err != nil {
 		return nil, err
 	}
-	for name, change := range map[string]func(string) string{
-		"sw.js":                func(s string) string { return strings.ReplaceAll(s, integrity(old), integrity(index)) },
-		"manifest.webmanifest": func(s string) string { return strings.Replace(s, `"id": "/"`, fmt.Sprintf(`"id": %q`, base), 1) },
+	hashes := []string{integrity(old), integrity(index)}
+	// In this order: the service worker has the manifest's hash, too.
+	for _, f := range []struct {
+		name   string
+		change func(string) string
+	}{
+		{"manifest.webmanifest", func(s string) string { return strings.Replace(s, `"id": "/"`, fmt.Sprintf(`"id": %q`, base), 1) }},
+		{"sw.js", func(s string) string { return strings.NewReplacer(hashes...).Replace(s) }},
 	} {
-		text, err := fs.ReadFile(files, name)
+		text, err := fs.ReadFile(files, f.name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		content := []byte(f.change(string(text)))
 		if err == nil {
-			err = put(name, []byte(change(string(text))))
+			err = put(f.name, content)
 		}
 		if err != nil {
 			return nil, err
 		}
+		hashes = append(hashes, integrity(text), integrity(content))
 	}
 	return overlay{files, changed}, nil
 }

@@ -14,9 +14,10 @@ func TestBasePath(t *testing.T) {
 	index := `<meta name="postern-app" content="/assets/app.0123456789.wasm"><link href="/assets/app.0123456789.css"><script src="//elsewhere.example/x">` + strings.Repeat(" ", 200)
 	files := page()
 	files["index.html"] = &fstest.MapFile{Data: []byte(index)}
-	files["sw.js"] = &fstest.MapFile{Data: []byte(`const FILES = {"./":"` + integrity([]byte(index)) + `"};` + strings.Repeat(" ", 200))}
+	manifest := `{ "id": "/", "start_url": "inbox" }`
+	files["sw.js"] = &fstest.MapFile{Data: []byte(`{"/":"` + integrity([]byte(index)) + `","/manifest.webmanifest":"` + integrity([]byte(manifest)) + `"}` + strings.Repeat(" ", 200))}
 	files["sw.js.br"] = &fstest.MapFile{Data: []byte("SW br")}
-	files["manifest.webmanifest"] = &fstest.MapFile{Data: []byte(`{ "id": "/", "start_url": "inbox" }`)}
+	files["manifest.webmanifest"] = &fstest.MapFile{Data: []byte(manifest)}
 	h := handler(t, Config{Assets: files, BasePath: "/mail/", TunnelPath: "/tunnel", Tunnel: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "TUNNEL "+r.URL.Path)
 	})})
@@ -40,8 +41,12 @@ func TestBasePath(t *testing.T) {
 	if _, sw, h := get("/mail/sw.js", "Accept-Encoding", "br"); !strings.Contains(sw, integrity(whole)) || h.Get("Service-Worker-Allowed") != "/mail/" {
 		t.Errorf("the service worker has another hash of the index: %s, %v", sw, h)
 	}
-	if _, m, _ := get("/mail/manifest.webmanifest"); !strings.Contains(m, `"id": "/mail/"`) {
+	_, m, _ := get("/mail/manifest.webmanifest")
+	if !strings.Contains(m, `"id": "/mail/"`) {
 		t.Errorf("the manifest is %s", m)
+	}
+	if _, sw, _ := get("/mail/sw.js"); !strings.Contains(sw, integrity([]byte(m))) {
+		t.Errorf("the service worker has another hash of the manifest: %s", sw)
 	}
 	if _, b, _ := get("/mail/assets/app.0123456789.wasm", "Accept-Encoding", "br"); b != "APP br" {
 		t.Errorf("the app comes as %q", b)
