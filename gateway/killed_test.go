@@ -22,10 +22,10 @@ type life struct {
 }
 
 // live starts `postern serve --demo` and waits until it says that it runs.
-func live(t *testing.T, data string) *life {
+func live(t *testing.T, data string, flags ...string) *life {
 	t.Helper()
 	args := append([]string{"serve", "--demo", "--data", data}, everyPort...)
-	l := &life{exec.Command("postern", append(args, "--deliver=on")...), &program{t: t, stdout: &transcript{more: make(chan struct{}, 1)}, stderr: &transcript{more: make(chan struct{}, 1)}}}
+	l := &life{exec.Command("postern", append(append(args, "--deliver=on"), flags...)...), &program{t: t, stdout: &transcript{more: make(chan struct{}, 1)}, stderr: &transcript{more: make(chan struct{}, 1)}}}
 	l.Stdout, l.Stderr = l.program.stdout, l.program.stderr
 	if err := l.Start(); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/postern-mail/postern/shared/trust"
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/tunnel/wsconn"
 	"github.com/postern-mail/postern/shared/wire"
@@ -69,6 +70,17 @@ func serial(t *testing.T, address string) int64 {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 }
 
+// fingerprintOf is that of the certificate that is shown at an address.
+func fingerprintOf(t *testing.T, address string) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return trust.Fingerprint(conn.ConnectionState().PeerCertificates[0].Raw)
+}
+
 // Page and mail server show the operator's certificate; a hangup has it read again, and what is no pair leaves the old one.
 func TestCertificate(t *testing.T) {
 	dir := t.TempDir()
@@ -107,6 +119,19 @@ func TestCertificate(t *testing.T) {
 	if r.StatusCode != 200 || r.Header.Get("Strict-Transport-Security") == "" {
 		t.Errorf("the page by TLS: %d %v", r.StatusCode, r.Header)
 	}
+	ws, _, err := websocket.Dial(t.Context(), "wss://"+page+wire.Path, &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"Origin": {"https://" + page}}, Subprotocols: []string{wire.Subprotocol}})
+	if err != nil {
+		t.Fatalf("the tunnel by TLS: %v", err)
+	}
+	s, err := tunnel.Client(t.Context(), wsconn.New(ws), wire.Hello{Version: wire.Version, Client: "test"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nobody knows who signed it: it is believed by its fingerprint, that of now.
+	if w := s.Welcome(); w.Embedded == nil || w.Embedded.Fingerprint != fingerprintOf(t, page) {
+		t.Errorf("the gateway names %+v", w.Embedded)
+	}
+	s.Close()
 	if code := p.end(); code != 0 {
 		t.Errorf("the gateway ended with %d: %s", code, p.stderr)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"github.com/postern-mail/postern/gateway/certificate/acmetest"
 )
 
 func TestMain(m *testing.M) {
@@ -19,7 +21,7 @@ type tight struct{ *testing.M }
 
 func (m tight) Run() int {
 	code := m.M.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
+	if err := goleak.Find(acmetest.Lasting()...); err != nil && code == 0 {
 		os.Stderr.WriteString(err.Error() + "\n")
 		code = 1
 	}

@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,57 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letsencrypt/pebble/v2/ca"
-	"github.com/letsencrypt/pebble/v2/db"
-	"github.com/letsencrypt/pebble/v2/va"
-	"github.com/letsencrypt/pebble/v2/wfe"
-	"github.com/miekg/dns"
+	"github.com/postern-mail/postern/gateway/certificate/acmetest"
 )
-
-// authority is pebble, which is an ACME server for tests, with a DNS in which every name is this machine.
-type authority struct {
-	directory, root string
-	roots           *x509.CertPool
-	stop            func()
-}
-
-func startAuthority(t *testing.T, httpPort, tlsPort int) authority {
-	t.Helper()
-	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	t.Setenv("PEBBLE_WFE_NONCEREJECT", "20") // as a real one may, now and then
-	silent := log.New(io.Discard, "", 0)
-	store := db.NewMemoryStore()
-	authority := authority{roots: x509.NewCertPool()}
-	issuing := ca.New(silent, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: 90 * 24 * 3600}})
-	front := wfe.New(silent, store, va.New(silent, httpPort, tlsPort, true, everyName(t), store), issuing, []string{"ca.example"}, true, false, 0, 0)
-	server := httptest.NewTLSServer(front.Handler())
-	authority.stop = sync.OnceFunc(server.Close)
-	t.Cleanup(authority.stop)
-	authority.directory = server.URL + wfe.DirectoryPath
-	authority.root = filepath.Join(t.TempDir(), "root.pem")
-	if err := os.WriteFile(authority.root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	authority.roots.AddCert(issuing.GetRootCert(0).Cert)
-	return authority
-}
-
-// everyName is a DNS server that says 127.0.0.1 to everything.
-func everyName(t *testing.T) string {
-	t.Helper()
-	l := listener(t) // pebble asks by TCP
-	s := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		m := new(dns.Msg).SetReply(q)
-		if q.Question[0].Qtype == dns.TypeA {
-			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)})
-		}
-		_ = w.WriteMsg(m)
-	})}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = s.ActivateAndServe() }()
-	t.Cleanup(func() { l.Close(); <-ended })
-	return l.Addr().String()
-}
 
 func listener(t *testing.T) net.Listener {
 	t.Helper()
@@ -120,10 +69,10 @@ func startSite(t *testing.T, c ACMEConfig, page, plain net.Listener) *site {
 }
 
 // await waits until a client that asks for name is shown a certificate that the authority has signed.
-func (s *site) await(t *testing.T, a authority) *x509.Certificate {
+func (s *site) await(t *testing.T, a *acmetest.Authority) *x509.Certificate {
 	t.Helper()
 	for patience := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := tls.Dial("tcp", s.tls.Addr().String(), &tls.Config{ServerName: "mail.example", RootCAs: a.roots})
+		conn, err := tls.Dial("tcp", s.tls.Addr().String(), &tls.Config{ServerName: "mail.example", RootCAs: a.Roots})
 		if err == nil {
 			defer conn.Close()
 			return conn.ConnectionState().PeerCertificates[0]
@@ -138,8 +87,8 @@ func TestACME(t *testing.T) {
 	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
 		t.Run(challenge, func(t *testing.T) {
 			page, plain := listener(t), listener(t)
-			a := startAuthority(t, port(plain), port(page))
-			c := ACMEConfig{Directory: a.directory, Root: a.root, Dir: t.TempDir(), Email: "postmaster@mail.example"}
+			a := acmetest.Start(t, port(plain), port(page))
+			c := ACMEConfig{Directory: a.Directory, Root: a.Root, Dir: t.TempDir(), Email: "postmaster@mail.example"}
 			if challenge == "http-01" {
 				c.HTTP = plain.Addr()
 			} else {
@@ -157,7 +106,7 @@ func TestACME(t *testing.T) {
 
 			// After a restart it is still there, and nobody needs to be asked.
 			page, plain = listener(t), listener(t)
-			a.stop()
+			a.Stop()
 			if c.TLS != nil {
 				c.TLS = page.Addr()
 			} else {

@@ -4,12 +4,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/postern-mail/postern/gateway/certificate/acmetest"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// These are made once for each authority and account, and last as long as the program.
-		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
-		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"),
-	)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, acmetest.Lasting()...) }
