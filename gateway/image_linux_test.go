@@ -106,7 +106,7 @@ func TestImage(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for patience := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for patience := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if code, _ := get(t, "http://"+page+"/readyz"); code == 200 {
 			break
 		}

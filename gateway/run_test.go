@@ -29,7 +29,7 @@ import (
 // await waits until ok.
 func (p *program) await(what string, ok func() bool) {
 	p.t.Helper()
-	for patience := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for patience := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(patience) {
 			p.t.Fatalf("%s does not come: %s", what, p.stderr)
 		}

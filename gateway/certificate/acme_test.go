@@ -71,7 +71,7 @@ func startSite(t *testing.T, c ACMEConfig, page, plain net.Listener) *site {
 // await waits until a client that asks for name is shown a certificate that the authority has signed.
 func (s *site) await(t *testing.T, a *acmetest.Authority) *x509.Certificate {
 	t.Helper()
-	for patience := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for patience := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := tls.Dial("tcp", s.tls.Addr().String(), &tls.Config{ServerName: "mail.example", RootCAs: a.Roots})
 		if err == nil {
 			defer conn.Close()
