@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -54,19 +55,7 @@ func startRelay(t testing.TB, kind string, targets ...string) *relayProcess {
 }
 
 // memory is what the process holds, in octets.
-func (p *relayProcess) memory(t testing.TB) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
-	if err != nil {
-		t.Skip("no /proc here")
-	}
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
-	kb, err := strconv.Atoi(strings.Fields(rest)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kb << 10
-}
+func (p *relayProcess) memory(t testing.TB) int { return mailtest.Memory(t, p.Process.Pid) }
 
 // child serves until it is killed.
 func child() error {
