@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
+
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // Conn is one stream: a net.Conn with CloseWrite.
@@ -18,7 +20,8 @@ import (
 // sent gets all of it and then io.EOF. A peer that goes on writing is told, as TCP tells it, by an error (ErrReset).
 //
 // A read returns io.EOF only when the peer ended its writing. When the session dies, reads return what had arrived and
-// then ErrSessionClosed, so that a cut never looks like an end.
+// then ErrSessionClosed, so that a cut never looks like an end. When the gateway ends the stream, for silence say, they return
+// its *wire.RefusedError.
 type Conn struct {
 	stream *yamux.Stream
 	car    *carrier
@@ -36,7 +39,8 @@ type Conn struct {
 	isDone      bool
 	isEnded     bool // ended is closed
 	wasReset    bool
-	isCut       bool // the session has ended
+	isCut       bool               // the session has ended
+	refusal     *wire.RefusedError // the gateway has taken its yes back
 	readUntil   time.Time
 	writePassed deadline
 }
@@ -91,13 +95,15 @@ func (c *Conn) readable() error {
 // account of the stream decides whether it is one.
 func (c *Conn) readError(err error) error {
 	c.mu.Lock()
-	isDone := c.isDone
+	isDone, refusal := c.isDone, c.refusal
 	c.mu.Unlock()
 	alive := c.car.alive() == nil
 	in, short, received := c.car.end(c.entry)
 	switch {
 	case isDone:
 		return net.ErrClosed
+	case refusal != nil:
+		return refusal
 	case errors.Is(err, yamux.ErrTimeout) && alive:
 		return os.ErrDeadlineExceeded
 	case in && !short && (alive || received == c.consumed.Load()):
@@ -157,6 +163,8 @@ func (c *Conn) writable() (passed <-chan struct{}, err error) {
 	switch {
 	case c.isDone:
 		return nil, net.ErrClosed
+	case c.refusal != nil:
+		return nil, c.refusal
 	case c.wasReset:
 		return nil, ErrReset
 	case c.car.alive() != nil:
@@ -181,7 +189,7 @@ func (c *Conn) writeError(err error) error {
 	switch {
 	case errors.Is(err, yamux.ErrTimeout):
 		return os.ErrDeadlineExceeded
-	case errors.Is(err, net.ErrClosed), errors.Is(err, ErrReset), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, net.ErrClosed), errors.Is(err, ErrReset), errors.Is(err, os.ErrDeadlineExceeded), refused(err):
 		return err
 	}
 	return c.car.sessionError()
@@ -193,6 +201,18 @@ func (c *Conn) resetByPeer() {
 	defer c.mu.Unlock()
 	c.wasReset = true
 	c.endWriting()
+}
+
+// refusedByPeer is called by the carrier, with its lock held: it must not call back. What has come can still be read.
+func (c *Conn) refusedByPeer(no *wire.RefusedError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDone || c.refusal != nil {
+		return
+	}
+	c.refusal = no
+	c.endWriting()
+	_ = c.stream.SetReadDeadline(longAgo)
 }
 
 // sessionEnded is called by the carrier, with its lock held: it must not call back. From now on yamux's Read and Write
@@ -293,8 +313,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 		return c.op("set", net.ErrClosed)
 	}
 	c.readUntil = t
-	if c.isCut {
-		return nil // yamux's deadline stays where sessionEnded put it
+	if c.isCut || c.refusal != nil {
+		return nil // yamux's deadline stays where it was put
 	}
 	return c.stream.SetReadDeadline(t)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // The frames of yamux, as its spec.md has them: a header of twelve bytes (version, type, flags, stream id, length), and
@@ -261,6 +263,16 @@ func (c *carrier) resetLocked(id uint32) {
 	c.inject(newHeader(typeWindowUpdate, flagRST, id, 0))
 	c.resets = append(c.resets, id)
 	notify(c.wake)
+}
+
+// withdrawn is called when the gateway says that it ends a stream. One that is gone, or that is no stream, does not matter; the
+// control stream is not the notice's to end.
+func (c *carrier) withdrawn(id uint32, no *wire.RefusedError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.streams[id]; e != nil && e.conn != nil && id > 1 {
+		e.conn.refusedByPeer(no)
+	}
 }
 
 // opened is how many streams there are, in yamux and so in memory.
