@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/postern-mail/postern/shared/wire"
@@ -42,11 +43,11 @@ var greetings = map[wire.ServiceName]judge{
 var sealed = map[wire.ServiceName]bool{wire.POP3S: true, wire.Submissions: true, wire.IMAPS: true, wire.FTPS: true}
 
 // pop3Greeting is RFC 1939 section 4.
-func pop3Greeting(p []byte) verdict { return oneOf(p, "+OK", "-ERR") }
+func pop3Greeting(p []byte) verdict { return oneOf(p, " \r\n", "+OK", "-ERR") }
 
 // imapGreeting is RFC 9051 section 7.1: an untagged OK, BYE or PREAUTH, in any case.
 func imapGreeting(p []byte) verdict {
-	return oneOf(bytes.ToUpper(p[:min(len(p), enough)]), "* OK", "* BYE", "* PREAUTH")
+	return oneOf(bytes.ToUpper(p[:min(len(p), enough)]), " \r\n", "* OK", "* BYE", "* PREAUTH")
 }
 
 // smtpGreeting is RFC 5321 section 4.2.2: 220, or a refusal. Servers refuse by 421, 521 and 554 above all, and by others.
@@ -63,18 +64,18 @@ func reply(p []byte, codes ...string) verdict {
 				return wrong
 			}
 		}
-		return word(p, 3)
+		return word(p, 3, " -\r\n")
 	}
-	return oneOf(p, codes...)
+	return oneOf(p, " -\r\n", codes...)
 }
 
-// oneOf judges a line that begins with one of some words.
-func oneOf(p []byte, words ...string) verdict {
+// oneOf judges a line that begins with one of some words, and one of some octets after it.
+func oneOf(p []byte, after string, words ...string) verdict {
 	best := wrong
 	for _, w := range words {
 		switch {
 		case len(p) >= len(w) && string(p[:len(w)]) == w:
-			return word(p, len(w))
+			return word(p, len(w), after)
 		case len(p) < len(w) && w[:len(p)] == string(p):
 			best = undecided
 		}
@@ -82,12 +83,12 @@ func oneOf(p []byte, words ...string) verdict {
 	return best
 }
 
-// word says whether what begins a line ends after n octets.
-func word(p []byte, n int) verdict {
+// word says whether the word that begins a line ends after n octets. A reply's may end in a hyphen: more lines come.
+func word(p []byte, n int, after string) verdict {
 	switch {
 	case len(p) <= n:
 		return undecided
-	case p[n] == ' ', p[n] == '\r', p[n] == '\n', p[n] == '-' && n == 3: // a reply's hyphen says that more lines come
+	case strings.IndexByte(after, p[n]) >= 0:
 		return right
 	}
 	return wrong

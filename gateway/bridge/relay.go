@@ -123,10 +123,10 @@ func (r *relay) refuse(no *wire.RefusedError) {
 }
 
 // refused is refuse for either direction.
-func (r *relay) refused(detail string) {
+func (r *relay) refused(no *wire.RefusedError) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refuse(refuse(wire.NotMail, detail))
+	r.refuse(no)
 }
 
 // caught turns a panic in one direction into the end of both.
@@ -213,10 +213,10 @@ func (r *relay) tls(from net.Conn, say judge, wrongly string) (first []byte, ok 
 	case v == right:
 		return first, true
 	case v == wrong:
-		r.refused(wrongly)
+		r.refused(refuse(wire.NotMail, wrongly))
 		return nil, false
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		r.refused("no TLS came in time")
+		r.refused(refuse(wire.Timeout, "it is connected, and no TLS came in time"))
 		return nil, false
 	}
 	return nil, true // not one octet of it

@@ -35,7 +35,7 @@ func (n names) LookupNetIP(_ context.Context, network, host string) ([]netip.Add
 	return addrs, nil
 }
 
-func rules(t *testing.T, rules ...string) (parsed []Rule) {
+func rules(t testing.TB, rules ...string) (parsed []Rule) {
 	t.Helper()
 	for _, s := range rules {
 		r, err := ParseRule(s)
