@@ -34,22 +34,40 @@ func (e *Engine) presentToken(ctx context.Context) {
 		_ = e.present(ctx, string(kept)) // the gateway's state says how it went
 	}
 	e.mu.Lock()
-	e.tokenRead = true
+	e.tokenRead, e.tokenShut = true, e.token != "" // when it is asked for again, that one is the wrong one
 	e.mu.Unlock()
-	e.events.emit(func() api.Event {
-		g := e.gateway()
-		return api.Event{Gateway: &g}
-	})
+	e.announceGateway()
 }
 
 // present gives the gateway a token, and answers what comes of it.
 func (e *Engine) present(ctx context.Context, token string) error {
 	before := e.Gateway.State()
 	_, err := e.awaitGatewayAfter(ctx, func() { e.Gateway.Present(token) })
-	if p := problemOf(err); p != nil && before.Phase == tunnel.Connecting && (p.Code == api.CodeTokenNeeded || p.Code == api.CodeWrongToken) {
+	if before.Phase == tunnel.Connecting && asks(err) {
 		_, err = e.awaitGateway(ctx) // that was about the one before
 	}
+	if asks(err) {
+		p := *problemOf(err)
+		p.Code, err = api.CodeWrongToken, &p
+		e.mu.Lock()
+		e.tokenShut = true
+		e.mu.Unlock()
+		e.announceGateway()
+	}
 	return err
+}
+
+// asks says whether an error is that the gateway asks for a token, or for another one.
+func asks(err error) bool {
+	p := problemOf(err)
+	return p != nil && (p.Code == api.CodeTokenNeeded || p.Code == api.CodeWrongToken)
+}
+
+func (e *Engine) announceGateway() {
+	e.events.emit(func() api.Event {
+		g := e.gateway()
+		return api.Event{Gateway: &g}
+	})
 }
 
 // Admit tries a token, and keeps it when the gateway has taken it.
@@ -59,11 +77,14 @@ func (e *Engine) Admit(ctx context.Context, token string) error {
 		return badSetting("an access token is one line of characters")
 	}
 	e.mu.Lock()
-	e.token, e.tokenRead = token, true
+	e.token, e.tokenRead, e.tokenShut = token, true, false
 	e.mu.Unlock()
 	if err := e.present(ctx, token); err != nil {
 		return problemOf(err)
 	}
+	e.mu.Lock()
+	e.tokenShut = true // when it is asked for again, this one is the wrong one
+	e.mu.Unlock()
 	if e.Vault != nil {
 		if err := e.Vault.Put(ctx, tokenSecret, []byte(token)); err != nil {
 			e.Logf("keeping the access token: %v", err) // it is asked for again the next time
@@ -76,9 +97,9 @@ func (e *Engine) Admit(ctx context.Context, token string) error {
 func (e *Engine) noSession(err error) *api.Problem {
 	p := gatewayProblem(err)
 	e.mu.Lock()
-	given := e.token != ""
+	shut := e.tokenShut
 	e.mu.Unlock()
-	if p.Code == api.CodeTokenNeeded && given {
+	if p.Code == api.CodeTokenNeeded && shut {
 		p.Code = api.CodeWrongToken
 	}
 	return p

@@ -123,3 +123,20 @@ func (w *world) gatewayNow() api.Gateway {
 	}
 	return s.Gateway
 }
+
+// While a token is tried, the page is not told that it is wrong.
+func TestNoHastyNo(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		wantsToken(w.gateway)
+		synctest.Wait()
+		go func() { _ = w.Admit(t.Context(), rightToken) }()
+		time.Sleep(500 * time.Millisecond) // half of what the gateway takes
+		if p := problemCode(w.gatewayNow().Problem); p != api.CodeTokenNeeded {
+			t.Errorf("told of %q", p)
+		}
+		time.Sleep(time.Minute)
+		if g := w.gatewayNow(); g.State != api.Online {
+			t.Errorf("%+v", g)
+		}
+	})
+}

@@ -28,6 +28,7 @@ type Engine struct {
 	ended     chan struct{} // closed when Run has returned; nil before it
 	preparing *task         // of Prepare; it began once
 	token     string        // the access token that the gateway was given last
+	tokenShut bool          // a question for one is a no to it; while it is tried it is not yet
 	tokenRead bool          // from the vault, and tried, if there is one
 	welcome   *wire.Welcome // the last one: a page without the gateway still knows its domains
 }
