@@ -66,7 +66,8 @@ func child() error {
 	} else {
 		b, err := New(Config{
 			Embedded: own(map[wire.ServiceName]string{wire.POP3: targets[0], wire.SMTP: targets[1], wire.Submission: targets[2]}),
-			Limits:   Limits{Sessions: 1 << 20, SessionsPerClient: 1 << 20, StreamsPerClient: 1 << 20, StreamsInAll: 1 << 20},
+			Limits: Limits{Sessions: -1, SessionsPerClient: -1, NewSessionsPerMinute: -1, StreamsPerClient: -1, StreamsInAll: -1, NewStreamsPerMinute: -1,
+				BytesPerSecond: -1},
 		})
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ import (
 // and call Run; the methods may be called from any goroutine, before Run and after it too.
 type Dialer struct {
 	Connect func(context.Context) (MessageConn, error) // makes a WebSocket; called by Run, one call at a time
-	Hello   wire.Hello // its Token can be changed by Present
+	Hello   wire.Hello                                 // its Token can be changed by Present
 	Options *Options
 	Backoff Backoff
 	Clock   Clock // nil: time's own
