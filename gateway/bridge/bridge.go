@@ -1,6 +1,12 @@
 // Package bridge carries the streams of a tunnel to TCP: it is the gateway's WebSocket endpoint. It knows no mail, sees
 // no plain text of a TLS session, and reaches nothing but what its Policy allows; by default that is the gateway's own
-// embedded server alone.
+// embedded server alone. It is made to stand on the internet:
+//
+//   - package reach decides whom a stream may reach, and dials nothing but an address that it has checked;
+//   - Access says who may come in (access.go), and wrong tokens lock out (lockout.go);
+//   - the guard lets nothing through but what begins as mail does (guard.go);
+//   - Limits bound what each client, user and target may cost, and meters what they may do in a minute;
+//   - every refusal has a wire.Reason of which the client is told, and is counted in Stats.
 //
 // RFC 6455 is the WebSocket; package wire documents what goes through it.
 package bridge

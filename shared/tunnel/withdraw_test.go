@@ -1,8 +1,10 @@
 package tunnel_test
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -118,4 +120,39 @@ func TestRefusedByTheSession(t *testing.T) {
 	})
 	mine.Cut()
 	_ = s.Close()
+}
+
+// A token that is presented counts for the next session, which is tried at once.
+func TestPresent(t *testing.T) {
+	g := &tunneltest.Gateway{Welcome: welcome, Greet: func(h wire.Hello) error {
+		if h.Token != "the right one" {
+			return &wire.RefusedError{Reason: wire.BadToken}
+		}
+		return nil
+	}, Handle: func(wire.Open) (func(net.Conn), *wire.RefusedError) {
+		return nil, &wire.RefusedError{Reason: wire.Denied}
+	}}
+	d := &tunnel.Dialer{Connect: g.Connect, Hello: hello, Backoff: tunnel.Backoff{Refused: time.Hour}}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = d.Run(ctx) }()
+	phases := make(chan tunnel.State, 100)
+	defer d.Subscribe(func(s tunnel.State) { phases <- s })()
+	await := func(p tunnel.Phase) {
+		within(t, 5*time.Second, "a phase", func() {
+			for s := range phases {
+				if s.Phase == p && (p == tunnel.Online || s.Err != nil) {
+					return
+				}
+			}
+		})
+	}
+	await(tunnel.Offline)
+	d.Present("a wrong one")
+	await(tunnel.Offline)
+	d.Present("the right one")
+	await(tunnel.Online)
+	cancel()
+	<-ended
+	g.Close()
 }
