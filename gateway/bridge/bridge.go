@@ -25,9 +25,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/postern-mail/postern/gateway/bridge/reach"
+	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -47,8 +46,12 @@ type Config struct {
 	Resolver       Resolver       // nil: net.DefaultResolver
 	SRVResolver    SRVResolver    // nil: net.DefaultResolver
 	WebRoots       *x509.CertPool // authorities of the web servers that Discover asks; nil: the system's
-	Dialer         ContextDialer  // nil: a net.Dialer
-	Logger         *slog.Logger   // nil: no log. What is logged never holds payload, nor the token
+	// Dialer connects. nil: a net.Dialer. One that is a NameDialer is given names.
+	Dialer ContextDialer
+	// Accept answers a handshake that was let pass, and gives the WebSocket, which carries wire.Subprotocol and no compression:
+	// what goes through is mostly encrypted. Nil: as an HTTP server of Go's is asked to.
+	Accept func(http.ResponseWriter, *http.Request) (tunnel.MessageConn, error)
+	Logger *slog.Logger // nil: no log. What is logged never holds payload, nor the token
 }
 
 // Embedded is a mail server of the gateway's own.
@@ -70,7 +73,7 @@ type Bridge struct {
 	log     *slog.Logger
 
 	gate      *reach.Gate
-	discovery *discovery // nil: nothing can be reached beyond the embedded server
+	discovery *discovery // nil: nothing can be reached beyond the embedded server, or nothing can be looked up
 
 	tokens      *tokens
 	lockouts    *lockouts
@@ -172,8 +175,12 @@ func New(c Config) (*Bridge, error) {
 	if b.c.Dialer == nil {
 		b.c.Dialer = new(net.Dialer)
 	}
+	if b.c.Accept == nil {
+		b.c.Accept = accept
+	}
 	b.gate = &reach.Gate{Policy: c.Policy, Resolver: b.c.Resolver, Dialer: b.c.Dialer}
-	if !c.Policy.Nothing() { // else there is nothing that one could discover and then reach
+	// Else there is nothing that one could discover and then reach, or nobody who could.
+	if _, byName := b.c.Dialer.(NameDialer); !c.Policy.Nothing() && !byName {
 		b.discovery = newDiscovery(b)
 	}
 	for _, o := range c.Origins {
@@ -271,11 +278,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A server's read and write timeouts are not meant for a connection that lives for days.
 	rc := http.NewResponseController(w)
 	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
-	ws, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{wire.Subprotocol},
-		InsecureSkipVerify: true,                          // checkOrigin has
-		CompressionMode:    websocket.CompressionDisabled, // what goes through is mostly encrypted
-	})
+	ws, err := b.c.Accept(w, r)
 	if err != nil {
 		b.foreign.Add(1)
 		s.log.Info("no WebSocket", "err", err)

@@ -15,6 +15,7 @@ type (
 	Rule          = reach.Rule
 	Resolver      = reach.Resolver
 	ContextDialer = reach.ContextDialer
+	NameDialer    = reach.NameDialer
 )
 
 // ParseRule reads a rule of a Policy: see reach.ParseRule.

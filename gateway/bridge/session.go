@@ -11,10 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/postern-mail/postern/shared/tunnel"
-	"github.com/postern-mail/postern/shared/tunnel/wsconn"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -56,11 +53,11 @@ func newSession(b *Bridge, client netip.Prefix) *session {
 func (s *session) settled() { s.settle.Do(func() { close(s.welcomed) }) }
 
 // serve speaks with the client until the session ends.
-func (s *session) serve(ws *websocket.Conn) {
+func (s *session) serve(ws tunnel.MessageConn) {
 	defer s.survive("session", nil)
 	defer s.cancel()
 	l := s.b.c.Limits
-	tun, err := tunnel.Serve(s.ctx, wsconn.New(ws), s.greet, &tunnel.Options{
+	tun, err := tunnel.Serve(s.ctx, ws, s.greet, &tunnel.Options{
 		Streams: l.Streams, Handshake: l.Handshake, DeadAfter: l.DeadAfter, Refused: s.b.countRefusal,
 	})
 	if err != nil {

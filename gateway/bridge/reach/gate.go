@@ -30,14 +30,31 @@ type ContextDialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Target is an address with its port that has passed the policy. None is made but by Targets and WebServer.
-type Target struct{ at netip.AddrPort }
+// NameDialer is a ContextDialer where the gateway cannot look names up: it is given them as they are, and its platform
+// does the looking up. Then the policy decides by name, port and service alone: that a name does not lead to a private
+// address is the platform's to see to, as Cloudflare's does. Addresses that a client asks for by number are checked as ever.
+type NameDialer interface {
+	ContextDialer
+	// DialName connects to a port of a host, which is a name that the policy allows.
+	DialName(ctx context.Context, host string, port int) (net.Conn, error)
+}
 
-// Addr is the target's address.
+// Target is an address with its port that has passed the policy. None is made but by Targets and WebServer.
+type Target struct {
+	at   netip.AddrPort
+	name string // instead of an address, for a NameDialer
+}
+
+// Addr is the target's address. Those of all targets for a NameDialer are the same: none.
 func (t Target) Addr() netip.Addr { return t.at.Addr() }
 
 // String is address:port.
-func (t Target) String() string { return t.at.String() }
+func (t Target) String() string {
+	if t.name != "" {
+		return net.JoinHostPort(t.name, strconv.Itoa(int(t.at.Port())))
+	}
+	return t.at.String()
+}
 
 // maxAddresses is how many of a name's addresses are tried: each costs a part of the dial timeout.
 const maxAddresses = 6
@@ -50,13 +67,16 @@ func (g *Gate) Targets(ctx context.Context, open wire.Open) ([]Target, *wire.Ref
 		if !g.Policy.allowsAddr(open.Service, a, open.Port) {
 			return nil, denied
 		}
-		return []Target{{netip.AddrPortFrom(a, uint16(open.Port))}}, nil
+		return []Target{{at: netip.AddrPortFrom(a, uint16(open.Port))}}, nil
 	}
 	ok, exact := g.Policy.allowsName(open.Service, open.Host, open.Port)
 	if !ok {
 		return nil, denied
 	}
 	name := open.Host
+	if _, ok := g.Dialer.(NameDialer); ok {
+		return []Target{{name: name, at: netip.AddrPortFrom(netip.Addr{}, uint16(open.Port))}}, nil
+	}
 	if !exact {
 		name += "." // that very name: a resolver appends the domains of the operator's network to others, and what is there is nobody's business
 	}
@@ -91,7 +111,7 @@ func (g *Gate) lookUp(ctx context.Context, name string, port int) ([]Target, *wi
 	var allowed []Target
 	for _, a := range found {
 		if g.Policy.leadsTo(a) && len(allowed) < maxAddresses {
-			allowed = append(allowed, Target{netip.AddrPortFrom(a.Unmap(), uint16(port))})
+			allowed = append(allowed, Target{at: netip.AddrPortFrom(a.Unmap(), uint16(port))})
 		}
 	}
 	if len(allowed) == 0 {
@@ -131,6 +151,9 @@ func (g *Gate) dial(ctx context.Context, t Target, shares int, release func()) (
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(shares))
 		defer cancel()
+	}
+	if byName, ok := g.Dialer.(NameDialer); ok && t.name != "" {
+		return byName.DialName(ctx, t.name, int(t.at.Port()))
 	}
 	return g.Dialer.DialContext(ctx, "tcp", t.String())
 }
