@@ -101,7 +101,12 @@ func (c *carrier) arrived(h *header) error {
 	defer c.mu.Unlock()
 	switch h.kind() {
 	case typePing:
-		if h.flags()&flagSYN != 0 && !c.pings.take(time.Now()) {
+		switch {
+		case h.flags()&flagSYN == 0:
+			c.pace.answered(h.length())
+		case c.earned >= bytesPerPing:
+			c.earned = 0
+		case !c.pings.take(time.Now()):
 			return fmt.Errorf("%w: a flood of pings", ErrProtocol)
 		}
 		return nil
@@ -111,6 +116,7 @@ func (c *carrier) arrived(h *header) error {
 		if h.length() > uint32(min(c.o.Window, largestFrame)) {
 			return fmt.Errorf("%w: a frame of %d bytes is too long", ErrProtocol, h.length())
 		}
+		c.earned = min(c.earned+int(h.length()), bytesPerPing)
 	}
 	id := h.stream()
 	if h.flags()&flagSYN != 0 {
@@ -291,7 +297,7 @@ type bucket struct {
 	at                time.Time
 }
 
-// pingsPerSecond is a multiple of what an honest peer sends: one in twenty seconds.
+// pingsPerSecond is a multiple of what an honest peer sends: one in twenty seconds, beside those of pace.go.
 const pingsPerSecond = 4
 
 const burst = 10
