@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/yamux"
 
+	"github.com/postern-mail/postern/shared/tunnel/deadline"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -42,7 +43,7 @@ type Conn struct {
 	isCut       bool               // the session has ended
 	refusal     *wire.RefusedError // the gateway has taken its yes back
 	readUntil   time.Time
-	writePassed deadline
+	writePassed *deadline.Deadline
 }
 
 var _ interface {
@@ -53,9 +54,8 @@ var _ interface {
 func newConn(stream *yamux.Stream, car *carrier, remote string) *Conn {
 	c := &Conn{
 		stream: stream, car: car, id: stream.StreamID(), remote: addr(remote),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), writePassed: deadline.New(),
 	}
-	c.writePassed.ch = make(chan struct{})
 	c.entry = car.entryOf(c)
 	return c
 }
@@ -172,7 +172,7 @@ func (c *Conn) writable() (passed <-chan struct{}, err error) {
 	case c.isEnded:
 		return nil, net.ErrClosed
 	}
-	passed = c.writePassed.channel()
+	passed = c.writePassed.Passed()
 	select {
 	case <-passed:
 		return nil, os.ErrDeadlineExceeded
@@ -290,7 +290,7 @@ func (c *Conn) shut() bool {
 	c.isDone = true
 	c.endWriting()
 	_ = c.stream.SetReadDeadline(longAgo)
-	c.writePassed.set(time.Time{})
+	c.writePassed.Set(time.Time{})
 	return true
 }
 
@@ -326,7 +326,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if c.isDone {
 		return c.op("set", net.ErrClosed)
 	}
-	c.writePassed.set(t)
+	c.writePassed.Set(t)
 	if c.isEnded {
 		return nil // yamux's deadline stays where endWriting put it
 	}
@@ -344,47 +344,3 @@ type addr string
 
 func (addr) Network() string  { return "postern" }
 func (a addr) String() string { return string(a) }
-
-// deadline is a time whose passing can be selected on.
-type deadline struct {
-	mu    sync.Mutex
-	ch    chan struct{}
-	timer *time.Timer
-	turn  int
-}
-
-func (d *deadline) channel() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.ch
-}
-
-func (d *deadline) set(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	d.turn++
-	select {
-	case <-d.ch:
-		d.ch = make(chan struct{})
-	default:
-	}
-	if t.IsZero() {
-		return
-	}
-	left := time.Until(t)
-	if left <= 0 {
-		close(d.ch)
-		return
-	}
-	turn := d.turn
-	d.timer = time.AfterFunc(left, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.turn == turn {
-			close(d.ch)
-		}
-	})
-}
