@@ -26,6 +26,8 @@ require (
 
 require github.com/dchest/siphash v1.2.3
 
+require github.com/syumai/workers v0.31.0 // indirect
+
 require (
 	blitiri.com.ar/go/spf v1.5.1
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect

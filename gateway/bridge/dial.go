@@ -21,6 +21,11 @@ type (
 // ParseRule reads a rule of a Policy: see reach.ParseRule.
 func ParseRule(s string) (Rule, error) { return reach.ParseRule(s) }
 
+// SRVResolver looks up SRV records. *net.Resolver is one.
+type SRVResolver interface {
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+}
+
 // line is a connection to a target.
 type line struct {
 	net.Conn

@@ -1,3 +1,5 @@
+//go:build !js
+
 package bridge
 
 import (
@@ -12,11 +14,6 @@ import (
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
-
-// SRVResolver looks up SRV records. *net.Resolver is one.
-type SRVResolver interface {
-	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
-}
 
 // discovery answers the Discover of clients: it looks up what a browser cannot. Its look-ups obey the policy: nothing is
 // asked about a domain under which the policy lets nothing be reached, and its web servers, those that others redirect to
