@@ -72,11 +72,8 @@ func start(t testing.TB, o workerd.Options) *running {
 		t.Fatal(err)
 	}
 	var err error
-	if o.Settings, err = workerd.ReadSettings("wrangler.jsonc"); err != nil {
-		t.Fatal(err)
-	}
 	r := new(running)
-	o.Folder, o.Log = folder, &r.log
+	o.Settings, o.Folder, o.Log = settings(t), folder, &r.log
 	if r.Process, err = workerd.Start(t.Context(), o); err != nil {
 		t.Fatalf("%v\n%s", err, r.log.String())
 	}
