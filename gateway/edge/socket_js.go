@@ -50,7 +50,7 @@ func newSocket() (s *Socket, remote js.Value) {
 		// Answered in kind: the platform does not do it.
 		s.end(closeNormal, "", fmt.Errorf("websocket: closed with %d", e.Get("code").Int()))
 	})
-	s.on("error", func(e js.Value) { s.end(closeNormal, "", fmt.Errorf("websocket: %w", reason(e))) })
+	s.on("error", func(js.Value) { s.end(closeNormal, "", errors.New("websocket: cut off")) })
 	s.ws.Call("accept")
 	return s, pair.Get("0")
 }
