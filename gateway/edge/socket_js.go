@@ -59,7 +59,7 @@ func (s *Socket) on(event string, f func(js.Value)) {
 	// Never let go: an event may come after the end, and the instance does not outlive its session.
 	s.ws.Call("addEventListener", event, js.FuncOf(func(_ js.Value, args []js.Value) any {
 		f(first(args))
-		return nil
+		return js.Undefined() // null would be a value, and the platform wonders at it
 	}))
 }
 

@@ -12,7 +12,10 @@ async function start(env, broken) {
   let ready;
   const listening = new Promise((resolve) => (ready = resolve));
   const go = new Go();
-  go.exit = (code) => { if (code !== 0) broken(); };
+  go.exit = (code) => {
+    go._resume = () => {}; // what has been asked of the platform may still be answered: to nobody
+    if (code !== 0) broken();
+  };
   const instance = new WebAssembly.Instance(program, { ...go.importObject, workers: { ready } });
   globalThis.context = { env, connect, binding };
   go.run(instance);

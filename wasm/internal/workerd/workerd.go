@@ -85,7 +85,7 @@ func Start(ctx context.Context, o Options) (_ *Process, err error) {
 		return nil, err
 	}
 	defer tell.Close()
-	p.cmd = exec.CommandContext(ctx, binary, "serve", filepath.Join(p.dir, "config.capnp"), "--socket-addr=http="+o.Listen, "--control-fd=3")
+	p.cmd = exec.CommandContext(ctx, binary, "serve", filepath.Join(p.dir, "config.capnp"), "--socket-addr=http="+o.Listen, "--control-fd=3", "--verbose")
 	p.cmd.ExtraFiles = []*os.File{told}
 	p.cmd.Stdout, p.cmd.Stderr = o.Log, o.Log
 	p.cmd.WaitDelay = time.Second
