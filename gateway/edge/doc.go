@@ -5,13 +5,15 @@
 // One instance of the program lives in a Durable Object of its own for each session, since a Worker's request may not touch
 // what another's has opened; wasm/edge/worker.mjs starts it.
 //
-// What holds there as it does natively: the policy by name, address, port and service, the token, the Origin, the limits of a
-// session, the tunnel's windows, and, because a Worker's WebSocket takes whatever is sent, the tunnel's pace (tunnel.Unpaced).
+// What holds there as it does natively: the policy by name, address, port and service, the guard of first words, the token, the
+// Origin, the limits of a session, the tunnel's windows, and, because a Worker's WebSocket takes whatever is sent, the tunnel's
+// pace (tunnel.Unpaced). A token there must be: no server of its own is behind a Worker.
 // What does not:
 //   - names are looked up by the platform, so a rule for a name is kept by the name alone. Cloudflare connects to no private
 //     address; workerd as it comes does not either. There is no Discover;
 //   - port 25 is closed, and a session has at most six connections (Streams);
-//   - limits over several sessions of one client are the platform's (see LIMITER in wasm/edge/wrangler.jsonc);
+//   - limits over several sessions of one client or user, lockouts among them, are the platform's (see LIMITER in
+//     wasm/edge/wrangler.jsonc), since instances know nothing of each other;
 //   - a connection cannot be reset, so a target takes a client's cut for an end.
 package edge
 

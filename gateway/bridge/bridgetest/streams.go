@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,26 +104,20 @@ func clientCuts(t *testing.T, p Place) {
 		got <- err
 	})
 	c := session(t, p.Start(t, Setup{Allow: []string{address}}))
-	for name, cut := range map[string]func(*tunnel.Conn){
-		"the stream": (*tunnel.Conn).Abort, "the WebSocket": func(*tunnel.Conn) { _ = c.tcp.Close() },
+	for _, test := range []struct {
+		what string
+		cut  func(*tunnel.Conn)
+	}{
+		{"the stream's", (*tunnel.Conn).Abort},
+		{"the WebSocket's", func(*tunnel.Conn) { _ = c.tcp.Close() }},
 	} {
-		if name == "the WebSocket" {
-			continue // last, for nothing is left of the session
-		}
 		stream := open(t, c.Session, address)
 		_, _ = io.WriteString(stream, "half a command")
 		<-heard
-		cut(stream)
+		test.cut(stream)
 		if err := <-got; p.Resets && err == nil {
-			t.Errorf("%s: the server takes the cut for an end", name)
+			t.Errorf("the server takes %s cut for an end", test.what)
 		}
-	}
-	stream := open(t, c.Session, address)
-	_, _ = io.WriteString(stream, "half a command")
-	<-heard
-	_ = c.tcp.Close()
-	if err := <-got; p.Resets && err == nil {
-		t.Error("the server takes the WebSocket's cut for an end")
 	}
 }
 
@@ -130,14 +125,14 @@ func clientCuts(t *testing.T, p Place) {
 func comesBack(t *testing.T, p Place) {
 	address := server(t, echo)
 	url := p.Start(t, Setup{Allow: []string{address}})
-	sockets := make(chan net.Conn, 10)
+	var beneath atomic.Value // the net.Conn beneath the WebSocket that was made last
 	d := &tunnel.Dialer{
 		Hello:   wire.Hello{Version: wire.Version, Client: "test", Token: Token},
 		Backoff: tunnel.Backoff{Min: time.Millisecond},
 		Connect: func(ctx context.Context) (tunnel.MessageConn, error) {
 			mc, tcp, _, err := connect(ctx, url, nil)
 			if err == nil {
-				sockets <- tcp
+				beneath.Store(tcp)
 			}
 			return mc, err
 		},
@@ -171,7 +166,7 @@ func comesBack(t *testing.T, p Place) {
 				t.Errorf("%q, %v", got, err)
 			}
 		}
-		_ = (<-sockets).Close()
+		_ = beneath.Load().(net.Conn).Close()
 		if _, err := io.ReadAll(stream); !errors.Is(err, tunnel.ErrSessionClosed) {
 			t.Errorf("a stream that was cut off reads %v", err)
 		}
