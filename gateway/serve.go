@@ -158,9 +158,12 @@ func assets(c config.Config) fs.FS {
 // newBridge lets tunnels reach the embedded server and what the operator allows.
 func newBridge(c config.Config, mail embedded, logger *slog.Logger) (*bridge.Bridge, error) {
 	b := bridge.Config{
-		Server: "postern " + version(), Token: c.Token, Origins: c.Origins,
+		Server: "postern " + version(), Origins: c.Origins,
 		TrustedProxies: c.TrustedProxies, Logger: logger,
 		Policy: bridge.Policy{Networks: c.AllowNetworks},
+	}
+	if c.Token != "" {
+		b.Access.Tokens = []bridge.Token{{Name: "token", Secret: c.Token}}
 	}
 	for _, target := range c.Allow {
 		rule, err := bridge.ParseRule(target)

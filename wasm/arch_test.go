@@ -48,7 +48,9 @@ var arrows = map[string][]string{
 	"shared/mailtest":  {"shared"},
 
 	// The gateway's parts know what is shared, and not each other.
-	"gateway/bridge":     {"gateway/bridge", "shared"},
+	"gateway/bridge": {"gateway/bridge", "shared"},
+	// The bridge's platform where it is not this machine's; no other part of the gateway runs there.
+	"gateway/edge":       {"gateway/bridge", "shared"},
 	"gateway/mailserver": {"gateway/mailserver", "shared"},
 	"gateway/web":        {"shared/wire"},
 	"gateway/config":     {},
@@ -59,10 +61,14 @@ var arrows = map[string][]string{
 	"wasm/engine":   {"client/api", "client/engine", "client/store", "client/sanitize", "client/platform", "client/internal", "shared"},
 	"wasm/pack":     {"wasm/internal"},
 	"wasm/internal": {},
-	"wasm/e2e":      {},
-	"wasm/testdata": {},
-	"wasm":          {},
-	"public":        {},
+	// The bridge on Workers, what makes it, and what runs it here.
+	"wasm/edge":            {"gateway/bridge", "gateway/edge"},
+	"wasm/internal/worker": {"wasm/internal", "gateway/web"},
+	"wasm/edge/local":      {"wasm/internal", "gateway/web"},
+	"wasm/e2e":             {},
+	"wasm/testdata":        {},
+	"wasm":                 {},
+	"public":               {},
 }
 
 // within says whether a package lies in a folder.
@@ -202,6 +208,10 @@ func TestOffence(t *testing.T) {
 		{"client/view", "client/view/viewtest", false},
 		{"client/new", "client/api", false},
 		{"wasm/app", "client/engine", false},
+		{"gateway/edge", "gateway/bridge", true},
+		{"gateway/bridge", "gateway/edge", false},
+		{"gateway/edge", "gateway/web", false},
+		{"wasm/edge", "gateway/mailserver", false},
 	} {
 		why := offence(source{name: c.from + "/x.go", pkg: c.from}, module+c.to)
 		if (why == "") != c.fine {

@@ -36,8 +36,17 @@ var bannedEngine = map[string]string{
 	"encoding/xml":               "the gateway reads XML for the engine",
 }
 
+// bannedEdge are packages that the Worker must not link, and why. Sizes are after gzip.
+var bannedEdge = map[string]string{
+	"github.com/coder/websocket":       "the WebSocket is the platform's",
+	module + "gateway/bridge/discover": "0.7 MB with net/http's client; nothing can be looked up there",
+	module + "gateway/web":             "files are the platform's to serve",
+	module + "gateway/mailserver":      "there is no disk for mail",
+	"html/template":                    "0.5 MB",
+}
+
 func TestDependencies(t *testing.T) {
-	for program, banned := range map[string]map[string]string{"app": banned, "engine": bannedEngine} {
+	for program, banned := range map[string]map[string]string{"app": banned, "engine": bannedEngine, "edge": bannedEdge} {
 		cmd := exec.Command("go", "list", "-deps", "./wasm/"+program)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")

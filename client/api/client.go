@@ -314,6 +314,11 @@ func (c *Client) Prepare(ctx context.Context) error {
 	return err
 }
 
+func (c *Client) Admit(ctx context.Context, token string) error {
+	_, err := c.call(ctx, "Admit", token, nil, nil)
+	return err
+}
+
 func (c *Client) Reconnect(ctx context.Context) error {
 	_, err := c.call(ctx, "Reconnect", nil, nil, nil)
 	return err

@@ -79,6 +79,8 @@ func dispatch(ctx context.Context, svc Service, f Frame) (out any, blob []byte, 
 		err = tell(ctx, f, svc.SyncNow)
 	case "Prepare":
 		err = svc.Prepare(ctx)
+	case "Admit":
+		err = tell(ctx, f, svc.Admit)
 	case "Reconnect":
 		err = svc.Reconnect(ctx)
 	default:

@@ -41,6 +41,7 @@ func (*echoEngine) Retry(context.Context, MessageRef) error              { retur
 func (*echoEngine) Unsend(context.Context, MessageRef) error             { return nil }
 func (*echoEngine) SyncNow(context.Context, AccountID) error             { return nil }
 func (*echoEngine) Prepare(context.Context) error                        { return nil }
+func (*echoEngine) Admit(context.Context, string) error                  { return nil }
 func (*echoEngine) Reconnect(context.Context) error                      { return nil }
 
 // FuzzServe sends the engine's end a frame of anything: it must answer each numbered call once and live on.

@@ -68,6 +68,8 @@ type Service interface {
 	SyncNow(ctx context.Context, account AccountID) error
 	// Prepare says that somebody is about to sign in. It answers at once.
 	Prepare(ctx context.Context) error
+	// Admit gives the access token that the gateway asks for, and keeps it on this device if it is the right one.
+	Admit(ctx context.Context, token string) error
 	// Reconnect tries the gateway now instead of at RetryAt.
 	Reconnect(ctx context.Context) error
 }

@@ -51,7 +51,13 @@ type Code string
 
 const (
 	CodeGatewayOffline    Code = "gateway-offline"    // no WebSocket to the gateway
-	CodeGatewayRefused    Code = "gateway-refused"    // the gateway refused the session (version, token, limits)
+	CodeGatewayRefused    Code = "gateway-refused"    // the gateway refused the session (its version)
+	CodeTokenNeeded       Code = "token-needed"       // the gateway asks for an access token
+	CodeWrongToken        Code = "wrong-token"        // and does not take the one that it was given
+	CodeLoginNeeded       Code = "login-needed"       // the proxy before the gateway does not know who this is
+	CodeLockedOut         Code = "locked-out"         // the gateway has had too many wrong tokens from here
+	CodeGatewayBusy       Code = "gateway-busy"       // a limit of the gateway's is reached: sessions, streams, so many in a minute
+	CodeGatewayCut        Code = "gateway-cut"        // the gateway ended a connection that was silent, or open, for too long
 	CodeTargetRefused     Code = "target-refused"     // the gateway's policy does not allow that host or port
 	CodeServerUnreachable Code = "server-unreachable" // no such host, or it does not answer
 	CodeServerTimeout     Code = "server-timeout"     // the server stalled

@@ -43,8 +43,8 @@ type Limits struct {
 	// Attachments bounds the attachments of one draft together, in octets before encoding. Default 25 MiB, what the
 	// large providers accept; base64 makes 35 of it.
 	Attachments int64
-	// Dial bounds the opening of a stream through the gateway and the TLS handshake, each. Default 30 s: a gateway
-	// tries several addresses of a host in that time.
+	// Dial bounds the opening of a stream through the gateway and the TLS handshake, each. Default 45 s: a gateway
+	// tries several addresses of a host in that time, and waits for the server's greeting.
 	Dial time.Duration
 	// Answer is how long a server may leave a command without a sign of life. Default 60 s.
 	Answer time.Duration
@@ -56,7 +56,7 @@ const (
 	defaultPoll        = 30 * time.Second // while the page is open: what people expect of mail, and cheap through UIDL
 	defaultMessage     = 64 << 20
 	defaultAttachments = 25 << 20
-	defaultDial        = 30 * time.Second
+	defaultDial        = 45 * time.Second
 	defaultAnswer      = 60 * time.Second
 	defaultTexts       = 32 << 20
 )
@@ -99,6 +99,8 @@ type Gateway interface {
 	State() tunnel.State
 	// Subscribe calls fn after each change of State until cancel is called. fn must not block.
 	Subscribe(fn func(tunnel.State)) (cancel func())
+	// Present gives the access token for the sessions to come, and tries to connect with it now.
+	Present(token string)
 	// Kick tries to connect now.
 	Kick()
 }

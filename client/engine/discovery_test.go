@@ -158,7 +158,7 @@ func TestDiscoverByGuessing(t *testing.T) {
 				return wire.Discovered{}, &wire.RefusedError{Reason: wire.Denied}
 			}
 		}},
-		{name: "a look-up that fails", problem: api.CodeGatewayRefused, prepare: func(w *world, p *provider) {
+		{name: "a look-up that fails", problem: api.CodeGatewayBusy, prepare: func(w *world, p *provider) {
 			w.gateway.lookUp = func(string) (wire.Discovered, *wire.RefusedError) {
 				return wire.Discovered{}, &wire.RefusedError{Reason: wire.TooMany}
 			}

@@ -27,6 +27,9 @@ type Engine struct {
 	closed    bool
 	ended     chan struct{} // closed when Run has returned; nil before it
 	preparing *task         // of Prepare; it began once
+	token     string        // the access token that the gateway was given last
+	tokenShut bool          // a question for one is a no to it; while it is tried it is not yet
+	tokenRead bool          // from the vault, and tried, if there is one
 	welcome   *wire.Welcome // the last one: a page without the gateway still knows its domains
 }
 
@@ -75,7 +78,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Unlock()
 	defer close(e.ended)
 
-	learning := startTask(ctx, e.learnVault)
+	learning := startTask(ctx, func(ctx context.Context) {
+		e.learnVault(ctx)
+		e.presentToken(ctx)
+	})
 	unsubscribe := e.followGateway()
 	for _, a := range accounts {
 		a.start(ctx, nil)

@@ -21,8 +21,12 @@ func (e *Engine) gateway() api.Gateway {
 	default:
 		g.RetryAt = s.RetryAt
 	}
-	if s.Err != nil && s.Phase != tunnel.Online {
-		g.Problem = gatewayProblem(s.Err)
+	switch {
+	case s.Err == nil || s.Phase == tunnel.Online:
+	case e.awaitingToken(s.Err):
+		g.State = api.Connecting
+	default:
+		g.Problem = e.noSession(s.Err)
 	}
 	e.mu.Lock()
 	if s.Welcome != nil {
@@ -77,6 +81,11 @@ const signInPatience = 10 * time.Second
 // awaitGateway waits a little while for a session and answers what the gateway said of itself. An attempt that fails
 // meanwhile is answer enough.
 func (e *Engine) awaitGateway(ctx context.Context) (*wire.Welcome, error) {
+	return e.awaitGatewayAfter(ctx, e.nudgeGateway)
+}
+
+// awaitGatewayAfter is awaitGateway after something that makes for an attempt: what was told before it does not count.
+func (e *Engine) awaitGatewayAfter(ctx context.Context, attempt func()) (*wire.Welcome, error) {
 	changed := make(chan tunnel.State, 8)
 	defer e.Gateway.Subscribe(func(s tunnel.State) {
 		select {
@@ -85,7 +94,7 @@ func (e *Engine) awaitGateway(ctx context.Context) (*wire.Welcome, error) {
 		}
 	})()
 	s := e.Gateway.State()
-	e.nudgeGateway()
+	attempt()
 	patience := e.Clock.After(signInPatience)
 	for tried := false; ; {
 		switch {
@@ -94,12 +103,12 @@ func (e *Engine) awaitGateway(ctx context.Context) (*wire.Welcome, error) {
 		case s.Phase == tunnel.Connecting:
 			tried = true
 		case tried:
-			return nil, gatewayProblem(s.Err)
+			return nil, e.noSession(s.Err)
 		}
 		select {
 		case s = <-changed:
 		case <-patience:
-			return nil, gatewayProblem(e.Gateway.State().Err)
+			return nil, e.noSession(e.Gateway.State().Err)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -88,7 +88,7 @@ func classify(err error) (code api.Code, detail string) {
 	case errors.Is(err, tunnel.ErrOffline), errors.Is(err, tunnel.ErrSessionClosed):
 		return api.CodeGatewayOffline, ""
 	case errors.Is(err, tunnel.ErrTooMany):
-		return api.CodeGatewayRefused, ""
+		return api.CodeGatewayBusy, ""
 	case errors.Is(err, store.ErrFull):
 		return api.CodeStorageFull, ""
 	case errors.Is(err, store.ErrNoMessage), errors.Is(err, store.ErrNoBlob):
@@ -122,7 +122,18 @@ func classify(err error) (code api.Code, detail string) {
 func gatewayProblem(err error) *api.Problem {
 	var refused *wire.RefusedError
 	if errors.As(err, &refused) && refused.Reason != wire.Draining {
-		return &api.Problem{Code: api.CodeGatewayRefused, Detail: refused.Detail, Technical: err.Error()}
+		p := &api.Problem{Code: api.CodeGatewayRefused, Detail: refused.Detail, Technical: err.Error()}
+		switch refused.Reason {
+		case wire.BadToken:
+			p.Code = api.CodeTokenNeeded
+		case wire.NoLogin:
+			p.Code = api.CodeLoginNeeded
+		case wire.LockedOut:
+			p.Code = api.CodeLockedOut
+		case wire.TooMany, wire.TooFast:
+			p.Code = api.CodeGatewayBusy
+		}
+		return p
 	}
 	p := &api.Problem{Code: api.CodeGatewayOffline}
 	if err != nil {
@@ -142,6 +153,12 @@ func classifyGateway(e *wire.RefusedError) (api.Code, string) {
 		return api.CodeServerTimeout, e.Detail
 	case wire.Draining:
 		return api.CodeGatewayOffline, e.Detail
+	case wire.TooMany, wire.TooFast:
+		return api.CodeGatewayBusy, e.Detail
+	case wire.Idle, wire.Expired:
+		return api.CodeGatewayCut, e.Detail
+	case wire.NotMail:
+		return api.CodeServerProtocol, "" // whose host is named then
 	}
 	return api.CodeGatewayRefused, e.Detail
 }
@@ -244,6 +261,10 @@ func isTimeout(err error) bool {
 
 func isClosed(err error) bool {
 	var op *net.OpError
+	var refused *wire.RefusedError
+	if errors.As(err, &refused) {
+		return refused.Reason == wire.Idle || refused.Reason == wire.Expired
+	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, tunnel.ErrReset) ||
 		errors.Is(err, pop3.ErrState) || errors.Is(err, smtp.ErrState) || errors.As(err, &op)

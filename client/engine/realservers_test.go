@@ -35,6 +35,7 @@ func (directGateway) State() tunnel.State {
 }
 
 func (directGateway) Subscribe(func(tunnel.State)) func() { return func() {} }
+func (directGateway) Present(string)                      {}
 func (directGateway) Kick()                               {}
 
 // eventually waits for what an event brings about.

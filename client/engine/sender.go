@@ -125,7 +125,8 @@ func isUnreached(p *api.Problem) bool {
 		return false
 	}
 	switch p.Code {
-	case api.CodeGatewayOffline, api.CodeGatewayRefused, api.CodeServerUnreachable, api.CodeServerTimeout, api.CodeServerClosed:
+	case api.CodeGatewayOffline, api.CodeGatewayRefused, api.CodeGatewayBusy, api.CodeGatewayCut,
+		api.CodeServerUnreachable, api.CodeServerTimeout, api.CodeServerClosed:
 		return true
 	case api.CodeCertificate, api.CodeNoTLS, api.CodeNoMechanism, api.CodeSettingsNeeded, api.CodeTargetRefused:
 		return true // which the account's settings can change

@@ -272,6 +272,9 @@ type fakeGateway struct {
 	subs      map[int]func(tunnel.State)
 	last      int
 	kicks     int
+	presented []string           // tokens
+	answer    func(token string) // to one that is presented
+	telling   sync.Mutex         // held while a subscriber is told
 	opened    []wire.ServiceName
 	faults    func(service wire.ServiceName, n int) *mailtest.Faults // of the n-th stream to it, from 0
 	refuse    error
@@ -385,11 +388,21 @@ func (g *fakeGateway) Subscribe(fn func(tunnel.State)) func() {
 	g.last++
 	id := g.last
 	g.subs[id] = fn
-	go fn(g.state) // as a Dialer tells the present state, in its own time
+	go g.tell(fn) // as a Dialer tells the present state, in its own time
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		delete(g.subs, id)
+	}
+}
+
+func (g *fakeGateway) Present(token string) {
+	g.mu.Lock()
+	g.presented = append(g.presented, token)
+	answer := g.answer
+	g.mu.Unlock()
+	if answer != nil {
+		go answer(token)
 	}
 }
 
@@ -401,13 +414,21 @@ func (g *fakeGateway) Kick() {
 
 // set changes the state, as a Dialer does; going offline cuts every stream.
 func (g *fakeGateway) set(p tunnel.Phase) {
+	g.setTo(p, errors.New("connection refused"))
+}
+
+// setTo is set, with the reason for being offline, which a Dialer keeps while it tries again.
+func (g *fakeGateway) setTo(p tunnel.Phase, why error) {
 	g.mu.Lock()
 	g.state = tunnel.State{Phase: p}
+	if p == tunnel.Connecting {
+		g.state.Err = why
+	}
 	if p == tunnel.Online {
 		g.state.Welcome = &g.welcome
 	}
 	if p == tunnel.Offline {
-		g.state.Err = errors.New("connection refused")
+		g.state.Err = why
 		for c := range g.live {
 			c.Close()
 		}
@@ -416,11 +437,17 @@ func (g *fakeGateway) set(p tunnel.Phase) {
 	for _, fn := range g.subs {
 		fns = append(fns, fn)
 	}
-	s := g.state
 	g.mu.Unlock()
 	for _, fn := range fns {
-		fn(s)
+		g.tell(fn)
 	}
+}
+
+// tell tells a subscriber of the state that there is, one at a time.
+func (g *fakeGateway) tell(fn func(tunnel.State)) {
+	g.telling.Lock()
+	defer g.telling.Unlock()
+	fn(g.State())
 }
 
 func (g *fakeGateway) streams(service wire.ServiceName) (n int) {

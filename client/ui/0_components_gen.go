@@ -1811,6 +1811,70 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
+func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "form", Attr: []vugu.VGAttribute{{Namespace: "", Key: "data-testid", Val: "gate-form"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Access to the gateway"}, vugu.VGAttribute{Namespace: "", Key: "novalidate", Val: ""}}}
+	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("class", c.look())
+	on(vgn, "submit",
+		func(event vugu.DOMEvent) { c.submit(event) })
+	{
+		vgparent := vgn
+		_ = vgparent
+		if c.App.Session.Shown() {
+			element(vgparent, "", "img", attributes149)
+		}
+		if !c.App.Session.Shown() {
+			vgn = element(vgparent, "svg", "svg", attributes6)
+			{
+				vgparent := vgn
+				_ = vgparent
+				element(vgparent, "svg", "use", attributes150)
+			}
+		}
+		vgn = element(vgparent, "", "div", attributes41)
+		vgn.AddAttrInterface("role", c.role())
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "p", nil)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "strong", nil)
+				vgn.SetInnerHTML(c.App.Gate.Words().Title + ".")
+				words(vgparent, " ")
+				vgn = element(vgparent, "", "span", nil)
+				vgn.SetInnerHTML(c.App.Gate.Words().Means)
+				words(vgparent, " ")
+				vgn = element(vgparent, "", "span", nil)
+				vgn.SetInnerHTML(c.App.Gate.Words().Do)
+			}
+		}
+		{
+			vgcompKey := vugu.MakeCompKey(0x4DBC4611FD30242F^vgin.CurrentPositionHash(), vgiterkey)
+			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
+			if vgcomp == nil {
+				vgcomp = new(Fields)
+				vgin.BuildEnv.WireComponent(vgcomp)
+			}
+			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp.List = c.App.Gate.Fields()
+			vgout.Components = append(vgout.Components, vgcomp)
+			vgn = &vugu.VGNode{Component: vgcomp}
+			vgparent.AppendChild(vgn)
+		}
+		vgn = element(vgparent, "", "button", attributes148)
+		vgn.AddAttrInterface("aria-busy", boolText(c.App.Gate.Busy))
+		vgn.AddAttrInterface("class", c.button())
+		vgn.SetInnerHTML(c.text())
+	}
+	return vgout
+}
+
 func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout = &vugu.BuildOut{}
 	var vgiterkey interface{}
@@ -1823,17 +1887,17 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes148)
+		vgn = element(vgparent, "", "header", attributes151)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes151)
+			vgn = element(vgparent, "", "a", attributes154)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "", "img", attributes153)
+				element(vgparent, "", "img", attributes156)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
@@ -1867,11 +1931,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "div", attributes152)
+			vgn = element(vgparent, "", "div", attributes155)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes154)
+				vgn = element(vgparent, "", "button", attributes157)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -1880,7 +1944,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes155)
+					vgn = element(vgparent, "", "span", attributes158)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
@@ -1889,10 +1953,10 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "div", attributes156)
+						vgn = element(vgparent, "", "div", attributes159)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes157)
+						vgn = element(vgparent, "", "div", attributes160)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1914,7 +1978,22 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		if c.App.Vault.Locked() {
+		if c.App.Gate.Asked() {
+			{
+				vgcompKey := vugu.MakeCompKey(0xF14C289EAF223261^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Gate)
+				if vgcomp == nil {
+					vgcomp = new(Gate)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
+		if c.App.Vault.Locked() && !c.App.Gate.Asked() {
 			{
 				vgcompKey := vugu.MakeCompKey(0xBB8168BBB38FC62E^vgin.CurrentPositionHash(), vgiterkey)
 				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Unlock)
@@ -1929,7 +2008,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		if !c.App.Vault.Locked() && c.App.Banner() != nil {
+		if !c.App.Gate.Asked() && !c.App.Vault.Locked() && c.App.Banner() != nil {
 			{
 				vgcompKey := vugu.MakeCompKey(0xCF2AE05C60D878EC^vgin.CurrentPositionHash(), vgiterkey)
 				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Banner)
@@ -1945,12 +2024,12 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes149)
+		vgn = element(vgparent, "", "nav", attributes152)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, "", "button", attributes158)
+				vgn = element(vgparent, "", "button", attributes161)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
@@ -1960,7 +2039,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes159)
+						element(vgparent, "svg", "use", attributes162)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -1984,7 +2063,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes160)
+				vgn = element(vgparent, "", "div", attributes163)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2062,7 +2141,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes150)
+		vgn = element(vgparent, "", "div", attributes153)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -2103,11 +2182,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes161)
+			vgn = element(vgparent, "", "nav", attributes164)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes162)
+				vgn = element(vgparent, "", "a", attributes165)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.home(event) })
@@ -2118,7 +2197,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes165)
+						element(vgparent, "svg", "use", attributes168)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2127,7 +2206,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Inbox")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes163)
+				vgn = element(vgparent, "", "button", attributes166)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.FocusSearch() })
@@ -2138,7 +2217,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes166)
+						element(vgparent, "svg", "use", attributes169)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2147,7 +2226,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Search")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes164)
+				vgn = element(vgparent, "", "button", attributes167)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
@@ -2158,7 +2237,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes159)
+						element(vgparent, "svg", "use", attributes162)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2167,7 +2246,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Compose")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes163)
+				vgn = element(vgparent, "", "button", attributes166)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
@@ -2178,7 +2257,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes167)
+						element(vgparent, "svg", "use", attributes170)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2208,7 +2287,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes169)
+				vgn = element(vgparent, "", "h1", attributes172)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2217,16 +2296,16 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "small", attributes32)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes170)
+				vgn = element(vgparent, "", "span", attributes173)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes171)
+			vgn = element(vgparent, "", "header", attributes174)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes172)
+				vgn = element(vgparent, "", "button", attributes175)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
@@ -2239,9 +2318,9 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes64)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes173)
+				vgn = element(vgparent, "", "h1", attributes176)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes174)
+				vgn = element(vgparent, "", "button", attributes177)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
@@ -2251,10 +2330,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes177)
+						element(vgparent, "svg", "use", attributes180)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes175)
+				vgn = element(vgparent, "", "button", attributes178)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
 				{
@@ -2264,10 +2343,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes178)
+						element(vgparent, "svg", "use", attributes181)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes176)
+				vgn = element(vgparent, "", "button", attributes179)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
@@ -2312,7 +2391,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes168)
+		vgn = element(vgparent, "", "div", attributes171)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -2323,7 +2402,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes179)
+			vgn = element(vgparent, "", "div", attributes182)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -2351,7 +2430,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes180)
+				vgn = element(vgparent, "", "div", attributes183)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2359,7 +2438,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes181)
+						vgn = element(vgparent, "svg", "svg", attributes184)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2422,78 +2501,78 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes182)
+		vgn = element(vgparent, "", "div", attributes185)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes184)
+			vgn = element(vgparent, "", "i", attributes187)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes185)
+			vgn = element(vgparent, "", "span", attributes188)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes186)
+				vgn = element(vgparent, "svg", "svg", attributes189)
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes187)
+					element(vgparent, "svg", "use", attributes190)
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes183)
+		vgn = element(vgparent, "", "div", attributes186)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes188)
+			vgn = element(vgparent, "", "div", attributes191)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes189)
+				vgn = element(vgparent, "", "span", attributes192)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes190)
+				vgn = element(vgparent, "", "time", attributes193)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes188)
+			vgn = element(vgparent, "", "div", attributes191)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes191)
+				vgn = element(vgparent, "", "span", attributes194)
 				vgn.SetInnerHTML(c.subject())
-				vgn = element(vgparent, "", "span", attributes192)
+				vgn = element(vgparent, "", "span", attributes195)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes193)
+						vgn = element(vgparent, "svg", "svg", attributes196)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes194)
+							element(vgparent, "svg", "use", attributes197)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes195)
+						vgn = element(vgparent, "svg", "svg", attributes198)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes196)
+							element(vgparent, "svg", "use", attributes199)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes197)
+						vgn = element(vgparent, "svg", "svg", attributes200)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes198)
+							element(vgparent, "svg", "use", attributes201)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes188)
+			vgn = element(vgparent, "", "div", attributes191)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2514,21 +2593,21 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes199)
+				vgn = element(vgparent, "", "span", attributes202)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, "", "span", attributes200)
+					vgn = element(vgparent, "", "span", attributes203)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes201)
+			vgn = element(vgparent, "", "div", attributes204)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes203)
+					vgn = element(vgparent, "", "button", attributes206)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -2546,7 +2625,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes204)
+					vgn = element(vgparent, "", "button", attributes207)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -2556,11 +2635,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes205)
+							element(vgparent, "svg", "use", attributes208)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes202)
+				vgn = element(vgparent, "", "button", attributes205)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -2603,7 +2682,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes206)
+					vgn = element(vgparent, "", "div", attributes209)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2622,7 +2701,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes207)
+									vgn = element(vgparent, "", "a", attributes210)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -2653,7 +2732,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes207)
+									vgn = element(vgparent, "", "a", attributes210)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -2664,7 +2743,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes208)
+					vgn = element(vgparent, "", "details", attributes211)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2690,7 +2769,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes207)
+										vgn = element(vgparent, "", "a", attributes210)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -2720,19 +2799,19 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Question.No() })
-		vgn = element(vgparent, "", "section", attributes209)
+		vgn = element(vgparent, "", "section", attributes212)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes210)
+			vgn = element(vgparent, "", "h2", attributes213)
 			vgn.SetInnerHTML(c.App.Question.Title)
-			vgn = element(vgparent, "", "p", attributes211)
+			vgn = element(vgparent, "", "p", attributes214)
 			vgn.SetInnerHTML(c.App.Question.Means)
 			vgn = element(vgparent, "", "footer", attributes50)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes212)
+				vgn = element(vgparent, "", "button", attributes215)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.No() })
 				{
@@ -2740,7 +2819,7 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes213)
+				vgn = element(vgparent, "", "button", attributes216)
 				vgn.SetInnerHTML(c.App.Question.Yes)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.Agree() })
@@ -2765,7 +2844,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes180)
+			vgn = element(vgparent, "", "div", attributes183)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2773,11 +2852,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes181)
+					vgn = element(vgparent, "svg", "svg", attributes184)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes214)
+						element(vgparent, "svg", "use", attributes217)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -2821,11 +2900,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes215)
+				vgn = element(vgparent, "", "div", attributes218)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes217)
+					vgn = element(vgparent, "", "button", attributes220)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -2844,7 +2923,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes218)
+							vgn = element(vgparent, "", "button", attributes221)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -2855,7 +2934,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes194)
+									element(vgparent, "svg", "use", attributes197)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2865,7 +2944,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.all {
-								vgn = element(vgparent, "", "button", attributes220)
+								vgn = element(vgparent, "", "button", attributes223)
 								vgn.AddAttrInterface("disabled", !c.loaded())
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -2876,7 +2955,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes221)
+										element(vgparent, "svg", "use", attributes224)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2886,7 +2965,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes219)
+							vgn = element(vgparent, "", "button", attributes222)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -2897,7 +2976,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes222)
+									element(vgparent, "svg", "use", attributes225)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2915,7 +2994,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes223)
+								vgn = element(vgparent, "", "button", attributes226)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.retry() })
 								{
@@ -2925,14 +3004,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes224)
+										element(vgparent, "svg", "use", attributes227)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes225)
+								vgn = element(vgparent, "", "button", attributes228)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
@@ -2942,7 +3021,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes226)
+										element(vgparent, "svg", "use", attributes229)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2962,7 +3041,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes229)
+								vgn = element(vgparent, "", "button", attributes232)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
@@ -2972,12 +3051,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes230)
+										element(vgparent, "svg", "use", attributes233)
 									}
 								}
 							}
 							if c.inJunk() {
-								vgn = element(vgparent, "", "button", attributes231)
+								vgn = element(vgparent, "", "button", attributes234)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
 								{
@@ -2987,7 +3066,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes230)
+										element(vgparent, "svg", "use", attributes233)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2998,7 +3077,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes232)
+								vgn = element(vgparent, "", "button", attributes235)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -3008,11 +3087,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes205)
+										element(vgparent, "svg", "use", attributes208)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes227)
+							vgn = element(vgparent, "", "button", attributes230)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -3028,7 +3107,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes233)
+								vgn = element(vgparent, "", "button", attributes236)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -3038,12 +3117,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes177)
+										element(vgparent, "svg", "use", attributes180)
 									}
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes234)
+								vgn = element(vgparent, "", "button", attributes237)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -3060,11 +3139,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes228)
+							vgn = element(vgparent, "", "div", attributes231)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes235)
+								vgn = element(vgparent, "", "button", attributes238)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -3075,7 +3154,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes236)
+										element(vgparent, "svg", "use", attributes239)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -3084,14 +3163,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "div", attributes156)
+										vgn = element(vgparent, "", "div", attributes159)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes237)
+										vgn = element(vgparent, "", "div", attributes240)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes238)
+											vgn = element(vgparent, "", "button", attributes241)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -3101,12 +3180,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes240)
+													element(vgparent, "svg", "use", attributes243)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes239)
+											vgn = element(vgparent, "", "button", attributes242)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -3116,7 +3195,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes241)
+													element(vgparent, "svg", "use", attributes244)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												{
@@ -3132,30 +3211,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes216)
+				vgn = element(vgparent, "", "article", attributes219)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes242)
+						vgn = element(vgparent, "", "header", attributes245)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes243)
+							vgn = element(vgparent, "", "h2", attributes246)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes244)
+							vgn = element(vgparent, "", "div", attributes247)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes245)
+								vgn = element(vgparent, "", "span", attributes248)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes246)
+								vgn = element(vgparent, "", "div", attributes249)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes248)
+									vgn = element(vgparent, "", "p", attributes251)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -3163,12 +3242,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes250)
+											vgn = element(vgparent, "", "span", attributes253)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes251)
+										vgn = element(vgparent, "", "p", attributes254)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -3176,17 +3255,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes252)
+												element(vgparent, "svg", "use", attributes255)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes249)
+									vgn = element(vgparent, "", "p", attributes252)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes253)
+										vgn = element(vgparent, "", "button", attributes256)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -3199,18 +3278,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes254)
+												element(vgparent, "svg", "use", attributes257)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes247)
+								vgn = element(vgparent, "", "time", attributes250)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes255)
+								vgn = element(vgparent, "", "dl", attributes258)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3234,7 +3313,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes256)
+						vgn = element(vgparent, "", "div", attributes259)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -3259,7 +3338,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.words().Do)
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes257)
+									vgn = element(vgparent, "", "p", attributes260)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -3273,7 +3352,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes258)
+									vgn = element(vgparent, "", "button", attributes261)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 									{
@@ -3299,7 +3378,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes259)
+								vgn = element(vgparent, "", "button", attributes262)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 								{
@@ -3321,7 +3400,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes260)
+						vgn = element(vgparent, "", "ul", attributes263)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3330,7 +3409,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes261)
+								vgn = element(vgparent, "", "li", attributes264)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -3371,7 +3450,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes262)
+						vgn = element(vgparent, "", "div", attributes265)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3379,7 +3458,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes241)
+								element(vgparent, "svg", "use", attributes244)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -3388,11 +3467,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes264)
+									vgn = element(vgparent, "", "p", attributes267)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes263)
+							vgn = element(vgparent, "", "button", attributes266)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -3406,7 +3485,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes265)
+										element(vgparent, "svg", "use", attributes268)
 									}
 								}
 								vgn = element(vgparent, "", "span", nil)
@@ -3415,7 +3494,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Junk != "" {
-						vgn = element(vgparent, "", "div", attributes266)
+						vgn = element(vgparent, "", "div", attributes269)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3423,7 +3502,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes267)
+								element(vgparent, "svg", "use", attributes270)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -3441,7 +3520,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes268)
+						vgn = element(vgparent, "", "div", attributes271)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3449,14 +3528,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes269)
+								element(vgparent, "svg", "use", attributes272)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes270)
+						vgn = element(vgparent, "", "div", attributes273)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3464,14 +3543,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes271)
+								element(vgparent, "svg", "use", attributes274)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes272)
+						vgn = element(vgparent, "", "ul", attributes275)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3484,7 +3563,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes273)
+									vgn = element(vgparent, "", "button", attributes276)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -3518,11 +3597,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes274)
+										vgn = element(vgparent, "svg", "svg", attributes277)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes241)
+											element(vgparent, "svg", "use", attributes244)
 										}
 									}
 								}
@@ -3572,7 +3651,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes275)
+						vgn = element(vgparent, "", "div", attributes278)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3584,7 +3663,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes276)
+						vgn = element(vgparent, "", "pre", attributes279)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -3631,7 +3710,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes277)
+								vgn = element(vgparent, "", "div", attributes280)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3645,7 +3724,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes194)
+											element(vgparent, "svg", "use", attributes197)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -3665,7 +3744,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes221)
+												element(vgparent, "svg", "use", attributes224)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -3685,7 +3764,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes222)
+											element(vgparent, "svg", "use", attributes225)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -3807,9 +3886,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes278)
+		vgn = element(vgparent, "", "div", attributes281)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes279)
+		vgn = element(vgparent, "", "div", attributes282)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -3829,7 +3908,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes280)
+		vgn = element(vgparent, "", "input", attributes283)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -3838,7 +3917,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes281)
+			vgn = element(vgparent, "", "kbd", attributes284)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3846,7 +3925,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes282)
+			vgn = element(vgparent, "", "button", attributes285)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -3879,7 +3958,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes283)
+			vgn = element(vgparent, "", "section", attributes286)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3892,7 +3971,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes284)
+					vgn = element(vgparent, "", "code", attributes287)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -3909,7 +3988,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes285)
+					vgn = element(vgparent, "", "div", attributes288)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3955,17 +4034,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes286)
+		vgn = element(vgparent, "", "section", attributes289)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes287)
+			vgn = element(vgparent, "", "header", attributes290)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes289)
+				vgn = element(vgparent, "", "h2", attributes292)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes290)
+				vgn = element(vgparent, "", "button", attributes293)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -3979,7 +4058,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes288)
+			vgn = element(vgparent, "", "div", attributes291)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -4044,152 +4123,169 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes291)
-		on(vgn, "submit",
-			func(event vugu.DOMEvent) { c.submit(event) })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "", "img", attributes293)
-			markup(vgn, "")
-			vgn = element(vgparent, "", "h1", attributes294)
-			vgn.SetInnerHTML(c.title())
-			vgn = element(vgparent, "", "p", attributes295)
-			vgn.SetInnerHTML(c.lead())
-			if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
-				{
-					vgcompKey := vugu.MakeCompKey(0xB193DFCC54473D2D^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-					vgcomp.Hook = "signin-error"
-					vgcomp.Look = lookOf(c.App.Session.ErrorWords())
-					vgcomp.Words = c.App.Session.ErrorWords()
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
-				}
-			}
-			if c.App.Session.Said() {
-				vgn = element(vgparent, "", "button", attributes297)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "What was said")
-				}
-			}
-			if c.App.Session.FoundWords().Title != "" {
-				{
-					vgcompKey := vugu.MakeCompKey(0x801CAB793B93D364^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-					vgcomp.Hook = "setup-found"
-					vgcomp.Look = c.foundLook()
-					vgcomp.Words = c.App.Session.FoundWords()
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
-				}
-			}
+		if c.App.Gate.Asked() {
 			{
-				vgcompKey := vugu.MakeCompKey(0x198C5AC0E6928A4E^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
+				vgcompKey := vugu.MakeCompKey(0x4B82600871A2C841^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Gate)
 				if vgcomp == nil {
-					vgcomp = new(Sections)
+					vgcomp = new(Gate)
 					vgin.BuildEnv.WireComponent(vgcomp)
 				}
 				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-				vgcomp.List = c.App.Session.Fields()
+				vgcomp.App = c.App
 				vgout.Components = append(vgout.Components, vgcomp)
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			if c.App.Session.ErrorBelow() {
+		}
+		if !c.App.Gate.Asked() {
+			vgn = element(vgparent, "", "form", attributes295)
+			on(vgn, "submit",
+				func(event vugu.DOMEvent) { c.submit(event) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "img", attributes149)
+				markup(vgn, "")
+				vgn = element(vgparent, "", "h1", attributes296)
+				vgn.SetInnerHTML(c.title())
+				vgn = element(vgparent, "", "p", attributes297)
+				vgn.SetInnerHTML(c.lead())
+				if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
+					{
+						vgcompKey := vugu.MakeCompKey(0xB193DFCC54473D2D^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+						if vgcomp == nil {
+							vgcomp = new(Trouble)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Hook = "signin-error"
+						vgcomp.Look = lookOf(c.App.Session.ErrorWords())
+						vgcomp.Words = c.App.Session.ErrorWords()
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
+				}
+				if c.App.Session.Said() {
+					vgn = element(vgparent, "", "button", attributes299)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "What was said")
+					}
+				}
+				if c.App.Session.FoundWords().Title != "" {
+					{
+						vgcompKey := vugu.MakeCompKey(0x801CAB793B93D364^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+						if vgcomp == nil {
+							vgcomp = new(Trouble)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Hook = "setup-found"
+						vgcomp.Look = c.foundLook()
+						vgcomp.Words = c.App.Session.FoundWords()
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
+				}
 				{
-					vgcompKey := vugu.MakeCompKey(0xE983B7066165BF54^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					vgcompKey := vugu.MakeCompKey(0x198C5AC0E6928A4E^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
 					if vgcomp == nil {
-						vgcomp = new(Trouble)
+						vgcomp = new(Sections)
 						vgin.BuildEnv.WireComponent(vgcomp)
 					}
 					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-					vgcomp.Hook = "signin-error"
-					vgcomp.Look = lookOf(c.App.Session.ErrorWords())
-					vgcomp.Words = c.App.Session.ErrorWords()
+					vgcomp.List = c.App.Session.Fields()
 					vgout.Components = append(vgout.Components, vgcomp)
 					vgn = &vugu.VGNode{Component: vgcomp}
 					vgparent.AppendChild(vgn)
 				}
-			}
-			vgn = element(vgparent, "", "button", attributes296)
-			vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
-			vgn.SetInnerHTML(c.submitText())
-			if c.App.Session.CanSetUp() {
-				vgn = element(vgparent, "", "button", attributes298)
-				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
-				vgn.SetInnerHTML(c.setupText())
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Session.ByHand() })
-			}
-			if c.App.Session.Offer() != "" {
-				vgn = element(vgparent, "", "button", attributes299)
-				vgn.SetInnerHTML(c.App.Session.Offer())
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
-			}
-			if c.App.Session.Adding {
-				vgn = element(vgparent, "", "button", attributes300)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Session.Cancel() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Back to the mail")
+				if c.App.Session.ErrorBelow() {
+					{
+						vgcompKey := vugu.MakeCompKey(0xE983B7066165BF54^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+						if vgcomp == nil {
+							vgcomp = new(Trouble)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Hook = "signin-error"
+						vgcomp.Look = lookOf(c.App.Session.ErrorWords())
+						vgcomp.Words = c.App.Session.ErrorWords()
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
 				}
-			}
-			if len(c.App.Gateway.Demo) > 0 {
-				vgn = element(vgparent, "", "div", attributes301)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "", "p", nil)
-					markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-					vgn = element(vgparent, "", "div", attributes302)
+				vgn = element(vgparent, "", "button", attributes298)
+				vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
+				vgn.SetInnerHTML(c.submitText())
+				if c.App.Session.CanSetUp() {
+					vgn = element(vgparent, "", "button", attributes300)
+					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
+					vgn.SetInnerHTML(c.setupText())
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Session.ByHand() })
+				}
+				if c.App.Session.Offer() != "" {
+					vgn = element(vgparent, "", "button", attributes301)
+					vgn.SetInnerHTML(c.App.Session.Offer())
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
+				}
+				if c.App.Session.Adding {
+					vgn = element(vgparent, "", "button", attributes302)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 					{
 						vgparent := vgn
 						_ = vgparent
-						for _, d := range c.App.Gateway.Demo {
-							var vgiterkey interface{} = d.Email
-							_ = vgiterkey
-							d := d
-							_ = d
-							vgn = element(vgparent, "", "button", attributes303)
-							vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
-							vgn.AddAttrInterface("data-testid", demoHook(d))
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Session.Demo(d) })
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes26)
-								vgn.SetInnerHTML(demoInitials(d))
-								vgn = element(vgparent, "", "span", attributes304)
+						words(vgparent, "Back to the mail")
+					}
+				}
+				if len(c.App.Gateway.Demo) > 0 {
+					vgn = element(vgparent, "", "div", attributes303)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "p", nil)
+						markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
+						vgn = element(vgparent, "", "div", attributes304)
+						{
+							vgparent := vgn
+							_ = vgparent
+							for _, d := range c.App.Gateway.Demo {
+								var vgiterkey interface{} = d.Email
+								_ = vgiterkey
+								d := d
+								_ = d
+								vgn = element(vgparent, "", "button", attributes305)
+								vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
+								vgn.AddAttrInterface("data-testid", demoHook(d))
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Session.Demo(d) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "strong", nil)
-									vgn.SetInnerHTML(d.Name)
-									vgn = element(vgparent, "", "span", nil)
-									vgn.SetInnerHTML(d.Email)
+									vgn = element(vgparent, "", "span", attributes26)
+									vgn.SetInnerHTML(demoInitials(d))
+									vgn = element(vgparent, "", "span", attributes306)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "", "strong", nil)
+										vgn.SetInnerHTML(d.Name)
+										vgn = element(vgparent, "", "span", nil)
+										vgn.SetInnerHTML(d.Email)
+									}
 								}
 							}
 						}
@@ -4197,7 +4293,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes292)
+		vgn = element(vgparent, "", "footer", attributes294)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4246,29 +4342,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes305)
+		vgn = element(vgparent, "", "div", attributes307)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.fault() == nil {
-				vgn = element(vgparent, "", "span", attributes307)
+				vgn = element(vgparent, "", "span", attributes309)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.fault() != nil {
-				vgn = element(vgparent, "", "button", attributes308)
+				vgn = element(vgparent, "", "button", attributes310)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes309)
+				vgn = element(vgparent, "", "progress", attributes311)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes306)
+		vgn = element(vgparent, "", "button", attributes308)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -4279,7 +4375,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes265)
+				element(vgparent, "svg", "use", attributes268)
 			}
 		}
 		{
@@ -4318,7 +4414,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes310)
+			vgn = element(vgparent, "", "div", attributes312)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -4328,10 +4424,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes252)
+						element(vgparent, "svg", "use", attributes255)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes311)
+				vgn = element(vgparent, "", "div", attributes313)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4354,12 +4450,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes313)
+					vgn = element(vgparent, "", "button", attributes315)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes312)
+				vgn = element(vgparent, "", "button", attributes314)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -4474,7 +4570,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes314)
+		vgn = element(vgparent, "", "button", attributes316)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -4502,10 +4598,10 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes316)
+					vgn = element(vgparent, "", "p", attributes318)
 					vgn.SetInnerHTML(l.heading)
 				}
-				vgn = element(vgparent, "", "div", attributes315)
+				vgn = element(vgparent, "", "div", attributes317)
 				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-seq", l.seq)
@@ -4519,7 +4615,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes317)
+					vgn = element(vgparent, "", "span", attributes319)
 					vgn.SetInnerHTML(l.says)
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
@@ -4557,7 +4653,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes320)
+			vgn = element(vgparent, "", "h1", attributes322)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -4566,7 +4662,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes321)
+			vgn = element(vgparent, "", "button", attributes323)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -4585,7 +4681,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes322)
+			vgn = element(vgparent, "", "button", attributes324)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -4596,7 +4692,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes241)
+					element(vgparent, "svg", "use", attributes244)
 				}
 				vgn = element(vgparent, "", "span", nil)
 				{
@@ -4606,7 +4702,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes318)
+		vgn = element(vgparent, "", "ul", attributes320)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4619,7 +4715,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes323)
+					vgn = element(vgparent, "", "button", attributes325)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -4654,7 +4750,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes319)
+		vgn = element(vgparent, "", "div", attributes321)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4685,7 +4781,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes325)
+				vgn = element(vgparent, "", "div", attributes327)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4705,14 +4801,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes324)
+			vgn = element(vgparent, "", "div", attributes326)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes326)
+					vgn = element(vgparent, "", "button", attributes328)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -4737,13 +4833,13 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes326)
+					vgn = element(vgparent, "", "button", attributes328)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
 				}
 				if c.App.Wire.Loaded && len(c.lines) == 0 {
-					vgn = element(vgparent, "", "div", attributes180)
+					vgn = element(vgparent, "", "div", attributes183)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -4919,183 +5015,185 @@ var (
 	attributes145 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
 	attributes146 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
 	attributes147 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
-	attributes148 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
-	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
-	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes153 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes154 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes156 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
-	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes158 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes159 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes160 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes161 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes164 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes165 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes166 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes167 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes168 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes169 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes170 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes172 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes174 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes176 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes177 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes178 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
-	attributes187 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
-	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes194 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes196 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes197 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes198 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes199 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
-	attributes201 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes202 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes204 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes205 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes206 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes207 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
-	attributes210 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
-	attributes211 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
-	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
-	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
-	attributes214 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes216 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes217 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes218 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes219 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes220 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes221 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes222 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes223 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes224 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes225 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes226 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes227 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes229 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes230 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes231 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes232 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes233 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes234 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes236 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes240 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes241 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes243 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes252 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes253 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes254 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes256 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes257 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes258 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes260 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes261 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes263 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes264 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes265 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
-	attributes267 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
-	attributes268 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes269 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes270 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes271 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes273 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes280 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes282 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes284 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes285 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes286 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes288 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes289 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes290 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes292 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes293 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes294 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes295 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes296 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes297 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
-	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes303 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes304 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes305 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes306 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes307 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes309 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes310 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes312 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes313 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes315 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes316 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes317 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes318 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes319 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes320 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes321 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes322 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes324 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes325 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes326 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes148 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "data-testid", Val: "gate-submit"}}
+	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes150 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#lock"}}
+	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
+	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
+	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
+	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
+	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
+	attributes156 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
+	attributes157 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
+	attributes158 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes159 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
+	attributes160 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
+	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
+	attributes162 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
+	attributes163 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes164 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
+	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
+	attributes166 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
+	attributes167 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes168 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes169 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes170 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes172 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes176 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes177 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes179 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes180 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes181 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
+	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
+	attributes190 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
+	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes196 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes199 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes201 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
+	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes205 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes207 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes208 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes210 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes212 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
+	attributes213 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
+	attributes214 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
+	attributes215 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
+	attributes216 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
+	attributes217 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes220 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes221 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes222 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes223 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes224 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes225 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes226 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes227 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes228 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes229 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes230 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes232 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes233 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes234 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes236 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes237 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes239 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes241 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes242 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes243 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes244 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes246 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes255 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes257 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes259 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes260 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes262 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes264 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes267 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes268 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes269 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
+	attributes270 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
+	attributes271 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes272 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes274 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes276 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes283 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes284 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes285 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes286 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes288 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes289 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes292 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes294 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes295 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes296 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes297 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
+	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes303 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes304 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes305 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes306 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes307 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes309 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes310 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes312 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes313 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes315 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes316 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes317 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes318 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes319 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes320 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes321 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes322 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes324 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes326 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes327 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes328 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

@@ -29,6 +29,7 @@ type App struct {
 	Settings Settings
 	Voice    Voice
 
+	Gate        Gate
 	Vault       Vault
 	Trust       Trust
 	Question    Question
@@ -52,7 +53,7 @@ func New(svc api.Service, p Platform, s Scheduler) *App {
 	a.Session.app, a.List.app, a.Reader.app, a.Composer.app = a, a, a, a
 	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app, a.Wire.app = a, a, a, a, a
 	a.Desk.app, a.Desk.World.app = a, a
-	a.Vault.app, a.Trust.app, a.Question.app, a.AccountForm.app = a, a, a, a
+	a.Gate.app, a.Vault.app, a.Trust.app, a.Question.app, a.AccountForm.app = a, a, a, a, a
 	a.Gateway.State = api.Connecting
 	a.Session.Keep = true
 	return a
@@ -143,6 +144,7 @@ func (a *App) loadStatus() {
 			a.Session.broken(p)
 			return
 		}
+		asked := a.Gate.Asked()
 		a.Version, a.Gateway = st.Version, st.Gateway
 		a.Vault.set(st.Vault)
 		a.Accounts = slices.DeleteFunc(slices.Clone(st.Accounts), a.Session.away)
@@ -151,8 +153,10 @@ func (a *App) loadStatus() {
 		}
 		if len(a.Accounts) == 0 {
 			a.Session.signedOut()
+			a.Gate.changed(asked)
 			return
 		}
+		a.Gate.changed(asked)
 		if a.Current().ID == "" {
 			a.Account = a.startAccount()
 			if a.Route.Account == "" {
@@ -192,8 +196,9 @@ func (a *App) startAccount() api.AccountID {
 func (a *App) handle(e api.Event) {
 	switch {
 	case e.Gateway != nil:
-		was := a.Gateway.State
+		was, asked := a.Gateway.State, a.Gate.Asked()
 		a.Gateway = *e.Gateway
+		a.Gate.changed(asked)
 		if was != a.Gateway.State && a.Gateway.State != api.Connecting && a.Session.Phase == SignedIn && was != "" {
 			a.Voice.Say(a.ConnectionWords())
 		}

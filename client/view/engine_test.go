@@ -69,6 +69,8 @@ func (g *gateway) Subscribe(fn func(tunnel.State)) func() {
 	return func() { g.mu.Lock(); g.hear[i] = nil; g.mu.Unlock() }
 }
 
+func (g *gateway) Present(string) {}
+
 func (g *gateway) Kick() {}
 
 func (g *gateway) set(p tunnel.Phase) {

@@ -24,7 +24,13 @@ var words = map[api.Code]struct {
 	waits                       bool
 }{
 	api.CodeGatewayOffline:    {"You are offline", "", "Postern's gateway cannot be reached. Your mail is here to read and write; what you send waits in the Outbox.", "Nothing: it is tried again by itself.", true},
-	api.CodeGatewayRefused:    {"The gateway refused this page", "It said: %s.", "The page and the gateway do not fit together, or there are too many connections.", "Reload the page. If it stays like this, ask whoever runs the gateway.", false},
+	api.CodeGatewayRefused:    {"The gateway refused this page", "It said: %s.", "The page and the gateway do not fit together.", "Reload the page. If it stays like this, ask whoever runs the gateway.", false},
+	api.CodeTokenNeeded:       {"This gateway asks for an access token", "", "Whoever runs it gives you one. Mail that is here already can be read without.", "Enter the token.", true},
+	api.CodeWrongToken:        {"The access token was not accepted", "", "The gateway does not know this token, or knows it no longer.", "Check it for typing errors, or ask whoever runs the gateway for another.", false},
+	api.CodeLoginNeeded:       {"The gateway does not know who you are", "", "You are to sign in at the page that comes before it, and that has not happened, or was too long ago.", "Reload the page, and sign in there.", false},
+	api.CodeLockedOut:         {"The gateway is closed to this network for a while", "It said: %s.", "Too many wrong access tokens came from here. Even the right one has to wait.", "Try again later. If it was not you, tell whoever runs the gateway.", false},
+	api.CodeGatewayBusy:       {"The gateway has as much to do as it may", "It said: %s.", "There are too many connections, or too many at a time.", "Nothing: it is tried again by itself. It helps to close other windows of it.", true},
+	api.CodeGatewayCut:        {"The gateway closed a connection", "It said: %s.", "The connection was silent, or open, for longer than the gateway allows.", "Nothing: it is tried again by itself.", true},
 	api.CodeTargetRefused:     {"The gateway does not allow this mail server", "It does not connect to %s.", "The gateway does not connect to this server.", "Check the address, or ask whoever runs the gateway to allow the server.", false},
 	api.CodeServerUnreachable: {"The mail server cannot be reached", "%s does not answer, or does not exist.", "It does not answer, or does not exist.", "Check the address. If it is right, the server may be down: try again later.", true},
 	api.CodeServerTimeout:     {"The mail server is not answering", "%s stopped in the middle.", "It stopped in the middle. Everything fetched so far is kept.", "Try again in a while.", true},

@@ -53,7 +53,7 @@ func (s *Session) discover() {
 		if turn != s.attempt {
 			return
 		}
-		if p != nil && (p.Code == api.CodeGatewayOffline || p.Code == api.CodeGatewayRefused || p.Code == api.CodeCanceled) {
+		if p != nil && (p.Code == api.CodeGatewayOffline || p.Code == api.CodeGatewayRefused || p.Code == api.CodeCanceled || ofGate(p.Code)) {
 			s.say(p)
 			return
 		}

@@ -90,7 +90,7 @@ type Alert struct {
 // of the first that has one; nil when there is none. A gateway that is away is no banner but the quiet chip of the status
 // line.
 func (a *App) Banner() *Alert {
-	if a.Gateway.State == api.Offline && a.Gateway.Problem != nil && a.Gateway.Problem.Code == api.CodeGatewayRefused {
+	if a.Gateway.State == api.Offline && a.Gateway.Problem != nil && a.Gateway.Problem.Code != api.CodeGatewayOffline {
 		return &Alert{Problem: a.Gateway.Problem}
 	}
 	for i := range a.Accounts {

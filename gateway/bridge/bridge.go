@@ -1,6 +1,12 @@
 // Package bridge carries the streams of a tunnel to TCP: it is the gateway's WebSocket endpoint. It knows no mail, sees
 // no plain text of a TLS session, and reaches nothing but what its Policy allows; by default that is the gateway's own
-// embedded server alone.
+// embedded server alone. It is made to stand on the internet:
+//
+//   - package reach decides whom a stream may reach, and dials nothing but an address that it has checked;
+//   - Access says who may come in (access.go), and wrong tokens lock out (lockout.go);
+//   - the guard lets nothing through but what begins as mail does (guard.go);
+//   - Limits bound what each client, user and target may cost, and meters what they may do in a minute;
+//   - every refusal has a wire.Reason of which the client is told, and is counted in Stats.
 //
 // RFC 6455 is the WebSocket; package wire documents what goes through it.
 package bridge
@@ -19,17 +25,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
-
+	"github.com/postern-mail/postern/gateway/bridge/reach"
+	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
 // Config is what New needs. The zero Config is a bridge that reaches nothing.
 type Config struct {
 	Server string // name and version, for the Welcome
-	// Token is what a Hello must carry. Empty: no token is asked for.
-	Token  string
-	Policy Policy
+	Access Access // who may come in
+	Policy Policy // where to
 	// Embedded are the gateway's own mail servers, the first one first.
 	Embedded []Embedded
 	// Origins lists the origins (https://mail.example.com) whose pages may connect besides those of the gateway's own
@@ -41,8 +46,12 @@ type Config struct {
 	Resolver       Resolver       // nil: net.DefaultResolver
 	SRVResolver    SRVResolver    // nil: net.DefaultResolver
 	WebRoots       *x509.CertPool // authorities of the web servers that Discover asks; nil: the system's
-	Dialer         ContextDialer  // nil: a net.Dialer
-	Logger         *slog.Logger   // nil: no log. What is logged never holds payload, nor the token
+	// Dialer connects. nil: a net.Dialer. One that is a NameDialer is given names.
+	Dialer ContextDialer
+	// Accept answers a handshake that was let pass, and gives the WebSocket, which carries wire.Subprotocol and no compression:
+	// what goes through is mostly encrypted. Nil: as an HTTP server of Go's is asked to.
+	Accept func(http.ResponseWriter, *http.Request) (tunnel.MessageConn, error)
+	Logger *slog.Logger // nil: no log. What is logged never holds payload, nor the token
 }
 
 // Embedded is a mail server of the gateway's own.
@@ -59,76 +68,44 @@ type Embedded struct {
 	Introduce func(from net.Addr, client netip.Addr) (forget func())
 }
 
-// Limits bound what clients may cost. Zero fields mean the defaults.
-type Limits struct {
-	// Sessions at one time. Default 1000: at rest one costs about 55 KiB.
-	Sessions int
-	// SessionsPerClient address (IPv4 address or IPv6 /64) at one time. Default 16: a household, a small office. Behind
-	// a proxy it needs TrustedProxies. Of this and of StreamsPerClient a site (IPv6 /48), which may have as many /64 as it
-	// likes, gets four times as much.
-	SessionsPerClient int
-	// Streams of one session at one time. Default 32: two for an account and some to spare.
-	Streams int
-	// StreamsPerClient address, over all its sessions. Default 128: sixteen sessions with four accounts each. A stream
-	// holds a tunnel's window of 1 MiB of the gateway's memory if its target takes nothing, and a target takes nothing
-	// if the client does not read its answers: so this is the MiB that a hostile client can hold.
-	StreamsPerClient int
-	// StreamsInAll at one time. Default 4096: the sessions with four each, and 4 GiB were all of them hostile.
-	StreamsInAll int
-	// DialTimeout bounds the lookup and all attempts to connect for one Open. Default 20 s: below a client's 45.
-	DialTimeout time.Duration
-	// IdleTimeout ends a stream without a byte either way. Default 35 min: IMAP's IDLE is renewed after 29 (RFC 2177).
-	IdleTimeout time.Duration
-	// HalfClosedTimeout is the same once one direction has ended. Default 2 min.
-	HalfClosedTimeout time.Duration
-	// TokenDelay is how long a wrong token waits for its answer. Default 1 s: with SessionsPerClient it bounds guessing.
-	TokenDelay time.Duration
-	// Handshake and DeadAfter are those of tunnel.Options.
-	Handshake, DeadAfter time.Duration
-}
-
-func (l Limits) withDefaults() Limits {
-	def(&l.Sessions, 1000)
-	def(&l.SessionsPerClient, 16)
-	def(&l.Streams, 32)
-	def(&l.StreamsPerClient, 128)
-	def(&l.StreamsInAll, 4096)
-	def(&l.DialTimeout, 20*time.Second)
-	def(&l.IdleTimeout, 35*time.Minute)
-	def(&l.HalfClosedTimeout, 2*time.Minute)
-	def(&l.TokenDelay, time.Second)
-	return l
-}
-
-func def[T int | time.Duration](v *T, value T) {
-	if *v <= 0 {
-		*v = value
-	}
-}
-
 // Bridge is the http.Handler for wire.Path.
 type Bridge struct {
 	c       Config
 	origins []string // of c.Origins, in one form
 	log     *slog.Logger
 
-	discovery *discovery // nil: nothing can be reached beyond the embedded server
+	gate      *reach.Gate
+	discovery *discovery // nil: nothing can be reached beyond the embedded server, or nothing can be looked up
+
+	tokens      *tokens
+	lockouts    *lockouts
+	sessionRate clientMeter
+	streamRate  clientMeter
+	userRate    *meter[string]
+	targetRate  *meter[netip.Addr]
 
 	mu       sync.Mutex
 	draining bool
 	sessions map[*session]struct{}
-	clients  map[netip.Prefix]*client // and their sites
-	held     int                      // streams that are asked for or open
+	clients  map[netip.Prefix]*holder // and their sites
+	users    map[string]*holder
+	targets  map[netip.Addr]int // streams
+	held     int                // streams that are asked for or open
 	refused  map[wire.Reason]int64
 	running  sync.WaitGroup // a count for each session
 
 	streams                     atomic.Int64
 	sessionsTotal, streamsTotal atomic.Int64
 	bytesUp, bytesDown          atomic.Int64
+	crossSite, foreign, broken  atomic.Int64
+	paced                       atomic.Int64 // nanoseconds
 }
 
-// client is what one client, or a site, has at present.
-type client struct{ sessions, streams int }
+// holder is what one client, a site or a user has at present.
+type holder struct {
+	sessions, streams int
+	pace              pace
+}
 
 // clientsOfSite is how many clients' worth a site gets.
 const clientsOfSite = 4
@@ -143,22 +120,22 @@ func siteOf(from netip.Prefix) netip.Prefix {
 }
 
 // holders are the client and its site, if that is another; b.mu is held.
-func (b *Bridge) holders(from netip.Prefix) (own, site *client) {
-	for _, p := range []netip.Prefix{from, siteOf(from)} {
+func (b *Bridge) holders(from netip.Prefix) (own, site *holder) {
+	for _, p := range holdersOf(from) {
 		if b.clients[p] == nil {
-			b.clients[p] = new(client)
+			b.clients[p] = new(holder)
 		}
 	}
 	own, site = b.clients[from], b.clients[siteOf(from)]
 	if own == site {
-		site = new(client) // counts for nothing
+		site = new(holder) // counts for nothing
 	}
 	return own, site
 }
 
 // forget drops what has no session any more; b.mu is held.
 func (b *Bridge) forget(from netip.Prefix) {
-	for _, p := range []netip.Prefix{from, siteOf(from)} {
+	for _, p := range holdersOf(from) {
 		if c := b.clients[p]; c != nil && c.sessions == 0 {
 			delete(b.clients, p)
 		}
@@ -170,10 +147,24 @@ func New(c Config) (*Bridge, error) {
 	b := &Bridge{
 		c: c, log: c.Logger,
 		sessions: make(map[*session]struct{}),
-		clients:  make(map[netip.Prefix]*client),
+		clients:  make(map[netip.Prefix]*holder),
+		users:    make(map[string]*holder),
+		targets:  make(map[netip.Addr]int),
 		refused:  make(map[wire.Reason]int64),
 	}
+	if err := errors.Join(c.Access.Validate(), c.Policy.Validate()); err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	if c.Policy.Anything() && c.Access.Open() {
+		return nil, errors.New("bridge: a policy that reaches hosts which nobody has named needs access tokens, or users that a proxy names")
+	}
 	b.c.Limits = c.Limits.withDefaults()
+	l := b.c.Limits
+	b.tokens, b.lockouts = newTokens(c.Access.Tokens), newLockouts(l)
+	b.sessionRate = newClientMeter(l.NewSessionsPerMinute, l.Remembered)
+	b.streamRate = newClientMeter(l.NewStreamsPerMinute, l.Remembered)
+	b.userRate = newMeter[string](l.NewStreamsPerMinute, l.Remembered)
+	b.targetRate = newMeter[netip.Addr](l.NewStreamsPerTarget, l.Remembered)
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -186,7 +177,12 @@ func New(c Config) (*Bridge, error) {
 	if b.c.Dialer == nil {
 		b.c.Dialer = new(net.Dialer)
 	}
-	if len(c.Policy.Allow) > 0 { // else there is nothing that one could discover and then reach
+	if b.c.Accept == nil {
+		b.c.Accept = accept
+	}
+	b.gate = &reach.Gate{Policy: c.Policy, Resolver: b.c.Resolver, Dialer: b.c.Dialer}
+	// Else there is nothing that one could discover and then reach, or nobody who could.
+	if _, byName := b.c.Dialer.(NameDialer); !c.Policy.Nothing() && !byName {
 		b.discovery = newDiscovery(b)
 	}
 	for _, o := range c.Origins {
@@ -255,15 +251,24 @@ func (b *Bridge) embedded(open wire.Open) *Embedded {
 // what it holds, is not for days.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := b.checkOrigin(r); err != nil {
+		b.crossSite.Add(1)
 		b.log.Warn("tunnel refused", "remote", r.RemoteAddr, "err", err)
 		http.Error(w, "cross-site request refused", http.StatusForbidden)
 		return
 	}
 	if !offers(r, wire.Subprotocol) {
+		b.foreign.Add(1)
 		http.Error(w, "this is the tunnel: a WebSocket with the subprotocol "+wire.Subprotocol, http.StatusBadRequest)
 		return
 	}
-	s, status := b.enter(b.clientAddr(r))
+	user, err := b.userOf(r)
+	if err != nil {
+		b.foreign.Add(1)
+		b.log.Warn("tunnel refused", "remote", r.RemoteAddr, "err", err)
+		http.Error(w, "the proxy must name one user", http.StatusBadRequest)
+		return
+	}
+	s, status := b.enter(b.clientAddr(r), user, local(r))
 	if s == nil {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, http.StatusText(status), status)
@@ -278,12 +283,9 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A server's read and write timeouts are not meant for a connection that lives for days.
 	rc := http.NewResponseController(w)
 	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
-	ws, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{wire.Subprotocol},
-		InsecureSkipVerify: true,                          // checkOrigin has
-		CompressionMode:    websocket.CompressionDisabled, // what goes through is mostly encrypted
-	})
+	ws, err := b.c.Accept(w, r)
 	if err != nil {
+		b.foreign.Add(1)
 		s.log.Info("no WebSocket", "err", err)
 		return
 	}
@@ -306,33 +308,73 @@ func offers(r *http.Request, protocol string) bool {
 	return false
 }
 
-// enter counts a session in. Over a client's limit there is some room left in which the session is told so in a frame,
-// for a page cannot read the status of a WebSocket's handshake.
-func (b *Bridge) enter(from netip.Prefix) (*session, int) {
+// roomToBeTold is how many sessions a client may have over its limit, for as long as it takes to tell them so in a frame: a
+// page cannot read the status of a WebSocket's handshake.
+const roomToBeTold = 4
+
+// enter counts a session in.
+func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, int) {
 	l := b.c.Limits
+	fast := !b.sessionRate.take(from, time.Now())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c, site := b.holders(from)
 	defer b.forget(from)
+	many := func(room int) bool {
+		return over(c.sessions, more(l.SessionsPerClient, room)) || over(site.sessions, clientsOfSite*more(l.SessionsPerClient, room))
+	}
 	switch {
 	case b.draining:
 		b.refused[wire.Draining]++
 		return nil, http.StatusServiceUnavailable
-	case len(b.sessions) >= l.Sessions:
+	case over(len(b.sessions), l.Sessions):
 		b.refused[wire.TooMany]++
 		return nil, http.StatusServiceUnavailable
-	case c.sessions >= l.SessionsPerClient+4, site.sessions >= clientsOfSite*(l.SessionsPerClient+4):
+	case many(roomToBeTold):
 		b.refused[wire.TooMany]++
 		return nil, http.StatusTooManyRequests
 	}
 	s := newSession(b, from)
-	s.tooMany = c.sessions >= l.SessionsPerClient || site.sessions >= clientsOfSite*l.SessionsPerClient
+	s.user, s.local = user, local
+	switch {
+	case many(0):
+		s.no = refuse(wire.TooMany, fmt.Sprintf("%d sessions from your address are open", max(c.sessions, site.sessions)))
+	case fast:
+		s.no = refuse(wire.TooFast, "too many sessions have come from your address within a minute")
+	}
 	c.sessions++
 	site.sessions++
 	b.sessions[s] = struct{}{}
 	b.running.Add(1)
 	b.sessionsTotal.Add(1)
 	return s, 0
+}
+
+// more is a limit with some room.
+func more(limit, room int) int {
+	if limit < 0 {
+		return limit
+	}
+	return limit + room
+}
+
+// join counts a session in for its user, who is known now. The session counts it out.
+func (b *Bridge) join(s *session) *wire.RefusedError {
+	if s.user == "" {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	u := b.users[s.user]
+	if u == nil {
+		u = new(holder)
+	}
+	if over(u.sessions, b.c.Limits.SessionsPerUser) {
+		return refuse(wire.TooMany, fmt.Sprintf("%d sessions of this user are open", u.sessions))
+	}
+	u.sessions++
+	b.users[s.user], s.joined = u, true
+	return nil
 }
 
 func (b *Bridge) leave(s *session) {
@@ -344,24 +386,38 @@ func (b *Bridge) leave(s *session) {
 	c.sessions--
 	site.sessions--
 	b.forget(s.client)
+	if s.joined {
+		if u := b.users[s.user]; u.sessions == 1 {
+			delete(b.users, s.user)
+		} else {
+			u.sessions--
+		}
+	}
 	b.running.Done()
 }
 
 // hold counts a stream in, before anything is done for it, and says no over a limit. The session counts it out, and
 // ends after its streams.
 func (b *Bridge) hold(s *session) *wire.RefusedError {
-	l := b.c.Limits
+	l, now := b.c.Limits, time.Now()
+	if !b.streamRate.take(s.client, now) || s.user != "" && !b.userRate.take(s.user, now) {
+		return refuse(wire.TooFast, "too many streams within a minute")
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c, site := b.holders(s.client)
+	u := b.userOfSession(s)
 	switch {
-	case c.streams >= l.StreamsPerClient, site.streams >= clientsOfSite*l.StreamsPerClient:
+	case over(c.streams, l.StreamsPerClient), over(site.streams, clientsOfSite*l.StreamsPerClient):
 		return refuse(wire.TooMany, fmt.Sprintf("%d streams from your address are open", max(c.streams, site.streams)))
-	case b.held >= l.StreamsInAll:
+	case over(u.streams, l.StreamsPerUser):
+		return refuse(wire.TooMany, fmt.Sprintf("%d streams of this user are open", u.streams))
+	case over(b.held, l.StreamsInAll):
 		return refuse(wire.TooMany, "the gateway has as many streams as it bears")
 	}
 	c.streams++
 	site.streams++
+	u.streams++
 	b.held++
 	return nil
 }
@@ -372,7 +428,31 @@ func (b *Bridge) drop(s *session) {
 	c, site := b.holders(s.client)
 	c.streams--
 	site.streams--
+	b.userOfSession(s).streams--
 	b.held--
+}
+
+// userOfSession is what a session's user has; b.mu is held.
+func (b *Bridge) userOfSession(s *session) *holder {
+	if s.joined {
+		return b.users[s.user]
+	}
+	return new(holder) // counts for nothing
+}
+
+// paces are those to which a session's bytes are held: its client's and its user's. They last as long as it does.
+func (b *Bridge) paces(s *session) []*pace {
+	if b.c.Limits.BytesPerSecond < 0 {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c, _ := b.holders(s.client)
+	paces := []*pace{&c.pace}
+	if s.joined {
+		paces = append(paces, &b.users[s.user].pace)
+	}
+	return paces
 }
 
 func (b *Bridge) countRefusal(reason wire.Reason) {
@@ -417,28 +497,4 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 		<-done
 		return ctx.Err()
 	}
-}
-
-// Stats are counts since the bridge was made, and what there is now.
-type Stats struct {
-	Sessions, Streams           int // now
-	SessionsTotal, StreamsTotal int64
-	BytesUp, BytesDown          int64 // of payload: from clients, to clients
-	Refused                     map[wire.Reason]int64
-}
-
-// Stats counts.
-func (b *Bridge) Stats() Stats {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := Stats{
-		Sessions: len(b.sessions), Streams: int(b.streams.Load()),
-		SessionsTotal: b.sessionsTotal.Load(), StreamsTotal: b.streamsTotal.Load(),
-		BytesUp: b.bytesUp.Load(), BytesDown: b.bytesDown.Load(),
-		Refused: make(map[wire.Reason]int64, len(b.refused)),
-	}
-	for reason, n := range b.refused {
-		s.Refused[reason] = n
-	}
-	return s
 }

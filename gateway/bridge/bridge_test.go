@@ -64,7 +64,13 @@ func (g gateway) dial(t testing.TB, hello wire.Hello) (*tunnel.Session, error) {
 
 func (g gateway) session(t testing.TB) *tunnel.Session {
 	t.Helper()
-	s, err := g.dial(t, wire.Hello{Client: "test"})
+	return g.sessionOf(t, "")
+}
+
+// sessionOf is that of somebody who has a token.
+func (g gateway) sessionOf(t testing.TB, token string) *tunnel.Session {
+	t.Helper()
+	s, err := g.dial(t, wire.Hello{Client: "test", Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,19 +224,6 @@ func reason(err error) wire.Reason {
 	return ""
 }
 
-func TestToken(t *testing.T) {
-	g := start(t, Config{Token: "open sesame", Limits: Limits{TokenDelay: time.Millisecond}})
-	for token, want := range map[string]wire.Reason{"": wire.BadToken, "open": wire.BadToken, "open sesame!": wire.BadToken, "open sesame": ""} {
-		s, err := g.dial(t, wire.Hello{Token: token})
-		if reason(err) != want {
-			t.Errorf("%q: %v", token, err)
-		}
-		if s != nil {
-			_ = s.Close()
-		}
-	}
-}
-
 func TestSessionsPerClient(t *testing.T) {
 	g := start(t, Config{Limits: Limits{SessionsPerClient: 2}})
 	a, b := g.session(t), g.session(t)
@@ -252,12 +245,12 @@ func TestSessionsPerSite(t *testing.T) {
 	var in []*session
 	welcome, streams := 0, 0
 	for i := range 100 {
-		s, _ := b.enter(prefix(i))
+		s, _ := b.enter(prefix(i), "", false)
 		if s == nil {
 			continue
 		}
 		in = append(in, s)
-		if !s.tooMany {
+		if s.no == nil {
 			welcome++
 		}
 		if b.hold(s) == nil {
@@ -268,8 +261,8 @@ func TestSessionsPerSite(t *testing.T) {
 	if welcome != 8 || len(in) != 24 || streams != 4 {
 		t.Errorf("a site has %d sessions, %d more are told so, and %d streams; want 8, 16 and 4", welcome, len(in)-welcome, streams)
 	}
-	other, _ := b.enter(netip.MustParsePrefix("2001:db8:1::/64"))
-	if other == nil || other.tooMany || b.hold(other) != nil {
+	other, _ := b.enter(netip.MustParsePrefix("2001:db8:1::/64"), "", false)
+	if other == nil || other.no != nil || b.hold(other) != nil {
 		t.Error("the neighbour is shut out")
 	}
 	b.drop(other)
@@ -480,16 +473,40 @@ func TestCutsStayCuts(t *testing.T) {
 	}
 }
 
+// What lasts too long is ended, and the client told why.
 func TestIdleStreamsEnd(t *testing.T) {
-	closed := make(chan struct{})
-	address := serveTCP(t, func(c *net.TCPConn) {
-		_, _ = io.Copy(io.Discard, c)
-		close(closed)
-	})
-	g := start(t, Config{Embedded: pop3(address), Limits: Limits{IdleTimeout: 100 * time.Millisecond}})
-	c := openStream(t, g.session(t))
-	if _, err := io.ReadAll(c); !errors.Is(err, tunnel.ErrReset) {
-		t.Errorf("the client reads %v", err)
+	for want, limits := range map[wire.Reason]Limits{
+		wire.Idle:    {IdleTimeout: 100 * time.Millisecond},
+		wire.Expired: {StreamTime: 100 * time.Millisecond},
+	} {
+		closed := make(chan struct{})
+		address := serveTCP(t, func(c *net.TCPConn) {
+			_, _ = io.Copy(io.Discard, c)
+			close(closed)
+		})
+		g := start(t, Config{Embedded: pop3(address), Limits: limits})
+		c := openStream(t, g.session(t))
+		if _, err := io.ReadAll(c); reason(err) != want {
+			t.Errorf("the client reads %v, want %s", err, want)
+		}
+		<-closed
+		if g.Stats().Refused[want] != 1 {
+			t.Errorf("%+v", g.Stats())
+		}
 	}
-	<-closed
+}
+
+// A session that has lasted long enough is drained: what is open goes on, and the client comes anew.
+func TestSessionsExpire(t *testing.T) {
+	g := start(t, Config{Embedded: pop3(serveTCP(t, echo)), Limits: Limits{SessionTime: 100 * time.Millisecond}})
+	s := g.session(t)
+	c := openStream(t, s)
+	<-s.Draining()
+	_, _ = c.Write([]byte("still"))
+	if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+		t.Error(err)
+	}
+	_ = c.Close()
+	<-s.Done()
+	openStream(t, g.session(t))
 }

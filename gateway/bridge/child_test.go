@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -54,19 +55,7 @@ func startRelay(t testing.TB, kind string, targets ...string) *relayProcess {
 }
 
 // memory is what the process holds, in octets.
-func (p *relayProcess) memory(t testing.TB) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
-	if err != nil {
-		t.Skip("no /proc here")
-	}
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
-	kb, err := strconv.Atoi(strings.Fields(rest)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kb << 10
-}
+func (p *relayProcess) memory(t testing.TB) int { return mailtest.Memory(t, p.Process.Pid) }
 
 // child serves until it is killed.
 func child() error {
@@ -77,7 +66,8 @@ func child() error {
 	} else {
 		b, err := New(Config{
 			Embedded: own(map[wire.ServiceName]string{wire.POP3: targets[0], wire.SMTP: targets[1], wire.Submission: targets[2]}),
-			Limits:   Limits{Sessions: 1 << 20, SessionsPerClient: 1 << 20, StreamsPerClient: 1 << 20, StreamsInAll: 1 << 20},
+			Limits: Limits{Sessions: -1, SessionsPerClient: -1, NewSessionsPerMinute: -1, StreamsPerClient: -1, StreamsInAll: -1, NewStreamsPerMinute: -1,
+				BytesPerSecond: -1},
 		})
 		if err != nil {
 			return err

@@ -2,140 +2,113 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"net"
-	"net/netip"
-	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/postern-mail/postern/gateway/bridge/reach"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// Resolver looks names up. *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+// What a bridge is given to decide whom it may reach, and to reach them: see package reach.
+type (
+	Policy        = reach.Policy
+	Rule          = reach.Rule
+	Resolver      = reach.Resolver
+	ContextDialer = reach.ContextDialer
+	NameDialer    = reach.NameDialer
+)
+
+// ParseRule reads a rule of a Policy: see reach.ParseRule.
+func ParseRule(s string) (Rule, error) { return reach.ParseRule(s) }
+
+// SRVResolver looks up SRV records. *net.Resolver is one.
+type SRVResolver interface {
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 }
 
-// ContextDialer connects. *net.Dialer is one. It is given addresses only, never names.
-type ContextDialer interface {
-	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+// line is a connection to a target.
+type line struct {
+	net.Conn
+	greeting []byte // what was read of it to know that it greets
+	release  func() // gives back what was held for it; nil for a server of the gateway's own
 }
 
-// maxAddresses is how many of a name's addresses are tried: each costs a part of the dial timeout.
-const maxAddresses = 6
+func (l *line) close() {
+	_ = l.Close()
+	if l.release != nil {
+		l.release()
+	}
+}
 
-// connect reaches an Open's target, or says why not.
-func (b *Bridge) connect(ctx context.Context, open wire.Open) (net.Conn, *wire.RefusedError) {
-	ctx, cancel := context.WithTimeout(ctx, b.c.Limits.DialTimeout)
+// connect reaches an Open's target, or says why not. Where the server speaks first, it has greeted.
+func (b *Bridge) connect(ctx context.Context, s *session, open wire.Open) (*line, *wire.RefusedError) {
+	dialling, cancel := context.WithTimeout(ctx, b.c.Limits.DialTimeout)
 	defer cancel()
 	if open.Host == "" {
 		own := b.embedded(open)
 		if own == nil || own.Services[open.Service] == "" {
 			return nil, refuse(wire.Denied, "no such service here")
 		}
-		address := own.Services[open.Service]
-		conn, err := b.c.Dialer.DialContext(ctx, "tcp", address)
+		conn, err := b.c.Dialer.DialContext(dialling, "tcp", own.Services[open.Service])
 		if err != nil {
-			return nil, dialRefusal(err)
+			return nil, reach.DialRefusal(err)
 		}
-		return conn, nil
+		return &line{Conn: conn}, nil
 	}
-	addrs, no := b.addresses(ctx, open)
+	if b.c.Access.Open() && !s.local {
+		return nil, refuse(wire.Denied, "without an access token this gateway reaches no other servers, but for this machine")
+	}
+	targets, no := b.gate.Targets(dialling, open)
 	if no != nil {
 		return nil, no
 	}
-	return b.dialFirst(ctx, addrs, open.Port)
+	conn, release, no := b.gate.Dial(dialling, targets, b.holdTarget)
+	if no != nil {
+		return nil, no
+	}
+	l := &line{Conn: conn, release: release}
+	if say := greetings[open.Service]; say != nil {
+		if no := l.greet(ctx, open.Service, say, b.c.Limits.GreetingTimeout); no != nil {
+			l.close()
+			return nil, no
+		}
+	}
+	return l, nil
 }
 
-// addresses turns the target's host into addresses that the policy lets be dialled.
-func (b *Bridge) addresses(ctx context.Context, open wire.Open) ([]netip.Addr, *wire.RefusedError) {
-	denied := refuse(wire.Denied, "the gateway's policy does not allow "+net.JoinHostPort(open.Host, strconv.Itoa(open.Port)))
-	if a, err := netip.ParseAddr(open.Host); err == nil {
-		a = a.Unmap()
-		if !b.c.Policy.allowsAddr(a, open.Port) {
-			return nil, denied
-		}
-		return []netip.Addr{a}, nil
+// greet waits for a server's greeting.
+func (l *line) greet(ctx context.Context, service wire.ServiceName, say judge, within time.Duration) *wire.RefusedError {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // when the session ends
+	defer stop()
+	p, v, err := firstWords(l.Conn, say, within)
+	if v != right {
+		return notMail(service, v, err)
 	}
-	if !b.c.Policy.allowsName(open.Host, open.Port) {
-		return nil, denied
-	}
-	return b.lookUp(ctx, open.Host)
+	l.greeting = p
+	return nil
 }
 
-// lookUp answers the addresses of a name to which the policy lets names lead.
-func (b *Bridge) lookUp(ctx context.Context, name string) ([]netip.Addr, *wire.RefusedError) {
-	found, err := b.c.Resolver.LookupNetIP(ctx, "ip", name)
-	if err != nil {
-		return nil, lookupRefusal(err)
+// holdTarget counts a stream to a target in, and says no over a limit.
+func (b *Bridge) holdTarget(t reach.Target) (release func(), no *wire.RefusedError) {
+	l, to := b.c.Limits, t.Addr()
+	if !b.targetRate.take(to, time.Now()) {
+		return nil, refuse(wire.TooFast, "too many streams have gone to that server within a minute")
 	}
-	if len(found) == 0 {
-		return nil, refuse(wire.NoSuchHost, "the name has no address")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if over(b.targets[to], l.StreamsPerTarget) {
+		return nil, refuse(wire.TooMany, "as many streams go to that server as may")
 	}
-	var allowed []netip.Addr
-	for _, a := range found {
-		if b.c.Policy.leadsTo(a) && len(allowed) < maxAddresses {
-			allowed = append(allowed, a.Unmap())
+	b.targets[to]++
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.targets[to]--; b.targets[to] == 0 {
+			delete(b.targets, to)
 		}
-	}
-	if len(allowed) == 0 {
-		return nil, refuse(wire.Denied, "the gateway's policy does not allow the addresses of "+name)
-	}
-	return allowed, nil
-}
-
-// dialFirst tries the addresses in the resolver's order, giving each its share of the time that is left.
-func (b *Bridge) dialFirst(ctx context.Context, addrs []netip.Addr, port int) (net.Conn, *wire.RefusedError) {
-	var no *wire.RefusedError
-	for i, a := range addrs {
-		try, cancel := ctx, context.CancelFunc(func() {})
-		if deadline, ok := ctx.Deadline(); ok {
-			try, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(addrs)-i))
-		}
-		conn, err := b.c.Dialer.DialContext(try, "tcp", netip.AddrPortFrom(a, uint16(port)).String())
-		cancel()
-		if err == nil {
-			return conn, nil
-		}
-		no = dialRefusal(err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, no
+	}, nil
 }
 
 func refuse(reason wire.Reason, detail string) *wire.RefusedError {
 	return &wire.RefusedError{Reason: reason, Detail: detail}
-}
-
-// lookupRefusal and dialRefusal say in our own words what went wrong: an error's own may name addresses and servers of
-// the operator's network.
-func lookupRefusal(err error) *wire.RefusedError {
-	var dns *net.DNSError
-	switch {
-	case timedOut(err):
-		return refuse(wire.Timeout, "the name server did not answer in time")
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return refuse(wire.NoSuchHost, "there is no such name")
-	}
-	return refuse(wire.Unreachable, "the name could not be looked up")
-}
-
-func dialRefusal(err error) *wire.RefusedError {
-	switch {
-	case timedOut(err):
-		return refuse(wire.Timeout, "no answer in time")
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return refuse(wire.Unreachable, "connection refused")
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		return refuse(wire.Unreachable, "no route")
-	}
-	return refuse(wire.Unreachable, "no connection")
-}
-
-func timedOut(err error) bool {
-	var ne net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
 }

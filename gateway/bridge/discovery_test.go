@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -105,8 +103,8 @@ func TestDiscovery(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			srv.asked = nil
 			dialler := new(noDialler)
-			g := start(t, Config{Policy: Policy{Allow: rules(t, test.rules...)}, Resolver: resolver, SRVResolver: srv, Dialer: dialler})
-			s := g.session(t)
+			g := start(t, Config{Access: members, Policy: Policy{Allow: rules(t, test.rules...)}, Resolver: resolver, SRVResolver: srv, Dialer: dialler})
+			s := g.sessionOf(t, member)
 			if !slices.Contains(s.Welcome().Capabilities, wire.CapDiscover) {
 				t.Error("the welcome does not say so")
 			}
@@ -144,7 +142,7 @@ func TestNoDiscovery(t *testing.T) {
 
 // What is no question is refused, and costs the session nothing.
 func TestDiscoveryMalformed(t *testing.T) {
-	g := start(t, Config{Policy: Policy{Allow: rules(t, "*:995")}, SRVResolver: new(srvTable), Resolver: names{}, Dialer: new(noDialler)})
+	g := start(t, Config{Policy: Policy{Allow: rules(t, "*.example.com:995")}, SRVResolver: new(srvTable), Resolver: names{}, Dialer: new(noDialler)})
 	s := g.session(t)
 	for _, question := range []string{"", "\x00\x00\x00\x02{}", "\x7f\xff\xff\xff", "\x00\x00\x00\x22{\"discover\":{\"domain\":\"127.1\"}}    "} {
 		conn, err := s.Open(t.Context(), wire.Open{Service: wire.Discovery})
@@ -164,27 +162,15 @@ func TestDiscoveryMalformed(t *testing.T) {
 }
 
 func TestDiscoveryLimit(t *testing.T) {
-	d := &discovery{asked: map[netip.Prefix]*asked{}}
-	one, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
-	now := time.Unix(1, 0)
-	for i := range 2 * discoveriesPerMinute {
-		if got := d.count(one, now); got != (i < discoveriesPerMinute) {
-			t.Fatalf("look-up %d: %t", i+1, got)
+	g := start(t, Config{Policy: Policy{Allow: rules(t, "*.example.com:995")}, SRVResolver: new(srvTable), Resolver: names{}, Dialer: new(noDialler), Limits: Limits{Lookups: 3}})
+	s := g.session(t)
+	for i := range 5 {
+		want := wire.Reason("")
+		if i >= 3 {
+			want = wire.TooFast
 		}
-	}
-	if !d.count(other, now) {
-		t.Error("one client's look-ups count for another")
-	}
-	if !d.count(one, now.Add(time.Minute)) {
-		t.Error("the minute does not end")
-	}
-	for i := range discoveryClients {
-		d.count(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32), now.Add(time.Minute))
-	}
-	if len(d.asked) > discoveryClients {
-		t.Errorf("%d clients are remembered", len(d.asked))
-	}
-	if !d.count(netip.MustParsePrefix("192.0.2.9/32"), now.Add(3*time.Minute)) {
-		t.Error("clients of former minutes are never forgotten")
+		if _, err := ask(t, s, "example.com"); reason(err) != want {
+			t.Errorf("look-up %d: %v", i+1, err)
+		}
 	}
 }

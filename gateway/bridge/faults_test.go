@@ -107,11 +107,11 @@ func (s *safeBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 func TestLogHoldsNoPayloadAndNoToken(t *testing.T) {
 	var log safeBuffer
 	g := start(t, Config{
-		Token: "the-token", Embedded: pop3(serveTCP(t, echo)), Limits: Limits{TokenDelay: time.Millisecond},
+		Access: Access{Tokens: []Token{{Name: "all", Secret: "the-token-of-all"}}}, Embedded: pop3(serveTCP(t, echo)), Limits: Limits{TokenDelay: time.Millisecond},
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	_, _ = g.dial(t, wire.Hello{Token: "a-guess"})
-	s, err := g.dial(t, wire.Hello{Token: "the-token", Client: "agent/1"})
+	s, err := g.dial(t, wire.Hello{Token: "the-token-of-all", Client: "agent/1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestLogHoldsNoPayloadAndNoToken(t *testing.T) {
 	_, _ = s.Open(t.Context(), open("denied.example", 995))
 	_ = s.Close()
 	eventually(t, "the session's end is not logged", func() bool { return strings.Contains(log.String(), "session closed") })
-	for _, secret := range []string{"the-token", "a-guess", "secret-payload"} {
+	for _, secret := range []string{"the-token-of-all", "a-guess", "secret-payload"} {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log holds %q:\n%s", secret, log.String())
 		}

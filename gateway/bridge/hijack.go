@@ -1,3 +1,5 @@
+//go:build !js
+
 package bridge
 
 import (
@@ -6,7 +8,26 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/coder/websocket"
+
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/tunnel/wsconn"
+	"github.com/postern-mail/postern/shared/wire"
 )
+
+// accept is Config.Accept where an HTTP server is Go's own.
+func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) {
+	ws, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{wire.Subprotocol},
+		InsecureSkipVerify: true, // checkOrigin has
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return wsconn.New(ws), nil
+}
 
 // idleBuffer is how much a WebSocket's connection buffers in either direction. Frames are read into buffers of their own and
 // written from them; this is for their headers, and for pings. The HTTP server's 4 KiB each would be a tenth of what a session

@@ -100,15 +100,12 @@ func withPort(host, scheme string) (string, error) {
 	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
-// clientAddr is who asks, for the limit on sessions: the peer, or behind a trusted proxy the last address that the
+// clientAddr is who asks, for the limits: the peer, or behind a trusted proxy the last address that the
 // proxies do not know to be their own. An IPv6 client is its /64, for it has all of that to itself.
 func (b *Bridge) clientAddr(r *http.Request) netip.Prefix {
-	var a netip.Addr
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		a = peer.Addr().Unmap().WithZone("")
-	}
+	a := peerOf(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && b.trusts(a); i-- {
+	for i := len(hops) - 1; i >= 0 && contains(b.c.TrustedProxies, a); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
 			break
@@ -123,6 +120,12 @@ func (b *Bridge) clientAddr(r *http.Request) netip.Prefix {
 	return p
 }
 
-func (b *Bridge) trusts(a netip.Addr) bool {
-	return slices.ContainsFunc(b.c.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
+// peerOf is the other end of a request's connection.
+func peerOf(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr().Unmap().WithZone("")
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }

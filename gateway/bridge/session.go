@@ -3,31 +3,28 @@ package bridge
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/postern-mail/postern/shared/tunnel"
-	"github.com/postern-mail/postern/shared/tunnel/wsconn"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
 // session is one client's WebSocket.
 type session struct {
-	b       *Bridge
-	id      string
-	client  netip.Prefix
-	log     *slog.Logger
-	tooMany bool // over the client's limit: to be told so
+	b      *Bridge
+	id     string
+	client netip.Prefix
+	log    *slog.Logger
+	local  bool               // from this machine itself
+	user   string             // who it is, by the proxy's word or by a token; empty: nobody asks
+	joined bool               // counted in for its user
+	no     *wire.RefusedError // what it is to be told instead of a welcome
 
 	ctx    context.Context // of its lookups and dials
 	cancel context.CancelFunc
@@ -56,24 +53,31 @@ func newSession(b *Bridge, client netip.Prefix) *session {
 func (s *session) settled() { s.settle.Do(func() { close(s.welcomed) }) }
 
 // serve speaks with the client until the session ends.
-func (s *session) serve(ws *websocket.Conn) {
+func (s *session) serve(ws tunnel.MessageConn) {
 	defer s.survive("session", nil)
 	defer s.cancel()
 	l := s.b.c.Limits
-	tun, err := tunnel.Serve(s.ctx, wsconn.New(ws), s.greet, &tunnel.Options{
-		Streams: l.Streams, Handshake: l.Handshake, DeadAfter: l.DeadAfter,
+	tun, err := tunnel.Serve(s.ctx, ws, s.greet, &tunnel.Options{
+		Streams: l.Streams, Handshake: l.Handshake, DeadAfter: l.DeadAfter, Refused: s.b.countRefusal,
 	})
 	if err != nil {
+		s.noteBroken(err)
 		s.log.Info("session refused", "err", err)
 		return
 	}
 	s.tun = tun
 	s.settled()
 	began := time.Now()
+	if s.user != "" {
+		s.log = s.log.With("user", s.user)
+	}
 	s.log.Info("session opened", "agent", tun.Hello().Client)
+	oldAge := time.AfterFunc(l.SessionTime, s.expire)
 	defer func() {
+		oldAge.Stop()
 		s.cancel()
 		_ = tun.Close() // and waits for the streams
+		s.noteBroken(tun.Err())
 		s.log.Info("session closed", "err", tun.Err(), "lived", time.Since(began))
 	}()
 	_ = tun.Each(s.stream)
@@ -82,37 +86,28 @@ func (s *session) serve(ws *websocket.Conn) {
 // greet says whether the client is welcome.
 func (s *session) greet(ctx context.Context, h wire.Hello) (_ wire.Welcome, err error) {
 	defer s.survive("greeting", func() { err = refuse(wire.Internal, "") })
-	no := func(reason wire.Reason, detail string) (wire.Welcome, error) {
-		s.b.countRefusal(reason)
-		return wire.Welcome{}, refuse(reason, detail)
+	no := s.no
+	if s.b.isDraining() {
+		no = refuse(wire.Draining, "the gateway is ending")
 	}
-	switch {
-	case s.b.isDraining():
-		return no(wire.Draining, "the gateway is ending")
-	case s.tooMany:
-		return no(wire.TooMany, fmt.Sprintf("%d sessions from your address are open", s.b.c.Limits.SessionsPerClient))
-	case !sameToken(h.Token, s.b.c.Token):
-		delay := time.NewTimer(s.b.c.Limits.TokenDelay)
-		defer delay.Stop()
-		select {
-		case <-delay.C:
-		case <-ctx.Done():
-		}
-		if h.Token == "" {
-			return no(wire.BadToken, "this gateway wants an access token")
-		}
-		return no(wire.BadToken, "wrong access token")
+	if no == nil {
+		no = s.b.admit(ctx, s, h.Token)
+	}
+	if no == nil {
+		no = s.b.join(s)
+	}
+	if no != nil {
+		s.b.countRefusal(no.Reason)
+		return wire.Welcome{}, no
 	}
 	return s.b.welcome(s.id), nil
 }
 
-// sameToken compares in a time that tells nothing, not even the length.
-func sameToken(given, wanted string) bool {
-	if wanted == "" {
-		return true
+// noteBroken counts a session that the client's breach of the protocol has ended.
+func (s *session) noteBroken(err error) {
+	if errors.Is(err, tunnel.ErrProtocol) {
+		s.b.broken.Add(1)
 	}
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(wanted))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
 // stream answers an Open, and carries it if the answer is yes.
@@ -121,19 +116,19 @@ func (s *session) stream(request *tunnel.Request) {
 	log := s.log.With("target", request.Open.String())
 	if !s.begin() {
 		s.b.countRefusal(wire.Draining)
-		_ = request.Refuse(refuse(wire.Draining, "the gateway is ending"))
+		_ = request.Refuse(refuse(wire.Draining, "this session is ending"))
 		return
 	}
 	defer s.finish()
 	no := s.b.hold(s)
-	var target net.Conn
+	var target *line
 	if no == nil {
 		defer s.b.drop(s)
 		if s.b.discovery != nil && request.Open == (wire.Open{Service: wire.Discovery}) {
 			s.b.discovery.serve(s, request)
 			return
 		}
-		target, no = s.b.connect(s.ctx, request.Open)
+		target, no = s.b.connect(s.ctx, s, request.Open)
 	}
 	if no != nil {
 		s.b.countRefusal(no.Reason)
@@ -141,7 +136,7 @@ func (s *session) stream(request *tunnel.Request) {
 		_ = request.Refuse(no)
 		return
 	}
-	defer target.Close()
+	defer target.close()
 	if own := s.b.embedded(request.Open); own != nil && own.Introduce != nil {
 		defer own.Introduce(target.LocalAddr(), s.client.Addr())()
 	}
@@ -153,17 +148,24 @@ func (s *session) stream(request *tunnel.Request) {
 	s.b.streams.Add(1)
 	defer s.b.streams.Add(-1)
 	defer conn.Close()
+	l := &s.b.c.Limits
 	r := &relay{
-		stream: conn.(*tunnel.Conn), target: target,
-		up: &s.b.bytesUp, down: &s.b.bytesDown,
-		idle: s.b.c.Limits.IdleTimeout, idleHalf: s.b.c.Limits.HalfClosedTimeout,
+		stream: conn.(*tunnel.Conn), target: target.Conn, greeting: target.greeting,
+		sealed: request.Open.Host != "" && sealed[request.Open.Service], awaitTLS: l.GreetingTimeout,
+		paces: s.b.paces(s), perSecond: l.BytesPerSecond,
+		up: &s.b.bytesUp, down: &s.b.bytesDown, paced: &s.b.paced,
+		idle: l.IdleTimeout, idleHalf: l.HalfClosedTimeout, whole: l.StreamTime,
 	}
 	log.Debug("stream opened")
-	r.run()
+	if no = r.run(); no != nil {
+		s.b.countRefusal(no.Reason)
+		log.Info("stream ended", "reason", no.Reason, "detail", no.Detail)
+		request.Withdraw(no)
+	}
 	if r.panicked != nil {
 		log.Error("panic", "in", "relay", "panic", r.panicked)
 	}
-	log.Debug("stream closed", "lived", time.Since(r.began), "idle", r.idledOut.Load())
+	log.Debug("stream closed", "lived", time.Since(r.began))
 }
 
 // survive keeps a panic from ending the process: it costs what it happened in. See also the tunnel, which does the same
@@ -214,6 +216,13 @@ func (s *session) drain() {
 	case <-s.ctx.Done():
 	}
 	_ = s.tun.Close()
+}
+
+// expire drains a session that has lasted long enough. Its streams end by their own time.
+func (s *session) expire() {
+	s.b.countRefusal(wire.Expired)
+	s.log.Info("session has lasted long enough")
+	s.drain()
 }
 
 // cut ends the session and its streams at once.

@@ -24,9 +24,7 @@ func (a *Admin) ViewQueue(ctx context.Context, f control.QueueFilter) (v control
 	if v.Last, err = a.store.Newest(ctx); err != nil {
 		return v, answer(err)
 	}
-	if filter.UpTo == 0 || filter.UpTo > v.Last {
-		filter.UpTo = v.Last
-	}
+	filter = filter.Until(v.Last)
 	rows, err := a.store.Queue(ctx, filter)
 	if err != nil {
 		return v, answer(err)

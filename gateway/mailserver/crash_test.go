@@ -33,6 +33,32 @@ func childCommand(t testing.TB, dir string, env ...string) *exec.Cmd {
 	return cmd
 }
 
+// process is such a server that is up, and where its services are.
+type process struct {
+	*exec.Cmd
+	smtp, pop3, pop3s string
+}
+
+// up starts a child and waits until it serves.
+func up(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	p := &process{Cmd: cmd}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	if n, _ := fmt.Sscan(line, &p.smtp, &p.pop3, &p.pop3s); n != 3 || strings.HasPrefix(line, "error") {
+		p.kill()
+		t.Fatalf("the server does not come up: %q", line)
+	}
+	return p
+}
+
+func (p *process) kill() {
+	p.Process.Kill()
+	p.Wait()
+}
+
 // endWithParent ends a child when nobody holds the other end of its input any more.
 func endWithParent() {
 	io.Copy(io.Discard, os.Stdin)
@@ -61,15 +87,7 @@ func TestKilled(t *testing.T) {
 	unsure := 0
 	const rounds, senders = 6, 4
 	for round := range rounds {
-		cmd := childCommand(t, dir)
-		out, err := cmd.StdoutPipe()
-		must(t, err)
-		must(t, cmd.Start())
-		addr, _ := bufio.NewReader(out).ReadString('\n')
-		addr, _, _ = strings.Cut(strings.TrimSpace(addr), " ")
-		if !strings.Contains(addr, ":") || strings.HasPrefix(addr, "error") {
-			t.Fatalf("round %d: the server did not come up again: %q", round, addr)
-		}
+		server := up(t, childCommand(t, dir))
 		var wg sync.WaitGroup
 		enough := make(chan struct{})
 		left := 1 + rand.IntN(40) // acknowledgements until the kill
@@ -77,7 +95,7 @@ func TestKilled(t *testing.T) {
 			wg.Go(func() {
 				for i := 0; ; i++ {
 					text := fmt.Sprintf("message %d of sender %d in round %d", i, sender, round)
-					ok, err := sendRaw(addr, text)
+					ok, err := sendRaw(server.smtp, text)
 					mu.Lock()
 					if ok {
 						acked[text] = true
@@ -99,8 +117,7 @@ func TestKilled(t *testing.T) {
 		case <-time.After(30 * time.Second):
 			t.Errorf("round %d: the server takes no mail", round)
 		}
-		cmd.Process.Kill()
-		cmd.Wait()
+		server.kill()
 		wg.Wait()
 	}
 	s := start(t, testConfig(dir))

@@ -1,12 +1,10 @@
 package mailserver
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -167,8 +165,13 @@ func TestReserve(t *testing.T) {
 		t.Errorf("of the reserve %d octets are left", free)
 	}
 	// What was taken is there, and goes where it should; what cannot comes back.
-	_, err = s.sender.queue.Return(t.Context(), maildrop.Filter{Destination: "away.test"})
-	must(t, err)
+	for returned, end := 0, time.Now().Add(time.Minute); returned == 0; time.Sleep(10 * time.Millisecond) { // what is being sent at the moment is left alone
+		returned, err = s.sender.queue.Return(t.Context(), maildrop.Filter{Destination: "away.test"})
+		must(t, err)
+		if time.Now().After(end) {
+			t.Fatal("it cannot be given back")
+		}
+	}
 	s.await(t, alice, "Final-Recipient: rfc822; dan@away.test")
 	for end := time.Now().Add(time.Minute); s.tally(t) > 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -228,12 +231,12 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	kept, number := map[string]map[string]bool{alice: {}, bob: {}}, 0
 	for round, left := range []int64{2 << 20, 300 << 10, 0, 1 << 20, 40 << 10} {
 		leaveRoom(t, disk, 8<<20)
-		cmd, smtp, _ := comeUp(t, dir)
+		server := comeUp(t, dir)
 		leaveRoom(t, disk, left)
 		for {
 			number++
 			text := fmt.Sprintf("message %d.", number) + strings.Repeat("\r\n"+strings.Repeat("x", 70), number%3*400) // small, 28 KB, 57 KB
-			ok, err := sendRaw(smtp, text)
+			ok, err := sendRaw(server.smtp, text)
 			if !ok {
 				if !strings.Contains(fmt.Sprint(err), "452 4.3.1") {
 					t.Errorf("round %d: when full it says %v", round, err)
@@ -242,13 +245,12 @@ func TestKilledOnAFullDisk(t *testing.T) {
 			}
 			kept[alice][text], kept[bob][text] = true, true
 		}
-		cmd.Process.Kill()
-		cmd.Wait()
+		server.kill()
 
 		leaveRoom(t, disk, 0)
-		cmd, _, pop := comeUp(t, dir)
+		server = comeUp(t, dir)
 		for email, texts := range kept {
-			p := pop3.New(dial(t, pop), nil)
+			p := pop3.New(dial(t, server.pop3), nil)
 			must(t, p.STLS(t.Context(), &tls.Config{InsecureSkipVerify: true})) // it is our own, on loopback
 			must(t, p.Login(t.Context(), email, password))
 			if count, _, err := p.Stat(t.Context()); err != nil || count != len(texts) {
@@ -264,8 +266,7 @@ func TestKilledOnAFullDisk(t *testing.T) {
 			}
 			p.Close()
 		}
-		cmd.Process.Kill()
-		cmd.Wait()
+		server.kill()
 	}
 	leaveRoom(t, disk, 24<<20)
 	s := start(t, testConfig(dir))
@@ -284,20 +285,10 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	s.consistent(t, dir)
 }
 
-// comeUp starts a child that fills its disk, and answers where its services are.
-func comeUp(t *testing.T, dir string) (cmd *exec.Cmd, smtp, pop string) {
+// comeUp starts a child that fills its disk.
+func comeUp(t *testing.T, dir string) *process {
 	t.Helper()
-	cmd = childCommand(t, dir, childReserve+"=-1")
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	line, _ := bufio.NewReader(out).ReadString('\n')
-	if n, _ := fmt.Sscan(line, &smtp, &pop); n != 2 {
-		cmd.Process.Kill()
-		cmd.Wait()
-		t.Fatalf("it does not come up: %s", line)
-	}
-	return cmd, smtp, pop
+	return up(t, childCommand(t, dir, childReserve+"=-1"))
 }
 
 func dial(t *testing.T, address string) net.Conn {

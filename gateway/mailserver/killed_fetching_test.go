@@ -1,7 +1,6 @@
 package mailserver
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/tls"
 	"fmt"
@@ -45,23 +44,13 @@ func TestKilledWhileFetching(t *testing.T) {
 	var mu sync.Mutex
 	acked, unsure := map[string]bool{}, map[string]bool{}
 	for life := range lives {
-		cmd := childCommand(t, dir)
-		out, err := cmd.StdoutPipe()
-		must(t, err)
-		must(t, cmd.Start())
-		line, _ := bufio.NewReader(out).ReadString('\n')
-		var smtp, pop, pops string
-		if n, _ := fmt.Sscan(line, &smtp, &pop, &pops); n != 3 {
-			cmd.Process.Kill()
-			cmd.Wait()
-			t.Fatalf("in life %d the server does not come up: %q", life, line)
-		}
+		server := up(t, childCommand(t, dir))
 		var busy sync.WaitGroup
 		for sender := range 2 {
 			busy.Go(func() {
 				for n := 0; ; n++ {
 					text := fmt.Sprintf("message %d of sender %d in life %d", n, sender, life)
-					ok, err := sendRaw(smtp, text)
+					ok, err := sendRaw(server.smtp, text)
 					mu.Lock()
 					if acked[text] = ok; !ok {
 						unsure[text] = true
@@ -76,7 +65,7 @@ func TestKilledWhileFetching(t *testing.T) {
 		enough := make(chan struct{}, 1000) // a token for each session of a reader
 		for _, r := range readers {
 			busy.Go(func() {
-				for r.session(t, pops) {
+				for r.session(t, server.pop3s) {
 					select {
 					case enough <- struct{}{}:
 					default:
@@ -93,8 +82,7 @@ func TestKilledWhileFetching(t *testing.T) {
 			}
 		}
 		time.Sleep(rand.N(30 * time.Millisecond)) // the moment of the kill is anyone
-		cmd.Process.Kill()
-		cmd.Wait()
+		server.kill()
 		busy.Wait()
 	}
 

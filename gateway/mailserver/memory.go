@@ -1,6 +1,7 @@
 package mailserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -74,21 +75,13 @@ func (s *Server) memorize(ctx context.Context) {
 	}
 }
 
-func writeMemory(dir string, m memory) (err error) {
+func writeMemory(dir string, m memory) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, m.name)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	var text bytes.Buffer
+	if err := m.of.Save(&text); err != nil {
 		return err
 	}
-	err = m.of.Save(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return writeDurably(filepath.Join(dir, m.name), text.Bytes())
 }

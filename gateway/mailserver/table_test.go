@@ -48,25 +48,11 @@ type table struct {
 	figures mailtest.Table
 }
 
-// process is a mail server in a process of its own.
-type process struct {
-	*exec.Cmd
-	smtp, pop3, pop3s string
-}
-
 // start starts a server with two accounts, until the benchmark's end.
 func (t *table) start() *process {
 	start(t, testConfig(t.dir)).Close() // the accounts
-	p := &process{Cmd: childCommand(t, t.dir)}
-	out, err := p.StdoutPipe()
-	must(t, err)
-	must(t, p.Start())
-	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	must(t, err)
-	if n, _ := fmt.Sscan(line, &p.smtp, &p.pop3, &p.pop3s); n != 3 {
-		t.Fatal(line)
-	}
+	p := up(t, childCommand(t, t.dir))
+	t.Cleanup(p.kill)
 	return p
 }
 
@@ -289,7 +275,7 @@ func (t *table) deliver(all func(yield func([]byte) bool)) {
 // sessions measures what a thousand open sessions cost.
 func (t *table) sessions() {
 	const sessions = 1000
-	before := t.memory()
+	before := mailtest.Memory(t, t.server.Process.Pid)
 	var open []net.Conn
 	for i := range sessions {
 		address, hello, answer := t.server.smtp, "EHLO x\r\n", "250"
@@ -307,20 +293,9 @@ func (t *table) sessions() {
 			t.Fatal(line, err)
 		}
 	}
-	after := t.memory()
+	after := mailtest.Memory(t, t.server.Process.Pid)
 	for _, conn := range open {
 		conn.Close()
 	}
 	t.figures.Add(fmt.Sprintf("memory of %d idle sessions", sessions), fmt.Sprintf("%d KB each", (after-before)/sessions>>10), "", "")
-}
-
-// memory is what the server's process holds, in octets.
-func (t *table) memory() int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.server.Process.Pid))
-	if err != nil {
-		t.Skip("no /proc to read the memory of a process from")
-	}
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
-	n, _ := strconv.Atoi(strings.Fields(rest)[0])
-	return n << 10
 }

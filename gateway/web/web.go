@@ -78,6 +78,11 @@ type site struct {
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+		// Nobody here wants a body. Where one has two lengths, a proxy may take its end for the beginning of somebody else's
+		// request: such a connection ends (RFC 9112 section 6.1), which net/http does not see to.
+		w.Header().Set("Connection", "close")
+	}
 	if r.URL.Path == healthPath || r.URL.Path == readyPath { // whoever asks for these knows of no page
 		s.answer(w, r)
 		return

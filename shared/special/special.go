@@ -23,7 +23,14 @@ func Public(a netip.Addr) bool {
 			return false
 		}
 	}
-	return true
+	return !isatap(a)
+}
+
+// isatap is true of an address whose last half is an IPv4 address in disguise, to which a router of its site tunnels whatever
+// comes (RFC 5214 section 6.1). Nobody has a public server there.
+func isatap(a netip.Addr) bool {
+	b := a.As16()
+	return a.Is6() && b[8]&^0x03 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe
 }
 
 // globalUnicast is all of IPv6 that IANA gives out (RFC 4291 section 2.4).

@@ -9,6 +9,7 @@ func TestPublic(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1": false, "10.1.2.3": false, "169.254.169.254": false, "::1": false, "::ffff:127.0.0.1": false, "64:ff9b::7f00:1": false,
 		"fe80::1": false, "fc00::1": false, "192.0.2.1": false, "2002:7f00:1::": false, "0.0.0.0": false, "255.255.255.255": false,
+		"2606:2800:220:1:0:5efe:a00:1": false, "2606:2800:220:1:200:5efe:5db8:d822": false, "2606:2800:220:1:400:5efe:a00:1": true,
 		"1.1.1.1": true, "128.0.0.0": true, "::ffff:1.1.1.1": true, "2606:2800:220:1::1": true,
 	} {
 		if got := Public(netip.MustParseAddr(address)); got != want {

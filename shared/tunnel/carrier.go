@@ -50,6 +50,8 @@ type carrier struct {
 	resets     []uint32          // streams that the reader is to reset in our yamux
 	stray      int64             // bytes that may still come for streams that we have reset
 	pings      bucket
+	earned     int // bytes that have come since the last ping that they pay for
+	pace       pace
 	opens      bucket
 	lastOpened uint32 // the highest stream id of our own
 	beatTime   *time.Timer
@@ -64,6 +66,7 @@ func newCarrier(mc MessageConn, server bool, o Options) *carrier {
 		streams: make(map[uint32]*entry),
 		stray:   int64(o.Window), // a stock yamux may let a frame slip behind its FIN
 		pings:   newBucket(pingsPerSecond, time.Now()),
+		pace:    newPace(mc),
 		opens:   newBucket(float64(o.OpensPerSecond), time.Now()),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

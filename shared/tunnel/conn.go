@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
+
+	"github.com/postern-mail/postern/shared/tunnel/deadline"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // Conn is one stream: a net.Conn with CloseWrite.
@@ -18,7 +21,8 @@ import (
 // sent gets all of it and then io.EOF. A peer that goes on writing is told, as TCP tells it, by an error (ErrReset).
 //
 // A read returns io.EOF only when the peer ended its writing. When the session dies, reads return what had arrived and
-// then ErrSessionClosed, so that a cut never looks like an end.
+// then ErrSessionClosed, so that a cut never looks like an end. When the gateway ends the stream, for silence say, they return
+// its *wire.RefusedError.
 type Conn struct {
 	stream *yamux.Stream
 	car    *carrier
@@ -36,9 +40,10 @@ type Conn struct {
 	isDone      bool
 	isEnded     bool // ended is closed
 	wasReset    bool
-	isCut       bool // the session has ended
+	isCut       bool               // the session has ended
+	refusal     *wire.RefusedError // the gateway has taken its yes back
 	readUntil   time.Time
-	writePassed deadline
+	writePassed *deadline.Deadline
 }
 
 var _ interface {
@@ -49,9 +54,8 @@ var _ interface {
 func newConn(stream *yamux.Stream, car *carrier, remote string) *Conn {
 	c := &Conn{
 		stream: stream, car: car, id: stream.StreamID(), remote: addr(remote),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), writePassed: deadline.New(),
 	}
-	c.writePassed.ch = make(chan struct{})
 	c.entry = car.entryOf(c)
 	return c
 }
@@ -91,13 +95,15 @@ func (c *Conn) readable() error {
 // account of the stream decides whether it is one.
 func (c *Conn) readError(err error) error {
 	c.mu.Lock()
-	isDone := c.isDone
+	isDone, refusal := c.isDone, c.refusal
 	c.mu.Unlock()
 	alive := c.car.alive() == nil
 	in, short, received := c.car.end(c.entry)
 	switch {
 	case isDone:
 		return net.ErrClosed
+	case refusal != nil:
+		return refusal
 	case errors.Is(err, yamux.ErrTimeout) && alive:
 		return os.ErrDeadlineExceeded
 	case in && !short && (alive || received == c.consumed.Load()):
@@ -157,6 +163,8 @@ func (c *Conn) writable() (passed <-chan struct{}, err error) {
 	switch {
 	case c.isDone:
 		return nil, net.ErrClosed
+	case c.refusal != nil:
+		return nil, c.refusal
 	case c.wasReset:
 		return nil, ErrReset
 	case c.car.alive() != nil:
@@ -164,7 +172,7 @@ func (c *Conn) writable() (passed <-chan struct{}, err error) {
 	case c.isEnded:
 		return nil, net.ErrClosed
 	}
-	passed = c.writePassed.channel()
+	passed = c.writePassed.Passed()
 	select {
 	case <-passed:
 		return nil, os.ErrDeadlineExceeded
@@ -181,7 +189,7 @@ func (c *Conn) writeError(err error) error {
 	switch {
 	case errors.Is(err, yamux.ErrTimeout):
 		return os.ErrDeadlineExceeded
-	case errors.Is(err, net.ErrClosed), errors.Is(err, ErrReset), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, net.ErrClosed), errors.Is(err, ErrReset), errors.Is(err, os.ErrDeadlineExceeded), refused(err):
 		return err
 	}
 	return c.car.sessionError()
@@ -193,6 +201,18 @@ func (c *Conn) resetByPeer() {
 	defer c.mu.Unlock()
 	c.wasReset = true
 	c.endWriting()
+}
+
+// refusedByPeer is called by the carrier, with its lock held: it must not call back. What has come can still be read.
+func (c *Conn) refusedByPeer(no *wire.RefusedError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDone || c.refusal != nil {
+		return
+	}
+	c.refusal = no
+	c.endWriting()
+	_ = c.stream.SetReadDeadline(longAgo)
 }
 
 // sessionEnded is called by the carrier, with its lock held: it must not call back. From now on yamux's Read and Write
@@ -270,7 +290,7 @@ func (c *Conn) shut() bool {
 	c.isDone = true
 	c.endWriting()
 	_ = c.stream.SetReadDeadline(longAgo)
-	c.writePassed.set(time.Time{})
+	c.writePassed.Set(time.Time{})
 	return true
 }
 
@@ -293,8 +313,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 		return c.op("set", net.ErrClosed)
 	}
 	c.readUntil = t
-	if c.isCut {
-		return nil // yamux's deadline stays where sessionEnded put it
+	if c.isCut || c.refusal != nil {
+		return nil // yamux's deadline stays where it was put
 	}
 	return c.stream.SetReadDeadline(t)
 }
@@ -306,7 +326,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if c.isDone {
 		return c.op("set", net.ErrClosed)
 	}
-	c.writePassed.set(t)
+	c.writePassed.Set(t)
 	if c.isEnded {
 		return nil // yamux's deadline stays where endWriting put it
 	}
@@ -324,47 +344,3 @@ type addr string
 
 func (addr) Network() string  { return "postern" }
 func (a addr) String() string { return string(a) }
-
-// deadline is a time whose passing can be selected on.
-type deadline struct {
-	mu    sync.Mutex
-	ch    chan struct{}
-	timer *time.Timer
-	turn  int
-}
-
-func (d *deadline) channel() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.ch
-}
-
-func (d *deadline) set(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	d.turn++
-	select {
-	case <-d.ch:
-		d.ch = make(chan struct{})
-	default:
-	}
-	if t.IsZero() {
-		return
-	}
-	left := time.Until(t)
-	if left <= 0 {
-		close(d.ch)
-		return
-	}
-	turn := d.turn
-	d.timer = time.AfterFunc(left, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.turn == turn {
-			close(d.ch)
-		}
-	})
-}

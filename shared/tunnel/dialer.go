@@ -16,7 +16,7 @@ import (
 // and call Run; the methods may be called from any goroutine, before Run and after it too.
 type Dialer struct {
 	Connect func(context.Context) (MessageConn, error) // makes a WebSocket; called by Run, one call at a time
-	Hello   wire.Hello
+	Hello   wire.Hello                                 // its Token can be changed by Present
 	Options *Options
 	Backoff Backoff
 	Clock   Clock // nil: time's own
@@ -141,7 +141,10 @@ func (d *Dialer) connect(ctx context.Context) (*Session, error) {
 		if r.err != nil {
 			return nil, r.err
 		}
-		return Client(ctx, r.mc, d.Hello, d.Options)
+		d.mu.Lock()
+		hello := d.Hello
+		d.mu.Unlock()
+		return Client(ctx, r.mc, hello, d.Options)
 	case <-ctx.Done():
 		go func() {
 			if r := <-made; r.err == nil {
@@ -229,6 +232,14 @@ func (d *Dialer) State() State { return d.subscribers.current() }
 // Subscribe has fn called with the state as it is and then with each new one, in order, one call at a time, without a
 // lock held. A slow fn misses states in between, never the last. A call may still be under way when cancel returns.
 func (d *Dialer) Subscribe(fn func(State)) (cancel func()) { return d.subscribers.subscribe(fn) }
+
+// Present gives the access token for the sessions to come, and tries the gateway with it now.
+func (d *Dialer) Present(token string) {
+	d.mu.Lock()
+	d.Hello.Token = token
+	d.mu.Unlock()
+	d.Kick()
+}
 
 // Kick is for when something says that the network has changed: a Dialer that waits tries now, and one that is online
 // makes sure that its session lives.

@@ -10,6 +10,7 @@
 //   - its queue takes every frame at once, and conns wait for room in it before they write, so that deadlines, closes,
 //     window updates and pings work while the peer takes nothing;
 //   - it turns a RST from the peer into a FIN and remembers the difference, so that what was sent before a close is read;
+//   - where a WebSocket does not push back, it has the peer show what it has read (pace.go);
 //   - it tells a stream that ended from one that was cut, which yamux does not;
 //   - it gives yamux whole frames only, and no conn waits inside yamux when a session ends, for yamux holds locks in the
 //     one case and spins in the other.

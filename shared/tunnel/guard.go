@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // The frames of yamux, as its spec.md has them: a header of twelve bytes (version, type, flags, stream id, length), and
@@ -99,7 +101,12 @@ func (c *carrier) arrived(h *header) error {
 	defer c.mu.Unlock()
 	switch h.kind() {
 	case typePing:
-		if h.flags()&flagSYN != 0 && !c.pings.take(time.Now()) {
+		switch {
+		case h.flags()&flagSYN == 0:
+			c.pace.answered(h.length())
+		case c.earned >= bytesPerPing:
+			c.earned = 0
+		case !c.pings.take(time.Now()):
 			return fmt.Errorf("%w: a flood of pings", ErrProtocol)
 		}
 		return nil
@@ -109,6 +116,7 @@ func (c *carrier) arrived(h *header) error {
 		if h.length() > uint32(min(c.o.Window, largestFrame)) {
 			return fmt.Errorf("%w: a frame of %d bytes is too long", ErrProtocol, h.length())
 		}
+		c.earned = min(c.earned+int(h.length()), bytesPerPing)
 	}
 	id := h.stream()
 	if h.flags()&flagSYN != 0 {
@@ -263,6 +271,16 @@ func (c *carrier) resetLocked(id uint32) {
 	notify(c.wake)
 }
 
+// withdrawn is called when the gateway says that it ends a stream. One that is gone, or that is no stream, does not matter; the
+// control stream is not the notice's to end.
+func (c *carrier) withdrawn(id uint32, no *wire.RefusedError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.streams[id]; e != nil && e.conn != nil && id > 1 {
+		e.conn.refusedByPeer(no)
+	}
+}
+
 // opened is how many streams there are, in yamux and so in memory.
 func (c *carrier) opened() int {
 	c.mu.Lock()
@@ -279,7 +297,7 @@ type bucket struct {
 	at                time.Time
 }
 
-// pingsPerSecond is a multiple of what an honest peer sends: one in twenty seconds.
+// pingsPerSecond is a multiple of what an honest peer sends: one in twenty seconds, beside those of pace.go.
 const pingsPerSecond = 4
 
 const burst = 10

@@ -66,7 +66,13 @@ func (c *carrier) send() {
 		for b := batch; len(b) > 0; {
 			n := message(b)
 			watchdog.Reset(c.o.DeadAfter)
+			if !c.await(n, watchdog) {
+				return
+			}
 			err := c.mc.Write(c.ctx, b[:n])
+			if ping := c.wrote(n); ping != nil && err == nil {
+				err = c.mc.Write(c.ctx, ping)
+			}
 			watchdog.Stop()
 			if err != nil {
 				c.fail(fmt.Errorf("tunnel: writing: %w", err))

@@ -48,6 +48,7 @@ func (s *ServerSession) greeted(ctx context.Context, greet func(context.Context,
 	s.control = newConn(stream, s.car, "control")
 	if s.hello, err = wire.ReadHello(s.control); err != nil {
 		if errors.Is(err, wire.ErrMalformed) {
+			s.refused(wire.Malformed)
 			s.refuse(&wire.RefusedError{Reason: wire.Malformed, Detail: err.Error()})
 		}
 		return peerError(err)
@@ -57,6 +58,7 @@ func (s *ServerSession) greeted(ctx context.Context, greet func(context.Context,
 			Reason: wire.BadVersion,
 			Detail: fmt.Sprintf("this gateway speaks version %d, the client %d", wire.Version, s.hello.Version),
 		}
+		s.refused(no.Reason)
 		s.refuse(no)
 		return no
 	}
@@ -106,17 +108,26 @@ func (s *ServerSession) request(conn *Conn, f func(*Request)) {
 	var err error
 	if r.Open, err = wire.ReadOpen(conn); err != nil {
 		if errors.Is(err, wire.ErrMalformed) {
+			s.refused(wire.Malformed)
 			_ = r.Refuse(&wire.RefusedError{Reason: wire.Malformed, Detail: err.Error()})
 		}
 		_ = conn.Close()
 		return
 	}
 	if s.car.opened()-1 > s.o.Streams {
+		s.refused(wire.TooMany)
 		_ = r.Refuse(&wire.RefusedError{Reason: wire.TooMany, Detail: fmt.Sprintf("%d streams are open", s.o.Streams)})
 		return
 	}
 	conn.remote = addr(r.Open.String())
 	f(r)
+}
+
+// refused tells of a no that the session itself said.
+func (s *ServerSession) refused(reason wire.Reason) {
+	if s.o.Refused != nil {
+		s.o.Refused(reason)
+	}
 }
 
 // Hello is what the client said.
@@ -183,4 +194,14 @@ func (r *Request) Refuse(e *wire.RefusedError) error {
 		_ = r.conn.Close()
 	})
 	return err
+}
+
+// Withdraw says no after Accept has said yes: by a notice, for the stream carries nothing of ours any more. It ends the stream,
+// and waits for that until the client has, no longer than Linger. Nothing else may use the conn any more.
+func (r *Request) Withdraw(e *wire.RefusedError) {
+	_ = r.conn.SetWriteDeadline(longAgo)
+	_ = r.s.Notify(wire.Notice{Kind: wire.NoticeRefused, Stream: r.conn.id, Reason: e.Reason, Detail: e.Detail})
+	_ = r.conn.SetReadDeadline(time.Now().Add(r.s.o.Linger))
+	_, _ = io.Copy(io.Discard, r.conn)
+	r.conn.Abort()
 }

@@ -228,8 +228,11 @@ func peerError(err error) error {
 }
 
 func (s *Session) noticed(n wire.Notice) {
-	if n.Kind == wire.NoticeDraining {
+	switch n.Kind {
+	case wire.NoticeDraining:
 		s.drainOnce.Do(func() { close(s.draining) })
+	case wire.NoticeRefused:
+		s.car.withdrawn(n.Stream, &wire.RefusedError{Reason: n.Reason, Detail: n.Detail})
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
+
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // MessageConn is an ordered, reliable carrier of messages: a WebSocket in the field, a pipe in tests. One goroutine
@@ -59,6 +61,9 @@ type Options struct {
 	// Linger is how long a closed stream waits for its peer to close too, and a closing session for its peer's
 	// goodbye. Default 5 s.
 	Linger time.Duration
+	// Refused is told of each no that a ServerSession says by itself: to a Hello or an Open that is malformed, of another
+	// version, or over Streams. It may be called from any goroutine.
+	Refused func(wire.Reason)
 }
 
 func (o *Options) withDefaults() Options {

@@ -110,8 +110,11 @@ func WriteRefused(w io.Writer, e *RefusedError) error {
 	return write(w, &said, frame{Refused: &said})
 }
 
-// WriteNotice writes n, after validating it.
-func WriteNotice(w io.Writer, n Notice) error { return write(w, &n, frame{Notice: &n}) }
+// WriteNotice writes n, after validating it. The Detail is made fit, as WriteRefused does.
+func WriteNotice(w io.Writer, n Notice) error {
+	n.Detail = fit(n.Detail, maxDetail)
+	return write(w, &n, frame{Notice: &n})
+}
 
 // ReadNotice reads the next notice. A frame of a kind that this version does not know is returned as the zero Notice,
 // to be passed over.

@@ -41,7 +41,12 @@
 //	{"notice":{"kind":"draining"}}
 //
 // means that the gateway is about to end: streams that are open may finish, new ones are refused, and the client should
-// connect anew. Other kinds, and other frames than notices, are passed over by who does not know them.
+// connect anew.
+//
+//	{"notice":{"kind":"refused","stream":5,"reason":"idle","detail":"…"}}
+//
+// means that the gateway ends a stream that it had opened; see below. Other kinds, and other frames than notices, are passed
+// over by who does not know them.
 //
 // To end a session, a side ends its direction of the control stream (FIN). The other side then does the same. By then
 // each has all that the other had sent, and either may close the WebSocket; a side that gets no answer within 5 s closes
@@ -66,6 +71,11 @@
 // After opened, and not a byte earlier, the stream is the TCP connection: TLS, if there is any, is between the client and
 // the mail server. After refused the stream is over.
 //
+// A gateway carries mail and nothing else. Where the server speaks first, it answers opened once the server has greeted as one of
+// that service does. Where TLS comes first, it lets through what begins as TLS on either side. Later on it may have to end a
+// stream, as for one that says nothing for too long. It then says so by the notice "refused" with the stream's number in
+// yamux; the client closes that stream, which is cut if it does not within 5 s, as one is that has not understood.
+//
 // The reasons of a refusal:
 //
 //	denied        the gateway's policy does not allow this target; for a session, nothing
@@ -75,6 +85,12 @@
 //	too-many      a limit on sessions (at hello) or streams (at open) is reached
 //	version       the gateway does not speak the hello's version
 //	token         the access token is missing or wrong
+//	login         the proxy before the gateway has not said who this is
+//	locked-out    too many wrong tokens came from the client's address; even the right one has to wait
+//	too-fast      a limit on sessions (at hello) or streams (at open) in a minute is reached
+//	not-mail      what answers there is not the service, or what is sent is not TLS where TLS comes first
+//	idle          nothing went through the stream for too long (in a notice)
+//	expired       the stream was open for as long as one may be (in a notice)
 //	malformed     the frame breaks a rule
 //	draining      the gateway is ending; connect anew
 //	internal      a fault in the gateway

@@ -87,7 +87,7 @@ func FuzzReadOpened(f *testing.F) {
 }
 
 func FuzzReadNotice(f *testing.F) {
-	fuzz(f, []wire.Notice{notice, {Kind: "x"}}, func(w io.Writer, n wire.Notice) error {
+	fuzz(f, []wire.Notice{notice, {Kind: "x"}, {Kind: wire.NoticeRefused, Stream: 1<<32 - 1, Reason: "later"}}, func(w io.Writer, n wire.Notice) error {
 		if n == (wire.Notice{}) {
 			_, err := w.Write(frame(`{}`))
 			return err

@@ -106,7 +106,11 @@ func (o *Open) Validate() error {
 
 // Validate says what is wrong with n, if anything.
 func (n *Notice) Validate() error {
-	return errors.Join(label("kind", n.Kind, maxLabel), text("detail", n.Detail, maxDetail))
+	err := errors.Join(label("kind", n.Kind, maxLabel), text("detail", n.Detail, maxDetail))
+	if n.Reason != "" {
+		err = errors.Join(err, label("reason", string(n.Reason), maxLabel))
+	}
+	return err
 }
 
 // Validate says what is wrong with e, if anything.

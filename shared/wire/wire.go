@@ -83,6 +83,10 @@ const (
 	SMTP        ServiceName = "smtp"
 	Submission  ServiceName = "submission"
 	Submissions ServiceName = "submissions"
+	IMAP        ServiceName = "imap"
+	IMAPS       ServiceName = "imaps"
+	FTP         ServiceName = "ftp"
+	FTPS        ServiceName = "ftps"
 	// Control is Postern's own: package shared/control inside TLS, for who looks after the embedded server.
 	Control ServiceName = "control"
 )
@@ -125,11 +129,17 @@ func (o Open) String() string {
 type Notice struct {
 	Kind   string `json:"kind"`
 	Detail string `json:"detail,omitempty"`
+	Stream uint32 `json:"stream,omitempty"` // of NoticeRefused: yamux's number of the stream
+	Reason Reason `json:"reason,omitempty"` // of NoticeRefused
 }
 
 // NoticeDraining says that the gateway is about to end: streams that are open may finish, new ones are refused, and
 // the client should connect anew.
 const NoticeDraining = "draining"
+
+// NoticeRefused says that the gateway ends a stream which it had opened, and why. The client closes the stream; one that
+// does not is cut.
+const NoticeRefused = "refused"
 
 // Reason says in one word why the gateway refused a session or a stream.
 type Reason string
@@ -142,6 +152,12 @@ const (
 	TooMany     Reason = "too-many"     // a limit on sessions or streams is reached
 	BadVersion  Reason = "version"      // the gateway does not speak the Hello's version
 	BadToken    Reason = "token"        // the access token is missing or wrong
+	NoLogin     Reason = "login"        // the proxy before the gateway has not said who this is
+	LockedOut   Reason = "locked-out"   // too many wrong tokens came from this address
+	TooFast     Reason = "too-fast"     // a limit on sessions or streams in a minute is reached
+	NotMail     Reason = "not-mail"     // what answers is not the service that was asked for, or what asks is no client of it
+	Idle        Reason = "idle"         // nothing went through an open stream for too long
+	Expired     Reason = "expired"      // a stream or session has been open for as long as one may be
 	Malformed   Reason = "malformed"    // the frame made no sense
 	Draining    Reason = "draining"     // the gateway is ending
 	Internal    Reason = "internal"     // a fault of the gateway's
@@ -164,7 +180,7 @@ func (e *RefusedError) Error() string {
 // Permanent reports whether asking again without changing anything is pointless.
 func (e *RefusedError) Permanent() bool {
 	switch e.Reason {
-	case Denied, BadVersion, BadToken, Malformed:
+	case Denied, BadVersion, BadToken, NoLogin, LockedOut, NotMail, Malformed:
 		return true
 	}
 	return false

@@ -76,6 +76,7 @@ func TestRoundTrips(t *testing.T) {
 		roundTrip(t, o, wire.WriteOpen, wire.ReadOpen)
 	}
 	roundTrip(t, notice, wire.WriteNotice, wire.ReadNotice)
+	roundTrip(t, wire.Notice{Kind: wire.NoticeRefused, Stream: 5, Reason: wire.Idle, Detail: "for an hour"}, wire.WriteNotice, wire.ReadNotice)
 	roundTrip(t, 0, func(w io.Writer, _ int) error { return wire.WriteOpened(w) }, func(r io.Reader) (int, error) { return 0, wire.ReadOpened(r) })
 }
 

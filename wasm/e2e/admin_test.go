@@ -39,6 +39,7 @@ func TestAdministratorsPage(t *testing.T) {
 	b.Until("nothing waits", said("admin-empty")+`.includes("Nothing is waiting")`)
 	b.shot("admin-empty")
 
+	b.Until("the demo world is there", q("admin-world")+` !== null`) // it is asked for beside the queue
 	b.Eval(q("admin-world")+`.open = true`, nil)
 	b.Choose("admin-way", "elsewhere.test")
 	b.Choose("admin-fault", "down")
@@ -114,6 +115,7 @@ func TestAdministratorsPage(t *testing.T) {
 	b.Click("account-menu")
 	b.Click("admin-open")
 	b.Until("it waits", queued("carol@elsewhere.test")+` !== undefined`)
+	b.Until("the demo world is there", q("admin-world")+` !== null`)
 	b.Eval(q("admin-world")+`.open = true`, nil)
 	b.clickIn("admin-fault-lasts", "elsewhere.test")
 	b.Eval(`[...document.querySelectorAll('[data-testid="admin-fault-lasts"] button')][0].click()`, nil)

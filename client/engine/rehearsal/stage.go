@@ -45,6 +45,8 @@ func (s *stage) State() tunnel.State {
 
 func (s *stage) Subscribe(func(tunnel.State)) (cancel func()) { return func() {} }
 
+func (s *stage) Present(string) {}
+
 func (s *stage) Kick() {}
 
 func (s *stage) Open(_ context.Context, o wire.Open) (net.Conn, error) {

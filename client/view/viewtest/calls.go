@@ -181,5 +181,31 @@ func (s *Service) SyncNow(ctx context.Context, _ api.AccountID) error { return s
 // Prepare implements api.Service.
 func (s *Service) Prepare(ctx context.Context) error { return s.enter(ctx, "Prepare") }
 
+// Admit implements api.Service. A gateway that asks is set up by Ask.
+func (s *Service) Admit(ctx context.Context, token string) error {
+	if err := s.enter(ctx, "Admit"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	asked, right := s.token != "", s.token == token
+	s.mu.Unlock()
+	if asked && !right {
+		return &api.Problem{Code: api.CodeWrongToken}
+	}
+	s.Ask("")
+	return nil
+}
+
+// Ask has the gateway ask for an access token, or for none.
+func (s *Service) Ask(token string) {
+	s.Change(func(st *api.Status) {
+		s.token = token
+		st.Gateway.State, st.Gateway.Problem = api.Online, nil
+		if token != "" {
+			st.Gateway.State, st.Gateway.Problem = api.Offline, &api.Problem{Code: api.CodeTokenNeeded}
+		}
+	})
+}
+
 // Reconnect implements api.Service.
 func (s *Service) Reconnect(ctx context.Context) error { return s.enter(ctx, "Reconnect") }

@@ -27,6 +27,7 @@ type Service struct {
 	hold     map[string]chan struct{}
 	calls    []string
 	erased   []api.MessageID
+	token    string // that the gateway asks for
 	world    world
 	queue    queue
 }

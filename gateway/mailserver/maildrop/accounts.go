@@ -205,14 +205,8 @@ func (s *Store) RemoveAccount(ctx context.Context, email string, withMail bool) 
 				return err
 			}
 		}
-		for _, id := range contents {
-			gone, err := forget(ctx, tx, id)
-			if err != nil {
-				return err
-			}
-			if gone {
-				unnamed = append(unnamed, id)
-			}
+		if unnamed, err = forget(ctx, tx, contents); err != nil {
+			return err
 		}
 		_, err = tx.ExecContext(ctx, "DELETE FROM accounts WHERE id = ?", d.account)
 		return err

@@ -45,8 +45,8 @@ func (s *Store) adopt(ctx context.Context, db *sql.DB, found map[int64]bool) (a 
 	if err != nil {
 		return a, err
 	}
-	var last int64
-	if err := db.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'contents'), 0)").Scan(&last); err != nil {
+	last, err := lastID(ctx, db, "contents")
+	if err != nil {
 		return a, err
 	}
 	for _, name := range names {

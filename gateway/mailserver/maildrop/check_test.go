@@ -128,6 +128,14 @@ func checked(t testing.TB, dir string, mend bool) Report {
 	return r
 }
 
+// sound sees that Check finds nothing, and nothing is missing.
+func sound(t testing.TB, dir string) {
+	t.Helper()
+	if r, err := Check(t.Context(), dir, false); err != nil || len(r.Findings) > 0 || r.Missing > 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
 func TestCheckFindsEach(t *testing.T) {
 	for _, c := range every {
 		t.Run(c.name, func(t *testing.T) {

@@ -113,6 +113,7 @@ func (s *Store) Settle(ctx context.Context, settlements []Settlement) error {
 }
 
 func settle(ctx context.Context, tx *sql.Tx, settlements []Settlement) (unnamed []int64, err error) {
+	var contents []int64
 	for _, o := range settlements {
 		// Whoever settles a row must have seen its last change.
 		as := []any{o.Row.ID, o.Row.State, o.Row.Claim, o.Row.Attempts}
@@ -133,18 +134,11 @@ func settle(ctx context.Context, tx *sql.Tx, settlements []Settlement) (unnamed 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return nil, errors.Join(err, ErrSettled)
 		}
-		if !o.Gone {
-			continue
-		}
-		gone, err := forget(ctx, tx, o.Row.Content)
-		if err != nil {
-			return nil, err
-		}
-		if gone {
-			unnamed = append(unnamed, o.Row.Content)
+		if o.Gone {
+			contents = append(contents, o.Row.Content)
 		}
 	}
-	return unnamed, nil
+	return forget(ctx, tx, contents)
 }
 
 func stamp(t time.Time) int64 {
@@ -177,21 +171,16 @@ func (s *Store) Hasten(ctx context.Context, f Filter, now time.Time) (int, error
 // them. It answers how many.
 func (s *Store) Discard(ctx context.Context, f Filter) (int, error) {
 	var unnamed []int64
-	n, err := s.batches(ctx, f, "q.state <> 'sending'", func(ctx context.Context, tx *sql.Tx, rows []handle, in string, ids []any) error {
-		unnamed = nil
+	n, err := s.batches(ctx, f, "q.state <> 'sending'", func(ctx context.Context, tx *sql.Tx, rows []handle, in string, ids []any) (err error) {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM queue WHERE id IN "+in, ids...); err != nil {
 			return err
 		}
-		for _, r := range rows {
-			gone, err := forget(ctx, tx, r.content)
-			if err != nil {
-				return err
-			}
-			if gone {
-				unnamed = append(unnamed, r.content)
-			}
+		contents := make([]int64, len(rows))
+		for i, r := range rows {
+			contents[i] = r.content
 		}
-		return nil
+		unnamed, err = forget(ctx, tx, contents)
+		return err
 	}, func() { s.removeContents(unnamed) })
 	return n, err
 }

@@ -113,20 +113,16 @@ func (d *Drop) Remove(ctx context.Context, messages []Message) error {
 	}
 	s := d.store
 	var unnamed []int64
-	err := s.submit("", func(ctx context.Context, tx *sql.Tx) error {
+	err := s.submit("", func(ctx context.Context, tx *sql.Tx) (err error) {
+		var contents []int64
 		for _, m := range messages {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM messages WHERE id = ? AND account = ?", m.row, d.account); err != nil {
 				return err
 			}
-			gone, err := forget(ctx, tx, m.content)
-			if err != nil {
-				return err
-			}
-			if gone {
-				unnamed = append(unnamed, m.content)
-			}
+			contents = append(contents, m.content)
 		}
-		return nil
+		unnamed, err = forget(ctx, tx, contents)
+		return err
 	})
 	if err != nil {
 		return err
@@ -135,15 +131,22 @@ func (d *Drop) Remove(ctx context.Context, messages []Message) error {
 	return nil
 }
 
-// forget removes a content's row if nothing names it any more.
-func forget(ctx context.Context, tx *sql.Tx, content int64) (gone bool, err error) {
-	res, err := tx.ExecContext(ctx, `DELETE FROM contents WHERE id = ?1
-		AND NOT EXISTS (SELECT 1 FROM messages WHERE content = ?1) AND NOT EXISTS (SELECT 1 FROM queue WHERE content = ?1)`, content)
-	if err != nil {
-		return false, err
+// forget removes the rows of contents that nothing names any more, and answers
+// which those are.
+func forget(ctx context.Context, tx *sql.Tx, contents []int64) (unnamed []int64, err error) {
+	for _, id := range contents {
+		res, err := tx.ExecContext(ctx, `DELETE FROM contents WHERE id = ?1
+			AND NOT EXISTS (SELECT 1 FROM messages WHERE content = ?1) AND NOT EXISTS (SELECT 1 FROM queue WHERE content = ?1)`, id)
+		if err != nil {
+			return nil, err
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return nil, err
+		} else if n > 0 {
+			unnamed = append(unnamed, id)
+		}
 	}
-	n, err := res.RowsAffected()
-	return n > 0, err
+	return unnamed, nil
 }
 
 // Unlock gives the maildrop up, and the snapshot with it: many sessions may be

@@ -80,6 +80,14 @@ type Filter struct {
 	Limit       int    // rows of one page; 0: no limit
 }
 
+// Until leaves out what came after the row with this id, a Store.Newest.
+func (f Filter) Until(newest int64) Filter {
+	if f.UpTo == 0 || f.UpTo > newest {
+		f.UpTo = newest
+	}
+	return f
+}
+
 // NullSender is Filter.Sender for messages from the null sender.
 const NullSender = "<>"
 
@@ -176,11 +184,7 @@ func (s *Store) Count(ctx context.Context, f Filter) (n int, err error) {
 // Newest is the highest id that a row of the queue has or had, for Filter.UpTo:
 // what comes later has a higher one. It is 0 before the first.
 func (s *Store) Newest(ctx context.Context) (id int64, err error) {
-	err = s.reader.QueryRowContext(ctx, "SELECT seq FROM sqlite_sequence WHERE name = 'queue'").Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return id, err
+	return lastID(ctx, s.reader, "queue")
 }
 
 // Transcript is what was said in the last attempt at a row; "" if nothing was.

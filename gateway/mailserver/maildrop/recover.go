@@ -44,8 +44,8 @@ func (s *Store) recover(ctx context.Context, found map[int64]bool, highest int64
 	if err := s.clearTemporary(); err != nil {
 		return err
 	}
-	var last int64
-	if err := s.writer.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'contents'), 0)").Scan(&last); err != nil {
+	last, err := lastID(ctx, s.writer, "contents")
+	if err != nil {
 		return err
 	}
 	highest = max(highest, last)

@@ -160,6 +160,12 @@ func openIndex(dir string, n int, pragmas ...string) (*sql.DB, error) {
 	return db, nil
 }
 
+// lastID is the highest id that a table has given; 0 before the first.
+func lastID(ctx context.Context, db *sql.DB, table string) (id int64, err error) {
+	err = db.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0)", table).Scan(&id)
+	return id, err
+}
+
 func migrate(ctx context.Context, db *sql.DB) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {

@@ -18,9 +18,7 @@ func (q *Queue) Return(ctx context.Context, f maildrop.Filter) (count int, err e
 	if err != nil || newest == 0 {
 		return 0, err
 	}
-	if f.UpTo == 0 || f.UpTo > newest {
-		f.UpTo = newest
-	}
+	f = f.Until(newest)
 	f.Limit = swept
 	for {
 		rows, err := q.cfg.Store.Queue(ctx, f)

@@ -46,6 +46,8 @@ func (e *engine) SyncNow(context.Context, api.AccountID) error {
 
 func (e *engine) Prepare(context.Context) error { return nil }
 
+func (e *engine) Admit(context.Context, string) error { return nil }
+
 func (e *engine) Reconnect(context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,4 +1,4 @@
-package bridge
+package reach
 
 import (
 	"fmt"
@@ -7,18 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/postern-mail/postern/shared/special"
 	"github.com/postern-mail/postern/shared/wire"
 )
-
-// Policy says what may be reached beyond the embedded server. The zero Policy: nothing.
-type Policy struct {
-	// Allow lists the targets. A target must match one of them.
-	Allow []Rule
-	// Networks lists networks that names may lead to although they are private or otherwise special (see package special):
-	// the operator's own, say.
-	Networks []netip.Prefix
-}
 
 // Rule allows targets by host and port.
 type Rule struct {
@@ -29,10 +19,13 @@ type Rule struct {
 	port   int          // 0: any
 }
 
+// relayPort is that on which servers take mail from servers (RFC 5321 section 4.5.4.2).
+const relayPort = 25
+
 // ParseRule reads a rule, which is host:port. The host is
 //   - a name (pop.example.com), and the address it leads to must be a public one or within Policy.Networks;
 //   - every name below one (*.example.com), with the same condition;
-//   - * for every name and every public address;
+//   - * for every name and every public address, but never their port 25;
 //   - an address or a network (192.168.1.7, 192.168.1.0/24, [fd00::1], [fd00::/8]), which allows itself, be it public
 //     or not, to clients who ask for an address.
 //
@@ -50,6 +43,9 @@ func ParseRule(s string) (Rule, error) {
 		}
 	}
 	if host == "*" {
+		if r.port == relayPort {
+			return Rule{}, fmt.Errorf("rule %q: port 25 can be opened for hosts and domains that are named, not for all", s)
+		}
 		r.any = true
 		return r, nil
 	}
@@ -92,43 +88,6 @@ func (r Rule) String() string {
 	return r.name + ":" + port
 }
 
-// allowsName reports whether a name may be looked up and, if its addresses pass, be connected to.
-func (p *Policy) allowsName(name string, port int) bool {
-	name = strings.ToLower(name)
-	for _, r := range p.Allow {
-		if r.port != 0 && r.port != port {
-			continue
-		}
-		if r.any || r.name == name && name != "" || r.suffix != "" && strings.HasSuffix(name, r.suffix) {
-			return true
-		}
-	}
-	return false
-}
-
-// allowsAddr reports whether an address that the client asked for may be connected to.
-func (p *Policy) allowsAddr(a netip.Addr, port int) bool {
-	for _, r := range p.Allow {
-		if r.port != 0 && r.port != port {
-			continue
-		}
-		if r.prefix.IsValid() && r.prefix.Contains(a) || r.any && p.leadsTo(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// leadsTo reports whether a name may lead to an address.
-func (p *Policy) leadsTo(a netip.Addr) bool {
-	if a.Zone() != "" {
-		return false
-	}
-	a = a.Unmap()
-	for _, n := range p.Networks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return special.Public(a)
+func (r Rule) allowsPort(port int) bool {
+	return r.port == port || r.port == 0 && !(r.any && port == relayPort)
 }

@@ -1,4 +1,4 @@
-package bridge
+package reach
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func (n names) LookupNetIP(_ context.Context, network, host string) ([]netip.Add
 	if network != "ip" {
 		return nil, errors.New("unexpected network " + network)
 	}
-	found, ok := n[host]
+	found, ok := n[strings.TrimSuffix(host, ".")]
 	if !ok {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
@@ -77,6 +78,20 @@ func open(host string, port int) wire.Open {
 	return wire.Open{Service: wire.POP3S, Host: host, Port: port}
 }
 
+// reaching goes all the way from an Open to a connection.
+func reaching(t *testing.T, p Policy, r Resolver, d ContextDialer, o wire.Open) (net.Conn, *wire.RefusedError) {
+	t.Helper()
+	g := &Gate{Policy: p, Resolver: r, Dialer: d}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	targets, no := g.Targets(ctx, o)
+	if no != nil {
+		return nil, no
+	}
+	conn, _, no := g.Dial(ctx, targets, func(Target) (func(), *wire.RefusedError) { return func() {}, nil })
+	return conn, no
+}
+
 // TestConnect: what is dialled for an Open, and what is refused how.
 func TestConnect(t *testing.T) {
 	resolver := names{
@@ -111,15 +126,14 @@ func TestConnect(t *testing.T) {
 		name     string
 		rules    []string
 		networks []netip.Prefix
+		never    []netip.Prefix
 		open     wire.Open
 		dialled  []string // in order; the last one connects unless refused is set
 		refused  wire.Reason
 	}{
 		{name: "nothing is allowed by default", open: open("pop.example.com", 995), refused: wire.Denied},
 		{name: "nor an address", open: open("93.184.216.34", 995), refused: wire.Denied},
-		{name: "the embedded server is", open: wire.Open{Service: wire.POP3}, dialled: []string{"127.0.0.1:2110"}},
-		{name: "but only what it has", open: wire.Open{Service: wire.SMTP}, refused: wire.Denied},
-		{name: "and not by its address", open: open("127.0.0.1", 2110), refused: wire.Denied},
+		{name: "nor one of this machine", open: open("127.0.0.1", 2110), refused: wire.Denied},
 
 		{name: "a name", rules: []string{"pop.example.com:995"}, open: open("pop.example.com", 995), dialled: []string{"93.184.216.34:995"}},
 		{name: "in any case", rules: []string{"POP.example.com:995"}, open: open("pop.EXAMPLE.com", 995), refused: wire.NoSuchHost}, // the table's resolver minds case
@@ -147,7 +161,15 @@ func TestConnect(t *testing.T) {
 		{name: "6to4", rules: []string{"*:995"}, open: open("6to4.example", 995), refused: wire.Denied},
 		{name: "cloud metadata", rules: []string{"*:80"}, open: open("meta.example", 80), refused: wire.Denied},
 		{name: "a zone", rules: []string{"*:80"}, open: open("zoned.example", 80), refused: wire.Denied},
-		{name: "localhost by name", rules: []string{"*:25"}, open: open("localhost", 25), refused: wire.Denied},
+		{name: "localhost by name", rules: []string{"*:*"}, open: open("localhost", 110), refused: wire.Denied},
+		{name: "port 25 where nobody is named", rules: []string{"*:*"}, open: open("pop.example.com", 25), refused: wire.Denied},
+		{name: "and by address", rules: []string{"*:*"}, open: open("93.184.216.34", 25), refused: wire.Denied},
+		{name: "port 25 of a named host", rules: []string{"pop.example.com:25"}, open: open("pop.example.com", 25), dialled: []string{"93.184.216.34:25"}},
+		{name: "a service that nobody can check", rules: []string{"*:*"}, open: wire.Open{Service: "ssh", Host: "pop.example.com", Port: 22}, refused: wire.Denied},
+		{name: "the administrators' service", rules: []string{"*:*"}, open: wire.Open{Service: wire.Control, Host: "pop.example.com", Port: 22}, refused: wire.Denied},
+		{name: "a network that is never reached", rules: []string{"*:*"}, never: []netip.Prefix{netip.MustParsePrefix("93.184.0.0/16")}, open: open("93.184.216.34", 995), refused: wire.Denied},
+		{name: "nor by name, but for the rest of its addresses", rules: []string{"*:*"}, never: []netip.Prefix{netip.MustParsePrefix("93.184.0.0/16")}, open: open("pop.example.com", 995), dialled: []string{"[2606:2800:220:1::1]:995"}},
+		{name: "nor where a rule names it", rules: []string{"93.184.216.34:995"}, never: []netip.Prefix{netip.MustParsePrefix("93.184.0.0/16")}, open: open("93.184.216.34", 995), refused: wire.Denied},
 
 		{name: "no such name", rules: []string{"*:*"}, open: open("nowhere.example", 1), refused: wire.NoSuchHost},
 		{name: "a name without addresses", rules: []string{"*:*"}, open: open("empty.example", 1), refused: wire.NoSuchHost},
@@ -162,15 +184,7 @@ func TestConnect(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := &dialled{answers: refusedByHost}
-			b, err := New(Config{
-				Policy:   Policy{Allow: rules(t, test.rules...), Networks: test.networks},
-				Embedded: pop3("127.0.0.1:2110"),
-				Resolver: resolver, Dialer: d, Limits: Limits{DialTimeout: 50 * time.Millisecond},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			conn, no := b.connect(t.Context(), test.open)
+			conn, no := reaching(t, Policy{Allow: rules(t, test.rules...), Networks: test.networks, Never: test.never}, resolver, d, test.open)
 			if conn != nil {
 				_ = conn.Close()
 			}
@@ -206,7 +220,7 @@ func TestSpecialAddresses(t *testing.T) {
 		"fec0::1", "ff02::1", "4000::1", "e000::1",
 	} {
 		a := netip.MustParseAddr(s)
-		if policy.allowsAddr(a.Unmap(), 25) {
+		if policy.allowsAddr(wire.POP3, a.Unmap(), 110) {
 			t.Errorf("%s may be asked for", s)
 		}
 		if policy.leadsTo(a) {
@@ -222,7 +236,7 @@ func TestSpecialAddresses(t *testing.T) {
 		"169.253.255.255", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.167.255.255", "198.17.255.255", "198.20.0.0",
 		"223.255.255.255", "2000::1", "2001:200::1", "2001:4860:4860::8888", "2606:2800:220:1::1", "2a00:1450::1", "2003::1",
 	} {
-		if a := netip.MustParseAddr(s); !policy.allowsAddr(a, 25) || !policy.leadsTo(a) {
+		if a := netip.MustParseAddr(s); !policy.allowsAddr(wire.POP3, a, 110) || !policy.leadsTo(a) {
 			t.Errorf("%s is public", s)
 		}
 	}
@@ -230,7 +244,7 @@ func TestSpecialAddresses(t *testing.T) {
 
 func TestParseRule(t *testing.T) {
 	for s, want := range map[string]string{
-		"pop.example.com:995": "pop.example.com:995", "POP.Example.com:*": "pop.example.com:*", "*:25": "*:25",
+		"pop.example.com:995": "pop.example.com:995", "POP.Example.com:*": "pop.example.com:*", "*:110": "*:110",
 		"*.example.com:587": "*.example.com:587", "192.168.1.7:110": "192.168.1.7:110", "[::1]:25": "[::1]:25",
 		"192.168.1.7/24:110": "192.168.1.0/24:110", "[fd00::1/8]:143": "[fd00::/8]:143", "[::ffff:10.0.0.1]:1": "10.0.0.1:1",
 	} {
@@ -245,7 +259,7 @@ func TestParseRule(t *testing.T) {
 	for _, s := range []string{
 		"", "pop.example.com", "pop.example.com:", ":25", "pop.example.com:0", "pop.example.com:65536", "pop.example.com:pop3",
 		"*.*:25", "a*.example.com:25", "-a.example:25", "exa mple:25", "127.1:25", "0x7f.0.0.1:25", "[fe80::1%eth0]:25", "::1:25",
-		"10.0.0.0/33:25", "*.34:995",
+		"10.0.0.0/33:25", "*.34:995", "*:25",
 	} {
 		if r, err := ParseRule(s); err == nil {
 			t.Errorf("%q passes as %q", s, r)
@@ -253,24 +267,21 @@ func TestParseRule(t *testing.T) {
 	}
 }
 
-// FuzzPolicy: whatever the client asks for, "*:*" never lets a special address be dialled.
+// FuzzPolicy: whatever the client asks for, no policy lets a special address be dialled.
 func FuzzPolicy(f *testing.F) {
 	for _, s := range []string{"127.0.0.1", "::ffff:127.0.0.1", "2130706433", "0x7f.1", "127.1", "localhost", "[::1]", "::1", "10.0.0.1."} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, host string) {
-		o := open(host, 25)
+		o := open(host, 995)
 		if o.Validate() != nil {
 			return // it never gets to the bridge
 		}
 		d := &dialled{}
-		r := resolveAll(netip.MustParseAddr("127.0.0.1"))
-		b, err := New(Config{Policy: Policy{Allow: rules(t, "*:*")}, Resolver: r, Dialer: d})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if conn, _ := b.connect(t.Context(), o); conn != nil {
-			_ = conn.Close()
+		for _, p := range []Policy{{Allow: rules(t, "*:*")}, {Mode: Mail}} {
+			if conn, _ := reaching(t, p, resolveAll(netip.MustParseAddr("127.0.0.1")), d, o); conn != nil {
+				_ = conn.Close()
+			}
 		}
 		for _, asked := range d.asked {
 			if !special.Public(netip.MustParseAddrPort(asked[len("tcp "):]).Addr()) {
@@ -285,4 +296,114 @@ type resolveAll netip.Addr
 
 func (r resolveAll) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
 	return []netip.Addr{netip.Addr(r)}, nil
+}
+
+// TestMail: any public host, the mail ports with their service each, never 25.
+func TestMail(t *testing.T) {
+	resolver := names{"mail.example.com": {"93.184.216.34"}, "inside.example": {"10.0.0.1"}}
+	services := map[wire.ServiceName]int{
+		wire.POP3: 110, wire.POP3S: 995, wire.Submissions: 465, wire.Submission: 587, wire.IMAP: 143, wire.IMAPS: 993, wire.FTP: 21, wire.FTPS: 990,
+	}
+	reach := func(p Policy, service wire.ServiceName, host string, port int) bool {
+		conn, no := reaching(t, p, resolver, new(dialled), wire.Open{Service: service, Host: host, Port: port})
+		if conn != nil {
+			_ = conn.Close()
+		}
+		if no != nil && no.Reason != wire.Denied {
+			t.Errorf("%s %s:%d: %v", service, host, port, no)
+		}
+		return no == nil
+	}
+	mail := Policy{Mode: Mail}
+	for _, port := range []int{20, 21, 22, 25, 80, 110, 143, 443, 465, 587, 990, 993, 995, 3306, 6379, 8080} {
+		for service, own := range services {
+			for _, host := range []string{"mail.example.com", "93.184.216.34"} {
+				if got := reach(mail, service, host, port); got != (port == own) {
+					t.Errorf("%s at port %d of %s: %t", service, port, host, got)
+				}
+			}
+			for _, host := range []string{"inside.example", "10.0.0.1", "127.0.0.1", "::1"} {
+				if reach(mail, service, host, port) {
+					t.Errorf("%s at port %d of %s", service, port, host)
+				}
+			}
+		}
+		if reach(mail, wire.SMTP, "mail.example.com", port) {
+			t.Errorf("smtp at port %d", port)
+		}
+	}
+	besides := Policy{Mode: Mail, Allow: rules(t, "mail.example.com:2525")}
+	if !reach(besides, wire.Submission, "mail.example.com", 2525) || !reach(besides, wire.POP3S, "93.184.216.34", 995) {
+		t.Error("a list besides does not add to it")
+	}
+	if embedded := (Policy{Mode: Embedded}); reach(embedded, wire.POP3S, "mail.example.com", 995) {
+		t.Error("embedded reaches others")
+	}
+}
+
+func TestPolicyValidate(t *testing.T) {
+	some := rules(t, "pop.example.com:995")
+	for _, test := range []struct {
+		policy Policy
+		ok     bool
+	}{
+		{Policy{}, true}, {Policy{Allow: some}, true}, {Policy{Mode: Mail}, true}, {Policy{Mode: Mail, Allow: some}, true},
+		{Policy{Mode: List, Allow: some}, true}, {Policy{Mode: List}, false}, {Policy{Mode: Embedded, Allow: some}, false},
+		{Policy{Mode: "all"}, false},
+	} {
+		if err := test.policy.Validate(); (err == nil) != test.ok {
+			t.Errorf("%+v: %v", test.policy, err)
+		}
+	}
+	for _, test := range []struct {
+		policy            Policy
+		anything, nothing bool
+	}{
+		{Policy{}, false, true}, {Policy{Allow: some}, false, false}, {Policy{Mode: Mail}, true, false},
+		{Policy{Allow: rules(t, "*:995")}, true, false}, {Policy{Allow: rules(t, "*.example.com:*")}, false, false},
+	} {
+		if test.policy.Anything() != test.anything || test.policy.Nothing() != test.nothing {
+			t.Errorf("%+v", test.policy)
+		}
+	}
+}
+
+// A name that the operator has not written is looked up as it is: no domain of his network is appended to it.
+func TestNamesAreAbsolute(t *testing.T) {
+	for rule, want := range map[string]string{"mailbox:110": "mailbox", "*:110": "mailbox.", "*.example.com:110": "pop.example.com."} {
+		asked := ""
+		host := strings.TrimSuffix(want, ".")
+		_, _ = reaching(t, Policy{Allow: rules(t, rule)}, resolverFunc(func(name string) { asked = name }), new(dialled), open(host, 110))
+		if asked != want {
+			t.Errorf("%s: %q is looked up, want %q", rule, asked, want)
+		}
+	}
+}
+
+type resolverFunc func(name string)
+
+func (f resolverFunc) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, error) {
+	f(name)
+	return nil, errors.New("this is a test")
+}
+
+// What is held for an address is given back when it does not answer, and is asked for before each.
+func TestHold(t *testing.T) {
+	targets, _ := (&Gate{Policy: Policy{Mode: Mail}, Resolver: names{"mail.example.com": {"1.0.0.1", "1.0.0.2", "1.0.0.3"}}}).Targets(t.Context(), open("mail.example.com", 995))
+	d := &dialled{answers: map[string]error{"1.0.0.2:995": syscall.ECONNREFUSED}}
+	held := map[string]int{}
+	conn, release, no := (&Gate{Dialer: d}).Dial(t.Context(), targets, func(at Target) (func(), *wire.RefusedError) {
+		if at.String() == "1.0.0.1:995" {
+			return nil, refuse(wire.TooMany, "")
+		}
+		held[at.String()]++
+		return func() { held[at.String()]-- }, nil
+	})
+	if no != nil || held["1.0.0.2:995"] != 0 || held["1.0.0.3:995"] != 1 || len(d.asked) != 2 {
+		t.Fatalf("%v, held %v, dialled %q", no, held, d.asked)
+	}
+	_ = conn.Close()
+	if release(); held["1.0.0.3:995"] != 0 {
+		t.Error("it stays held")
+	}
 }

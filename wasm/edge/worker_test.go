@@ -1,0 +1,242 @@
+//go:build !js
+
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/postern-mail/postern/gateway/bridge/bridgetest"
+	"github.com/postern-mail/postern/gateway/web"
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/tunnel/wsconn"
+	"github.com/postern-mail/postern/shared/wire"
+	"github.com/postern-mail/postern/wasm/internal/workerd"
+)
+
+func (r *running) session(t testing.TB) *tunnel.Session {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), r.url()+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := tunnel.Client(t.Context(), wsconn.New(ws), wire.Hello{Version: wire.Version, Client: "test", Token: bridgetest.Token}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// What the rules let be asked for by name, the platform looks up: and does not connect to what is private.
+func TestPrivateAddresses(t *testing.T) {
+	var connected atomic.Int32
+	address := listen(t, func(c net.Conn) { connected.Add(1); _, _ = io.WriteString(c, "+OK\r\n") })
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for anywhere, want := range map[bool]wire.Reason{true: "", false: wire.Unreachable} {
+		r := start(t, workerd.Options{Anywhere: anywhere, Variables: map[string]string{
+			"POSTERN_ALLOW": "localhost:" + text, "POSTERN_TOKEN": bridgetest.Token,
+		}})
+		_, err := r.session(t).Open(t.Context(), wire.Open{Service: wire.POP3, Host: "localhost", Port: port})
+		var no *wire.RefusedError
+		if (err == nil) != (want == "") || err != nil && (!errors.As(err, &no) || no.Reason != want) {
+			t.Errorf("with connections anywhere %v: %v, want %q", anywhere, err, want)
+		}
+	}
+	if n := connected.Load(); n != 1 {
+		t.Errorf("the server saw %d connections, want the one that was let", n)
+	}
+}
+
+// A Worker that is not set up right lets nobody in, and says why in its log.
+func TestNotSetUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		variables map[string]string
+		log       string
+	}{
+		"no token":    {map[string]string{"POSTERN_ALLOW": "pop.example.com:995"}, "POSTERN_TOKEN"},
+		"short token": {map[string]string{"POSTERN_TOKEN": "sesame"}, "POSTERN_TOKEN"},
+		"no rule":     {map[string]string{"POSTERN_TOKEN": bridgetest.Token, "POSTERN_ALLOW": "everything"}, "POSTERN_ALLOW"},
+		"no origin":   {map[string]string{"POSTERN_TOKEN": bridgetest.Token, "POSTERN_ORIGIN": "mail.example.com"}, "origin"},
+	} {
+		r := start(t, workerd.Options{Variables: test.variables})
+		_, answer, err := websocket.Dial(t.Context(), r.url()+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+		if err == nil || answer == nil || answer.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: %v, %v", name, answer, err)
+		}
+		if log := r.log.String(); !strings.Contains(log, test.log) || strings.Contains(log, "sesame") {
+			t.Errorf("%s: the log is\n%s", name, log)
+		}
+	}
+}
+
+// The page comes from the platform, and what is no file of it as from the native gateway; Go is started for none of it.
+func TestPage(t *testing.T) {
+	site, err := web.Handler(web.Config{Assets: fstest.MapFS{
+		"index.html": {Data: []byte("the page")}, "assets/app.0123456789.js": {Data: []byte("the script")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := httptest.NewServer(site)
+	defer files.Close()
+	r := start(t, workerd.Options{Page: files.Listener.Addr().String(), Variables: map[string]string{}})
+	for _, test := range []struct {
+		at, accept, want string
+		status           int
+	}{
+		{"/", "text/html,*/*", "the page", 200},
+		{"/index.html", "text/html", "the page", 200},
+		{"/inbox/42", "text/html", "the page", 200},
+		{"/inbox/42", "image/png", "", 404},
+		{"/assets/app.0123456789.js", "*/*", "the script", 200},
+		{"/assets/app.ffffffffff.js", "*/*", "", 404},
+		{"/assets/x", "text/html", "", 404},
+		{"/none.js", "text/html", "", 404},
+		{"/healthz", "", "ok\n", 200},
+		{"/tunnel", "text/html", "this is the tunnel: a WebSocket\n", 400},
+	} {
+		for _, gateway := range []string{r.url(), files.URL} {
+			if gateway == files.URL && test.at == wire.Path {
+				continue // no tunnel is behind it
+			}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway+test.at, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Accept", test.accept)
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(answer.Body)
+			_ = answer.Body.Close()
+			if answer.StatusCode != test.status || err != nil || test.want != "" && string(body) != test.want {
+				t.Errorf("%s%s for %s: %d %q, want %d %q", gateway, test.at, test.accept, answer.StatusCode, body, test.status, test.want)
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if log := r.log.String(); log != "" {
+		t.Errorf("the log is\n%s", log)
+	}
+}
+
+// mostForSession is what a session may cost in memory, as one process with many of them shows it.
+const mostForSession = 12 << 20
+
+// What a session costs, and that it is given back: an instance for each.
+func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("ten sessions")
+	}
+	address := listen(t, func(c net.Conn) { _, _ = io.WriteString(c, "+OK\r\n"); _, _ = io.Copy(c, c) })
+	r := start(t, workerd.Options{Anywhere: true, Variables: map[string]string{"POSTERN_ALLOW": address, "POSTERN_TOKEN": bridgetest.Token}})
+	to, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func() *tunnel.Session {
+		s := r.session(t)
+		c, err := s.Open(t.Context(), wire.Open{Service: wire.POP3, Host: to.IP.String(), Port: to.Port})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	use()
+	before := resident(t, r.Pid)
+	const sessions = 10
+	began := time.Now()
+	for range sessions {
+		use()
+	}
+	took := time.Since(began) / sessions
+	each := (resident(t, r.Pid) - before) / sessions
+	t.Logf("a session with a stream takes %d KiB, and %v to open", each>>10, took)
+	if each > mostForSession {
+		t.Errorf("a session takes %d bytes, at most %d it should", each, mostForSession)
+	}
+}
+
+// resident is how much memory a process has.
+func resident(t testing.TB, pid int) int64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skip("only Linux says it: ", err)
+	}
+	_, rest, _ := bytes.Cut(status, []byte("VmRSS:"))
+	var kib int64
+	if _, err := fmt.Sscan(string(rest), &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// A Worker that goes, as at a deploy, and another that comes: the client is with it, unasked.
+func TestDeploy(t *testing.T) {
+	o := workerd.Options{Listen: free(t), Variables: map[string]string{"POSTERN_TOKEN": bridgetest.Token}}
+	first := start(t, o)
+	d := &tunnel.Dialer{
+		Hello: wire.Hello{Version: wire.Version, Client: "test", Token: bridgetest.Token}, Backoff: tunnel.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond},
+		Connect: func(ctx context.Context) (tunnel.MessageConn, error) {
+			ws, _, err := websocket.Dial(ctx, "http://"+o.Listen+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+			if err != nil {
+				return nil, err
+			}
+			return wsconn.New(ws), nil
+		},
+	}
+	online := make(chan string, 10)
+	stop := d.Subscribe(func(s tunnel.State) {
+		if s.Phase == tunnel.Online {
+			online <- s.Welcome.Session
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { defer close(ran); _ = d.Run(ctx) }()
+	defer func() { stop(); cancel(); <-ran; http.DefaultClient.CloseIdleConnections() }()
+	id := <-online
+	first.Stop()
+	start(t, o)
+	if again := <-online; again == id {
+		t.Errorf("session %s again", again)
+	}
+}
+
+func free(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,108 @@
+package workerd
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Settings are what wrangler reads, as far as workerd needs it.
+type Settings struct {
+	CompatibilityDate string            `json:"compatibility_date"`
+	Vars              map[string]string `json:"vars"`
+	Assets            struct {
+		Binding string `json:"binding"`
+	} `json:"assets"`
+	DurableObjects struct {
+		Bindings []struct {
+			Name  string `json:"name"`
+			Class string `json:"class_name"`
+		} `json:"bindings"`
+	} `json:"durable_objects"`
+}
+
+// comments are those of JSON with comments: lines of their own here.
+var comments = regexp.MustCompile(`(?m)^\s*//.*$`)
+
+// ReadSettings reads a wrangler.jsonc.
+func ReadSettings(file string) (s Settings, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(comments.ReplaceAll(text, nil), &s); err != nil {
+		return s, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
+}
+
+// configure writes workerd's configuration, in Cap'n Proto's text form, with the program's files beside it: it embeds files
+// by names relative to its own.
+func configure(dir string, o Options) error {
+	var modules, bindings, objects []string
+	names, err := os.ReadDir(o.Folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range names {
+		kind := map[string]string{".mjs": "esModule", ".js": "esModule", ".wasm": "wasm"}[filepath.Ext(e.Name())]
+		if kind == "" {
+			continue
+		}
+		from, err := filepath.Abs(filepath.Join(o.Folder, e.Name()))
+		if err != nil {
+			return err
+		}
+		if err := os.Symlink(from, filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+		module := fmt.Sprintf("(name = %q, %s = embed %q)", e.Name(), kind, e.Name())
+		if e.Name() == "worker.mjs" { // the first one is the Worker
+			modules = append([]string{module}, modules...)
+		} else {
+			modules = append(modules, module)
+		}
+	}
+	for _, b := range o.Settings.DurableObjects.Bindings {
+		bindings = append(bindings, fmt.Sprintf("(name = %q, durableObjectNamespace = %q)", b.Name, b.Class))
+		objects = append(objects, fmt.Sprintf("(className = %q, uniqueKey = %q)", b.Class, b.Class))
+	}
+	bindings = append(bindings, fmt.Sprintf("(name = %q, service = %q)", o.Settings.Assets.Binding, "page"))
+	variables := o.Variables
+	if variables == nil {
+		variables = o.Settings.Vars
+	}
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		bindings = append(bindings, fmt.Sprintf("(name = %q, text = %q)", name, variables[name]))
+	}
+	networks := `["public"]`
+	if o.Anywhere {
+		networks = `["public", "private"]`
+	}
+	page := o.Page
+	if page == "" {
+		page = "127.0.0.1:9" // discard: nobody listens
+	}
+	return os.WriteFile(filepath.Join(dir, "config.capnp"), []byte(fmt.Sprintf(`using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "page", external = (address = %q, http = ())),
+    (name = "internet", network = (allow = %s)),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  modules = [%s],
+  bindings = [%s],
+  durableObjectNamespaces = [%s],
+  durableObjectStorage = (inMemory = void),
+  compatibilityDate = %q,
+);
+`, page, networks, strings.Join(modules, ", "), strings.Join(bindings, ", "), strings.Join(objects, ", "), o.Settings.CompatibilityDate)), 0o600)
+}
