@@ -14,6 +14,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/postern-mail/postern/gateway/bridge"
+	"github.com/postern-mail/postern/gateway/bridge/reach"
 	"github.com/postern-mail/postern/gateway/certificate"
 	"github.com/postern-mail/postern/gateway/config"
 )
@@ -21,6 +23,13 @@ import (
 // check looks at what the settings lead to, and says what would be served. Nothing is opened for others, nothing written.
 func check(c config.Config, out io.Writer) error {
 	leaf, wrong := checkFiles(c)
+	tunnel, err := bridgeConfig(c)
+	if err == nil {
+		_, err = bridge.New(tunnel)
+	}
+	if err != nil {
+		wrong = append(wrong, err)
+	}
 	if len(wrong) > 0 {
 		return errors.Join(wrong...)
 	}
@@ -48,14 +57,9 @@ func check(c config.Config, out io.Writer) error {
 	if c.HTTP != "" {
 		row("HTTP", "%s, leads to https", where(c.HTTP))
 	}
-	token := "without a token"
-	if c.Token != "" {
-		token = "with the token"
-	}
-	row("Tunnel", "for pages of %s, %s", strings.Join(append([]string{"its own address"}, c.Origins...), ", "), token)
-	if len(c.Allow) > 0 {
-		row("Leads to", "%s", strings.Join(c.Allow, ", "))
-	}
+	row("Tunnel", "for pages of %s", strings.Join(append([]string{"its own address"}, c.Origins...), ", "))
+	row("  Open to", "%s", callers(tunnel.Access))
+	row("  Leads to", "%s", targets(tunnel.Policy, c))
 	if c.Mail {
 		row("Mail server", "%s, home to %s, in %s", c.Hostname, strings.Join(c.Domains, ", "), c.Data)
 		for _, s := range [][2]string{{"SMTP", c.SMTP}, {"Submission", c.Submission}, {"Submissions", c.Submissions}, {"POP3", c.POP3}, {"POP3S", c.POP3S}} {
@@ -71,8 +75,51 @@ func check(c config.Config, out io.Writer) error {
 			fmt.Fprintf(&b, "  - %s\n", d)
 		}
 	}
-	_, err := io.WriteString(out, b.String())
+	_, err = io.WriteString(out, b.String())
 	return err
+}
+
+// callers says who may open a tunnel.
+func callers(a bridge.Access) string {
+	var list []string
+	if len(a.Tokens) > 0 {
+		names := make([]string, 0, len(a.Tokens))
+		for _, t := range a.Tokens {
+			names = append(names, t.Name)
+		}
+		list = append(list, "those with a token ("+strings.Join(names, ", ")+")")
+	}
+	if a.UserHeader != "" {
+		list = append(list, fmt.Sprintf("those whom a proxy at %s names in %s", strings.Join(texts(a.UserProxies), ", "), a.UserHeader))
+	}
+	if len(list) == 0 {
+		return "everybody"
+	}
+	return strings.Join(list, ", and ")
+}
+
+func texts(networks []netip.Prefix) []string {
+	list := make([]string, 0, len(networks))
+	for _, p := range networks {
+		list = append(list, p.String())
+	}
+	return list
+}
+
+// targets says where a tunnel leads.
+func targets(p bridge.Policy, c config.Config) string {
+	var list []string
+	if c.Mail {
+		list = append(list, "the mail server here")
+	}
+	if p.Mode == reach.Mail {
+		list = append(list, "the mail ports of every public host")
+	}
+	list = append(list, c.Allow...)
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return strings.Join(list, ", ")
 }
 
 // where says who can reach a listener.
@@ -144,6 +191,12 @@ func doubts(c config.Config, leaf *x509.Certificate) (list []string) {
 		if p.Bits() < 8 {
 			say("--trusted-proxy %s lets nearly everybody say who they are.", p)
 		}
+	}
+	if c.Token == "" && c.UserHeader == "" && len(c.Allow) > 0 {
+		say("Nobody is asked for a token: what --allow names can be reached from this very machine alone.")
+	}
+	if !c.Mail && len(c.Allow) == 0 && c.Policy != string(reach.Mail) {
+		say("There is no mail server here, and nothing else can be reached: --allow or --policy mail.")
 	}
 	if c.Demo && (open(c.Listen) || open(c.SMTP)) {
 		say("The demo's passwords are no secrets, and other machines can reach it.")

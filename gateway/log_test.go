@@ -31,7 +31,7 @@ func TestLogNamesNobody(t *testing.T) {
 				s.Close()
 				t.Error("a session without the token")
 			}
-			s, err := dialAs(t, url, wire.Hello{Client: "eve@client.example", Token: "very-secret-token"})
+			s, err := dialAs(t, url, wire.Hello{Client: "eve@client.example", Token: "very-secret-token"}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

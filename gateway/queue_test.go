@@ -81,12 +81,12 @@ func TestQueueCommands(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]int64{"none": 0, "1": 1, "5k": 5000, "500MB": 500e6, "2GiB": 2 << 30, "1TB": 1e12, "3G": 3e9} {
-		if got, err := parseSize(text); got != want || err != nil {
+		if got, err := config.Size(text); got != want || err != nil {
 			t.Errorf("%s: %d, %v", text, got, err)
 		}
 	}
 	for _, bad := range []string{"", "0", "-1MB", "MB", "1.5GB", "9999999999GB", "1XB"} {
-		if n, err := parseSize(bad); err == nil {
+		if n, err := config.Size(bad); err == nil {
 			t.Errorf("%q is taken for %d", bad, n)
 		}
 	}

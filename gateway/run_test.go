@@ -156,13 +156,13 @@ func get(t *testing.T, url string) (int, string) {
 // dial opens a session of a tunnel.
 func dial(t *testing.T, url string) (*tunnel.Session, error) {
 	t.Helper()
-	return dialAs(t, url, wire.Hello{Client: "test"})
+	return dialAs(t, url, wire.Hello{Client: "test"}, nil)
 }
 
-func dialAs(t *testing.T, url string, hello wire.Hello) (*tunnel.Session, error) {
+func dialAs(t *testing.T, url string, hello wire.Hello, header http.Header) (*tunnel.Session, error) {
 	t.Helper()
 	hello.Version = wire.Version
-	ws, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	ws, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPHeader: header})
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +300,7 @@ func TestMetrics(t *testing.T) {
 	}
 	defer s.Close()
 	_, text := get(t, "http://"+address+"/metrics")
-	for _, want := range []string{"postern_tunnel_sessions 1\n", "postern_mail_accounts 3\n", "postern_mail_messages 3\n", `postern_mail_queue_recipients{state="waiting"} 0`} {
+	for _, want := range []string{"postern_tunnel_sessions 1\n", "postern_tunnel_clients 1\n", "postern_tunnel_locked_out 0\n", `postern_tunnel_turned_away_total{why="cross_site"} 0`, "postern_mail_accounts 3\n", "postern_mail_messages 3\n", `postern_mail_queue_recipients{state="waiting"} 0`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
@@ -335,6 +335,15 @@ func TestConfigCheck(t *testing.T) {
 		want       []string
 	}{
 		{"nothing", "", 0, []string{"127.0.0.1:8080, for this machine alone", "without TLS", "off"}},
+		{"open to everybody", "allow = [\"pop.example.org:995\"]\n", 0, []string{"everybody", "the mail server here, pop.example.org:995", "this very machine alone"}},
+		{"for some", "policy = \"mail\"\ntoken = [\"office:0123456789abcdef\", \"fedcba9876543210\"]\nuser-header = \"Remote-User\"\ntrusted-proxy = [\"127.0.0.1\"]\norigin = [\"https://mail.example\"]\n", 0,
+			[]string{"those with a token (office, 2), and those whom a proxy at 127.0.0.1/32 names in Remote-User", "the mail ports of every public host"}},
+		{"mail for everybody", "policy = \"mail\"\n", 1, []string{"needs access tokens"}},
+		{"a token that can be guessed", "token = \"open sesame\"\n", 1, []string{"--token", "16"}},
+		{"a list of nothing", "policy = \"list\"\n", 1, []string{"names no target"}},
+		{"embedded and more", "policy = \"embedded\"\nallow = [\"pop.example.org:995\"]\n", 1, []string{"policy embedded"}},
+		{"no rule", "allow = [\"a*.example:25\"]\n", 1, []string{"--allow a*.example:25"}},
+		{"nothing at all", "mail = false\n", 0, []string{"nothing else can be reached"}},
 		{"a good one", pair + "listen = \":443\"\nhttp = \":80\"\nhostname = \"mail.example\"\n", 0, []string{"port 443 of every network, TLS", "localhost, mail.example", "leads to https", "home to mail.example", file}},
 		{"open without TLS", "listen = \":8080\"\n", 0, []string{"To think about", "no TLS"}},
 		{"another name", pair + "hostname = \"pop.example\"\n", 0, []string{"not for pop.example"}},
@@ -356,6 +365,11 @@ func TestConfigCheck(t *testing.T) {
 		for _, w := range c.want {
 			if !strings.Contains(out, w) {
 				t.Errorf("%s: %q is not said in\n%s", c.name, w, out)
+			}
+		}
+		for _, secret := range []string{"0123456789abcdef", "fedcba9876543210", "sesame"} {
+			if strings.Contains(out, secret) {
+				t.Errorf("%s: a token is shown in\n%s", c.name, out)
 			}
 		}
 	}

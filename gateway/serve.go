@@ -11,13 +11,11 @@ import (
 	"os"
 	"sync"
 
-	"github.com/postern-mail/postern/gateway/bridge"
 	"github.com/postern-mail/postern/gateway/certificate"
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/web"
 	"github.com/postern-mail/postern/public"
 	"github.com/postern-mail/postern/shared/trust"
-	"github.com/postern-mail/postern/shared/wire"
 )
 
 // pageService is the page's listener in errors; the names of others are those of their flags.
@@ -153,33 +151,4 @@ func assets(c config.Config) fs.FS {
 		return os.DirFS(c.Dev)
 	}
 	return public.Files()
-}
-
-// newBridge lets tunnels reach the embedded server and what the operator allows.
-func newBridge(c config.Config, mail embedded, logger *slog.Logger) (*bridge.Bridge, error) {
-	b := bridge.Config{
-		Server: "postern " + version(), Origins: c.Origins,
-		TrustedProxies: c.TrustedProxies, Logger: logger,
-		Policy: bridge.Policy{Networks: c.AllowNetworks},
-	}
-	if c.Token != "" {
-		b.Access.Tokens = []bridge.Token{{Name: "token", Secret: c.Token}}
-	}
-	for _, target := range c.Allow {
-		rule, err := bridge.ParseRule(target)
-		if err != nil {
-			return nil, fmt.Errorf("--allow %s: %w", target, err)
-		}
-		b.Policy.Allow = append(b.Policy.Allow, rule)
-	}
-	if mail != nil {
-		for i, server := range mail.Servers() {
-			var demo []wire.DemoAccount
-			if c.Demo {
-				demo = demoAccounts(mail)[i]
-			}
-			b.Embedded = append(b.Embedded, offer(server, demo))
-		}
-	}
-	return bridge.New(b)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -96,7 +95,7 @@ func userList(ctx context.Context, admin administrator, _ config.Config, env env
 func userQuota(ctx context.Context, admin administrator, c config.Config, _ environment) error {
 	var q control.Quota
 	var err error
-	if q.Octets, err = parseSize(c.Args[1]); err != nil {
+	if q.Octets, err = config.Size(c.Args[1]); err != nil {
 		return err
 	}
 	if len(c.Args) > 2 {
@@ -105,31 +104,6 @@ func userQuota(ctx context.Context, admin administrator, c config.Config, _ envi
 		}
 	}
 	return admin.SetQuota(ctx, c.Args[0], q)
-}
-
-// units of sizes, by the letter that a person writes.
-var units = []struct {
-	suffix string
-	octets int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}}
-
-// parseSize reads a size such as 500MB; "none" is no limit, 0.
-func parseSize(text string) (int64, error) {
-	if text == "none" {
-		return 0, nil
-	}
-	number, unit := text, int64(1)
-	for _, u := range units {
-		if n, ok := strings.CutSuffix(text, u.suffix); ok {
-			number, unit = n, u.octets
-			break
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 1 || n > math.MaxInt64/unit {
-		return 0, fmt.Errorf("%q is not a size, such as 500MB, 2GB or none", text)
-	}
-	return n * unit, nil
 }
 
 // size is a number of octets as a person reads it.

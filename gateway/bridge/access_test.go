@@ -228,7 +228,7 @@ func TestOpenIsForThisMachine(t *testing.T) {
 
 // TestLockout: who guesses is stopped, with the right token too, until some time has passed; who comes with one old token is not.
 func TestLockout(t *testing.T) {
-	limits := Limits{WrongTokens: 3}.withDefaults()
+	limits := Limits{WrongTokens: 3}.WithDefaults()
 	hash := func(i int) [sha256.Size]byte { return sha256.Sum256([]byte{byte(i >> 8), byte(i)}) }
 	l := newLockouts(limits)
 	now := time.Unix(1, 0)
@@ -265,7 +265,7 @@ func TestLockout(t *testing.T) {
 		t.Error("a site gets around it, or its neighbour is locked out")
 	}
 
-	few := newLockouts(Limits{WrongTokens: 3, Remembered: 50}.withDefaults())
+	few := newLockouts(Limits{WrongTokens: 3, Remembered: 50}.WithDefaults())
 	for i := range 1000 {
 		few.wrong(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), hash(i), now)
 		if len(few.of) > 51 {

@@ -158,7 +158,7 @@ func New(c Config) (*Bridge, error) {
 	if c.Policy.Anything() && c.Access.Open() {
 		return nil, errors.New("bridge: a policy that reaches hosts which nobody has named needs access tokens, or users that a proxy names")
 	}
-	b.c.Limits = c.Limits.withDefaults()
+	b.c.Limits = c.Limits.WithDefaults()
 	l := b.c.Limits
 	b.tokens, b.lockouts = newTokens(c.Access.Tokens), newLockouts(l)
 	b.sessionRate = newClientMeter(l.NewSessionsPerMinute, l.Remembered)

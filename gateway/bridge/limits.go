@@ -76,7 +76,8 @@ type Limits struct {
 	Handshake, DeadAfter time.Duration
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults is l with its zero fields filled in.
+func (l Limits) WithDefaults() Limits {
 	def(&l.Sessions, 1000)
 	def(&l.SessionsPerClient, 16)
 	def(&l.SessionsPerUser, 64)

@@ -219,7 +219,7 @@ func TestLimits(t *testing.T) {
 
 // Every limit has a default, and those that can be switched off are by -1.
 func TestLimitsDefaults(t *testing.T) {
-	if l := (Limits{}).withDefaults(); l.Sessions != 1000 || l.StreamsPerTarget != 1024 || l.StreamTime != 24*time.Hour || l.Handshake != 0 {
+	if l := (Limits{}).WithDefaults(); l.Sessions != 1000 || l.StreamsPerTarget != 1024 || l.StreamTime != 24*time.Hour || l.Handshake != 0 {
 		t.Errorf("%+v", l)
 	}
 	none := Limits{Sessions: -1, SessionsPerClient: -1, SessionsPerUser: -1, NewSessionsPerMinute: -1, StreamsPerClient: -1, StreamsPerUser: -1,

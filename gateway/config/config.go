@@ -44,9 +44,19 @@ type Config struct {
 	Greylist     bool // let senders that are new wait some minutes
 
 	Origins []string // origins besides the gateway's own that may open a tunnel
-	Allow   []string // host:port targets beyond the embedded server that a tunnel may reach
-	// AllowNetworks are private addresses that those targets may have; TrustedProxies may say who their client is.
-	AllowNetworks, TrustedProxies []netip.Prefix
+	// TrustedProxies are the networks of those that say who their client is.
+	TrustedProxies []netip.Prefix
+
+	Token       string         // what lets in: a secret on each line, or name:secret; "" asks for none
+	UserHeader  string         // the header in which a proxy says whom it has let in; "" means none
+	UserProxies []netip.Prefix // whose word counts for that
+
+	Policy string   // embedded, list or mail; "" for what follows from Allow
+	Allow  []string // host:port targets beyond the embedded server that a tunnel may reach
+	// AllowNetworks are private addresses that their names may lead to; Never those that nothing leads to.
+	AllowNetworks, Never []netip.Prefix
+
+	Limits Limits
 
 	// TLS: a pair of files, or names to get a certificate for from an authority that speaks ACME (RFC 8555).
 	Certificate, Key                   string
@@ -54,8 +64,6 @@ type Config struct {
 	ACMEEmail, ACMEDirectory, ACMERoot string
 	HTTP                               string // listens for plain HTTP, which leads to https; "" where the setting says off
 	PlainPage                          bool   // the page's own listener has no TLS
-
-	Token string // what a browser must present to open a tunnel; "" asks for none
 
 	Dev       string        // a folder to serve the page from, instead of the embedded one, reloading on change
 	LogLevel  slog.Level    // what the log leaves out

@@ -121,6 +121,13 @@ func TestErrors(t *testing.T) {
 		{args: []string{"--listen", "127.0.0.1:08"}, want: []string{"--listen", "host:port"}},
 		{env: map[string]string{"POSTERN_POP3": "127.0.0.1"}, want: []string{"POSTERN_POP3", "host:port"}},
 		{args: []string{"--allow", "pop.example.org"}, want: []string{"--allow", "pop.example.org:995"}},
+		{args: []string{"--policy", "all"}, want: []string{"--policy", "embedded, list or mail"}},
+		{args: []string{"--user-header", "Remote-User"}, want: []string{"--user-header", "--trusted-proxy"}},
+		{args: []string{"--user-proxy", "10.0.0.1"}, want: []string{"--user-proxy", "--user-header"}},
+		{args: []string{"--limit-sessions", "many"}, want: []string{"--limit-sessions", "number"}},
+		{args: []string{"--limit-sessions=-1"}, want: []string{"--limit-sessions", "0 or more"}},
+		{args: []string{"--limit-bytes-per-second", "fast"}, want: []string{"--limit-bytes-per-second", "500MB"}},
+		{args: []string{"--limit-session-time", "0s"}, want: []string{"--limit-session-time", "more than nothing"}},
 		{args: []string{"--allow", "*:995,:995"}, want: []string{"--allow"}},
 		{args: []string{"--origin", "mail.example.org"}, want: []string{"--origin", "https://"}},
 		{args: []string{"--origin", "https://mail.example.org/path"}, want: []string{"--origin", "without a path"}},
@@ -172,7 +179,7 @@ func TestErrors(t *testing.T) {
 
 // A secret is never printed.
 func TestSecretIsMasked(t *testing.T) {
-	_, err := Parse([]string{"--token", "open\nsesame"}, environment(nil))
+	_, err := Parse([]string{"--token", "open\x00sesame"}, environment(nil))
 	if err == nil || strings.Contains(err.Error(), "sesame") {
 		t.Errorf("error %q shows the token, or is none", err)
 	}

@@ -32,7 +32,7 @@ func TestFileErrors(t *testing.T) {
 		{"demo = \"perhaps\"\n", []string{":1", "perhaps", "true or false"}},
 		{"# one\nallow = [\n  \"a.example:995\",\n  \"b.example\",\n]\n", []string{":2", "b.example", "host:port"}},
 		{"data = \"" + strings.Repeat("x", maxFile) + "\"", []string{"too long"}},
-		{"token = \"a\\nb\"\n", []string{":1", "***", "one line"}},
+		{"token = \"a\\u0000b\"\n", []string{":1", "***", "text"}},
 		{"certificate = \"c.pem\"\n", []string{":1", "--key"}},
 	} {
 		file := filepath.Join(t.TempDir(), "postern.toml")
@@ -71,7 +71,7 @@ func TestSecretFile(t *testing.T) {
 		write(t, p, content)
 		return p
 	}
-	one, two, none := path("one", "first\n"), path("two", "second"), path("none", "\n")
+	one, two, none := path("one", "first\n"), path("two", "a:second\n# nobody's\nb:third\n"), path("none", "\n")
 	file := path("postern.toml", "token-file = '"+one+"'\n")
 	for _, c := range []struct {
 		args []string
@@ -79,8 +79,9 @@ func TestSecretFile(t *testing.T) {
 		want string
 	}{
 		{args: []string{"--config", file}, want: "first"},
-		{args: []string{"--config", file}, env: map[string]string{"POSTERN_TOKEN_FILE": two}, want: "second"},
+		{args: []string{"--config", file}, env: map[string]string{"POSTERN_TOKEN_FILE": two}, want: "a:second\n# nobody's\nb:third"},
 		{args: []string{"--config", file}, env: map[string]string{"POSTERN_TOKEN": "third"}, want: "third"},
+		{args: []string{"--token", "a:first", "--token", "second"}, want: "a:first\nsecond"},
 		{args: []string{"--token-file", one}, env: map[string]string{"POSTERN_TOKEN": "third"}, want: "first"},
 	} {
 		got, err := Parse(c.args, environment(c.env))

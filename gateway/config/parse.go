@@ -183,14 +183,11 @@ func (p *parser) fromFile(name string) (string, []string, bool) {
 	return e.source, e.values, ok
 }
 
-// maxSecret bounds a secret's file.
-const maxSecret = 4 << 10
-
-// setFromFile takes a secret from the first line of its file.
+// setFromFile takes a secret from its file, without the empty end of it.
 func (p *parser) setFromFile(s setting, source string, paths []string) {
 	for _, path := range paths {
-		text, err := readBounded(path, maxSecret)
-		value := strings.TrimRight(string(text), "\r\n")
+		text, err := readBounded(path, maxFile)
+		value := strings.TrimSpace(string(text))
 		switch {
 		case err != nil:
 			p.no(&Error{Setting: s.name, Source: source, Value: path, Reason: err.Error()})
@@ -231,6 +228,14 @@ func (p *parser) finish() {
 			no("demo", "needs the embedded mail server; leave out --mail=false")
 		}
 		c.SMTP, c.Submission, c.Submissions, c.POP3, c.POP3S, c.Control = "", "", "", "", "", ""
+	}
+	switch {
+	case c.UserHeader == "" && len(c.UserProxies) > 0:
+		no("user-proxy", "means nothing without the header that it says who its user is in: --user-header NAME")
+	case c.UserHeader != "" && len(c.UserProxies) == 0:
+		if c.UserProxies = c.TrustedProxies; len(c.UserProxies) == 0 {
+			no("user-header", "counts only from the proxy in front: --trusted-proxy NETWORK")
+		}
 	}
 	switch {
 	case c.Certificate != "" && c.Key == "":

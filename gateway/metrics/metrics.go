@@ -56,6 +56,12 @@ var (
 	streamsTotal  = describe("tunnel_streams_total", "Streams since the start.")
 	octets        = describe("tunnel_payload_bytes_total", "Payload of streams: up from clients, down to them.", "direction")
 	refused       = describe("tunnel_refused_total", "Sessions and streams that were refused, by the reason that the client is told.", "reason")
+	clients       = describe("tunnel_clients", "Addresses (of IPv6: /64) that have a session open.")
+	users         = describe("tunnel_users", "Tokens and users of a proxy that have a session open.")
+	targets       = describe("tunnel_targets", "Mail servers besides the own ones that a stream is open to.")
+	lockedOut     = describe("tunnel_locked_out", "Addresses and sites that presented too many wrong tokens and have to wait.")
+	turnedAway    = describe("tunnel_turned_away_total", "Handshakes and sessions that ended without a word: cross_site from pages of other origins, foreign those that are none of a tunnel's, broken those that went against the protocol.", "why")
+	paced         = describe("tunnel_paced_seconds_total", "How long bytes have waited for the limit of bytes in a second, all together.")
 	accounts      = describe("mail_accounts", "Accounts of the embedded mail server.")
 	messages      = describe("mail_messages", "Messages in maildrops.")
 	size          = describe("mail_messages_bytes", "What they take.")
@@ -66,7 +72,7 @@ var (
 type collector struct{ Config }
 
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{build, sessions, streams, sessionsTotal, streamsTotal, octets, refused, accounts, messages, size, queue, connections} {
+	for _, d := range []*prometheus.Desc{build, sessions, streams, sessionsTotal, streamsTotal, octets, refused, clients, users, targets, lockedOut, turnedAway, paced, accounts, messages, size, queue, connections} {
 		to <- d
 	}
 }
@@ -89,6 +95,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for reason, n := range s.Refused {
 		count(refused, n, string(reason))
 	}
+	gauge(clients, int64(s.Clients))
+	gauge(users, int64(s.Users))
+	gauge(targets, int64(s.Targets))
+	gauge(lockedOut, int64(s.LockedOut))
+	count(turnedAway, s.CrossSite, "cross_site")
+	count(turnedAway, s.Foreign, "foreign")
+	count(turnedAway, s.Broken, "broken")
+	to <- prometheus.MustNewConstMetric(paced, prometheus.CounterValue, s.Paced.Seconds())
 	if len(c.Mail) == 0 {
 		return
 	}
