@@ -265,8 +265,11 @@ func row(subject string) string {
 func (b *browser) Open(subject string) {
 	b.t.Helper()
 	b.Until("the row "+subject, row(subject)+" !== undefined")
+	// Where a person would click, once it is the row that is there: another page may still be painted over the list.
+	at := `(r => { const b = r.getBoundingClientRect(); return {X: b.left + b.width/3, Y: b.top + b.height/2} })(` + row(subject) + `)`
+	b.Until("nothing over the row "+subject, `(p => (e => e !== null && `+row(subject)+`.contains(e))(document.elementFromPoint(p.X, p.Y)))(`+at+`)`)
 	var box struct{ X, Y float64 }
-	b.Eval(`(r => { const b = r.getBoundingClientRect(); return {X: b.left + b.width/3, Y: b.top + b.height/2} })(`+row(subject)+`)`, &box)
+	b.Eval(at, &box)
 	b.run(chromedp.MouseClickXY(box.X, box.Y))
 	b.Until("the message "+subject, fmt.Sprintf(`(e => e && e.textContent.includes(%s))(%s)`, js(subject), q("message-subject")))
 }
