@@ -21,13 +21,25 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	ctx, cancel := context.WithCancel(context.Background())
+	ends := make(chan os.Signal, 2)
+	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ends
+		cancel()
+		die(<-ends)
+	}()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	code := run(ctx, os.Args[1:], environment{os.LookupEnv, os.Stdin, os.Stdout, os.Stderr, hangups})
-	stop()
-	os.Exit(code)
+	os.Exit(run(ctx, os.Args[1:], environment{os.LookupEnv, os.Stdin, os.Stdout, os.Stderr, hangups}))
+}
+
+// die ends the program at once, of the signal, so that whoever waits for it sees why.
+func die(of os.Signal) {
+	signal.Reset(of)
+	if self, err := os.FindProcess(os.Getpid()); err != nil || self.Signal(of) != nil {
+		os.Exit(1)
+	}
 }
 
 // environment is what the program has of the world around it.
