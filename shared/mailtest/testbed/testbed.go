@@ -72,7 +72,7 @@ func (b *Bed) Doors() []*Door { return []*Door{&b.Expired, &b.WrongHost, &b.Self
 // mailOwner is the number of the user and group that own the mail; it needs no name.
 const mailOwner = 5000
 
-//go:embed dovecot.conf oauth2.conf main.cf master.cf
+//go:embed dovecot.conf oauth2.conf main.cf master.cf vsftpd.conf
 var configuration embed.FS
 
 // Start starts Dovecot and Postfix, and stops them at the end of the test.
@@ -187,28 +187,39 @@ func (b *Bed) DeliverAll(t testing.TB, user string, messages func(yield func([]b
 	}
 }
 
-// prepare makes the folder, the ports and the configuration, or skips.
-func prepare(t testing.TB, programs ...string) *Bed {
+// needs makes a bed with a folder and nothing in it, or skips.
+func needs(t testing.TB, programs ...string) *Bed {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("testbed: real mail servers need root")
+		t.Skip("testbed: real servers need root")
 	}
 	// Debian puts servers where the PATH of a user may not look.
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("testbed: %s is not installed; shared/mailtest/testbed/install installs it", p)
+			t.Skipf("testbed: %s is not installed; shared/mailtest/testbed/install installs it", filepath.Base(p))
 		}
 	}
-	// Not t.TempDir: its folders keep other users out, and Postfix and Dovecot run as several.
+	// Not t.TempDir: its folders keep other users out, and servers run as several.
 	dir, err := os.MkdirTemp("/tmp", "postern-bed-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	b := &Bed{
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &Bed{Dir: dir, Host: "127.0.0.1"}
+}
+
+// prepare makes the folder, the ports and the configuration, or skips.
+func prepare(t testing.TB, programs ...string) *Bed {
+	t.Helper()
+	b := needs(t, programs...)
+	dir := b.Dir
+	*b = Bed{
 		Dir:    dir,
-		Host:   "127.0.0.1",
+		Host:   b.Host,
 		Domain: "example.test", NeighbourDomain: "postern.test",
 		Users:  []User{{"alice", "alice-pw"}, {"bob", "bob-pw"}, {"carol", "pässwörd-carol"}, {"jörg", "jörg-pw"}},
 		CAFile: filepath.Join(dir, "tls", "ca.pem"),
@@ -254,7 +265,6 @@ func (b *Bed) layOut(t testing.TB) {
 			t.Fatal(err)
 		}
 	}
-	check(os.Chmod(b.Dir, 0o755))
 	for _, d := range []string{"etc", "etc/postfix", "tls", "run", "state", "state/postfix", "etc/keys", "etc/keys/default", "etc/keys/default/HS256", "log", "mail", "queue", "queue/private"} {
 		check(os.Mkdir(filepath.Join(b.Dir, d), 0o755))
 	}
