@@ -26,6 +26,7 @@ type Client struct {
 	features *Features // nil if not asked
 	noEPSV   bool      // refused, or its ports do not answer
 	noMLSD   bool
+	stale    bool // a listing was broken off: see freshen
 	opened   int // data connections
 
 	mu    sync.Mutex

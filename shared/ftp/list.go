@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/postern-mail/postern/shared/printable"
 )
@@ -16,8 +17,9 @@ import (
 // they arrive, and none is held: a folder of a million names takes no more memory than one of ten. What goes wrong comes last,
 // beside no entry; the entries before it are good, and perhaps not all.
 //
-// "." and ".." are left out. A line that cannot be read is an entry of the kind [Unknown]. A loop that ends early breaks the
-// listing off, as [Client.Retr] breaks off a transfer. The client cannot be used within the loop.
+// "." and ".." are left out. A line that cannot be read is an entry of the kind [Unknown]. When a loop ends early, the rest is
+// read and dropped; what is more than 8 MB, or takes longer than Options.AbortTimeout, is broken off, as [Client.Retr] breaks
+// off a transfer. The client cannot be used within the loop.
 //
 // Where TLS did not end properly, the last is [ErrTruncated].
 func (c *Client) List(ctx context.Context, dir string) iter.Seq2[Entry, error] {
@@ -46,6 +48,9 @@ var errEnough = fmt.Errorf("%w: enough of the listing", ErrAborted)
 
 // list gives entries to each until that has enough.
 func (c *Client) list(ctx context.Context, dir string, each func(Entry) bool) error {
+	if err := c.freshen(ctx); err != nil {
+		return err
+	}
 	if c.features.MLST && !c.noMLSD {
 		command := "MLSD"
 		if dir != "" {
@@ -108,6 +113,7 @@ func (c *Client) listing(ctx context.Context, command string, each func(Entry) b
 
 // entries reads a listing to its end.
 func (t *transfer) entries(each func(Entry) bool, parse func(line string) (e Entry, noise, ok bool)) error {
+	t.c.stale = true // until it has ended
 	err := t.lines(func(line string) error {
 		e, noise, ok := parse(line)
 		switch {
@@ -121,15 +127,65 @@ func (t *transfer) entries(each func(Entry) bool, parse func(line string) (e Ent
 		}
 		return nil
 	})
-	if err != nil {
+	enough := errors.Is(err, errEnough)
+	if err != nil && (!enough || !t.drain(mostDropped, t.c.options.AbortTimeout)) {
 		return t.breakOff(err)
 	}
 	if err := t.finish(); err != nil {
 		return err
 	}
+	t.c.stale = false
+	if enough {
+		return errEnough
+	}
 	if t.cut {
 		return fmt.Errorf("%w: TLS was not ended properly", ErrTruncated)
 	}
+	return nil
+}
+
+// mostDropped is how much of a listing nobody wants is read nevertheless, in octets.
+const mostDropped = 8 << 20
+
+// drain reads to the end of the data and drops it, and tells whether the end came.
+func (t *transfer) drain(most int64, within time.Duration) bool {
+	var p [4 << 10]byte
+	until := time.Now().Add(within)
+	for most += t.octets; t.octets < most && time.Now().Before(until); {
+		t.budget = min(t.budget, time.Until(until))
+		if _, err := t.Read(p[:]); err != nil {
+			return err == io.EOF
+		}
+	}
+	return false
+}
+
+// nothing is the name of no file.
+const nothing = ".postern-there-is-no-such-file"
+
+// freshen has the server forget what is left of a listing that was broken off.
+//
+// QUIRK: pure-ftpd 1.0.50 begins its next listing with up to 64 KiB of the one that was broken off: names of one folder in another.
+// A listing of nothing takes them.
+func (c *Client) freshen(ctx context.Context) error {
+	if !c.stale {
+		return nil
+	}
+	t, err := c.begin(ctx, "LIST "+nothing, 0, false)
+	if refusedBy(err) {
+		c.stale = false
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !t.drain(mostDropped, c.options.AbortTimeout) {
+		return t.breakOff(fmt.Errorf("%w: the listing of nothing has no end", ErrTooLong))
+	}
+	if err := t.finish(); err != nil && !refusedBy(err) {
+		return err
+	}
+	c.stale = false
 	return nil
 }
 
