@@ -223,8 +223,11 @@ func (l *link) hangUp() {
 
 // beneath returns the connection under TLS, if that is what it is.
 func beneath(conn net.Conn) net.Conn {
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		return t.NetConn()
+	for {
+		t, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = t.NetConn()
 	}
-	return conn
 }

@@ -30,7 +30,7 @@ func (c *Client) dialData(ctx context.Context) (net.Conn, error) {
 		}
 		if err == nil {
 			conn, failed := c.open(ctx, port, "EPSV")
-			if failed == nil || c.link.stopped() != nil {
+			if failed == nil || c.link.failure() != nil || ctx.Err() != nil {
 				return conn, failed
 			}
 		}
@@ -45,17 +45,17 @@ func (c *Client) dialData(ctx context.Context) (net.Conn, error) {
 
 // open dials, and counts.
 func (c *Client) open(ctx context.Context, port int, by string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	conn, err := c.options.Dial(ctx, port)
+	conn, err := c.options.Dial(limited, port)
 	if err == nil && conn == nil {
 		err = errors.New("no connection")
 	}
 	c.opened++
 	if err != nil {
 		c.trace(Exchange{Note: true, Data: c.opened, Line: fmt.Sprintf("not opened, port %d (%s): %v", port, by, err)})
-		if stop := c.link.stopped(); stop != nil { // no reply is owed: the session goes on
-			return nil, fmt.Errorf("%w: %w", ErrAborted, stop)
+		if c.link.failure() == nil && ctx.Err() != nil { // no reply is owed: the session goes on
+			return nil, fmt.Errorf("%w: %w", ErrAborted, ctx.Err())
 		}
 		return nil, fmt.Errorf("ftp: data connection: %w", err)
 	}

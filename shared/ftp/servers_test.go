@@ -12,6 +12,7 @@ import (
 
 // The suite against pure-ftpd and vsftpd, in plain text and under TLS, explicit and implicit; carol's password is not ASCII.
 func TestPureFTPd(t *testing.T) {
+	t.Parallel()
 	server := testbed.StartPureFTPd(t)
 	target := func(user int) ftpsuite.Target {
 		o := target(server, user)
@@ -27,6 +28,7 @@ func TestPureFTPd(t *testing.T) {
 }
 
 func TestVsftpd(t *testing.T) {
+	t.Parallel()
 	explicit, implicit := testbed.StartVsftpd(t, false), testbed.StartVsftpd(t, true)
 	t.Run("plain", func(t *testing.T) { ftpsuite.Run(t, target(explicit, 1)) })
 	t.Run("explicit TLS", func(t *testing.T) {

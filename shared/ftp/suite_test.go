@@ -15,6 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The suite against the server in memory, whole and with each thing missing that servers do miss.
 func TestInMemory(t *testing.T) {
+	t.Parallel()
 	authority := mailtest.NewAuthority(t)
 	secure := func(f *mailtest.FTP) { f.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server()}} }
 	for _, c := range []struct {

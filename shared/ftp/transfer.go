@@ -31,7 +31,28 @@ type transfer struct {
 	progress int           // octets since the budget was last renewed
 	noops    int           // said since it began
 	cut      bool          // TLS was not ended properly
+	witness  *witness      // beneath TLS
 }
+
+// witness tells whether a connection under TLS has ended without the notice by which TLS ends (RFC 8446 section 6.1): crypto/tls takes that
+// for a proper end if it comes between two records, and anybody on the way can make it come there.
+type witness struct {
+	net.Conn
+	ended bool
+}
+
+// Read implements net.Conn.
+func (w *witness) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 && err == io.EOF {
+		return n, nil // it comes again
+	}
+	w.ended = w.ended || err == io.EOF
+	return n, err
+}
+
+// NetConn returns the connection.
+func (w *witness) NetConn() net.Conn { return w.Conn }
 
 // begin opens a data connection and says a command.
 func (c *Client) begin(ctx context.Context, line string, from int64, upload bool) (*transfer, error) {
@@ -78,7 +99,8 @@ func (t *transfer) startTLS() error {
 	if err := l.arm(time.Now().Add(t.c.options.Timeout), t.conn.SetDeadline); err != nil {
 		return err
 	}
-	conn := tls.Client(t.conn, t.c.tls)
+	t.witness = &witness{Conn: t.conn}
+	conn := tls.Client(t.witness, t.c.tls)
 	if err := conn.Handshake(); err != nil {
 		if stop := l.stopped(); stop != nil {
 			return stop
@@ -116,10 +138,8 @@ func (t *transfer) Read(p []byte) (int, error) {
 			return n, nil // an error beside octets comes again
 		case err == nil:
 			empty++
-		case err == io.EOF:
-			return 0, io.EOF
-		case err == io.ErrUnexpectedEOF && t.c.State().Private:
-			t.cut = true
+		case err == io.EOF, err == io.ErrUnexpectedEOF && t.witness != nil:
+			t.cut = t.witness != nil && t.witness.ended
 			return 0, io.EOF
 		case t.c.link.stopped() != nil:
 			return 0, t.c.link.stopped()
