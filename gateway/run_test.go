@@ -373,10 +373,25 @@ func TestConfigCheck(t *testing.T) {
 			}
 		}
 	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(readme), "```toml\n")
+	example, _, found := strings.Cut(example, "```")
+	if !found {
+		t.Fatal("the README has no file of settings")
+	}
+	write(strings.Replace(example, "/var/lib/postern", dir, 1))
+	p := start(t, "", "config", "check", "--config", file)
+	<-p.ended
+	if out := p.stdout.String() + p.stderr.String(); p.code != 0 || strings.Contains(out, "To think about") || !strings.Contains(out, "home to example.org") {
+		t.Errorf("the README's settings: %d, %s", p.code, out)
+	}
 	if _, err := os.Stat("postern-data"); err == nil {
 		t.Error("a check makes a data folder")
 	}
-	p := start(t, "", "config", "example")
+	p = start(t, "", "config", "example")
 	<-p.ended
 	write(p.stdout.String())
 	if p = start(t, "", "config", "check", "--config", file); true {
