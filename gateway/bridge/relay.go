@@ -41,9 +41,14 @@ type relay struct {
 	watch    *time.Timer
 	ended    chan struct{} // closed when both directions are, or are to be
 	over     bool          // ended is closed
+	left     bool          // the client was cut off
 	no       *wire.RefusedError
 	panicked any
 }
+
+// lastWords is how long a target has to take what came of a client that was cut off. Then it is cut off, too: one that takes
+// nothing would hold its connection, and the client's session with it, until the idle time has passed.
+const lastWords = 5 * time.Second
 
 // bufferSize is what fills one message of the tunnel, its two frames' headers and all.
 const bufferSize = wire.MaxMessage - 2*12
@@ -60,6 +65,7 @@ func (r *relay) run() *wire.RefusedError {
 	r.mu.Lock()
 	r.watch = time.AfterFunc(min(r.idle, r.idleHalf, r.whole), r.look)
 	r.mu.Unlock()
+	defer r.stream.AfterCut(r.abandoned)()
 
 	var up sync.WaitGroup
 	up.Go(func() { defer r.caught(); r.toTarget() })
@@ -78,6 +84,16 @@ func (r *relay) run() *wire.RefusedError {
 	return no
 }
 
+// abandoned is told that the client was cut off.
+func (r *relay) abandoned() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		r.left = true
+		r.watch.Reset(lastWords)
+	}
+}
+
 // end says that it is over; r.mu is held.
 func (r *relay) end() {
 	if !r.over {
@@ -91,6 +107,10 @@ func (r *relay) look() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
+		return
+	}
+	if r.left {
+		r.cutLocked()
 		return
 	}
 	limit := r.idle
@@ -142,8 +162,13 @@ func (r *relay) caught() {
 // cut ends both directions, and neither end takes it for a proper end.
 func (r *relay) cut() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cutLocked()
+}
+
+// cutLocked is cut; r.mu is held.
+func (r *relay) cutLocked() {
 	r.end()
-	r.mu.Unlock()
 	r.stream.Abort()
 	reset(r.target)
 }

@@ -182,10 +182,19 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close implements net.Conn. It does not wait.
+// Close implements net.Conn. It does not wait. A write that is under way is given up: the platform would wait for a peer that takes
+// nothing, and hold the connection for as long.
 func (c *Conn) Close() error {
 	c.closing.Do(func() {
 		close(c.closed)
+		idle := c.writing.TryLock()
+		if idle {
+			idle = c.writeErr == nil
+			c.writing.Unlock()
+		}
+		if !idle {
+			call(c.writer, "abort")
+		}
 		call(c.socket, "close")
 		c.readUntil.Set(time.Time{})
 		c.writeUntil.Set(time.Time{})

@@ -41,6 +41,8 @@ type Conn struct {
 	isEnded     bool // ended is closed
 	wasReset    bool
 	isCut       bool               // the session has ended
+	wasShort    bool               // it was cut, and so is short of its end
+	afterCut    func()             // see AfterCut
 	refusal     *wire.RefusedError // the gateway has taken its yes back
 	readUntil   time.Time
 	writePassed *deadline.Deadline
@@ -195,12 +197,16 @@ func (c *Conn) writeError(err error) error {
 	return c.car.sessionError()
 }
 
-// resetByPeer is called by the guard, with its lock held: it must not call back.
-func (c *Conn) resetByPeer() {
+// resetByPeer is called by the guard, with its lock held: it must not call back. short says that the peer has not ended its writing
+// before.
+func (c *Conn) resetByPeer(short bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wasReset = true
 	c.endWriting()
+	if short {
+		c.wasCut()
+	}
 }
 
 // refusedByPeer is called by the carrier, with its lock held: it must not call back. What has come can still be read.
@@ -223,7 +229,33 @@ func (c *Conn) sessionEnded() {
 	defer c.mu.Unlock()
 	c.isCut = true
 	c.endWriting()
+	c.wasCut()
 	_ = c.stream.SetReadDeadline(longAgo)
+}
+
+// AfterCut has f run, in a goroutine of its own, when the conn is cut: by the peer's Abort or the session's end, for which who
+// neither reads nor writes at the time would not know. What has come can still be read. There is one f at a time; stop takes it back.
+func (c *Conn) AfterCut(f func()) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.afterCut = f
+	if c.wasShort {
+		c.wasCut()
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.afterCut = nil
+	}
+}
+
+// wasCut runs what AfterCut was given. c.mu is held.
+func (c *Conn) wasCut() {
+	c.wasShort = true
+	if c.afterCut != nil {
+		go c.afterCut()
+		c.afterCut = nil
+	}
 }
 
 // endWriting wakes a Write that waits. c.mu is held.

@@ -153,7 +153,7 @@ func (c *carrier) arrived(h *header) error {
 		h.setFlags(flags)
 		e.in, e.reset = true, true
 		if e.conn != nil {
-			e.conn.resetByPeer()
+			e.conn.resetByPeer(e.short)
 		}
 	} else if h.flags()&flagFIN != 0 {
 		if e.in {
@@ -215,7 +215,7 @@ func (c *carrier) entryOf(conn *Conn) *entry {
 	}
 	e.conn = conn
 	if e.reset {
-		conn.resetByPeer()
+		conn.resetByPeer(e.short)
 	}
 	return e
 }

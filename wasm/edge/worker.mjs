@@ -5,29 +5,51 @@ import { connect } from "cloudflare:sockets";
 import { DurableObject } from "cloudflare:workers";
 import program from "./edge.wasm";
 
-// start runs the program until it first waits. github.com/syumai/workers and package edge take the context there and then,
-// before another object of this isolate sets its own.
-async function start(env, broken) {
+// start runs the program until it listens, and answers its binding. ended is told of its end, once: 0, or what went wrong.
+// github.com/syumai/workers and package edge take the context there and then, before another object of this isolate sets its own.
+async function start(env, ended) {
   const binding = {};
-  let ready;
-  const listening = new Promise((resolve) => (ready = resolve));
-  const go = new Go();
-  go.exit = (code) => {
-    go._resume = () => {}; // what has been asked of the platform may still be answered: to nobody
-    if (code !== 0) broken();
-  };
-  const instance = new WebAssembly.Instance(program, { ...go.importObject, workers: { ready } });
-  globalThis.context = { env, connect, binding };
-  go.run(instance);
-  delete globalThis.context;
-  await listening;
+  await new Promise((ready, failed) => {
+    const go = new Go();
+    let over = false;
+    const end = (why) => {
+      if (over) return; // a call that it has ended in the middle of breaks, too
+      over = true;
+      go._resume = () => {}; // what has been asked of the platform may still be answered: to nobody
+      failed(new Error("the program ended before it listened"));
+      ended(why);
+    };
+    go.exit = end;
+    // What breaks in WebAssembly itself, as a stack that is full, is thrown at whatever has called it: a timer, a message.
+    const resume = go._resume;
+    go._resume = () => {
+      try {
+        resume.call(go);
+      } catch (broken) {
+        end(broken);
+      }
+    };
+    globalThis.context = { env, connect, binding };
+    try {
+      go.run(new WebAssembly.Instance(program, { ...go.importObject, workers: { ready } })).catch(end);
+    } finally {
+      delete globalThis.context;
+    }
+  });
   return binding;
 }
 
+// farewell is how long, in milliseconds, what a session has said last may take to get out.
+const farewell = 1000;
+
 export class Session extends DurableObject {
   async fetch(request) {
-    // A program that broke would leave its WebSocket open, and the client waiting.
-    const binding = await start(this.env, () => this.ctx.abort("the program broke"));
+    const binding = await start(this.env, (why) => {
+      // A program that broke would leave its WebSocket open, and the client waiting.
+      if (why !== 0) this.ctx.abort("the program broke");
+      // An object that is done would keep its memory for a while, and for as long its connections to those that take nothing.
+      if (binding?.socket) setTimeout(() => this.ctx.abort("the session is over"), farewell);
+    });
     const answer = await binding.handleRequest(request);
     return binding.socket ? new Response(null, { status: 101, webSocket: binding.socket, headers: answer.headers }) : answer;
   }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall/js"
 	"time"
 
 	"github.com/syumai/workers"
@@ -32,8 +33,13 @@ func (r *report) errorf(format string, args ...any) { fmt.Fprintf(r, format+"\n"
 
 func main() {
 	here := edge.Here()
+	breaks(here.Variable("early"))
 	workers.Serve(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		name := strings.TrimPrefix(req.URL.Path, "/")
+		if name == "tunnel" {
+			tunnel(here, w, req)
+			return
+		}
 		var r report
 		if name == "dial" {
 			dial(&r, here)
@@ -53,6 +59,40 @@ func main() {
 		}
 		_, _ = io.WriteString(w, r.String()+"checked\n")
 	}))
+}
+
+// tunnel breaks as the first message says.
+func tunnel(here *edge.Runtime, w http.ResponseWriter, req *http.Request) {
+	ws, err := here.Accept(w, req)
+	if err != nil {
+		return
+	}
+	go func() {
+		if m, err := ws.Read(context.Background()); err == nil {
+			breaks(string(m))
+		}
+	}()
+}
+
+// breaks breaks the program in one of the ways in which one can.
+func breaks(how string) {
+	switch how {
+	case "panic":
+		panic(how)
+	case "throw": // what JavaScript throws is a panic
+		js.Global().Call("decodeURIComponent", "%")
+	case "deep": // the stack of WebAssembly ends before Go's own
+		deep(0)
+	case "exit":
+		os.Exit(3)
+	}
+}
+
+func deep(n int) int {
+	if n < 0 {
+		return n
+	}
+	return deep(n+1) + 1
 }
 
 const soon, never = 50 * time.Millisecond, 10 * time.Second
