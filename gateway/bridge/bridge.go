@@ -156,6 +156,10 @@ func New(c Config) (*Bridge, error) {
 	if err := errors.Join(c.Access.Validate(), c.Policy.Validate(), reach.CheckNetworks(c.TrustedProxies)); err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
+	_, byName := c.Dialer.(NameDialer)
+	if byName && len(c.Policy.Networks)+len(c.Policy.Never) > 0 {
+		return nil, errors.New("bridge: where names are not looked up by the gateway, its policy cannot speak of networks that they lead to")
+	}
 	if c.Policy.Anything() && c.Access.Open() {
 		return nil, errors.New("bridge: a policy that reaches hosts which nobody has named needs access tokens, or users that a proxy names")
 	}
@@ -183,7 +187,7 @@ func New(c Config) (*Bridge, error) {
 	}
 	b.gate = &reach.Gate{Policy: c.Policy, Resolver: b.c.Resolver, Dialer: b.c.Dialer}
 	// Else there is nothing that one could discover and then reach, or nobody who could.
-	if _, byName := b.c.Dialer.(NameDialer); !c.Policy.Nothing() && !byName {
+	if !c.Policy.Nothing() && !byName {
 		b.discovery = newDiscovery(b)
 	}
 	for _, o := range c.Origins {

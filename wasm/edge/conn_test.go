@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,15 +119,21 @@ func checks(t testing.TB) (dir string) {
 // next one gets a program of his own.
 func TestBroken(t *testing.T) {
 	dir := checks(t)
-	if err := os.Rename(filepath.Join(dir, "check.wasm"), filepath.Join(dir, "edge.wasm")); err != nil {
+	if _, err := build(); err != nil {
 		t.Fatal(err)
 	}
-	worker, err := os.ReadFile("worker.mjs")
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "worker.mjs"), worker, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"worker.mjs", "headers.mjs", "check.wasm"} {
+		from := folder
+		if name == "check.wasm" {
+			from = dir
+		}
+		content, err := os.ReadFile(filepath.Join(from, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, strings.Replace(name, "check", "edge", 1)), content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, how := range []string{"panic", "throw", "deep", "exit"} {
 		for _, early := range []bool{false, true} {

@@ -79,6 +79,9 @@ func TestNotSetUp(t *testing.T) {
 		"no token":    {map[string]string{"POSTERN_ALLOW": "pop.example.com:995"}, "POSTERN_TOKEN"},
 		"short token": {map[string]string{"POSTERN_TOKEN": "sesame"}, "POSTERN_TOKEN"},
 		"no rule":     {map[string]string{"POSTERN_TOKEN": bridgetest.Token, "POSTERN_ALLOW": "everything"}, "POSTERN_ALLOW"},
+		"never":       {map[string]string{"POSTERN_TOKEN": bridgetest.Token, "POSTERN_NEVER": "192.0.2.0/24"}, "POSTERN_NEVER"},
+		"misspelt":    {map[string]string{"POSTERN_TOKEN": bridgetest.Token, "POSTERN_POLICE": "mail"}, "POSTERN_POLICE"},
+		"no policy":   {map[string]string{"POSTERN_TOKEN": bridgetest.Token, "POSTERN_POLICY": "all"}, "policy"},
 		"no origin":   {map[string]string{"POSTERN_TOKEN": bridgetest.Token, "POSTERN_ORIGIN": "mail.example.com"}, "origin"},
 	} {
 		r := start(t, workerd.Options{Variables: test.variables})
@@ -141,6 +144,114 @@ func TestPage(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	if log := r.log.String(); log != "" {
 		t.Errorf("the log is\n%s", log)
+	}
+}
+
+// request asks for something as a client at an address of Cloudflare's does.
+func (r *running) request(t testing.TB, method, at string, header map[string]string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, r.url()+at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range header {
+		if name == "Host" {
+			request.Host = value
+		}
+		request.Header.Set(name, value)
+	}
+	answer, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, answer.Body)
+	_ = answer.Body.Close()
+	return answer
+}
+
+// What the Worker answers by itself has the headers of the native gateway's answers; and it speaks https, but on this machine.
+func TestOwnAnswers(t *testing.T) {
+	site, err := web.Handler(web.Config{Assets: fstest.MapFS{"index.html": {}}, HTTPS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := httptest.NewServer(site)
+	defer files.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	r := start(t, workerd.Options{Page: files.Listener.Addr().String(), Variables: map[string]string{}})
+	w := httptest.NewRecorder()
+	site.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	upgrade := map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13"}
+	for _, test := range []struct {
+		method, at string
+		header     map[string]string
+		status     int
+	}{
+		{"GET", "/healthz", nil, 200},
+		{"POST", "/healthz", nil, 405},
+		{"POST", "/", nil, 405},
+		{"GET", "/none.js", nil, 404},
+		{"GET", "/inbox//42", nil, 404},
+		{"GET", "/tunnel", nil, 400},
+		{"POST", "/tunnel", upgrade, 400},
+		{"GET", "/inbox/42", map[string]string{"Host": "mail.example.com"}, 308},
+		{"GET", "/tunnel", map[string]string{"Host": "mail.example.com", "Upgrade": "websocket"}, 308},
+	} {
+		answer := r.request(t, test.method, test.at, test.header)
+		if answer.StatusCode != test.status {
+			t.Errorf("%s %s: %d, want %d", test.method, test.at, answer.StatusCode, test.status)
+		}
+		for name, want := range w.Header() {
+			if got := answer.Header[name]; name != "Content-Length" && fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s %s: %s is %q, want %q", test.method, test.at, name, got, want)
+			}
+		}
+		if to := answer.Header.Get("Location"); test.status == 308 && to != "https://mail.example.com"+test.at {
+			t.Errorf("%s leads to %q", test.at, to)
+		}
+	}
+}
+
+// Sessions are counted by client and by site, whatever address of its own a client comes from.
+func TestSessionsAreCounted(t *testing.T) {
+	r := start(t, workerd.Options{Variables: map[string]string{"POSTERN_TOKEN": bridgetest.Token}})
+	defer http.DefaultClient.CloseIdleConnections()
+	from := func(client string) int {
+		// Of another origin, so that no session stays.
+		return r.request(t, "GET", wire.Path, map[string]string{
+			"CF-Connecting-IP": client, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+			"Sec-WebSocket-Version": "13", "Origin": "https://evil.example",
+		}).StatusCode
+	}
+	limit := map[string]int{}
+	for _, l := range settings(t).RateLimits {
+		limit[l.Name] = l.Simple.Limit
+	}
+	for _, test := range []struct {
+		what   string
+		client func(int) string
+		most   int
+	}{
+		{"one address", func(int) string { return "192.0.2.1" }, limit["CLIENTS"]},
+		{"a /64", func(i int) string { return fmt.Sprintf("2001:db8:1:2:%x::1", i) }, limit["CLIENTS"]},
+		{"a /48", func(i int) string { return fmt.Sprintf("2001:db8:2:%x::1", i) }, limit["SITES"]},
+		{"a short /48", func(i int) string { return fmt.Sprintf("2001:db8::%x:0:0:0:1", i+1) }, limit["SITES"]},
+	} {
+		// A minute may end amid them.
+		let := 0
+		for i := range 2*test.most + 1 {
+			if status := from(test.client(i)); status == http.StatusForbidden {
+				let++
+			} else if status != http.StatusTooManyRequests {
+				t.Fatalf("%s: %d", test.what, status)
+			}
+		}
+		if let != test.most && let != 2*test.most {
+			t.Errorf("%s: %d sessions were let, %d may be", test.what, let, test.most)
+		}
+	}
+	if status := from("198.51.100.1"); status != http.StatusForbidden {
+		t.Errorf("somebody else: %d", status)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := web.Handler(web.Config{Assets: page()})
+	site, err := web.Handler(web.Config{Assets: page(), HTTPS: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,13 +26,23 @@ var checks = map[string]func(*report, net.Conn){
 	"late": late, "deaf": deaf, "half": half, "silent": closed, "fin": fin, "echo": pieces,
 }
 
+// place is where the program is, and what it was told there.
+type place struct {
+	*edge.Runtime
+	told map[string]string
+}
+
+// Variable is one of what it was told.
+func (p place) Variable(name string) string { return p.told[name] }
+
 // report is what is wrong.
 type report struct{ strings.Builder }
 
 func (r *report) errorf(format string, args ...any) { fmt.Fprintf(r, format+"\n", args...) }
 
 func main() {
-	here := edge.Here()
+	r := edge.Here()
+	here := place{r, r.Variables("")}
 	breaks(here.Variable("early"))
 	workers.Serve(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		name := strings.TrimPrefix(req.URL.Path, "/")
@@ -62,7 +72,7 @@ func main() {
 }
 
 // tunnel breaks as the first message says.
-func tunnel(here *edge.Runtime, w http.ResponseWriter, req *http.Request) {
+func tunnel(here place, w http.ResponseWriter, req *http.Request) {
 	ws, err := here.Accept(w, req)
 	if err != nil {
 		return
@@ -98,7 +108,7 @@ func deep(n int) int {
 const soon, never = 50 * time.Millisecond, 10 * time.Second
 
 // dial: what cannot be connected to is an error of the dialling, and in time.
-func dial(r *report, here *edge.Runtime) {
+func dial(r *report, here place) {
 	ctx, cancel := context.WithTimeout(context.Background(), never)
 	defer cancel()
 	var op *net.OpError
