@@ -92,7 +92,7 @@ func breaks(how string) {
 	case "throw": // what JavaScript throws is a panic
 		js.Global().Call("decodeURIComponent", "%")
 	case "deep": // the stack of WebAssembly ends before Go's own
-		deep(0)
+		fmt.Println(deep(0))
 	case "exit":
 		os.Exit(3)
 	}
