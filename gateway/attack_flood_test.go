@@ -216,7 +216,8 @@ func attackBySlowness(t *testing.T) {
 				return
 			}
 			defer conn.Close()
-			_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) // soon full
+			_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
 			many := []byte(strings.Repeat(request, 100))
 			for err == nil {
 				_, err = conn.Write(many)
