@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -202,7 +200,8 @@ func attackBySlowness(t *testing.T) {
 			}
 		})
 	}
-	// Requests one after the other, and no answer is read: those of the page, and the refusals of the tunnel.
+	// Requests one after the other, and no answer is read: those of the page, and the refusals of the tunnel. Whether the kernel
+	// tells the client in time is not the gateway's: what counts is that it has let the connection go.
 	for _, request := range []string{
 		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET /none.js HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET " + wire.Path + " HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -216,13 +215,15 @@ func attackBySlowness(t *testing.T) {
 				return
 			}
 			defer conn.Close()
-			_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) // soon full
-			_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
-			many := []byte(strings.Repeat(request, 100))
-			for err == nil {
-				_, err = conn.Write(many)
-			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			go func() {
+				many := []byte(strings.Repeat(request, 100))
+				for err := error(nil); err == nil; {
+					_, err = conn.Write(many)
+				}
+			}()
+			select {
+			case <-s.let(conn.LocalAddr()):
+			case <-time.After(time.Minute):
 				t.Errorf("who reads no answer to %.60q holds its connection", request)
 			}
 		})

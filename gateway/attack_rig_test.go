@@ -38,6 +38,9 @@ type siege struct {
 	network *network
 
 	bystander net.Conn // of somebody else, who does nothing wrong
+
+	mu     sync.Mutex
+	closed map[string]chan struct{} // by the client's address
 }
 
 const accessToken = "let the family in, please"
@@ -45,7 +48,7 @@ const accessToken = "let the family in, please"
 // besiege starts a gateway. c is changed by whoever needs another one.
 func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *siege {
 	t.Helper()
-	s := &siege{T: t, names: &nameServer{answers: map[string][]string{}}, network: &network{to: map[string]string{}}}
+	s := &siege{T: t, names: &nameServer{answers: map[string][]string{}}, network: &network{to: map[string]string{}}, closed: map[string]chan struct{}{}}
 	echo := s.serve(func(c *net.TCPConn) { _, _ = io.Copy(c, c) })
 	s.network.to[echo] = echo
 	c := bridge.Config{
@@ -60,6 +63,16 @@ func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *si
 		Limits: bridge.Limits{TokenDelay: time.Millisecond},
 	}
 	page := web.NewServer(nil, nil)
+	page.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			gone := s.let(c.RemoteAddr())
+			select {
+			case <-gone: // an address comes again in the end
+			default:
+				close(gone)
+			}
+		}
+	}
 	if change != nil {
 		change(&c, page)
 	}
@@ -86,6 +99,18 @@ func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *si
 		<-served
 	})
 	return s
+}
+
+// let is closed when the gateway has let the connection of the client at this address go.
+func (s *siege) let(client net.Addr) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.closed[client.String()]
+	if c == nil {
+		c = make(chan struct{})
+		s.closed[client.String()] = c
+	}
+	return c
 }
 
 // serve listens on loopback.
