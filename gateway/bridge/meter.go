@@ -43,6 +43,18 @@ func (m *meter[K]) take(k K, now time.Time) bool {
 	return b.take(1, m.rate(), float64(m.perMinute), now)
 }
 
+// spent says that k is known, and may not.
+func (m *meter[K]) spent(k K, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.of[k]
+	if b == nil {
+		return false
+	}
+	b.fill(m.rate(), float64(m.perMinute), now)
+	return b.level < 1
+}
+
 func (m *meter[K]) rate() float64 { return float64(m.perMinute) / 60 }
 
 // sweep forgets whose buckets are full. It looks at all of them, so once a second has to do.
@@ -65,9 +77,15 @@ func newClientMeter(perMinute, most int) clientMeter {
 	return clientMeter{newMeter[netip.Prefix](perMinute, most), newMeter[netip.Prefix](clientsOfSite*perMinute, most)}
 }
 
+// take says whether a client may once more. Its site is asked before the client is remembered: of the places that there are for
+// all, nobody who has a site to himself gets more by coming from each /64 of it than the site may come. A client that has had its
+// own takes nothing from its neighbours.
 func (m clientMeter) take(client netip.Prefix, now time.Time) bool {
 	site := siteOf(client)
-	return m.own.take(client, now) && (site == client || m.sites.take(site, now))
+	if site == client {
+		return m.own.take(client, now)
+	}
+	return !m.own.spent(client, now) && m.sites.take(site, now) && m.own.take(client, now)
 }
 
 // bucket lets through what has flowed into it, at a rate, up to what it holds. The zero bucket is full.
