@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -167,11 +169,11 @@ func attackByStreams(t *testing.T) {
 }
 
 func attackBySlowness(t *testing.T) {
-	if server := web.NewServer(nil, nil); server.ReadHeaderTimeout > 10*time.Second || server.ReadTimeout > 30*time.Second || server.MaxHeaderBytes > 32<<10 {
+	if server := web.NewServer(nil, nil); server.ReadHeaderTimeout > 10*time.Second || server.ReadTimeout > 30*time.Second || server.WriteTimeout == 0 || server.WriteTimeout > 10*time.Minute || server.MaxHeaderBytes > 32<<10 {
 		t.Errorf("%+v", server)
 	}
 	s := besiege(t, func(c *bridge.Config, page *http.Server) {
-		page.ReadHeaderTimeout, page.ReadTimeout = 200*time.Millisecond, 400*time.Millisecond // for a test
+		page.ReadHeaderTimeout, page.ReadTimeout, page.WriteTimeout = 200*time.Millisecond, 400*time.Millisecond, time.Second // for a test
 		c.Limits.Handshake = 200 * time.Millisecond
 		c.Limits.SessionsPerClient = 50
 	})
@@ -197,6 +199,30 @@ func attackBySlowness(t *testing.T) {
 			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 			if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
 				t.Errorf("a slow request is still listened to: %v", err)
+			}
+		})
+	}
+	// Requests one after the other, and no answer is read: those of the page, and the refusals of the tunnel.
+	for _, request := range []string{
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET /none.js HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET " + wire.Path + " HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET " + wire.Path + " HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\n\r\n",
+		"GET " + wire.Path + " HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Protocol: " + wire.Subprotocol + "\r\n\r\n",
+	} {
+		all.Go(func() {
+			conn, err := net.Dial("tcp", s.address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+			many := []byte(strings.Repeat(request, 100))
+			for err == nil {
+				_, err = conn.Write(many)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("who reads no answer to %.60q holds its connection", request)
 			}
 		})
 	}

@@ -280,9 +280,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			b.leave(s)
 		}
 	}()
-	// A server's read and write timeouts are not meant for a connection that lives for days.
-	rc := http.NewResponseController(w)
-	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
+	// The HTTP server's deadlines hold until the connection is a WebSocket's, and net/http takes them off then.
 	ws, err := b.c.Accept(w, r)
 	if err != nil {
 		b.foreign.Add(1)

@@ -13,8 +13,11 @@ import (
 const (
 	headerTimeout  = 10 * time.Second // a browser sends its headers at once; this forgives a bad line, not a slow loris
 	requestTimeout = 30 * time.Second // nothing here reads a body
-	idleTimeout    = 2 * time.Minute  // a page's next request comes soon or opens a new connection at no great cost
-	maxHeader      = 32 << 10         // ours take 1 KB; cookies of other programs on localhost come along
+	// sendTimeout is how long an answer may take to be read: the engine, 2.6 MB, at 35 kbit/s. Past it the reader is
+	// taken for one that holds connections open on purpose.
+	sendTimeout = 10 * time.Minute
+	idleTimeout = 2 * time.Minute // a page's next request comes soon or opens a new connection at no great cost
+	maxHeader   = 32 << 10        // ours take 1 KB; cookies of other programs on localhost come along
 )
 
 // NewServer is an http.Server for h that no slow or huge request can hold up.
@@ -23,6 +26,7 @@ func NewServer(h http.Handler, logger *slog.Logger) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
+		WriteTimeout:      sendTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(io.Discard, "", 0),

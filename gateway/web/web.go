@@ -14,7 +14,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Config says what a Handler serves.
@@ -42,10 +41,6 @@ const (
 	healthPath = "/healthz"
 	readyPath  = "/readyz"
 	indexName  = "index.html"
-
-	// sendTimeout is how long an answer may take to be read: the engine, 2.6 MB, at 35 kbit/s. Past it the reader is
-	// taken for one that holds connections open on purpose.
-	sendTimeout = 10 * time.Minute
 )
 
 // Handler serves c. A page that has not been built is no error: visitors are told what to run.
@@ -129,8 +124,6 @@ func (s *site) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
 		return
 	}
-	// A ResponseWriter without deadlines (a recorder) has nothing to be slow with.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTimeout))
 	switch {
 	case r.URL.Path == healthPath:
 		health(w, nil)
