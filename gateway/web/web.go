@@ -41,6 +41,8 @@ const (
 	healthPath = "/healthz"
 	readyPath  = "/readyz"
 	indexName  = "index.html"
+
+	copySize = 8 << 10 // for each answer of HTTP/2 at one time; HTTP/1.1 has its own way
 )
 
 // Handler serves c. A page that has not been built is no error: visitors are told what to run.
@@ -232,7 +234,7 @@ func (s *site) send(w http.ResponseWriter, r *http.Request, a *asset) {
 		return
 	}
 	defer f.Close()
-	if _, err := io.Copy(w, f); err != nil && r.Context().Err() == nil {
+	if _, err := io.CopyBuffer(w, f, make([]byte, copySize)); err != nil && r.Context().Err() == nil {
 		s.Logger.Debug("an answer was cut short", "name", v.name, "error", err)
 	}
 }
