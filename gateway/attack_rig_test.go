@@ -77,7 +77,7 @@ func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *si
 	}
 	s.address = l.Addr().String()
 	served := make(chan struct{})
-	go func() { defer close(served); _ = page.Serve(l) }()
+	go func() { defer close(served); _ = page.Serve(web.Limit(l, web.Limits{})) }()
 	t.Cleanup(func() {
 		over, cancel := context.WithCancel(context.Background())
 		cancel()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -121,4 +122,12 @@ type limitedConn struct {
 func (c *limitedConn) Close() error {
 	c.leave()
 	return c.Conn.Close()
+}
+
+// CloseWrite ends one direction: net/http does so after an answer that ends a connection, that it arrives.
+func (c *limitedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
