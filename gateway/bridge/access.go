@@ -159,14 +159,16 @@ func (b *Bridge) userOf(r *http.Request) (string, error) {
 }
 
 // local is true of a request from this very machine that no proxy has brought: its user is the operator, or somebody whom
-// he lets work at his machine.
-func local(r *http.Request) bool {
+// he lets work at his machine. Not every proxy says that it is one, and behind one everybody comes from here: where the operator
+// has named a proxy on this machine, or another place that the page is at, nobody does.
+func (b *Bridge) local(r *http.Request) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
 		if len(r.Header.Values(name)) > 0 {
 			return false
 		}
 	}
-	return peerOf(r).IsLoopback() && loopback(r.Host)
+	peer := peerOf(r)
+	return peer.IsLoopback() && loopback(r.Host) && !contains(b.c.TrustedProxies, peer) && !b.public
 }
 
 // admit says who a client is, by the token in its hello where the proxy has not said so, or why it may not come in.

@@ -197,8 +197,24 @@ func TestOpenIsForThisMachine(t *testing.T) {
 		if r.Header == nil {
 			r.Header = http.Header{}
 		}
-		if local(r) != test.want {
-			t.Errorf("%+v", test)
+		for _, of := range []struct {
+			c    Config
+			want bool
+		}{
+			{Config{}, test.want},
+			{Config{Origins: []string{"http://localhost:3000"}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, test.want},
+			// A proxy that does not say that it is one, as those that only take TLS off, brings everybody from this machine, with
+			// whatever Host they like.
+			{Config{Origins: []string{"https://mail.example"}}, false},
+			{Config{TrustedProxies: append(loopbackNet, netip.MustParsePrefix("::1/128"))}, false},
+		} {
+			b, err := New(of.c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.local(r) != of.want {
+				t.Errorf("%+v, where the operator says %q and %v", test, of.c.Origins, of.c.TrustedProxies)
+			}
 		}
 	}
 	d := new(noDialler)

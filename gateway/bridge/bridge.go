@@ -72,6 +72,7 @@ type Embedded struct {
 type Bridge struct {
 	c       Config
 	origins []string // of c.Origins, in one form
+	public  bool     // one of them is elsewhere than on this machine
 	log     *slog.Logger
 
 	gate      *reach.Gate
@@ -191,6 +192,7 @@ func New(c Config) (*Bridge, error) {
 			return nil, fmt.Errorf("bridge: origin %q: must be like https://mail.example.com", o)
 		}
 		b.origins = append(b.origins, scheme+"://"+host)
+		b.public = b.public || !loopback(host)
 	}
 	for _, e := range c.Embedded {
 		for name, address := range e.Services {
@@ -268,7 +270,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the proxy must name one user", http.StatusBadRequest)
 		return
 	}
-	s, status := b.enter(b.clientAddr(r), user, local(r))
+	s, status := b.enter(b.clientAddr(r), user, b.local(r))
 	if s == nil {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, http.StatusText(status), status)
