@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/postern-mail/postern/gateway/bridge/reach"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -60,6 +61,9 @@ func (a *Access) Validate() error {
 		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	}) {
 		return fmt.Errorf("access: %q is no name of a header", a.UserHeader)
+	}
+	if err := reach.CheckNetworks(a.UserProxies); err != nil {
+		return fmt.Errorf("access: %w", err)
 	}
 	if len(a.Tokens) > mostTokens {
 		return fmt.Errorf("access: %d tokens, at most %d", len(a.Tokens), mostTokens)

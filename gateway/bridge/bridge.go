@@ -153,7 +153,7 @@ func New(c Config) (*Bridge, error) {
 		targets:  make(map[netip.Addr]int),
 		refused:  make(map[wire.Reason]int64),
 	}
-	if err := errors.Join(c.Access.Validate(), c.Policy.Validate()); err != nil {
+	if err := errors.Join(c.Access.Validate(), c.Policy.Validate(), reach.CheckNetworks(c.TrustedProxies)); err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
 	if c.Policy.Anything() && c.Access.Open() {

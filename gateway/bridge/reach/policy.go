@@ -60,6 +60,20 @@ func (p *Policy) Validate() error {
 	default:
 		return fmt.Errorf("policy %q: must be embedded, list or mail", p.Mode)
 	}
+	if err := CheckNetworks(p.Networks); err != nil {
+		return err
+	}
+	return CheckNetworks(p.Never)
+}
+
+// CheckNetworks says which of some networks holds no address ever: those of IPv4 in the form of IPv6 (RFC 4291 section 2.5.5.2)
+// do not, for addresses are compared as what they are.
+func CheckNetworks(networks []netip.Prefix) error {
+	for _, n := range networks {
+		if !n.IsValid() || n.Addr().Is4In6() {
+			return fmt.Errorf("network %s: must be one of IPv4 or of IPv6, such as 192.168.1.0/24", n)
+		}
+	}
 	return nil
 }
 
