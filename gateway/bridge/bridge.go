@@ -290,9 +290,10 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	served = true
+	s.begins(ws)
 	go func() {
 		defer b.leave(s)
-		s.serve(ws)
+		s.serve()
 	}()
 }
 
