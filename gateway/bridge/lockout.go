@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/postern-mail/postern/shared/endsite"
 )
 
 // lockouts knows who has presented wrong tokens, and keeps those out for a while who have done so too often. Whoever guesses
@@ -50,7 +52,7 @@ func (l *lockouts) wrong(client netip.Prefix, hash [sha256.Size]byte, now time.T
 	for i, p := range holdersOf(client) {
 		limit := l.limits.WrongTokens
 		if i > 0 {
-			limit *= clientsOfSite
+			limit *= endsite.ClientsOfSite
 		}
 		w := l.of[p]
 		if w == nil || now.Sub(w.since) >= l.limits.WrongTokensWithin && now.After(w.until) {
@@ -101,5 +103,5 @@ func (l *lockouts) locked(now time.Time) (n int) {
 
 // holdersOf are a client and its site, if that is another.
 func holdersOf(client netip.Prefix) []netip.Prefix {
-	return slices.Compact([]netip.Prefix{client, siteOf(client)})
+	return slices.Compact([]netip.Prefix{client, endsite.Site(client)})
 }
