@@ -184,18 +184,22 @@ func (b *Bridge) admit(ctx context.Context, s *session, token string) *wire.Refu
 	if len(a.Tokens) == 0 {
 		return refuse(wire.NoLogin, "the proxy before this gateway has not said whose request this is")
 	}
-	if until := b.lockouts.until(s.client, time.Now()); !until.IsZero() {
-		return refuse(wire.LockedOut, "too many wrong access tokens came from your address; it has to wait until "+until.UTC().Format(time.RFC3339))
-	}
-	if token == "" {
-		return refuse(wire.BadToken, "this gateway wants an access token") // no guess: a page cannot know before it asks
-	}
 	hash := b.tokens.hash(token)
-	if name := b.tokens.find(hash); name != "" {
+	name := b.tokens.find(hash)
+	now := time.Now()
+	until := b.lockouts.until(s.client, now)
+	if token != "" {
+		until = b.lockouts.try(s.client, hash, name != "", now)
+	}
+	switch {
+	case !until.IsZero():
+		return refuse(wire.LockedOut, "too many wrong access tokens came from your address; it has to wait until "+until.UTC().Format(time.RFC3339))
+	case token == "":
+		return refuse(wire.BadToken, "this gateway wants an access token") // no guess: a page cannot know before it asks
+	case name != "":
 		s.user = "token:" + name
 		return nil
 	}
-	b.lockouts.wrong(s.client, hash, time.Now())
 	delay := time.NewTimer(b.c.Limits.TokenDelay)
 	defer delay.Stop()
 	select {
