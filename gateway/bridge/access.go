@@ -90,11 +90,13 @@ func (a *Access) Validate() error {
 }
 
 // ParseTokens reads tokens as a file has them: a line for each, of its name, a colon and the secret. A line without a colon
-// is a secret, whose name is the line's number. Empty lines and those that begin with # are passed over.
+// is a secret, whose name is the line's number. Empty lines and those that begin with # are passed over; where there is no other,
+// that is an error, for without a token everybody would be let in.
 func ParseTokens(r io.Reader) ([]Token, error) {
 	var tokens []Token
 	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {
 			continue
@@ -104,6 +106,9 @@ func ParseTokens(r io.Reader) ([]Token, error) {
 			name, secret = fmt.Sprint(n), line
 		}
 		tokens = append(tokens, Token{Name: strings.TrimSpace(name), Secret: strings.TrimSpace(secret)})
+	}
+	if n > 1 && len(tokens) == 0 {
+		return nil, errors.New("access: no line has a token")
 	}
 	a := Access{Tokens: tokens}
 	return tokens, errors.Join(lines.Err(), a.Validate())

@@ -83,7 +83,10 @@ func TestParseTokens(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0] != (Token{"family", "the token of the family"}) || got[1] != (Token{"4", "the token of nobody in particular"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, s := range []string{"short", "a:b", "a: the token of the family\na: the token of the office", strings.Repeat("x", 1<<17)} {
+	if got, err := ParseTokens(strings.NewReader("")); err != nil || len(got) > 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, s := range []string{"short", "# nobody yet", "\n", "#a\n\n#b\n", "a:b", "a: the token of the family\na: the token of the office", strings.Repeat("x", 1<<17)} {
 		if _, err := ParseTokens(strings.NewReader(s)); err == nil {
 			t.Errorf("%.20q passes", s)
 		}

@@ -23,13 +23,19 @@ type Limits struct {
 	Proxies []netip.Prefix
 }
 
+// The defaults of Limits.
+const (
+	Connections          = 4096
+	ConnectionsPerClient = 256
+)
+
 // Limit lets no more connections in than limits allow; those over them are closed at once.
 func Limit(l net.Listener, limits Limits) net.Listener {
 	if limits.Connections == 0 {
-		limits.Connections = 4096
+		limits.Connections = Connections
 	}
 	if limits.ConnectionsPerClient == 0 {
-		limits.ConnectionsPerClient = 256
+		limits.ConnectionsPerClient = ConnectionsPerClient
 	}
 	return &limited{Listener: l, limits: limits, from: make(map[netip.Prefix]int)}
 }
@@ -61,7 +67,7 @@ func (l *limited) enter(client netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	site := endsite.Site(client)
-	over := l.from[client] >= l.limits.ConnectionsPerClient || l.from[site] >= endsite.ClientsOfSite*l.limits.ConnectionsPerClient
+	over := l.from[client] >= l.limits.ConnectionsPerClient || l.from[site]/endsite.ClientsOfSite >= l.limits.ConnectionsPerClient
 	if l.all >= l.limits.Connections || over && !l.many(client.Addr()) {
 		return false
 	}
