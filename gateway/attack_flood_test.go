@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/hashicorp/yamux"
 
 	"github.com/postern-mail/postern/gateway/bridge"
 	"github.com/postern-mail/postern/gateway/web"
@@ -246,17 +247,25 @@ func attackBySlowness(t *testing.T) {
 	}
 	all.Wait()
 	s.soon("silent sessions stay", func() bool { return s.bridge.Stats().Sessions == 1 })
-	// Streams whose open never comes.
-	say, _ := s.shout()
-	for id := uint32(3); id < 40; id += 2 {
-		_ = say(muxPayload(muxSYN, id, []byte{0, 0}))
+	// Streams whose open never comes, or stops: they end, and their session goes on.
+	mux := s.raw()
+	var half []*yamux.Stream
+	for i := range 18 {
+		half = append(half, s.stream(mux))
+		if i%2 == 0 {
+			_, _ = half[i].Write([]byte{0, 0})
+		}
 	}
-	time.Sleep(300 * time.Millisecond)
-	session := s.enter()
-	if conn, err := session.Open(t.Context(), wire.Open{Service: wire.POP3}); err != nil {
-		t.Error(err)
-	} else {
-		_ = conn.Close()
+	for i, stream := range half {
+		_ = stream.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if p, err := io.ReadAll(stream); err != nil || len(p) > 0 {
+			t.Errorf("stream %d, which says nothing: %q, %v", i, p, err)
+		}
+	}
+	stream := s.stream(mux)
+	_ = wire.WriteOpen(stream, wire.Open{Service: wire.POP3})
+	if err := wire.ReadOpened(stream); err != nil {
+		t.Errorf("a session with streams that said nothing: %v", err)
 	}
 	s.unharmed()
 }

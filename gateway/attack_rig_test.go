@@ -39,8 +39,7 @@ type siege struct {
 
 	bystander net.Conn // of somebody else, who does nothing wrong
 
-	mu     sync.Mutex
-	closed map[string]chan struct{} // by the client's address
+	closed *sync.Map // by the client's address: a channel that is closed when the gateway has let its connection go
 }
 
 const accessToken = "let the family in, please"
@@ -48,7 +47,7 @@ const accessToken = "let the family in, please"
 // besiege starts a gateway. c is changed by whoever needs another one.
 func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *siege {
 	t.Helper()
-	s := &siege{T: t, names: &nameServer{answers: map[string][]string{}}, network: &network{to: map[string]string{}}, closed: map[string]chan struct{}{}}
+	s := &siege{T: t, names: &nameServer{answers: map[string][]string{}}, network: &network{to: map[string]string{}}, closed: new(sync.Map)}
 	echo := s.serve(func(c *net.TCPConn) { _, _ = io.Copy(c, c) })
 	s.network.to[echo] = echo
 	c := bridge.Config{
@@ -103,14 +102,8 @@ func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *si
 
 // let is closed when the gateway has let the connection of the client at this address go.
 func (s *siege) let(client net.Addr) chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.closed[client.String()]
-	if c == nil {
-		c = make(chan struct{})
-		s.closed[client.String()] = c
-	}
-	return c
+	c, _ := s.closed.LoadOrStore(client.String(), make(chan struct{}))
+	return c.(chan struct{})
 }
 
 // serve listens on loopback.

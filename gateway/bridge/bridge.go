@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/bridge/reach"
+	"github.com/postern-mail/postern/shared/endsite"
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -108,18 +109,6 @@ type holder struct {
 	pace              pace
 }
 
-// clientsOfSite is how many clients' worth a site gets.
-const clientsOfSite = 4
-
-// siteOf is the IPv6 /48 that a client is in (RFC 6177), or the IPv4 client itself.
-func siteOf(from netip.Prefix) netip.Prefix {
-	if from.Bits() != 64 {
-		return from
-	}
-	p, _ := from.Addr().Prefix(48)
-	return p
-}
-
 // holders are the client and its site, if that is another; b.mu is held.
 func (b *Bridge) holders(from netip.Prefix) (own, site *holder) {
 	for _, p := range holdersOf(from) {
@@ -127,7 +116,7 @@ func (b *Bridge) holders(from netip.Prefix) (own, site *holder) {
 			b.clients[p] = new(holder)
 		}
 	}
-	own, site = b.clients[from], b.clients[siteOf(from)]
+	own, site = b.clients[from], b.clients[endsite.Site(from)]
 	if own == site {
 		site = new(holder) // counts for nothing
 	}
@@ -294,9 +283,10 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	served = true
+	s.begins(ws)
 	go func() {
 		defer b.leave(s)
-		s.serve(ws)
+		s.serve()
 	}()
 }
 
@@ -325,7 +315,7 @@ func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, in
 	c, site := b.holders(from)
 	defer b.forget(from)
 	many := func(room int) bool {
-		return over(c.sessions, more(l.SessionsPerClient, room)) || over(site.sessions, clientsOfSite*more(l.SessionsPerClient, room))
+		return over(c.sessions, more(l.SessionsPerClient, room)) || over(site.sessions, endsite.ClientsOfSite*more(l.SessionsPerClient, room))
 	}
 	switch {
 	case b.draining:
@@ -412,7 +402,7 @@ func (b *Bridge) hold(s *session) *wire.RefusedError {
 	c, site := b.holders(s.client)
 	u := b.userOfSession(s)
 	switch {
-	case over(c.streams, l.StreamsPerClient), over(site.streams, clientsOfSite*l.StreamsPerClient):
+	case over(c.streams, l.StreamsPerClient), over(site.streams, endsite.ClientsOfSite*l.StreamsPerClient):
 		return refuse(wire.TooMany, fmt.Sprintf("%d streams from your address are open", max(c.streams, site.streams)))
 	case over(u.streams, l.StreamsPerUser):
 		return refuse(wire.TooMany, fmt.Sprintf("%d streams of this user are open", u.streams))

@@ -5,6 +5,7 @@ package bridge
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -18,7 +19,8 @@ import (
 
 // accept is Config.Accept where an HTTP server is Go's own.
 func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) {
-	ws, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
+	taken := &lean{ResponseWriter: w}
+	ws, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{wire.Subprotocol},
 		InsecureSkipVerify: true, // checkOrigin has
 		CompressionMode:    websocket.CompressionDisabled,
@@ -26,7 +28,22 @@ func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) 
 	if err != nil {
 		return nil, err
 	}
-	return wsconn.New(ws), nil
+	return webSocket{wsconn.New(ws), taken.conn}, nil
+}
+
+// webSocket is one whose end need not be waited for.
+type webSocket struct {
+	tunnel.MessageConn
+	conn net.Conn // beneath it
+}
+
+// HangUp implements hangUpper. TLS, too, would first say goodbye, which may take as long as the WebSocket's.
+func (w webSocket) HangUp() {
+	conn := w.conn
+	if sealed, ok := conn.(*tls.Conn); ok {
+		conn = sealed.NetConn()
+	}
+	_ = conn.Close()
 }
 
 // idleBuffer is how much a WebSocket's connection buffers in either direction. Frames are read into buffers of their own and
@@ -35,17 +52,21 @@ func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) 
 const idleBuffer = 512
 
 // lean is a ResponseWriter whose connection, once it is no longer HTTP's, has such buffers.
-type lean struct{ http.ResponseWriter }
+type lean struct {
+	http.ResponseWriter
+	conn net.Conn // when it is no longer HTTP's
+}
 
 // Unwrap is for http.ResponseController.
-func (w lean) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *lean) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Hijack implements http.Hijacker.
-func (w lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
+	w.conn = conn
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // that came with the handshake
 	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(idleBuffer, len(early)))
 	if _, err := r.Peek(len(early)); err != nil { // buffered here, too: the WebSocket looks for it there

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/postern-mail/postern/shared/endsite"
 )
 
 // meter bounds what each of many may do in a minute, and knows no more than most of them at a time. It is a bucket for
@@ -70,18 +72,18 @@ func (m *meter[K]) sweep(now time.Time) {
 	}
 }
 
-// clientMeter is a meter of clients, in which a site has clientsOfSite times as much as one of them.
+// clientMeter is a meter of clients, in which a site has endsite.ClientsOfSite times as much as one of them.
 type clientMeter struct{ own, sites *meter[netip.Prefix] }
 
 func newClientMeter(perMinute, most int) clientMeter {
-	return clientMeter{newMeter[netip.Prefix](perMinute, most), newMeter[netip.Prefix](clientsOfSite*perMinute, most)}
+	return clientMeter{newMeter[netip.Prefix](perMinute, most), newMeter[netip.Prefix](endsite.ClientsOfSite*perMinute, most)}
 }
 
 // take says whether a client may once more. Its site is asked before the client is remembered: of the places that there are for
 // all, nobody who has a site to himself gets more by coming from each /64 of it than the site may come. A client that has had its
 // own takes nothing from its neighbours.
 func (m clientMeter) take(client netip.Prefix, now time.Time) bool {
-	site := siteOf(client)
+	site := endsite.Site(client)
 	if site == client {
 		return m.own.take(client, now)
 	}
