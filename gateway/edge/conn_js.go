@@ -28,6 +28,7 @@ type Conn struct {
 
 	writing  sync.Mutex
 	writeErr error
+	out      lent
 
 	closing sync.Once
 	closed  chan struct{}
@@ -130,10 +131,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 			return n, c.op("write", c.writeErr)
 		}
 		size := min(len(p)-n, writeSize)
-		octets := uint8Array.New(size)
-		js.CopyBytesToJS(octets, p[n:n+size])
 		select {
-		case written := <-call(c.writer, "write", octets):
+		case written := <-call(c.writer, "write", c.out.of(p[n:n+size])): // which it has until then
 			if c.writeErr = written.err; c.writeErr == nil {
 				n += size
 			}
