@@ -181,19 +181,11 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close implements net.Conn. It does not wait. A write that is under way is given up: the platform would wait for a peer that takes
-// nothing, and hold the connection for as long.
+// Close implements net.Conn. It does not wait. The platform does, for a write that is under way: the connection to a peer that takes
+// nothing ends with its object. (To abort the writer makes it worse: then it ends so in any case.)
 func (c *Conn) Close() error {
 	c.closing.Do(func() {
 		close(c.closed)
-		idle := c.writing.TryLock()
-		if idle {
-			idle = c.writeErr == nil
-			c.writing.Unlock()
-		}
-		if !idle {
-			call(c.writer, "abort")
-		}
 		call(c.socket, "close")
 		c.readUntil.Set(time.Time{})
 		c.writeUntil.Set(time.Time{})
