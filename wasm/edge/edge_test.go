@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -58,7 +59,8 @@ func (s *safeBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 // running is a Worker in workerd, until the end of the test.
 type running struct {
 	*workerd.Process
-	log safeBuffer
+	log     safeBuffer
+	clients atomic.Int32 // that have had a session
 }
 
 func (r *running) url() string { return "http://" + r.Address }
