@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	// The bridge on Workers, what makes it, and what runs it here.
 	"wasm/edge":            {"gateway/bridge", "gateway/edge"},
 	"wasm/internal/worker": {"wasm/internal", "gateway/web"},
-	"wasm/edge/local":      {"wasm/internal", "gateway/web"},
+	"wasm/edge/local":      {"wasm/internal"},
 	"wasm/e2e":             {},
 	"wasm/testdata":        {},
 	"wasm":                 {},
