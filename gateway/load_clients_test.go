@@ -2,7 +2,7 @@ package main
 
 import (
 	"bufio"
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // Where clients come from: each sixteen from an address of their own, as many as one may have sessions. All of 127.0.0.0/8 is this
@@ -109,7 +111,7 @@ func (c *clients) idle() error {
 // wakeUp and wakeDown are what an idle client exchanges when it wakes, in octets.
 const wakeUp, wakeDown = 32, 64
 
-// rest reads until the session ends. Of what comes on a stream it expects that to be the answer to an exchange.
+// rest reads until the session ends. Of what comes on a stream it expects that to be a yes, and then the answer to an exchange.
 func (p *peer) rest(number uint64, woken chan<- error) error {
 	var got []byte
 	for {
@@ -125,17 +127,27 @@ func (p *peer) rest(number uint64, woken chan<- error) error {
 		if _, err := io.ReadFull(p, got[at:]); err != nil {
 			return err
 		}
-		if len(got) < 4 { // an opened, and then the answer
+		words := bytes.NewReader(got)
+		if err := wire.ReadOpened(words); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			continue // the rest of it comes
+		} else if err != nil {
+			return err
+		}
+		if words.Len() < wakeDown {
 			continue
 		}
-		if rest := got[4:]; len(rest) == int(binary.BigEndian.Uint32(got))+wakeDown {
-			woken <- answers(number, rest[len(rest)-wakeDown:])
-			got = nil
+		if err := answers(number, got[len(got)-words.Len():]); err != nil {
+			return err
 		}
+		got = nil
+		if err := p.say(muxFrame(muxWindow, muxFIN, p.last, 0)); err != nil {
+			return err
+		}
+		woken <- nil
 	}
 }
 
-// wake lets every idle client open a stream, have one exchange, and close it.
+// wake lets every idle client open a stream, have one exchange, and close it, some at a time.
 func (c *clients) wake() error {
 	late := time.NewTimer(2 * loadPatience)
 	defer late.Stop()
@@ -157,11 +169,6 @@ func (c *clients) wake() error {
 			done++
 		case <-late.C:
 			return fmt.Errorf("%d of %d do not wake", c.n-done, c.n)
-		}
-	}
-	for _, p := range c.peers {
-		if err := p.say(muxFrame(muxWindow, muxFIN, p.last, 0)); err != nil {
-			return err
 		}
 	}
 	return nil

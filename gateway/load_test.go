@@ -211,11 +211,17 @@ func (l *load) during(a abuse) {
 		}
 		l.calm()
 	}
-	l.phases = append(l.phases, []string{
+	l.tell([]string{
 		a.name, fmt.Sprint(n), fmt.Sprintf("%.1f", got.rate), fmt.Sprintf("%.2f", got.rate/l.quiet.rate),
 		milliseconds(got.median), milliseconds(got.p99), fmt.Sprintf("%d-%d", got.least, got.most),
 		fmt.Sprintf("%.0f %%", 100*(last.processor()-first.processor())/took), holds, did,
 	})
+}
+
+// tell adds a line to the table, and says it to who waits.
+func (l *load) tell(row []string) {
+	l.phases = append(l.phases, row)
+	l.Logf("%q", row)
 }
 
 // calm waits until those who misbehaved have left nothing behind.
