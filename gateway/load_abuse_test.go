@@ -7,23 +7,20 @@ import (
 
 // What clients do to a gateway under load that they should not, or cannot help. Each of these begins and leaves it to go on.
 
-// endlessly opens a stream on which there is no end of mail.
-func endlessly(p *peer) (*peerStream, error) { return p.open(endless) }
-
 // fetch takes what comes, as fast as it comes.
 func (c *clients) fetch() error {
-	streams, err := c.enterAndOpen(endlessly)
+	streams, err := c.open(endless)
+	if err != nil {
+		return err
+	}
 	for _, s := range streams {
 		go func() { _ = s.take(1<<62, 64<<10, 0) }()
 	}
-	return err
+	return nil
 }
 
 // take reads so many octets, some at a time, with a pause after each, and lets as many follow.
 func (s *peerStream) take(n int64, atATime int, pause time.Duration) error {
-	if s == nil {
-		return nil
-	}
 	room := make([]byte, atATime)
 	for n > 0 {
 		k, err := io.ReadFull(s, room)
@@ -42,7 +39,7 @@ func (s *peerStream) take(n int64, atATime int, pause time.Duration) error {
 // silent clients have a stream each, and from then on say nothing and hear nothing. Nor do they go: for the gateway it is as if their
 // line had been cut.
 func (c *clients) silent() error {
-	_, err := c.enterAndOpen(func(p *peer) (*peerStream, error) { return p.open(exchanges) })
+	_, err := c.open(exchanging)
 	return err
 }
 
@@ -52,7 +49,7 @@ func (c *clients) vanish() error {
 		go func() {
 			for {
 				if p, err := newPeer(c.page, c.address(i)); err == nil {
-					if s, err := p.open(endless); err == nil {
+					if s, err := p.open(c.mail[endless]); err == nil {
 						_ = s.take(128<<10, 16<<10, 0)
 						c.did.Add(1)
 					}
@@ -67,11 +64,11 @@ func (c *clients) vanish() error {
 
 // slow readers take 4 KiB in a second, out of a socket that holds little more.
 func (c *clients) slow() error {
-	streams, err := c.enterAndOpen(endlessly)
+	streams, err := c.open(endless)
+	if err != nil {
+		return err
+	}
 	for i, s := range streams {
-		if s == nil {
-			continue
-		}
 		_ = s.p.conn.SetReadBuffer(4 << 10)
 		_ = s.allow(1 << 28)
 		go func() {
@@ -79,28 +76,29 @@ func (c *clients) slow() error {
 			_ = s.take(1<<62, 1<<10, 250*time.Millisecond)
 		}()
 	}
-	return err
+	return nil
 }
 
 // stop is slow at its worst: they let the gateway send as much as there is, and read nothing of it.
 func (c *clients) stop() error {
-	streams, err := c.enterAndOpen(endlessly)
-	for _, s := range streams {
-		if s != nil {
-			_ = s.p.conn.SetReadBuffer(4 << 10)
-			_ = s.allow(1 << 30)
-		}
+	streams, err := c.open(endless)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, s := range streams {
+		_ = s.p.conn.SetReadBuffer(4 << 10)
+		_ = s.allow(1 << 30)
+	}
+	return nil
 }
 
 // push sends as much as the gateway takes, to a server that reads nothing.
 func (c *clients) push() error {
-	streams, err := c.enterAndOpen(func(p *peer) (*peerStream, error) { return p.open(deaf) })
+	streams, err := c.open(deaf)
+	if err != nil {
+		return err
+	}
 	for _, s := range streams {
-		if s == nil {
-			continue
-		}
 		go func() {
 			for sent := 0; ; {
 				for room := 256<<10 + s.taken - sent; room > 0; {
@@ -124,7 +122,7 @@ func (c *clients) push() error {
 			}
 		}()
 	}
-	return err
+	return nil
 }
 
 // floodOpens opens streams and lets go of them, as fast as it can write. When the gateway ends its session, it comes again.
@@ -141,7 +139,7 @@ func (c *clients) floodOpens() error {
 				for err == nil {
 					var frames []byte
 					for range 16 {
-						frames = append(frames, p.asks(exchanges)...)
+						frames = append(frames, p.asks(c.mail[exchanging])...)
 						frames = append(frames, muxFrame(muxWindow, muxFIN, p.last, 0)...)
 					}
 					if err = p.say(frames); err == nil {

@@ -48,7 +48,7 @@ type speed struct {
 	least, most int // exchanges of a stream
 }
 
-func startBusy(t *testing.T, page string, sessions, streams int, every time.Duration) *busy {
+func startBusy(t *testing.T, page, mail string, sessions, streams int, every time.Duration) *busy {
 	t.Helper()
 	b := &busy{every: every, done: make([]int, sessions*streams)}
 	b.ctx, b.stop = context.WithCancel(context.Background())
@@ -60,7 +60,7 @@ func startBusy(t *testing.T, page string, sessions, streams int, every time.Dura
 		}
 		b.sessions = append(b.sessions, s)
 		for n := range streams {
-			c, err := s.Open(t.Context(), wire.Open{Service: exchanges})
+			c, err := s.Open(t.Context(), openAt(mail))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,6 +93,9 @@ func dialFrom(t *testing.T, page string, from netip.Addr) (*tunnel.Session, erro
 // converse goes on until it is told to stop, which is between two exchanges.
 func (b *busy) converse(c net.Conn, stream int) error {
 	room := make([]byte, message)
+	if err := greeted(c); err != nil {
+		return err
+	}
 	due := time.Now().Add(b.every * time.Duration(stream%16) / 16)
 	for n := 0; ; n++ {
 		wait := time.NewTimer(time.Until(due))

@@ -32,18 +32,22 @@ func addressOf(block, n int) netip.Addr {
 // clients are many clients of one kind, in a process of their own.
 type clients struct {
 	page     string
+	mail     []wire.Open
 	block, n int
 	did      atomic.Int64 // what the kind counts
 	woken    chan error   // of the idle ones
 	peers    []*peer
 }
 
-// loadClients is that process. Its arguments are a kind, the gateway's page, a block of addresses, and how many. It says "up" when it has
+// loadClients is that process. Its arguments are a kind, the gateway's page, a block of addresses, how many, and the mail servers. It says "up" when it has
 // begun; at the end of its input it says what it did, and ends with all its connections.
 func loadClients() {
 	c := &clients{page: os.Args[2], woken: make(chan error)}
 	c.block, _ = strconv.Atoi(os.Args[3])
 	c.n, _ = strconv.Atoi(os.Args[4])
+	for _, at := range os.Args[5:] {
+		c.mail = append(c.mail, openAt(at))
+	}
 	begin := map[string]func() error{
 		"idle": c.idle, "fetch": c.fetch, "silent": c.silent, "vanish": c.vanish, "slow": c.slow, "stop": c.stop, "push": c.push,
 		"open": c.floodOpens, "enter": c.floodSessions,
@@ -87,13 +91,13 @@ func (c *clients) each(f func(i int)) {
 	all.Wait()
 }
 
-// enterAndOpen is enter with a stream for each.
-func (c *clients) enterAndOpen(open func(*peer) (*peerStream, error)) ([]*peerStream, error) {
+// open is enter with a stream for each, to one of the mail servers.
+func (c *clients) open(server int) ([]*peerStream, error) {
 	if err := c.enter(); err != nil {
 		return nil, err
 	}
 	streams, errs := make([]*peerStream, c.n), make([]error, c.n)
-	c.each(func(i int) { streams[i], errs[i] = open(c.peers[i]) })
+	c.each(func(i int) { streams[i], errs[i] = c.peers[i].open(c.mail[server]) })
 	return streams, errors.Join(errs...)
 }
 
@@ -111,7 +115,7 @@ func (c *clients) idle() error {
 // wakeUp and wakeDown are what an idle client exchanges when it wakes, in octets.
 const wakeUp, wakeDown = 32, 64
 
-// rest reads until the session ends. Of what comes on a stream it expects that to be a yes, and then the answer to an exchange.
+// rest reads until the session ends. Of what comes on a stream it expects that to be a yes, a greeting, and the answer to an exchange.
 func (p *peer) rest(number uint64, woken chan<- error) error {
 	var got []byte
 	for {
@@ -133,8 +137,11 @@ func (p *peer) rest(number uint64, woken chan<- error) error {
 		} else if err != nil {
 			return err
 		}
-		if words.Len() < wakeDown {
+		if words.Len() < len(greeting)+wakeDown {
 			continue
+		}
+		if err := greeted(words); err != nil {
+			return err
 		}
 		if err := answers(number, got[len(got)-words.Len():]); err != nil {
 			return err
@@ -155,7 +162,7 @@ func (c *clients) wake() error {
 	for begun, done := 0, 0; done < c.n; {
 		if begun < c.n && begun-done < atOnce {
 			p := c.peers[begun]
-			if err := p.say(p.asks(exchanges, question(uint64(begun), wakeUp, wakeDown)...)); err != nil {
+			if err := p.say(p.asks(c.mail[exchanging], question(uint64(begun), wakeUp, wakeDown)...)); err != nil {
 				return err
 			}
 			begun++

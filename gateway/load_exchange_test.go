@@ -7,8 +7,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
+	"testing"
+
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // An exchange is what clients under load do with a mail server, and what shows that nothing of it is lost, doubled or mixed up: so many
@@ -54,16 +58,55 @@ func answers(number uint64, got []byte) error {
 	return nil
 }
 
+// What stands for mail servers: each greets as one of POP3, or nothing would get there.
+const (
+	exchanging = iota // does exchanges
+	endless           // talks for as long as somebody listens
+	deaf              // reads nothing
+)
+
+const greeting = "+OK\r\n"
+
 // mailServers are those behind the gateway under load.
 type mailServers struct {
+	at      []string     // host:port of each kind
 	done    atomic.Int64 // exchanges
 	spoiled atomic.Int64 // of which what came up is not what was sent
-	open    atomic.Int64 // connections for exchanges
 }
 
-func (m *mailServers) exchanges(c *net.TCPConn) {
-	m.open.Add(1)
-	defer m.open.Add(-1)
+func startMailServers(t *testing.T) *mailServers {
+	m := new(mailServers)
+	for _, talk := range []func(*net.TCPConn){
+		exchanging: m.exchange, endless: m.talk, deaf: func(*net.TCPConn) { <-t.Context().Done() },
+	} {
+		m.at = append(m.at, serveTCP(t, func(c *net.TCPConn) {
+			if _, err := io.WriteString(c, greeting); err == nil {
+				talk(c)
+			}
+		}))
+	}
+	return m
+}
+
+// openAt is the Open of one of them.
+func openAt(address string) wire.Open {
+	at := netip.MustParseAddrPort(address)
+	return wire.Open{Service: wire.POP3, Host: at.Addr().String(), Port: int(at.Port())}
+}
+
+// greeted reads the greeting.
+func greeted(c io.Reader) error {
+	got := make([]byte, len(greeting))
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if string(got) != greeting {
+		return fmt.Errorf("greeted by %q", got)
+	}
+	return nil
+}
+
+func (m *mailServers) exchange(c *net.TCPConn) {
 	room := make([]byte, 1<<16)
 	for {
 		if _, err := io.ReadFull(c, room[:exchangeHead]); err != nil {
@@ -88,7 +131,7 @@ func (m *mailServers) exchanges(c *net.TCPConn) {
 	}
 }
 
-func (m *mailServers) endless(c *net.TCPConn) {
+func (m *mailServers) talk(c *net.TCPConn) {
 	for {
 		if _, err := c.Write(noise()); err != nil {
 			return

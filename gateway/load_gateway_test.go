@@ -4,87 +4,82 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
-	"github.com/postern-mail/postern/gateway/bridge"
-	"github.com/postern-mail/postern/gateway/metrics"
-	"github.com/postern-mail/postern/gateway/web"
 	"github.com/postern-mail/postern/shared/mailtest"
-	"github.com/postern-mail/postern/shared/wire"
 )
 
-// What the gateway under load has for mail servers.
-const (
-	exchanges = wire.POP3        // answers as it is asked to: see exchange
-	endless   = wire.SMTP        // talks for as long as somebody listens
-	deaf      = wire.Submission  // reads nothing
-	_         = wire.Submissions // of no use here
-)
-
-// loadGateway is the gateway in a process of its own, made of the parts of `postern serve` that a client meets: page, tunnel, figures. Its
-// arguments are how many sessions it bears, after how long a silent one is dead, and the addresses of the three mail servers. Every
-// other limit is the default. For a line of its input it collects its garbage; it ends with its input.
+// loadGateway is `postern`, which besides collects its garbage for each line of its input, so that it can be seen what it holds.
 func loadGateway() {
-	sessions, _ := strconv.Atoi(os.Args[1])
-	deadAfter, _ := time.ParseDuration(os.Args[2])
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil)) // it costs what a log costs
-	b, err := bridge.New(bridge.Config{
-		Server: "postern test", Logger: logger,
-		Embedded: []bridge.Embedded{{
-			Info:     wire.Embedded{Hostname: "postern.test", Domains: []string{"postern.test"}},
-			Services: map[wire.ServiceName]string{exchanges: os.Args[3], endless: os.Args[4], deaf: os.Args[5]},
-		}},
-		Limits: bridge.Limits{Sessions: sessions, DeadAfter: deadAfter},
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	page, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	figures, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	handler, err := web.Handler(web.Config{
-		Assets: fstest.MapFS{"index.html": {Data: []byte("the page")}}, Tunnel: guard(b, page.Addr(), nil), TunnelPath: wire.Path, Logger: logger,
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	go func() {
-		_ = web.NewServer(handler, logger).Serve(web.Limit(page, web.Limits{Connections: 2 * sessions}))
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			debug.FreeOSMemory()
+			fmt.Println("collected")
+		}
 	}()
-	go func() {
-		_ = http.Serve(figures, metrics.Handler(metrics.Config{Version: "test", Tunnel: b.Stats, Logger: logger}))
-	}()
-	fmt.Println(page.Addr(), figures.Addr())
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		debug.FreeOSMemory()
-		fmt.Println("collected")
-	}
+	main()
 }
 
-// underLoad is such a process.
+// underLoad is `postern serve` in a process of its own.
 type underLoad struct {
 	*testing.T
 	process
 	page, figures string // host:port
+	log           string // a file
+}
+
+func startUnderLoad(t *testing.T, sessions int, mail *mailServers) *underLoad {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = free.Close()
+	g := &underLoad{T: t, figures: free.Addr().String(), log: filepath.Join(t.TempDir(), "log")}
+	args := []any{"serve", "--mail=false", "--listen", "127.0.0.1:0", "--metrics", g.figures,
+		"--limit-sessions", sessions, "--limit-new-streams-per-target", 0} // all other limits are the defaults
+	for _, at := range mail.at {
+		args = append(args, "--allow", at)
+	}
+	g.process = startProcess(t, g.log, "load-gateway", args...)
+	for said := ""; !strings.Contains(said, "Ctrl+C"); {
+		said = g.hear(t)
+		if _, port, ok := strings.Cut(said, "http://localhost:"); ok {
+			g.page = "127.0.0.1:" + strings.TrimSuffix(port, "/")
+		}
+	}
+	g.hear(t) // an empty line
+	return g
+}
+
+// stop ends it as an operator does.
+func (g *underLoad) stop() {
+	g.Helper()
+	if err := g.Process.Signal(os.Interrupt); err != nil {
+		g.Fatal(err)
+	}
+	if err := g.Wait(); err != nil {
+		g.Errorf("at its proper end: %v", err)
+	}
+}
+
+// logged is how long its log is, in octets.
+func (g *underLoad) logged() int64 {
+	g.Helper()
+	i, err := os.Stat(g.log)
+	if err != nil {
+		g.Fatal(err)
+	}
+	return i.Size()
 }
 
 // process is a child of this test's: it is told by lines, answers by lines, and ends with its input.
@@ -94,10 +89,19 @@ type process struct {
 	out *bufio.Reader
 }
 
-func startProcess(t *testing.T, name string, args ...any) process {
+// startProcess starts one, with a file for what it says on the side; "" is for our own.
+func startProcess(t *testing.T, log, name string, args ...any) process {
 	t.Helper()
 	p := process{Cmd: exec.Command(name, strings.Fields(fmt.Sprintln(args...))...)}
 	p.Stderr = os.Stderr
+	if log != "" {
+		file, err := os.Create(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		p.Stderr = file
+	}
 	in, err := p.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -124,15 +128,6 @@ func (p *process) hear(t *testing.T) string {
 	return strings.TrimSpace(line)
 }
 
-func startUnderLoad(t *testing.T, sessions int, deadAfter time.Duration, targets ...string) *underLoad {
-	t.Helper()
-	g := &underLoad{T: t, process: startProcess(t, "load-gateway", sessions, deadAfter, strings.Join(targets, " "))}
-	if _, err := fmt.Sscan(g.hear(t), &g.page, &g.figures); err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
 // memory is what it holds, in octets: its resident set.
 func (g *underLoad) memory() int { g.Helper(); return mailtest.Memory(g.T, g.Process.Pid) }
 
@@ -144,9 +139,10 @@ func (g *underLoad) held() int {
 	return g.memory()
 }
 
-// metrics are its figures, as an operator sees them.
+// figures are those that an operator sees.
 type figures map[string]float64
 
+// metrics asks for them.
 func (g *underLoad) metrics() figures {
 	g.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
@@ -155,7 +151,7 @@ func (g *underLoad) metrics() figures {
 		g.Fatal(err)
 	}
 	defer r.Body.Close()
-	m := figures{}
+	m := make(figures)
 	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), " ")
 		if v, err := strconv.ParseFloat(value, 64); err == nil {
@@ -169,9 +165,6 @@ func (m figures) sessions() int   { return int(m["postern_tunnel_sessions"]) }
 func (m figures) streams() int    { return int(m["postern_tunnel_streams"]) }
 func (m figures) goroutines() int { return int(m["go_goroutines"]) }
 func (m figures) files() int      { return int(m["process_open_fds"]) }
-func (m figures) refused(reason wire.Reason) int {
-	return int(m[fmt.Sprintf("postern_tunnel_refused_total{reason=%q}", reason)])
-}
 
 // processor is the time it has used, in seconds of one.
 func (m figures) processor() float64 { return m["process_cpu_seconds_total"] }

@@ -157,19 +157,22 @@ func (p *peer) next() (muxHeader, error) {
 	}
 }
 
-// asks is what opens a stream to a service, with words that follow at once.
-func (p *peer) asks(service wire.ServiceName, words ...byte) []byte {
+// asks is what opens a stream, with words that follow at once.
+func (p *peer) asks(open wire.Open, words ...byte) []byte {
 	p.last += 2
-	return muxPayload(muxSYN, p.last, append(openBytes(wire.Open{Service: service}), words...))
+	return muxPayload(muxSYN, p.last, append(openBytes(open), words...))
 }
 
-// open opens a stream.
-func (p *peer) open(service wire.ServiceName) (*peerStream, error) {
-	if err := p.say(p.asks(service)); err != nil {
+// open opens a stream, on which it is greeted.
+func (p *peer) open(open wire.Open) (*peerStream, error) {
+	if err := p.say(p.asks(open)); err != nil {
 		return nil, err
 	}
 	s := &peerStream{p: p, id: p.last}
-	return s, wire.ReadOpened(s)
+	if err := wire.ReadOpened(s); err != nil {
+		return nil, err
+	}
+	return s, greeted(s)
 }
 
 // peerStream reads and writes one of its streams; what comes on others meanwhile is lost.

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"time"
 )
 
-// What a client may cost the gateway, as bridge.Limits and tunnel.Options say it.
+// What a client may cost the gateway in memory, as bridge.Limits and tunnel.Options say it.
 const (
 	idleBound    = 64 << 10
 	stoppedBound = 512 << 10
@@ -28,21 +27,21 @@ type scale struct {
 	every             time.Duration
 	abusers           int // of each kind
 	phase             time.Duration
-	deadAfter         time.Duration
+	patient           bool // waits until silent clients are found out, which takes a minute
 }
 
 var (
-	small = scale{idle: 200, sessions: 5, streams: 2, every: 20 * time.Millisecond, abusers: 16, phase: 500 * time.Millisecond, deadAfter: 4 * time.Second}
-	full  = scale{idle: 10_000, sessions: 50, streams: 4, every: 50 * time.Millisecond, abusers: 100, phase: 8 * time.Second}
+	small = scale{idle: 200, sessions: 5, streams: 2, every: 20 * time.Millisecond, abusers: 16, phase: 500 * time.Millisecond}
+	full  = scale{idle: 10_000, sessions: 50, streams: 4, every: 50 * time.Millisecond, abusers: 100, phase: 8 * time.Second, patient: true}
 )
 
 // abuse is what goes on beside the busy streams for a while.
 type abuse struct {
 	name, kind string
 	n          func(scale) int
-	dying      bool     // beside it are clients that fall silent, and such that are killed, as many of each
-	bound      int      // octets that each may cost; 0: it is not measured
-	counted    string   // what the clients count
+	dying      bool   // beside it are clients that fall silent, and such that are killed, as many of each
+	bound      int    // octets that each may cost; 0: it is not measured
+	counted    string // what the clients count
 }
 
 var abuses = []abuse{
@@ -63,10 +62,8 @@ func TestLoad(t *testing.T) {
 		s = full
 	}
 	needFiles(t, s.idle+2000)
-	var mail mailServers
-	l := &load{T: t, scale: s, mail: &mail}
-	l.gateway = startUnderLoad(t, s.idle+2000, s.deadAfter,
-		serveTCP(t, mail.exchanges), serveTCP(t, mail.endless), serveTCP(t, func(*net.TCPConn) { <-t.Context().Done() }))
+	mail := startMailServers(t)
+	l := &load{T: t, scale: s, mail: mail, gateway: startUnderLoad(t, s.idle+2000, mail)}
 	l.run()
 }
 
@@ -107,7 +104,7 @@ func (l *load) run() {
 	l.fact("an idle session, as the process stands", kilobytes((l.gateway.memory()-bare)/l.idle))
 	l.bounded("an idle session", l.gateway.held()-bare, l.idle, idleBound)
 
-	l.busy = startBusy(l.T, l.gateway.page, l.sessions, l.streams, l.every)
+	l.busy = startBusy(l.T, l.gateway.page, l.mail.at[exchanging], l.sessions, l.streams, l.every)
 	l.during(abuse{name: "nothing"})
 	for _, a := range abuses {
 		l.during(a)
@@ -140,12 +137,13 @@ func (l *load) run() {
 	l.fact("memory at first, at most, at last", fmt.Sprintf("%d, %d, %d MB", bare/1e6, l.peak/1e6, l.gateway.held()/1e6))
 	l.fact("goroutines at first, with all idle, at last", fmt.Sprintf("%d, %d, %d", atFirst.goroutines(), l.atRest, m.goroutines()))
 	l.print()
+	l.gateway.stop()
 }
 
 // start begins with clients of a kind.
 func (l *load) start(kind string, block, n int) process {
 	l.Helper()
-	p := startProcess(l.T, "load-clients", kind, l.gateway.page, block, n)
+	p := startProcess(l.T, "", "load-clients", kind, l.gateway.page, block, n, strings.Join(l.mail.at, " "))
 	if answer := p.hear(l.T); answer != "up" {
 		l.Fatalf("%d of the kind %q: %s", n, kind, answer)
 	}
@@ -172,17 +170,16 @@ func (l *load) during(a abuse) {
 	if a.bound > 0 {
 		before = l.gateway.held()
 	}
-	var abusers, victims process
+	var abusers, victims, silent process
 	if a.kind != "" {
 		abusers = l.start(a.kind, abuseBlock, n)
 	}
 	if a.dying {
-		l.start("silent", silentBlock, n) // until the test ends
-		l.silent = n
+		silent = l.start("silent", silentBlock, n)
 		victims = l.start("fetch", victimBlock, n)
 	}
 	time.Sleep(l.phase / 4) // until it has its effect
-	first, began := l.gateway.metrics(), time.Now()
+	first, logged, began := l.gateway.metrics(), l.gateway.logged(), time.Now()
 	l.busy.reset()
 	for time.Since(began) < l.phase {
 		time.Sleep(min(l.phase/8, 100*time.Millisecond))
@@ -194,6 +191,7 @@ func (l *load) during(a abuse) {
 	}
 	got, took := l.busy.speed(), time.Since(began).Seconds()
 	last := l.gateway.metrics()
+	logged = l.gateway.logged() - logged
 	if a.name == "nothing" {
 		l.quiet, l.atRest = got, last.goroutines()
 	}
@@ -209,12 +207,17 @@ func (l *load) during(a abuse) {
 		if a.counted != "" {
 			did = fmt.Sprintf("%.0f %s/s", float64(count)/(time.Since(began)+l.phase/4).Seconds(), a.counted)
 		}
+		if a.dying && l.patient {
+			l.silent = n // they stay until the test ends
+		} else if a.dying {
+			l.end(&silent)
+		}
 		l.calm()
 	}
 	l.tell([]string{
 		a.name, fmt.Sprint(n), fmt.Sprintf("%.1f", got.rate), fmt.Sprintf("%.2f", got.rate/l.quiet.rate),
 		milliseconds(got.median), milliseconds(got.p99), fmt.Sprintf("%d-%d", got.least, got.most),
-		fmt.Sprintf("%.0f %%", 100*(last.processor()-first.processor())/took), holds, did,
+		fmt.Sprintf("%.0f %%", 100*(last.processor()-first.processor())/took), fmt.Sprintf("%.1f KB/s", float64(logged)/1e3/took), holds, did,
 	})
 }
 
@@ -260,7 +263,7 @@ func (l *load) fact(what, value string) { l.facts = append(l.facts, []string{wha
 
 func (l *load) print() {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\n%d busy streams beside %d idle sessions and\tof them\tMB/s\tratio\tmedian\tp99\texchanges of a stream\tprocessor\teach holds\tdid\n", l.sessions*l.streams, l.idle)
+	fmt.Fprintf(w, "\n%d busy streams beside %d idle sessions and\tof them\tMB/s\tratio\tmedian\tp99\texchanges of a stream\tprocessor\tlog\teach holds\tdid\n", l.sessions*l.streams, l.idle)
 	for _, row := range l.phases {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
@@ -272,5 +275,5 @@ func (l *load) print() {
 	w.Flush()
 }
 
-func kilobytes(n int) string               { return fmt.Sprintf("%d KB", n>>10) }
+func kilobytes(n int) string              { return fmt.Sprintf("%d KB", n>>10) }
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) }
