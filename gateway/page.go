@@ -54,12 +54,21 @@ func newPage(c config.Config, p *ports, tunnel *bridge.Bridge, s *stage, logger 
 
 // servePage answers at the page's port until the server is shut down.
 func servePage(s *http.Server, p *ports, c config.Config, source certificate.Source) error {
-	l := web.Limit(p.page, web.Limits{Proxies: c.TrustedProxies})
+	l := web.Limit(p.page, web.Limits{Connections: connections(c.Limits.Sessions), Proxies: c.TrustedProxies})
 	if !c.TLS() {
 		return s.Serve(l)
 	}
 	s.TLSConfig = certificate.Page(source)
 	return s.ServeTLS(l, "", "")
+}
+
+// connections is how many may be open at the page's port where so many tunnels may be: the default, or twice as many as these, for
+// pages are fetched meanwhile. No limit of the ones is none of the others.
+func connections(tunnels int) int {
+	if tunnels == 0 {
+		return -1
+	}
+	return max(web.DefaultConnections, 2*tunnels)
 }
 
 // newPlain leads from http to https, and answers the authority that the certificate comes from.

@@ -71,3 +71,12 @@ func TestAccessBySettings(t *testing.T) {
 		t.Errorf("a second stream: %v", err)
 	}
 }
+
+// The page's port bears as many connections as there may be tunnels, and pages beside them.
+func TestConnectionsFollowSessions(t *testing.T) {
+	for sessions, want := range map[int]int{0: -1, 10: 4096, 1000: 4096, 2500: 5000, 10_000: 20_000} {
+		if got := connections(sessions); got != want {
+			t.Errorf("%d sessions: %d connections, want %d", sessions, got, want)
+		}
+	}
+}

@@ -9,9 +9,9 @@ import (
 )
 
 // Limits bound the connections of the page's port, tunnels among them. A connection costs a file descriptor, and when
-// those are used up the mail server cannot open its files either. Zero fields mean the defaults.
+// those are used up the mail server cannot open its files either. Zero fields mean the defaults; below zero there is no limit.
 type Limits struct {
-	// Connections at one time. Default 4096: the tunnels of a full bridge, and three more for each.
+	// Connections at one time. Default DefaultConnections.
 	Connections int
 	// ConnectionsPerClient address (IPv4 address or IPv6 /64). Default 256: a browser opens six besides its tunnel, and an
 	// office may be behind one address. It does not bind loopback and Proxies. A site (IPv6 /48), which may have as many
@@ -21,10 +21,13 @@ type Limits struct {
 	Proxies []netip.Prefix
 }
 
+// DefaultConnections are the tunnels of a full bridge, whose default is 1000, and three more for each.
+const DefaultConnections = 4096
+
 // Limit lets no more connections in than limits allow; those over them are closed at once.
 func Limit(l net.Listener, limits Limits) net.Listener {
 	if limits.Connections == 0 {
-		limits.Connections = 4096
+		limits.Connections = DefaultConnections
 	}
 	if limits.ConnectionsPerClient == 0 {
 		limits.ConnectionsPerClient = 256
@@ -59,8 +62,9 @@ func (l *limited) enter(client netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	site := siteOf(client)
-	over := l.from[client] >= l.limits.ConnectionsPerClient || l.from[site] >= clientsOfSite*l.limits.ConnectionsPerClient
-	if l.all >= l.limits.Connections || over && !l.many(client.Addr()) {
+	perClient := l.limits.ConnectionsPerClient
+	many := over(l.from[client], perClient) || over(l.from[site], clientsOfSite*perClient)
+	if over(l.all, l.limits.Connections) || many && !l.many(client.Addr()) {
 		return false
 	}
 	l.all++
@@ -81,6 +85,9 @@ func (l *limited) leave(client netip.Prefix) {
 		}
 	}
 }
+
+// over says that n are as many as there may be, or more.
+func over(n, limit int) bool { return limit >= 0 && n >= limit }
 
 // clientsOfSite is how many clients' worth a site gets.
 const clientsOfSite = 4

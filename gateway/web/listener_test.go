@@ -134,3 +134,17 @@ func TestLimitedConnIsClosedInHalves(t *testing.T) {
 		t.Errorf("%q, %v", p, err)
 	}
 }
+
+// Below zero there is no limit of connections, and none of a client's.
+func TestNoLimit(t *testing.T) {
+	visitors := &crowd{}
+	for i := range 2 * DefaultConnections {
+		visitors.remotes = append(visitors.remotes, fmt.Sprint("192.0.2.1:", i+1))
+	}
+	l := Limit(visitors, Limits{Connections: -1, ConnectionsPerClient: -1})
+	for i := range 2 * DefaultConnections {
+		if _, err := l.Accept(); err != nil {
+			t.Fatalf("after %d: %v", i, err)
+		}
+	}
+}
