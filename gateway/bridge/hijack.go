@@ -18,7 +18,8 @@ import (
 
 // accept is Config.Accept where an HTTP server is Go's own.
 func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) {
-	ws, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
+	conn := &lean{ResponseWriter: w}
+	ws, err := websocket.Accept(conn, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{wire.Subprotocol},
 		InsecureSkipVerify: true, // checkOrigin has
 		CompressionMode:    websocket.CompressionDisabled,
@@ -26,7 +27,7 @@ func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) 
 	if err != nil {
 		return nil, err
 	}
-	return wsconn.New(ws), nil
+	return parting{wsconn.New(ws), &conn.in}, nil
 }
 
 // idleBuffer is how much a WebSocket's connection buffers in either direction. Frames are read into buffers of their own and
@@ -35,19 +36,23 @@ func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) 
 const idleBuffer = 512
 
 // lean is a ResponseWriter whose connection, once it is no longer HTTP's, has such buffers.
-type lean struct{ http.ResponseWriter }
+type lean struct {
+	http.ResponseWriter
+	in lastWordsOf // what it reads
+}
 
 // Unwrap is for http.ResponseController.
-func (w lean) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *lean) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Hijack implements http.Hijacker.
-func (w lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // that came with the handshake
-	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(idleBuffer, len(early)))
+	w.in.Reader = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
+	r := bufio.NewReaderSize(&w.in, max(idleBuffer, len(early)))
 	if _, err := r.Peek(len(early)); err != nil { // buffered here, too: the WebSocket looks for it there
 		return nil, nil, err
 	}
