@@ -31,8 +31,8 @@ func muxFrame(kind byte, flags uint16, stream, length uint32, payload ...byte) [
 }
 
 const (
-	muxData, muxWindow = 0, 1
-	muxSYN             = 1
+	muxData, muxWindow, muxPing = 0, 1, 2
+	muxSYN, muxACK, muxFIN      = 1, 2, 4
 )
 
 func muxPayload(flags uint16, stream uint32, payload []byte) []byte {

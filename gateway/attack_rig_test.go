@@ -107,11 +107,14 @@ func (s *siege) let(client net.Addr) chan struct{} {
 }
 
 // serve listens on loopback.
-func (s *siege) serve(f func(*net.TCPConn)) string {
-	s.Helper()
+func (s *siege) serve(f func(*net.TCPConn)) string { s.Helper(); return serveTCP(s.T, f) }
+
+// serveTCP listens on loopback until the test ends, which cuts what is open then.
+func serveTCP(t *testing.T, f func(*net.TCPConn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		s.Fatal(err)
+		t.Fatal(err)
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -121,14 +124,14 @@ func (s *siege) serve(f func(*net.TCPConn)) string {
 				return
 			}
 			all.Go(func() {
-				stop := context.AfterFunc(s.Context(), func() { _ = c.Close() })
+				stop := context.AfterFunc(t.Context(), func() { _ = c.Close() })
 				defer stop()
 				defer c.Close()
 				f(c.(*net.TCPConn))
 			})
 		}
 	})
-	s.Cleanup(func() { _ = l.Close(); all.Wait() })
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
 	return l.Addr().String()
 }
 

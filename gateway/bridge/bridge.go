@@ -82,6 +82,8 @@ type Bridge struct {
 	tokens      *tokens
 	lockouts    *lockouts
 	sessionRate clientMeter
+	toldRate    clientMeter  // see flood.go
+	waiting     atomic.Int64 // the same
 	streamRate  clientMeter
 	userRate    *meter[string]
 	targetRate  *meter[netip.Addr]
@@ -156,6 +158,7 @@ func New(c Config) (*Bridge, error) {
 	l := b.c.Limits
 	b.tokens, b.lockouts = newTokens(c.Access.Tokens), newLockouts(l)
 	b.sessionRate = newClientMeter(l.NewSessionsPerMinute, l.Remembered)
+	b.toldRate = newClientMeter(toldPerMinute, l.Remembered)
 	b.streamRate = newClientMeter(l.NewStreamsPerMinute, l.Remembered)
 	b.userRate = newMeter[string](l.NewStreamsPerMinute, l.Remembered)
 	b.targetRate = newMeter[netip.Addr](l.NewStreamsPerTarget, l.Remembered)
@@ -265,8 +268,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s, status := b.enter(b.clientAddr(r), user, b.local(r))
 	if s == nil {
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, http.StatusText(status), status)
+		b.turnAway(w, r, status)
 		return
 	}
 	served := false
@@ -309,7 +311,9 @@ const roomToBeTold = 4
 // enter counts a session in.
 func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, int) {
 	l := b.c.Limits
-	fast := !b.sessionRate.take(from, time.Now())
+	now := time.Now()
+	fast := !b.sessionRate.take(from, now)
+	deaf := fast && !b.toldRate.take(from, now) // it does not hear what it is told
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c, site := b.holders(from)
@@ -326,6 +330,9 @@ func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, in
 		return nil, http.StatusServiceUnavailable
 	case many(roomToBeTold):
 		b.refused[wire.TooMany]++
+		return nil, http.StatusTooManyRequests
+	case deaf:
+		b.refused[wire.TooFast]++
 		return nil, http.StatusTooManyRequests
 	}
 	s := newSession(b, from)

@@ -5,7 +5,6 @@ package bridge
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -28,22 +27,7 @@ func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) 
 	if err != nil {
 		return nil, err
 	}
-	return webSocket{wsconn.New(ws), taken.conn}, nil
-}
-
-// webSocket is one whose end need not be waited for.
-type webSocket struct {
-	tunnel.MessageConn
-	conn net.Conn // beneath it
-}
-
-// HangUp implements hangUpper. TLS, too, would first say goodbye, which may take as long as the WebSocket's.
-func (w webSocket) HangUp() {
-	conn := w.conn
-	if sealed, ok := conn.(*tls.Conn); ok {
-		conn = sealed.NetConn()
-	}
-	_ = conn.Close()
+	return webSocket{wsconn.New(ws), taken}, nil
 }
 
 // idleBuffer is how much a WebSocket's connection buffers in either direction. Frames are read into buffers of their own and
@@ -54,7 +38,8 @@ const idleBuffer = 512
 // lean is a ResponseWriter whose connection, once it is no longer HTTP's, has such buffers.
 type lean struct {
 	http.ResponseWriter
-	conn net.Conn // when it is no longer HTTP's
+	conn net.Conn    // when it is no longer HTTP's
+	in   lastWordsOf // what is read of it
 }
 
 // Unwrap is for http.ResponseController.
@@ -68,7 +53,8 @@ func (w *lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.conn = conn
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // that came with the handshake
-	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(idleBuffer, len(early)))
+	w.in.Reader = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
+	r := bufio.NewReaderSize(&w.in, max(idleBuffer, len(early)))
 	if _, err := r.Peek(len(early)); err != nil { // buffered here, too: the WebSocket looks for it there
 		return nil, nil, err
 	}

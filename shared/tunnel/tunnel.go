@@ -52,7 +52,7 @@ type Options struct {
 	// gateway gives to a name's lookup and a connection.
 	OpenTimeout time.Duration
 	// KeepAlive is how often a silent peer is asked for a sign of life. Default 20 s: below the 30 s and 60 s after
-	// which proxies cut a silent WebSocket.
+	// which proxies cut a silent WebSocket. No more than a third of DeadAfter: who is taken for dead has been asked before.
 	KeepAlive time.Duration
 	// DeadAfter ends a session on which nothing came, or on which nothing could be written, for so long. Default 60 s.
 	DeadAfter time.Duration
@@ -79,6 +79,7 @@ func (o *Options) withDefaults() Options {
 	def(&d.OpenTimeout, 45*time.Second)
 	def(&d.KeepAlive, 20*time.Second)
 	def(&d.DeadAfter, 60*time.Second)
+	d.KeepAlive = min(d.KeepAlive, d.DeadAfter/3)
 	def(&d.Probe, 5*time.Second)
 	def(&d.Linger, 5*time.Second)
 	return d
