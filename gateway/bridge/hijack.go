@@ -27,7 +27,7 @@ func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) 
 	if err != nil {
 		return nil, err
 	}
-	return webSocket{wsconn.New(ws), taken}, nil
+	return webSocket{wsconn.New(ws), taken.conn}, nil
 }
 
 // idleBuffer is how much a WebSocket's connection buffers in either direction. Frames are read into buffers of their own and
@@ -38,8 +38,7 @@ const idleBuffer = 512
 // lean is a ResponseWriter whose connection, once it is no longer HTTP's, has such buffers.
 type lean struct {
 	http.ResponseWriter
-	conn net.Conn    // when it is no longer HTTP's
-	in   lastWordsOf // what is read of it
+	conn *hijacked // when it is no longer HTTP's
 }
 
 // Unwrap is for http.ResponseController.
@@ -51,12 +50,11 @@ func (w *lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w.conn = conn
+	w.conn = &hijacked{Conn: conn}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // that came with the handshake
-	w.in.Reader = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
-	r := bufio.NewReaderSize(&w.in, max(idleBuffer, len(early)))
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), w.conn), max(idleBuffer, len(early)))
 	if _, err := r.Peek(len(early)); err != nil { // buffered here, too: the WebSocket looks for it there
 		return nil, nil, err
 	}
-	return conn, bufio.NewReadWriter(r, bufio.NewWriterSize(conn, idleBuffer)), nil
+	return w.conn, bufio.NewReadWriter(r, bufio.NewWriterSize(w.conn, idleBuffer)), nil
 }

@@ -5,6 +5,7 @@ package bridge
 import (
 	"crypto/tls"
 	"io"
+	"net"
 	"sync/atomic"
 
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -13,42 +14,42 @@ import (
 // webSocket is one that does not wait for long for its peer's goodbye: a client may be gone, or stay on purpose.
 type webSocket struct {
 	tunnel.MessageConn
-	taken *lean // what is beneath it
+	conn *hijacked // beneath it
 }
 
 // Close implements tunnel.MessageConn. The library waits some seconds for the peer's own close frame, and reads what comes before
 // it: of a peer that floods, hundreds of megabytes for nothing.
 func (w webSocket) Close(reason string) error {
-	w.taken.in.closing.Store(true)
+	w.conn.parting.Store(true)
 	return w.MessageConn.Close(reason)
 }
 
 // HangUp implements hangUpper. TLS, too, would first say goodbye, which may take as long as the WebSocket's.
 func (w webSocket) HangUp() {
-	conn := w.taken.conn
+	conn := w.conn.Conn
 	if sealed, ok := conn.(*tls.Conn); ok {
 		conn = sealed.NetConn()
 	}
 	_ = conn.Close()
 }
 
-// lastWordsMost is how much is read of a peer from then on, in octets: what a full message leaves on its way, and its close frame.
-const lastWordsMost = 128 << 10
+// readInParting is how much is read of a peer from then on, in octets: what a full message leaves on its way, and its close frame.
+const readInParting = 128 << 10
 
-// lastWordsOf reads a connection to its end, or to where that is enough.
-type lastWordsOf struct {
-	io.Reader
-	closing atomic.Bool
-	read    int // since then; the WebSocket has one reader at a time
+// hijacked is a connection that was HTTP's. It is read to its end, or when we part from the peer to where that is enough.
+type hijacked struct {
+	net.Conn
+	parting atomic.Bool
+	read    int // since then; a WebSocket has one reader at a time
 }
 
-func (l *lastWordsOf) Read(p []byte) (int, error) {
-	if l.closing.Load() && l.read > lastWordsMost {
+func (c *hijacked) Read(p []byte) (int, error) {
+	if c.parting.Load() && c.read > readInParting {
 		return 0, io.ErrUnexpectedEOF
 	}
-	n, err := l.Reader.Read(p)
-	if l.closing.Load() {
-		l.read += n
+	n, err := c.Conn.Read(p)
+	if c.parting.Load() {
+		c.read += n
 	}
 	return n, err
 }
