@@ -30,10 +30,14 @@ func accept(w http.ResponseWriter, r *http.Request) (tunnel.MessageConn, error) 
 	return webSocket{wsconn.New(ws), taken.conn}, nil
 }
 
-// idleBuffer is how much a WebSocket's connection buffers in either direction. Frames are read into buffers of their own and
-// written from them; this is for their headers, and for pings. The HTTP server's 4 KiB each would be a tenth of what a session
-// costs that does nothing, as most do.
-const idleBuffer = 512
+// The connection of a WebSocket buffers that much in either direction, in place of the HTTP server's 4 KiB each, which would be a
+// good part of what a session costs that does nothing, as most do. Frames are read into buffers of their own and written from
+// them. What is read with a frame's head saves a call of the system when the frame is short; of what is written, no buffer
+// holds more than the head.
+const (
+	readBuffer  = 512
+	writeBuffer = 16
+)
 
 // lean is a ResponseWriter whose connection, once it is no longer HTTP's, has such buffers.
 type lean struct {
@@ -52,9 +56,9 @@ func (w *lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.conn = &hijacked{Conn: conn}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // that came with the handshake
-	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), w.conn), max(idleBuffer, len(early)))
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), w.conn), max(readBuffer, len(early)))
 	if _, err := r.Peek(len(early)); err != nil { // buffered here, too: the WebSocket looks for it there
 		return nil, nil, err
 	}
-	return w.conn, bufio.NewReadWriter(r, bufio.NewWriterSize(w.conn, idleBuffer)), nil
+	return w.conn, bufio.NewReadWriter(r, bufio.NewWriterSize(&wholeFrames{to: conn}, writeBuffer)), nil
 }

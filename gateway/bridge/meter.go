@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/shared/endsite"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // meter bounds what each of many may do in a minute, and knows no more than most of them at a time. It is a bucket for
@@ -137,5 +138,5 @@ type pace struct {
 func (p *pace) owe(n, perSecond int, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.b.owe(float64(n), float64(perSecond), max(float64(perSecond)/10, bufferSize), now)
+	return p.b.owe(float64(n), float64(perSecond), max(float64(perSecond)/10, wire.MaxMessage), now)
 }
