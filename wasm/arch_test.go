@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"shared/mail":      {"shared/idn"},
 	"shared/idn":       {},
 	"shared/special":   {},
+	"shared/endsite":   {},
 	"shared/trust":     {"shared/printable"},
 	"shared/tunnel":    {"shared/wire", "shared/tunnel"},
 	"shared/mailtest":  {"shared"},
@@ -52,7 +53,7 @@ var arrows = map[string][]string{
 	// The bridge's platform where it is not this machine's; no other part of the gateway runs there.
 	"gateway/edge":       {"gateway/bridge", "shared"},
 	"gateway/mailserver": {"gateway/mailserver", "shared"},
-	"gateway/web":        {"shared/wire"},
+	"gateway/web":        {"shared/wire", "shared/endsite"},
 	"gateway/config":     {},
 
 	// Programs compose.
@@ -64,7 +65,7 @@ var arrows = map[string][]string{
 	// The bridge on Workers, what makes it, and what runs it here.
 	"wasm/edge":            {"gateway/bridge", "gateway/edge"},
 	"wasm/internal/worker": {"wasm/internal", "gateway/web"},
-	"wasm/edge/local":      {"wasm/internal", "gateway/web"},
+	"wasm/edge/local":      {"wasm/internal"},
 	"wasm/e2e":             {},
 	"wasm/testdata":        {},
 	"wasm":                 {},

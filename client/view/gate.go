@@ -32,13 +32,18 @@ func ofGate(c api.Code) bool {
 
 // Words say why the form is there, or what was wrong with what was entered.
 func (g *Gate) Words() Words {
+	p := &api.Problem{Code: api.CodeTokenNeeded}
 	switch {
 	case g.Problem != nil:
-		return WordsFor(g.Problem)
+		p = g.Problem
 	case g.app.Gateway.Problem != nil:
-		return WordsFor(g.app.Gateway.Problem)
+		p = g.app.Gateway.Problem
 	}
-	return WordsFor(&api.Problem{Code: api.CodeTokenNeeded})
+	w := WordsFor(p)
+	if p.Code == api.CodeTokenNeeded && g.app.Session.Phase == SignedIn {
+		w.Means += " Mail that is here already can be read without."
+	}
+	return w
 }
 
 // Enter presents the token.

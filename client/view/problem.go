@@ -25,7 +25,7 @@ var words = map[api.Code]struct {
 }{
 	api.CodeGatewayOffline:    {"You are offline", "", "Postern's gateway cannot be reached. Your mail is here to read and write; what you send waits in the Outbox.", "Nothing: it is tried again by itself.", true},
 	api.CodeGatewayRefused:    {"The gateway refused this page", "It said: %s.", "The page and the gateway do not fit together.", "Reload the page. If it stays like this, ask whoever runs the gateway.", false},
-	api.CodeTokenNeeded:       {"This gateway asks for an access token", "", "Whoever runs it gives you one. Mail that is here already can be read without.", "Enter the token.", true},
+	api.CodeTokenNeeded:       {"This gateway asks for an access token", "", "Whoever runs it gives you one.", "Enter the token.", true},
 	api.CodeWrongToken:        {"The access token was not accepted", "", "The gateway does not know this token, or knows it no longer.", "Check it for typing errors, or ask whoever runs the gateway for another.", false},
 	api.CodeLoginNeeded:       {"The gateway does not know who you are", "", "You are to sign in at the page that comes before it, and that has not happened, or was too long ago.", "Reload the page, and sign in there.", false},
 	api.CodeLockedOut:         {"The gateway is closed to this network for a while", "It said: %s.", "Too many wrong access tokens came from here. Even the right one has to wait.", "Try again later. If it was not you, tell whoever runs the gateway.", false},

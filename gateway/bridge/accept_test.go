@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -37,6 +38,20 @@ func TestNoDiscoverByName(t *testing.T) {
 		}
 		if can := b.welcome("").Capabilities; (len(can) > 0) != (d == nil) {
 			t.Errorf("with %T it says that it can %q", d, can)
+		}
+	}
+}
+
+// A policy that cannot be kept is none: where names cannot be looked up, nobody knows into which networks they lead.
+func TestNetworksByName(t *testing.T) {
+	all := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	for name, p := range map[string]Policy{"never": {Never: all}, "allowed": {Networks: all}} {
+		p.Allow = rules(t, "*.example.com:995")
+		if _, err := New(Config{Access: members, Policy: p}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := New(Config{Access: members, Policy: p, Dialer: struct{ NameDialer }{}}); err == nil {
+			t.Errorf("%s: a gateway that is given names takes it", name)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/postern-mail/postern/gateway/bridge/reach"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -61,6 +62,9 @@ func (a *Access) Validate() error {
 	}) {
 		return fmt.Errorf("access: %q is no name of a header", a.UserHeader)
 	}
+	if err := reach.CheckNetworks(a.UserProxies); err != nil {
+		return fmt.Errorf("access: %w", err)
+	}
 	if len(a.Tokens) > mostTokens {
 		return fmt.Errorf("access: %d tokens, at most %d", len(a.Tokens), mostTokens)
 	}
@@ -86,11 +90,13 @@ func (a *Access) Validate() error {
 }
 
 // ParseTokens reads tokens as a file has them: a line for each, of its name, a colon and the secret. A line without a colon
-// is a secret, whose name is the line's number. Empty lines and those that begin with # are passed over.
+// is a secret, whose name is the line's number. Empty lines and those that begin with # are passed over; where there is no other,
+// that is an error, for without a token everybody would be let in.
 func ParseTokens(r io.Reader) ([]Token, error) {
 	var tokens []Token
 	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {
 			continue
@@ -100,6 +106,9 @@ func ParseTokens(r io.Reader) ([]Token, error) {
 			name, secret = fmt.Sprint(n), line
 		}
 		tokens = append(tokens, Token{Name: strings.TrimSpace(name), Secret: strings.TrimSpace(secret)})
+	}
+	if n > 1 && len(tokens) == 0 {
+		return nil, errors.New("access: no line has a token")
 	}
 	a := Access{Tokens: tokens}
 	return tokens, errors.Join(lines.Err(), a.Validate())
@@ -159,14 +168,16 @@ func (b *Bridge) userOf(r *http.Request) (string, error) {
 }
 
 // local is true of a request from this very machine that no proxy has brought: its user is the operator, or somebody whom
-// he lets work at his machine.
-func local(r *http.Request) bool {
+// he lets work at his machine. Not every proxy says that it is one, and behind one everybody comes from here: where the operator
+// has named a proxy on this machine, or another place that the page is at, nobody does.
+func (b *Bridge) local(r *http.Request) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
 		if len(r.Header.Values(name)) > 0 {
 			return false
 		}
 	}
-	return peerOf(r).IsLoopback() && loopback(r.Host)
+	peer := peerOf(r)
+	return peer.IsLoopback() && loopback(r.Host) && !contains(b.c.TrustedProxies, peer) && !b.public
 }
 
 // admit says who a client is, by the token in its hello where the proxy has not said so, or why it may not come in.
@@ -178,18 +189,22 @@ func (b *Bridge) admit(ctx context.Context, s *session, token string) *wire.Refu
 	if len(a.Tokens) == 0 {
 		return refuse(wire.NoLogin, "the proxy before this gateway has not said whose request this is")
 	}
-	if until := b.lockouts.until(s.client, time.Now()); !until.IsZero() {
-		return refuse(wire.LockedOut, "too many wrong access tokens came from your address; it has to wait until "+until.UTC().Format(time.RFC3339))
-	}
-	if token == "" {
-		return refuse(wire.BadToken, "this gateway wants an access token") // no guess: a page cannot know before it asks
-	}
 	hash := b.tokens.hash(token)
-	if name := b.tokens.find(hash); name != "" {
+	name := b.tokens.find(hash)
+	now := time.Now()
+	until := b.lockouts.until(s.client, now)
+	if token != "" {
+		until = b.lockouts.try(s.client, hash, name != "", now)
+	}
+	switch {
+	case !until.IsZero():
+		return refuse(wire.LockedOut, "too many wrong access tokens came from your address; it has to wait until "+until.UTC().Format(time.RFC3339))
+	case token == "":
+		return refuse(wire.BadToken, "this gateway wants an access token") // no guess: a page cannot know before it asks
+	case name != "":
 		s.user = "token:" + name
 		return nil
 	}
-	b.lockouts.wrong(s.client, hash, time.Now())
 	delay := time.NewTimer(b.c.Limits.TokenDelay)
 	defer delay.Stop()
 	select {

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/bridge/reach"
+	"github.com/postern-mail/postern/shared/endsite"
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -72,6 +73,7 @@ type Embedded struct {
 type Bridge struct {
 	c       Config
 	origins []string // of c.Origins, in one form
+	public  bool     // one of them is elsewhere than on this machine
 	log     *slog.Logger
 
 	gate      *reach.Gate
@@ -80,6 +82,8 @@ type Bridge struct {
 	tokens      *tokens
 	lockouts    *lockouts
 	sessionRate clientMeter
+	toldRate    clientMeter  // see flood.go
+	waiting     atomic.Int64 // the same
 	streamRate  clientMeter
 	userRate    *meter[string]
 	targetRate  *meter[netip.Addr]
@@ -107,18 +111,6 @@ type holder struct {
 	pace              pace
 }
 
-// clientsOfSite is how many clients' worth a site gets.
-const clientsOfSite = 4
-
-// siteOf is the IPv6 /48 that a client is in (RFC 6177), or the IPv4 client itself.
-func siteOf(from netip.Prefix) netip.Prefix {
-	if from.Bits() != 64 {
-		return from
-	}
-	p, _ := from.Addr().Prefix(48)
-	return p
-}
-
 // holders are the client and its site, if that is another; b.mu is held.
 func (b *Bridge) holders(from netip.Prefix) (own, site *holder) {
 	for _, p := range holdersOf(from) {
@@ -126,7 +118,7 @@ func (b *Bridge) holders(from netip.Prefix) (own, site *holder) {
 			b.clients[p] = new(holder)
 		}
 	}
-	own, site = b.clients[from], b.clients[siteOf(from)]
+	own, site = b.clients[from], b.clients[endsite.Site(from)]
 	if own == site {
 		site = new(holder) // counts for nothing
 	}
@@ -152,8 +144,12 @@ func New(c Config) (*Bridge, error) {
 		targets:  make(map[netip.Addr]int),
 		refused:  make(map[wire.Reason]int64),
 	}
-	if err := errors.Join(c.Access.Validate(), c.Policy.Validate()); err != nil {
+	if err := errors.Join(c.Access.Validate(), c.Policy.Validate(), reach.CheckNetworks(c.TrustedProxies)); err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	_, byName := c.Dialer.(NameDialer)
+	if byName && len(c.Policy.Networks)+len(c.Policy.Never) > 0 {
+		return nil, errors.New("bridge: where names are not looked up by the gateway, its policy cannot speak of networks that they lead to")
 	}
 	if c.Policy.Anything() && c.Access.Open() {
 		return nil, errors.New("bridge: a policy that reaches hosts which nobody has named needs access tokens, or users that a proxy names")
@@ -162,6 +158,7 @@ func New(c Config) (*Bridge, error) {
 	l := b.c.Limits
 	b.tokens, b.lockouts = newTokens(c.Access.Tokens), newLockouts(l)
 	b.sessionRate = newClientMeter(l.NewSessionsPerMinute, l.Remembered)
+	b.toldRate = newClientMeter(toldPerMinute, l.Remembered)
 	b.streamRate = newClientMeter(l.NewStreamsPerMinute, l.Remembered)
 	b.userRate = newMeter[string](l.NewStreamsPerMinute, l.Remembered)
 	b.targetRate = newMeter[netip.Addr](l.NewStreamsPerTarget, l.Remembered)
@@ -182,7 +179,7 @@ func New(c Config) (*Bridge, error) {
 	}
 	b.gate = &reach.Gate{Policy: c.Policy, Resolver: b.c.Resolver, Dialer: b.c.Dialer}
 	// Else there is nothing that one could discover and then reach, or nobody who could.
-	if _, byName := b.c.Dialer.(NameDialer); !c.Policy.Nothing() && !byName {
+	if !c.Policy.Nothing() && !byName {
 		b.discovery = newDiscovery(b)
 	}
 	for _, o := range c.Origins {
@@ -191,6 +188,7 @@ func New(c Config) (*Bridge, error) {
 			return nil, fmt.Errorf("bridge: origin %q: must be like https://mail.example.com", o)
 		}
 		b.origins = append(b.origins, scheme+"://"+host)
+		b.public = b.public || !loopback(host)
 	}
 	for _, e := range c.Embedded {
 		for name, address := range e.Services {
@@ -268,10 +266,9 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the proxy must name one user", http.StatusBadRequest)
 		return
 	}
-	s, status := b.enter(b.clientAddr(r), user, local(r))
+	s, status := b.enter(b.clientAddr(r), user, b.local(r))
 	if s == nil {
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, http.StatusText(status), status)
+		b.turnAway(w, r, status)
 		return
 	}
 	served := false
@@ -280,9 +277,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			b.leave(s)
 		}
 	}()
-	// A server's read and write timeouts are not meant for a connection that lives for days.
-	rc := http.NewResponseController(w)
-	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
+	// The HTTP server's deadlines hold until the connection is a WebSocket's, and net/http takes them off then.
 	ws, err := b.c.Accept(w, r)
 	if err != nil {
 		b.foreign.Add(1)
@@ -290,9 +285,10 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	served = true
+	s.begins(ws)
 	go func() {
 		defer b.leave(s)
-		s.serve(ws)
+		s.serve()
 	}()
 }
 
@@ -315,13 +311,15 @@ const roomToBeTold = 4
 // enter counts a session in.
 func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, int) {
 	l := b.c.Limits
-	fast := !b.sessionRate.take(from, time.Now())
+	now := time.Now()
+	fast := !b.sessionRate.take(from, now)
+	deaf := fast && !b.toldRate.take(from, now) // it does not hear what it is told
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c, site := b.holders(from)
 	defer b.forget(from)
 	many := func(room int) bool {
-		return over(c.sessions, more(l.SessionsPerClient, room)) || over(site.sessions, clientsOfSite*more(l.SessionsPerClient, room))
+		return over(c.sessions, more(l.SessionsPerClient, room)) || over(site.sessions, endsite.ClientsOfSite*more(l.SessionsPerClient, room))
 	}
 	switch {
 	case b.draining:
@@ -332,6 +330,9 @@ func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, in
 		return nil, http.StatusServiceUnavailable
 	case many(roomToBeTold):
 		b.refused[wire.TooMany]++
+		return nil, http.StatusTooManyRequests
+	case deaf:
+		b.refused[wire.TooFast]++
 		return nil, http.StatusTooManyRequests
 	}
 	s := newSession(b, from)
@@ -408,7 +409,7 @@ func (b *Bridge) hold(s *session) *wire.RefusedError {
 	c, site := b.holders(s.client)
 	u := b.userOfSession(s)
 	switch {
-	case over(c.streams, l.StreamsPerClient), over(site.streams, clientsOfSite*l.StreamsPerClient):
+	case over(c.streams, l.StreamsPerClient), over(site.streams, endsite.ClientsOfSite*l.StreamsPerClient):
 		return refuse(wire.TooMany, fmt.Sprintf("%d streams from your address are open", max(c.streams, site.streams)))
 	case over(u.streams, l.StreamsPerUser):
 		return refuse(wire.TooMany, fmt.Sprintf("%d streams of this user are open", u.streams))

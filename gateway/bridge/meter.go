@@ -4,6 +4,9 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/postern-mail/postern/shared/endsite"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // meter bounds what each of many may do in a minute, and knows no more than most of them at a time. It is a bucket for
@@ -43,6 +46,18 @@ func (m *meter[K]) take(k K, now time.Time) bool {
 	return b.take(1, m.rate(), float64(m.perMinute), now)
 }
 
+// spent says that k is known, and may not.
+func (m *meter[K]) spent(k K, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.of[k]
+	if b == nil {
+		return false
+	}
+	b.fill(m.rate(), float64(m.perMinute), now)
+	return b.level < 1
+}
+
 func (m *meter[K]) rate() float64 { return float64(m.perMinute) / 60 }
 
 // sweep forgets whose buckets are full. It looks at all of them, so once a second has to do.
@@ -58,16 +73,22 @@ func (m *meter[K]) sweep(now time.Time) {
 	}
 }
 
-// clientMeter is a meter of clients, in which a site has clientsOfSite times as much as one of them.
+// clientMeter is a meter of clients, in which a site has endsite.ClientsOfSite times as much as one of them.
 type clientMeter struct{ own, sites *meter[netip.Prefix] }
 
 func newClientMeter(perMinute, most int) clientMeter {
-	return clientMeter{newMeter[netip.Prefix](perMinute, most), newMeter[netip.Prefix](clientsOfSite*perMinute, most)}
+	return clientMeter{newMeter[netip.Prefix](perMinute, most), newMeter[netip.Prefix](endsite.ClientsOfSite*perMinute, most)}
 }
 
+// take says whether a client may once more. Its site is asked before the client is remembered: of the places that there are for
+// all, nobody who has a site to himself gets more by coming from each /64 of it than the site may come. A client that has had its
+// own takes nothing from its neighbours.
 func (m clientMeter) take(client netip.Prefix, now time.Time) bool {
-	site := siteOf(client)
-	return m.own.take(client, now) && (site == client || m.sites.take(site, now))
+	site := endsite.Site(client)
+	if site == client {
+		return m.own.take(client, now)
+	}
+	return !m.own.spent(client, now) && m.sites.take(site, now) && m.own.take(client, now)
 }
 
 // bucket lets through what has flowed into it, at a rate, up to what it holds. The zero bucket is full.
@@ -117,5 +138,5 @@ type pace struct {
 func (p *pace) owe(n, perSecond int, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.b.owe(float64(n), float64(perSecond), max(float64(perSecond)/10, bufferSize), now)
+	return p.b.owe(float64(n), float64(perSecond), max(float64(perSecond)/10, wire.MaxMessage), now)
 }

@@ -86,6 +86,33 @@ func TestClientMeter(t *testing.T) {
 	}
 }
 
+// Somebody who has an IPv6 /48 comes from a new /64 each time: neither the places nor the count that those without one share are
+// his alone after that. And a client that wants too much takes nothing from its neighbours.
+func TestClientMeterAgainstASite(t *testing.T) {
+	m := newClientMeter(300, 10_000)
+	now := time.Unix(1, 0)
+	for i := range 60_000 { // a thousand in a second
+		m.take(netip.MustParsePrefix(fmt.Sprintf("2001:db8:0:%x::/64", i)), now.Add(time.Duration(i)*time.Millisecond))
+	}
+	if n := len(m.own.of); n > 3000 {
+		t.Errorf("one site has %d of 10,000 places", n)
+	}
+	for i := range 20 {
+		if !m.take(netip.MustParsePrefix(fmt.Sprintf("192.0.2.%d/32", i)), now.Add(time.Minute)) {
+			t.Fatal("others are kept out by it")
+		}
+	}
+
+	m = newClientMeter(10, 1000)
+	greedy, neighbour := netip.MustParsePrefix("2001:db8:1:1::/64"), netip.MustParsePrefix("2001:db8:1:2::/64")
+	for range 1000 {
+		m.take(greedy, now)
+	}
+	if !m.take(neighbour, now) {
+		t.Error("a neighbour is kept out")
+	}
+}
+
 func TestPace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		perSecond := rapid.IntRange(1000, 100<<20).Draw(t, "per second")
@@ -93,11 +120,11 @@ func TestPace(t *testing.T) {
 		began := time.Unix(1, 0)
 		now, sent := began, 0
 		for range rapid.IntRange(1, 50).Draw(t, "writes") {
-			n := rapid.IntRange(1, bufferSize).Draw(t, "bytes")
+			n := rapid.IntRange(1, wire.MaxMessage).Draw(t, "bytes")
 			sent += n
 			now = now.Add(p.owe(n, perSecond, now)).Add(time.Duration(rapid.IntRange(0, 10).Draw(t, "ms")) * time.Millisecond)
 		}
-		holds := max(float64(perSecond)/10, bufferSize)
+		holds := max(float64(perSecond)/10, wire.MaxMessage)
 		if most := holds + float64(perSecond)*now.Sub(began).Seconds() + 1; float64(sent) > most {
 			t.Fatalf("%d bytes in %v at %d", sent, now.Sub(began), perSecond)
 		}

@@ -3,6 +3,7 @@ package edge
 import (
 	"net"
 	"net/http"
+	"strings"
 	"syscall/js"
 
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -22,13 +23,17 @@ func Here() *Runtime {
 	return &Runtime{env: c.Get("env"), connect: c.Get("connect"), binding: c.Get("binding"), socket: make(chan *Socket, 1)}
 }
 
-// Variable is a variable or secret of the Worker's; empty if it is not set.
-func (r *Runtime) Variable(name string) string {
-	v := r.env.Get(name)
-	if v.Type() != js.TypeString {
-		return ""
+// Variables are the Worker's variables and secrets whose names begin with prefix.
+func (r *Runtime) Variables(prefix string) map[string]string {
+	all := make(map[string]string)
+	names := js.Global().Get("Object").Call("keys", r.env)
+	for i := range names.Length() {
+		name := names.Index(i).String()
+		if v := r.env.Get(name); strings.HasPrefix(name, prefix) && v.Type() == js.TypeString {
+			all[name] = v.String()
+		}
 	}
-	return v.String()
+	return all
 }
 
 // Dialer connects to mail servers.
@@ -39,6 +44,7 @@ func (r *Runtime) Dialer() Dialer { return Dialer{connect: r.connect} }
 func (r *Runtime) Accept(w http.ResponseWriter, _ *http.Request) (tunnel.MessageConn, error) {
 	s, remote := newSocket()
 	r.binding.Set("socket", remote)
+	r.binding.Set("near", s.ws)
 	w.Header().Set("Sec-WebSocket-Protocol", wire.Subprotocol)
 	w.WriteHeader(http.StatusNoContent)
 	r.socket <- s

@@ -3,9 +3,11 @@ package web
 import (
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // crowd is a listener whose connections come from the addresses given.
@@ -92,5 +94,55 @@ func TestLimitOfASite(t *testing.T) {
 	}
 	if n != 8+1 {
 		t.Errorf("%d of a site and its neighbour were let in, want 8 and 1", n)
+	}
+}
+
+// Who sends too much is told so before its connection ends: the answer is not lost by a reset.
+func TestLimitedConnIsClosedInHalves(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Limit(inner, Limits{})
+	defer l.Close()
+	ended := make(chan error, 1)
+	go func() {
+		c, err := net.Dial("tcp", inner.Addr().String())
+		if err == nil {
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_, err = io.ReadAll(c)
+			_, _ = io.WriteString(c, "still here")
+		}
+		ended <- err
+	}()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	half, ok := c.(interface{ CloseWrite() error })
+	if !ok {
+		t.Fatal("net/http cannot end its direction alone")
+	}
+	if err := half.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if p, err := io.ReadAll(c); err != nil || string(p) != "still here" {
+		t.Errorf("%q, %v", p, err)
+	}
+}
+
+// No limit is none for a site either.
+func TestLimitOfNone(t *testing.T) {
+	visitors := &crowd{remotes: []string{"[2001:db8::1]:1", "[2001:db8::1]:2", "192.0.2.1:1", "192.0.2.1:2"}}
+	l := Limit(visitors, Limits{Connections: math.MaxInt, ConnectionsPerClient: math.MaxInt})
+	for range 4 {
+		if _, err := l.Accept(); err != nil {
+			t.Fatal("kept out")
+		}
 	}
 }

@@ -99,6 +99,7 @@ func (p *provider) LookupSRV(_ context.Context, service, proto, name string) (st
 
 // LookupNetIP is the DNS: where the provider's names lead.
 func (p *provider) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	host = strings.TrimSuffix(host, ".") // it is asked for as it is, with no search domain behind it
 	switch name, _ := strings.CutSuffix(host, "."+p.domain); name {
 	case "in", "out", "autoconfig":
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil

@@ -10,9 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/coder/websocket"
+
+	"github.com/postern-mail/postern/shared/wire"
 	"github.com/postern-mail/postern/wasm/internal/bundle"
 	"github.com/postern-mail/postern/wasm/internal/workerd"
 )
@@ -39,19 +44,9 @@ export default {
 
 // A Conn in workerd is a net.Conn: its deadlines, its ends, its memory.
 func TestConn(t *testing.T) {
-	if _, err := workerd.Find(); err != nil {
-		t.Skip(err)
-	}
-	dir := t.TempDir()
-	made, err := bundle.Compile(t.Context(), root, filepath.Join(dir, "build"), true, bundle.Program{Package: "./gateway/edge/internal/check", Quick: []string{"all"}})
-	if err != nil {
+	dir := checks(t)
+	if err := os.WriteFile(filepath.Join(dir, "worker.mjs"), []byte(checkWorker), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	made["worker.mjs"] = []byte(checkWorker)
-	for name, content := range made {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	servers := map[string]string{"nobody": "127.0.0.1:1"}
 	for name, serve := range map[string]func(net.Conn){
@@ -98,6 +93,82 @@ func TestConn(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(log.String())
+	}
+}
+
+// checks is a folder with the program of gateway/edge/internal/check, as check.wasm.
+func checks(t testing.TB) (dir string) {
+	t.Helper()
+	if _, err := workerd.Find(); err != nil {
+		t.Skip(err)
+	}
+	dir = t.TempDir()
+	made, err := bundle.Compile(t.Context(), root, filepath.Join(dir, "build"), true, bundle.Program{Package: "./gateway/edge/internal/check", Quick: []string{"all"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range made {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// A program that breaks, however it does, leaves nobody waiting: who is about to connect is told, who is connected is cut off, and the
+// next one gets a program of his own.
+func TestBroken(t *testing.T) {
+	dir := checks(t)
+	if _, err := build(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"worker.mjs", "headers.mjs", "check.wasm"} {
+		from := folder
+		if name == "check.wasm" {
+			from = dir
+		}
+		content, err := os.ReadFile(filepath.Join(from, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, strings.Replace(name, "check", "edge", 1)), content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, how := range []string{"panic", "throw", "deep", "exit"} {
+		for _, early := range []bool{false, true} {
+			o := workerd.Options{Folder: dir, Settings: settings(t), Variables: map[string]string{}}
+			if early {
+				o.Variables["early"] = how
+			}
+			var log safeBuffer
+			o.Log = &log
+			p, err := workerd.Start(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			for range 2 {
+				ws, answer, err := websocket.Dial(ctx, "http://"+p.Address+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+				switch {
+				case early && (answer == nil || answer.StatusCode < 500):
+					t.Errorf("%s, early: %v, %v", how, answer, err)
+				case !early && err != nil:
+					t.Errorf("%s: %v", how, err)
+				case !early:
+					_ = ws.Write(ctx, websocket.MessageBinary, []byte(how))
+					if _, _, err := ws.Read(ctx); err == nil || ctx.Err() != nil {
+						t.Errorf("%s: the WebSocket says %v, %v", how, err, ctx.Err())
+					}
+					_ = ws.CloseNow()
+				}
+			}
+			cancel()
+			p.Stop()
+			if t.Failed() {
+				t.Fatal(log.String())
+			}
+		}
 	}
 }
 

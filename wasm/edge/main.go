@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/syumai/workers"
 
@@ -42,33 +43,52 @@ func main() {
 }
 
 // newBridge is set by the variables of the same names that the native gateway has. It must have a token: there is no server
-// of its own here, and others are not for everybody.
+// of its own here, and others are not for everybody. A variable that it does not know is an error, for it was meant to say something.
 func newBridge(here *edge.Runtime) (*bridge.Bridge, error) {
 	c := bridge.Config{
-		Server: "postern (Workers)", Origins: list(here.Variable("POSTERN_ORIGIN")),
+		Server: "postern (Workers)",
 		Dialer: here.Dialer(), Accept: here.Accept,
 		Limits: bridge.Limits{Sessions: 1, Streams: edge.Streams},
 		Logger: slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	}
-	var err error
-	if c.Access.Tokens, err = bridge.ParseTokens(strings.NewReader(here.Variable("POSTERN_TOKEN"))); err != nil {
-		return nil, fmt.Errorf("POSTERN_TOKEN: %w", err)
+	for name, value := range here.Variables("POSTERN_") {
+		var err error
+		switch name {
+		case "POSTERN_TOKEN":
+			c.Access.Tokens, err = bridge.ParseTokens(strings.NewReader(value))
+		case "POSTERN_ORIGIN":
+			c.Origins = list(value)
+		case "POSTERN_POLICY":
+			c.Policy.Mode = reach.Mode(strings.ToLower(strings.TrimSpace(value)))
+		case "POSTERN_ALLOW":
+			c.Policy.Allow, err = rules(value)
+		case "POSTERN_NEVER", "POSTERN_ALLOW_NETWORK":
+			err = errors.New("cannot be kept here: names are looked up by the platform")
+		default:
+			err = errors.New("is no setting of a Worker's")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	if c.Access.Open() {
 		return nil, errors.New("POSTERN_TOKEN: there must be one (npx wrangler secret put POSTERN_TOKEN)")
 	}
-	c.Policy.Mode = reach.Mode(here.Variable("POSTERN_POLICY"))
-	for _, target := range list(here.Variable("POSTERN_ALLOW")) {
+	return bridge.New(c)
+}
+
+func rules(text string) (parsed []bridge.Rule, err error) {
+	for _, target := range list(text) {
 		rule, err := bridge.ParseRule(target)
 		if err != nil {
-			return nil, fmt.Errorf("POSTERN_ALLOW: %w", err)
+			return nil, err
 		}
-		c.Policy.Allow = append(c.Policy.Allow, rule)
+		parsed = append(parsed, rule)
 	}
-	return bridge.New(c)
+	return parsed, nil
 }
 
 // list reads values that commas or spaces part.
 func list(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }

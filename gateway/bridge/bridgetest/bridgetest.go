@@ -56,6 +56,7 @@ func Run(t *testing.T, p Place) {
 		{"streams are counted", counted},
 		{"a server's cut is none of its ends", serverCuts},
 		{"a client's cut ends the server's connection", clientCuts},
+		{"a server that takes nothing is left when its client goes", deafServer},
 		{"broken clients cost themselves alone", brokenClients},
 		{"a stream that is not read holds little", stalledStream},
 		{"a WebSocket that is not read holds little", stalledSocket},

@@ -54,9 +54,36 @@ func (s *talker) held(t testing.TB, c *client) int64 {
 // onItsWay is how many bytes the kernel has of a connection over loopback, of both its ends.
 func onItsWay(t testing.TB, c net.Conn) (n int64) {
 	t.Helper()
+	for _, end := range kernel(t, c) {
+		n += end.out + end.in
+	}
+	return n
+}
+
+// established reports whether the other end of a connection over loopback is open, whatever there is still to be sent.
+func established(t testing.TB, c net.Conn) bool {
+	t.Helper()
+	there := c.RemoteAddr().(*net.TCPAddr).Port
+	for _, end := range kernel(t, c) {
+		if end.port == there {
+			return end.state == 1
+		}
+	}
+	return false
+}
+
+// tcpEnd is what the kernel says of one end of a connection.
+type tcpEnd struct {
+	port, state int
+	out, in     int64 // bytes that wait
+}
+
+// kernel is what it says of the ends of a connection over loopback.
+func kernel(t testing.TB, c net.Conn) (ends []tcpEnd) {
+	t.Helper()
 	f, err := os.Open("/proc/net/tcp")
 	if err != nil {
-		t.Skip("only Linux says what a connection has on its way: ", err)
+		t.Skip("only Linux says what becomes of a connection: ", err)
 	}
 	defer f.Close()
 	here, there := c.LocalAddr().(*net.TCPAddr).Port, c.RemoteAddr().(*net.TCPAddr).Port
@@ -68,10 +95,10 @@ func onItsWay(t testing.TB, c net.Conn) (n int64) {
 			continue // the heading
 		}
 		if local == here && remote == there || local == there && remote == here {
-			n += out + in
+			ends = append(ends, tcpEnd{local, state, out, in})
 		}
 	}
-	return n
+	return ends
 }
 
 // settled waits until the server gets no further.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -118,6 +119,45 @@ func clientCuts(t *testing.T, p Place) {
 		if err := <-got; p.Resets && err == nil {
 			t.Errorf("the server takes %s cut for an end", test.what)
 		}
+	}
+}
+
+// deafServer says nothing and takes nothing, so what a client has sent it waits in the gateway: the client's end is the end of that,
+// too.
+func deafServer(t *testing.T, p Place) {
+	conns := make(chan *net.TCPConn, 1)
+	until := make(chan struct{})
+	defer close(until)
+	address := server(t, func(c *net.TCPConn) {
+		_ = c.SetReadBuffer(4 << 10)
+		conns <- c
+		<-until
+	})
+	url := p.Start(t, Setup{Allow: []string{address}})
+	ends := map[string]func(*client, *tunnel.Conn){
+		"the stream's cut":    func(_ *client, stream *tunnel.Conn) { stream.Abort() },
+		"the session's close": func(c *client, _ *tunnel.Conn) { _ = c.Close() },
+		"the WebSocket's cut": func(c *client, _ *tunnel.Conn) { _ = c.tcp.Close() },
+	}
+	if !p.Resets {
+		delete(ends, "the stream's cut") // the platform waits with it for the session's end
+	}
+	left := make(map[string]*net.TCPConn)
+	for what, end := range ends {
+		c := session(t, url)
+		stream := open(t, c.Session, address)
+		left[what] = <-conns
+		_ = stream.SetWriteDeadline(time.Now().Add(time.Second))
+		if n, err := stream.Write(make([]byte, much)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%d bytes went to a server that reads none, %v", n, err)
+		}
+		if !established(t, left[what]) {
+			t.Fatal("the connection has ended before its client")
+		}
+		end(c, stream)
+	}
+	for what, conn := range left {
+		eventually(t, "the server's connection outlives "+what, func() bool { return !established(t, conn) })
 	}
 }
 

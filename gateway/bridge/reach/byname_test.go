@@ -49,7 +49,7 @@ func TestTargetsByName(t *testing.T) {
 		{open("::ffff:127.0.0.1", 995), nil, wire.Denied},
 		{wire.Open{Service: "gopher", Host: "pop.example.com", Port: 995}, nil, wire.Denied},
 	} {
-		t.Run(test.open.String(), func(t *testing.T) {
+		inBubble(t, test.open.String(), func(t *testing.T) {
 			p := new(platform)
 			g := &Gate{Dialer: p, Resolver: names{}, Policy: Policy{Allow: rules(t, "*.example.com:995", "192.0.2.7:995")}}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)

@@ -80,7 +80,7 @@ func (g *Gate) Targets(ctx context.Context, open wire.Open) ([]Target, *wire.Ref
 	if !exact {
 		name += "." // that very name: a resolver appends the domains of the operator's network to others, and what is there is nobody's business
 	}
-	return g.lookUp(ctx, name, open.Port)
+	return g.lookUp(ctx, name, open.Port, g.Policy.leadsTo)
 }
 
 // webPort is that of HTTPS, and the only one that is asked for a domain's settings: a redirect may name any, and this is no
@@ -88,7 +88,8 @@ func (g *Gate) Targets(ctx context.Context, open wire.Open) ([]Target, *wire.Ref
 const webPort = 443
 
 // WebServer are the targets of a web server that is to have a domain's settings. It is asked for by name: an address is a
-// redirect's doing.
+// redirect's doing. Where any domain may be asked about, a stranger says where its servers are, and they lead to public addresses
+// alone: Policy.Networks are opened for mail.
 func (g *Gate) WebServer(ctx context.Context, host string, port int) ([]Target, *wire.RefusedError) {
 	if err := wire.CheckHost(host); err != nil || port != webPort {
 		return nil, refuse(wire.Denied, "no web server with settings")
@@ -96,11 +97,16 @@ func (g *Gate) WebServer(ctx context.Context, host string, port int) ([]Target, 
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil, refuse(wire.Denied, "a web server without a name")
 	}
-	return g.lookUp(ctx, host+".", port)
+	leadsTo := g.Policy.leadsTo
+	if g.Policy.Anything() {
+		public := Policy{Never: g.Policy.Never}
+		leadsTo = public.leadsTo
+	}
+	return g.lookUp(ctx, host+".", port, leadsTo)
 }
 
-// lookUp answers the addresses of a name to which the policy lets names lead.
-func (g *Gate) lookUp(ctx context.Context, name string, port int) ([]Target, *wire.RefusedError) {
+// lookUp answers the addresses of a name to which it may lead.
+func (g *Gate) lookUp(ctx context.Context, name string, port int, leadsTo func(netip.Addr) bool) ([]Target, *wire.RefusedError) {
 	found, err := g.Resolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
 		return nil, LookupRefusal(err)
@@ -110,7 +116,7 @@ func (g *Gate) lookUp(ctx context.Context, name string, port int) ([]Target, *wi
 	}
 	var allowed []Target
 	for _, a := range found {
-		if g.Policy.leadsTo(a) && len(allowed) < maxAddresses {
+		if leadsTo(a) && len(allowed) < maxAddresses {
 			allowed = append(allowed, Target{at: netip.AddrPortFrom(a.Unmap(), uint16(port))})
 		}
 	}

@@ -60,6 +60,20 @@ func (p *Policy) Validate() error {
 	default:
 		return fmt.Errorf("policy %q: must be embedded, list or mail", p.Mode)
 	}
+	if err := CheckNetworks(p.Networks); err != nil {
+		return err
+	}
+	return CheckNetworks(p.Never)
+}
+
+// CheckNetworks says which of some networks holds no address ever: those of IPv4 in the form of IPv6 (RFC 4291 section 2.5.5.2)
+// do not, for addresses are compared as what they are.
+func CheckNetworks(networks []netip.Prefix) error {
+	for _, n := range networks {
+		if !n.IsValid() || n.Addr().Is4In6() {
+			return fmt.Errorf("network %s: must be one of IPv4 or of IPv6, such as 192.168.1.0/24", n)
+		}
+	}
 	return nil
 }
 
@@ -128,7 +142,8 @@ func contains(networks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// Concerns reports whether something of a mail domain might be reached: whether it is worth looking its servers up.
+// Concerns reports whether something of a mail domain might be reached: whether it is worth looking its servers up. A top-level
+// domain is none that has named pop.example.com: autoconfig.com is somebody's who has nothing to do with it.
 func (p *Policy) Concerns(domain string) bool {
 	if p.mode() == Mail {
 		return true
@@ -141,6 +156,6 @@ func (p *Policy) Concerns(domain string) bool {
 		case r.suffix != "":
 			return "."+domain == r.suffix || strings.HasSuffix("."+domain, r.suffix)
 		}
-		return r.name != "" && (r.name == domain || strings.HasSuffix(r.name, "."+domain))
+		return r.name != "" && (r.name == domain || strings.Contains(domain, ".") && strings.HasSuffix(r.name, "."+domain))
 	})
 }

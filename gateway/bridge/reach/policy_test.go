@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postern-mail/postern/shared/special"
@@ -74,8 +75,21 @@ func rules(t *testing.T, rules ...string) (parsed []Rule) {
 	return parsed
 }
 
+func networks(all ...string) (parsed []netip.Prefix) {
+	for _, s := range all {
+		parsed = append(parsed, netip.MustParsePrefix(s))
+	}
+	return parsed
+}
+
 func open(host string, port int) wire.Open {
 	return wire.Open{Service: wire.POP3S, Host: host, Port: port}
+}
+
+// inBubble runs f with a clock of its own, on which nobody waits for what takes its time.
+func inBubble(t *testing.T, name string, f func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 }
 
 // reaching goes all the way from an Open to a connection.
@@ -182,7 +196,7 @@ func TestConnect(t *testing.T) {
 		{name: "six addresses are enough", rules: []string{"*:*"}, open: open("many.example", 995), refused: wire.Unreachable,
 			dialled: []string{"1.0.0.1:995", "1.0.0.2:995", "1.0.0.3:995", "1.0.0.4:995", "1.0.0.5:995", "1.0.0.6:995"}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		inBubble(t, test.name, func(t *testing.T) {
 			d := &dialled{answers: refusedByHost}
 			conn, no := reaching(t, Policy{Allow: rules(t, test.rules...), Networks: test.networks, Never: test.never}, resolver, d, test.open)
 			if conn != nil {
@@ -259,7 +273,7 @@ func TestParseRule(t *testing.T) {
 	for _, s := range []string{
 		"", "pop.example.com", "pop.example.com:", ":25", "pop.example.com:0", "pop.example.com:65536", "pop.example.com:pop3",
 		"*.*:25", "a*.example.com:25", "-a.example:25", "exa mple:25", "127.1:25", "0x7f.0.0.1:25", "[fe80::1%eth0]:25", "::1:25",
-		"10.0.0.0/33:25", "*.34:995", "*:25",
+		"10.0.0.0/33:25", "*.34:995", "*:25", "[::ffff:10.0.0.0/104]:25",
 	} {
 		if r, err := ParseRule(s); err == nil {
 			t.Errorf("%q passes as %q", s, r)
@@ -350,6 +364,9 @@ func TestPolicyValidate(t *testing.T) {
 		{Policy{}, true}, {Policy{Allow: some}, true}, {Policy{Mode: Mail}, true}, {Policy{Mode: Mail, Allow: some}, true},
 		{Policy{Mode: List, Allow: some}, true}, {Policy{Mode: List}, false}, {Policy{Mode: Embedded, Allow: some}, false},
 		{Policy{Mode: "all"}, false},
+		{Policy{Never: networks("10.0.0.0/8", "fd00::/8"), Networks: networks("::1/128")}, true},
+		{Policy{Never: networks("::ffff:10.0.0.0/104")}, false}, {Policy{Networks: networks("::ffff:10.0.0.1/128")}, false},
+		{Policy{Never: make([]netip.Prefix, 1)}, false},
 	} {
 		if err := test.policy.Validate(); (err == nil) != test.ok {
 			t.Errorf("%+v: %v", test.policy, err)
@@ -385,6 +402,40 @@ type resolverFunc func(name string)
 func (f resolverFunc) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, error) {
 	f(name)
 	return nil, errors.New("this is a test")
+}
+
+// Web servers that are to have a domain's settings: by name, at their port, with a public address. Those of the operator's own
+// networks are asked where he has named the domains; where a client may name any, it may not lead a request there.
+func TestWebServer(t *testing.T) {
+	resolver := names{"autoconfig.example.com": {"93.184.216.34", "10.0.0.1"}, "router.example": {"10.0.0.1"}, "never.example": {"93.184.216.99"}}
+	own, never := networks("10.0.0.0/8"), networks("93.184.216.99/32")
+	for _, test := range []struct {
+		policy Policy
+		host   string
+		port   int
+		want   string
+	}{
+		{Policy{Mode: Mail}, "autoconfig.example.com", 443, "93.184.216.34:443"},
+		{Policy{Mode: Mail}, "autoconfig.example.com", 8443, ""},
+		{Policy{Mode: Mail}, "93.184.216.34", 443, ""},
+		{Policy{Mode: Mail}, "exa mple", 443, ""},
+		{Policy{Mode: Mail}, "router.example", 443, ""},
+		{Policy{Mode: Mail, Never: never}, "never.example", 443, ""},
+		{Policy{Mode: Mail, Networks: own}, "router.example", 443, ""},
+		{Policy{Mode: Mail, Networks: own}, "autoconfig.example.com", 443, "93.184.216.34:443"},
+		{Policy{Allow: rules(t, "*:995"), Networks: own}, "router.example", 443, ""},
+		{Policy{Allow: rules(t, "*.example:995"), Networks: own}, "router.example", 443, "10.0.0.1:443"},
+		{Policy{Allow: rules(t, "*.example:995")}, "router.example", 443, ""},
+	} {
+		var got []string
+		targets, _ := (&Gate{Policy: test.policy, Resolver: resolver}).WebServer(t.Context(), test.host, test.port)
+		for _, one := range targets {
+			got = append(got, one.String())
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%+v %s: %q, want %q", test.policy, test.host, got, test.want)
+		}
+	}
 }
 
 // What is held for an address is given back when it does not answer, and is asked for before each.

@@ -51,6 +51,9 @@ func ParseRule(s string) (Rule, error) {
 	}
 	if p, err := netip.ParsePrefix(host); err == nil {
 		r.prefix = p.Masked()
+		if err := CheckNetworks([]netip.Prefix{r.prefix}); err != nil {
+			return Rule{}, fmt.Errorf("rule %q: %w", s, err)
+		}
 		return r, nil
 	}
 	if a, err := netip.ParseAddr(host); err == nil && a.Zone() == "" {

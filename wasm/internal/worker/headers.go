@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"embed"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -19,7 +21,7 @@ var platforms = []string{"Content-Type", "Content-Length", "Content-Encoding", "
 // headers is a _headers file, in which the platform finds what to send with which file: what the native gateway sends with
 // it. All rules that match a path count; "! Name" takes back what one before has set.
 func headers(packed fs.FS) (string, error) {
-	site, err := web.Handler(web.Config{Assets: packed})
+	site, err := web.Handler(web.Config{Assets: packed, HTTPS: true})
 	if err != nil {
 		return "", err
 	}
@@ -52,6 +54,20 @@ func headers(packed fs.FS) (string, error) {
 		write(&b, at, folders[at], all)
 	}
 	return b.String(), nil
+}
+
+// everyAnswer is a module of JavaScript with the headers that every answer of the native gateway has, for those that the Worker gives
+// by itself.
+func everyAnswer() ([]byte, error) {
+	site, err := web.Handler(web.Config{Assets: embed.FS{}, HTTPS: true})
+	if err != nil {
+		return nil, err
+	}
+	all := sent(site, "/healthz")
+	delete(all, "Cache-Control")
+	all["Content-Type"] = "text/plain; charset=utf-8"
+	object, err := json.MarshalIndent(all, "", "  ")
+	return fmt.Appendf(nil, "export default %s;\n", object), err
 }
 
 // sent are the headers of a native answer.

@@ -38,6 +38,9 @@ func Program(ctx context.Context, root, folder string) (size int, err error) {
 	if made["worker.mjs"], err = os.ReadFile(filepath.Join(root, "wasm", "edge", "worker.mjs")); err != nil {
 		return 0, err
 	}
+	if made["headers.mjs"], err = everyAnswer(); err != nil {
+		return 0, err
+	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return 0, err
 	}

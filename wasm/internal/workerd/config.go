@@ -1,6 +1,7 @@
 package workerd
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 // Settings are what wrangler reads, as far as workerd needs it.
 type Settings struct {
 	CompatibilityDate string            `json:"compatibility_date"`
+	Flags             []string          `json:"compatibility_flags"`
 	Vars              map[string]string `json:"vars"`
 	Assets            struct {
 		Binding string `json:"binding"`
@@ -24,7 +26,19 @@ type Settings struct {
 			Class string `json:"class_name"`
 		} `json:"bindings"`
 	} `json:"durable_objects"`
+	RateLimits []struct {
+		Name   string `json:"name"`
+		Simple struct {
+			Limit  int `json:"limit"`
+			Period int `json:"period"` // seconds
+		} `json:"simple"`
+	} `json:"ratelimits"`
 }
+
+// limiter is what the limits are kept by here.
+//
+//go:embed limiter.mjs
+var limiter []byte
 
 // comments are those of JSON with comments: lines of their own here.
 var comments = regexp.MustCompile(`(?m)^\s*//.*$`)
@@ -73,12 +87,26 @@ func configure(dir string, o Options) error {
 		objects = append(objects, fmt.Sprintf("(className = %q, uniqueKey = %q)", b.Class, b.Class))
 	}
 	bindings = append(bindings, fmt.Sprintf("(name = %q, service = %q)", o.Settings.Assets.Binding, "page"))
+	if err := os.WriteFile(filepath.Join(dir, "limiter.mjs"), limiter, 0o600); err != nil {
+		return err
+	}
+	for _, l := range o.Settings.RateLimits {
+		props, err := json.Marshal(map[string]any{"name": l.Name, "limit": l.Simple.Limit, "period": l.Simple.Period})
+		if err != nil {
+			return err
+		}
+		bindings = append(bindings, fmt.Sprintf(`(name = %q, service = (name = "limiter", entrypoint = "Limiter", props = (json = %q)))`, l.Name, props))
+	}
 	variables := o.Variables
 	if variables == nil {
 		variables = o.Settings.Vars
 	}
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		bindings = append(bindings, fmt.Sprintf("(name = %q, text = %q)", name, variables[name]))
+	}
+	var flags []string
+	for _, flag := range o.Settings.Flags {
+		flags = append(flags, fmt.Sprintf("%q", flag))
 	}
 	networks := `["public"]`
 	if o.Anywhere {
@@ -92,17 +120,23 @@ func configure(dir string, o Options) error {
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
-    (name = "page", external = (address = %q, http = ())),
-    (name = "internet", network = (allow = %s)),
+    (name = "page", external = (address = %[1]q, http = ())),
+    (name = "limiter", worker = .limiter),
+    (name = "internet", network = (allow = %[2]s)),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
-const worker :Workerd.Worker = (
-  modules = [%s],
-  bindings = [%s],
-  durableObjectNamespaces = [%s],
-  durableObjectStorage = (inMemory = void),
-  compatibilityDate = %q,
+const limiter :Workerd.Worker = (
+  modules = [(name = "limiter.mjs", esModule = embed "limiter.mjs")],
+  compatibilityDate = %[6]q,
 );
-`, page, networks, strings.Join(modules, ", "), strings.Join(bindings, ", "), strings.Join(objects, ", "), o.Settings.CompatibilityDate)), 0o600)
+const worker :Workerd.Worker = (
+  modules = [%[3]s],
+  bindings = [%[4]s],
+  durableObjectNamespaces = [%[5]s],
+  durableObjectStorage = (inMemory = void),
+  compatibilityDate = %[6]q,
+  compatibilityFlags = [%[7]s],
+);
+`, page, networks, strings.Join(modules, ", "), strings.Join(bindings, ", "), strings.Join(objects, ", "), o.Settings.CompatibilityDate, strings.Join(flags, ", "))), 0o600)
 }

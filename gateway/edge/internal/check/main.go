@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall/js"
 	"time"
 
 	"github.com/syumai/workers"
@@ -25,15 +26,30 @@ var checks = map[string]func(*report, net.Conn){
 	"late": late, "deaf": deaf, "half": half, "silent": closed, "fin": fin, "echo": pieces,
 }
 
+// place is where the program is, and what it was told there.
+type place struct {
+	*edge.Runtime
+	told map[string]string
+}
+
+// Variable is one of what it was told.
+func (p place) Variable(name string) string { return p.told[name] }
+
 // report is what is wrong.
 type report struct{ strings.Builder }
 
 func (r *report) errorf(format string, args ...any) { fmt.Fprintf(r, format+"\n", args...) }
 
 func main() {
-	here := edge.Here()
+	r := edge.Here()
+	here := place{r, r.Variables("")}
+	breaks(here.Variable("early"))
 	workers.Serve(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		name := strings.TrimPrefix(req.URL.Path, "/")
+		if name == "tunnel" {
+			tunnel(here, w, req)
+			return
+		}
 		var r report
 		if name == "dial" {
 			dial(&r, here)
@@ -55,10 +71,44 @@ func main() {
 	}))
 }
 
+// tunnel breaks as the first message says.
+func tunnel(here place, w http.ResponseWriter, req *http.Request) {
+	ws, err := here.Accept(w, req)
+	if err != nil {
+		return
+	}
+	go func() {
+		if m, err := ws.Read(context.Background()); err == nil {
+			breaks(string(m))
+		}
+	}()
+}
+
+// breaks breaks the program in one of the ways in which one can.
+func breaks(how string) {
+	switch how {
+	case "panic":
+		panic(how)
+	case "throw": // what JavaScript throws is a panic
+		js.Global().Call("decodeURIComponent", "%")
+	case "deep": // the stack of WebAssembly ends before Go's own
+		fmt.Println(deep(0))
+	case "exit":
+		os.Exit(3)
+	}
+}
+
+func deep(n int) int {
+	if n < 0 {
+		return n
+	}
+	return deep(n+1) + 1
+}
+
 const soon, never = 50 * time.Millisecond, 10 * time.Second
 
 // dial: what cannot be connected to is an error of the dialling, and in time.
-func dial(r *report, here *edge.Runtime) {
+func dial(r *report, here place) {
 	ctx, cancel := context.WithTimeout(context.Background(), never)
 	defer cancel()
 	var op *net.OpError
