@@ -30,7 +30,7 @@ func (t *transfer) breakOff(cause error) error {
 		return cause
 	}
 	abort := "ABOR"
-	if c.options.Synch {
+	if c.options.Synch && c.tls == nil { // QUIRK: pure-ftpd 1.0.50 says nothing more after them under TLS
 		abort = "\xff\xf4\xff\xf2ABOR" // IAC IP, IAC DM
 	}
 	err := c.shout(abort, "ABOR", c.options.AbortTimeout)

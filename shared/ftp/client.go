@@ -27,7 +27,7 @@ type Client struct {
 	noEPSV   bool      // refused, or its ports do not answer
 	noMLSD   bool
 	stale    bool // a listing was broken off: see freshen
-	opened   int // data connections
+	opened   int  // data connections
 
 	mu    sync.Mutex
 	state State

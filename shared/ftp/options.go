@@ -46,7 +46,7 @@ type Options struct {
 	// refuses PROT P. Else that fails the login.
 	AllowPlaintextData bool
 	// Synch has ABOR preceded by the Telnet signals of RFC 959 section 4.1.3, without TCP's urgent pointer, which no tunnel
-	// carries. Servers that look for them are older than TLS.
+	// carries. Servers that look for them are older than TLS, under which they are not sent.
 	Synch bool
 	// Hidden has LIST show names that start with a dot, by the option -a, which servers of Unix take. MLSD shows what it
 	// shows.

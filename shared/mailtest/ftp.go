@@ -57,7 +57,7 @@ type FTP struct {
 // FTPFault is what a server does wrong.
 type FTPFault struct {
 	Reply  string // is said, as it is, line ends included; the command is not done
-	Accept bool   // but the command is done, and what it would have said is not said
+	Accept bool   // but the command is done: Reply takes the place of the first thing that is said about it
 	Cut    bool   // the control connection is closed after it
 	Stall  bool   // nothing more is said
 }
@@ -139,18 +139,34 @@ func (s *ftpSession) faulty(stage string, do func() bool) bool {
 	}
 	goOn := true
 	if f.Accept {
-		out := s.out
-		s.out = io.Discard
+		said := &instead{w: s.out, reply: f.Reply}
+		s.out = said
 		goOn = do()
-		if s.out == io.Discard {
-			s.out = out
+		if s.out == io.Writer(said) {
+			s.out = said.w
 		}
+	} else {
+		s.say(f.Reply)
 	}
-	s.say(f.Reply)
 	if f.Stall {
 		io.Copy(io.Discard, s.conn)
 	}
 	return goOn && !f.Stall && !f.Cut
+}
+
+// instead says something else than the first thing that it is told to say.
+type instead struct {
+	w     io.Writer
+	reply string // "" once it is said
+}
+
+func (i *instead) Write(p []byte) (int, error) {
+	if i.reply == "" {
+		return i.w.Write(p)
+	}
+	_, err := io.WriteString(i.w, i.reply)
+	i.reply = ""
+	return len(p), err
 }
 
 // command answers one command; false ends the session.
