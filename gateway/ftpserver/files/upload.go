@@ -226,6 +226,12 @@ type cutError struct{ why error }
 func (e cutError) Error() string { return "cut: " + e.why.Error() }
 func (e cutError) Unwrap() error { return e.why }
 
+// IsCut says whether an upload has ended because Cut was called: what was received stays.
+func IsCut(err error) bool {
+	var cut cutError
+	return errors.As(err, &cut)
+}
+
 // Close ends the upload: nil if all of it is on the disk, or the error that Write has answered, or that Cut was told.
 func (u *Upload) Close() error {
 	if u.closed {
@@ -239,9 +245,7 @@ func (u *Upload) Close() error {
 	if u.file == nil {
 		return u.failure
 	}
-	var cut cutError
-	refused := u.failure != nil && !errors.As(u.failure, &cut)
-	if refused {
+	if u.failure != nil && !IsCut(u.failure) {
 		u.undo()
 		return u.failure
 	}
