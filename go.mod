@@ -30,6 +30,7 @@ require (
 	github.com/caddyserver/certmagic v0.25.6
 	github.com/dchest/siphash v1.2.3
 	github.com/fclairamb/ftpserverlib v0.25.0
+	github.com/jlaffaye/ftp v0.2.4
 	github.com/letsencrypt/pebble/v2 v2.10.1
 	github.com/mholt/acmez/v3 v3.1.7
 	github.com/miekg/dns v1.1.73

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -65,13 +66,16 @@ func (ch *channel) Accept() (net.Conn, error) {
 		return nil, errNoData
 	}
 	ch.conn = conn
+	line := &paced{Conn: conn, stall: ch.s.srv.cfg.Limits.Stall}
+	data := &counted{Conn: line, octets: &ch.octets}
 	if ch.tls != nil {
-		conn = tls.Server(conn, ch.tls) // shakes hands at the first octet: the client may wait for the 150
+		data.Conn = tls.Server(line, ch.tls) // shakes hands at the first octet: the client may wait for the 150
+		data.line = line
 	}
 	if ch.listing {
-		return &buffered{Conn: conn, w: bufio.NewWriterSize(conn, 16<<10), ch: ch}, nil
+		return &buffered{Conn: data, w: bufio.NewWriterSize(data, 16<<10), ch: ch}, nil
 	}
-	return conn, nil
+	return data, nil
 }
 
 func (ch *channel) connect() (net.Conn, error) {
@@ -82,7 +86,7 @@ func (ch *channel) connect() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &paced{Conn: conn, stall: ch.s.srv.cfg.Limits.Stall, octets: &ch.octets}, nil
+		return conn, nil
 	}
 	defer ch.listener.Close() // one connection is what it was for
 	ch.listener.SetDeadline(time.Now().Add(wait))
@@ -92,7 +96,7 @@ func (ch *channel) connect() (net.Conn, error) {
 			return nil, err
 		}
 		if ch.s.own(ch.ctx, conn.RemoteAddr()) {
-			return &paced{Conn: conn, stall: ch.s.srv.cfg.Limits.Stall, octets: &ch.octets}, nil
+			return conn, nil
 		}
 		ch.s.srv.counts.foreign.Add(1)
 		conn.Close() // and the client's may still come
@@ -152,18 +156,18 @@ func (ch *channel) close() {
 func (ch *channel) Close() error   { return nil }
 func (ch *channel) Addr() net.Addr { return ch.s.raw.LocalAddr() }
 
-// paced is a connection on which nothing takes for ever, and which is counted.
+// paced is a connection on which nothing takes for ever.
 type paced struct {
 	net.Conn
 	stall  time.Duration
-	octets *atomic.Int64
 	ending atomic.Bool
+	ended  bool // the other end has closed it, or it is broken; of who reads
 }
 
 func (c *paced) Read(p []byte) (int, error) {
 	c.SetReadDeadline(time.Now().Add(c.stall))
 	n, err := c.Conn.Read(p)
-	c.octets.Add(int64(n))
+	c.ended = err != nil
 	return n, err
 }
 
@@ -171,15 +175,37 @@ func (c *paced) Write(p []byte) (int, error) {
 	if !c.ending.Load() {
 		c.Conn.SetWriteDeadline(time.Now().Add(c.stall))
 	}
-	n, err := c.Conn.Write(p)
-	c.octets.Add(int64(n))
-	return n, err
+	return c.Conn.Write(p)
 }
 
 // SetWriteDeadline is TLS's, which says goodbye.
 func (c *paced) SetWriteDeadline(t time.Time) error {
 	c.ending.Store(true)
 	return c.Conn.SetWriteDeadline(t)
+}
+
+// counted is a connection as the transfer has it.
+type counted struct {
+	net.Conn
+	line   *paced // below TLS; nil without
+	octets *atomic.Int64
+}
+
+// Read takes the end of the connection for that of the file only if the client has said so. crypto/tls lets the goodbye be
+// missing, and whoever is between the two can make it so (RFC 8446 section 6.1).
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.octets.Add(int64(n))
+	if errors.Is(err, io.EOF) && c.line != nil && c.line.ended {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.octets.Add(int64(n))
+	return n, err
 }
 
 // buffered makes few large writes of many small ones: the library writes a listing line by line.
@@ -193,8 +219,8 @@ func (c *buffered) Write(p []byte) (int, error) { return c.w.Write(p) }
 
 func (c *buffered) Close() error {
 	err := c.w.Flush()
-	if t, ok := c.Conn.(*tls.Conn); ok && err == nil {
-		err = t.HandshakeContext(c.ch.ctx) // of an empty listing
+	if err == nil && c.ch.octets.Load() == 0 { // TLS shakes hands for an empty listing, too
+		_, err = c.Conn.Write(nil)
 	}
 	if err != nil {
 		c.ch.mu.Lock()
