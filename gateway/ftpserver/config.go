@@ -93,6 +93,20 @@ const (
 	maxErrors  = 20       // in a row end a connection that does not speak FTP
 )
 
+// Add adds those of another server.
+func (f *Figures) Add(g Figures) {
+	for _, v := range []struct {
+		sum *int64
+		one int64
+	}{
+		{&f.Sessions, g.Sessions}, {&f.Transfers, g.Transfers}, {&f.SessionsTotal, g.SessionsTotal}, {&f.Uploads, g.Uploads}, {&f.Downloads, g.Downloads}, {&f.Cut, g.Cut},
+		{&f.OverQuota, g.OverQuota}, {&f.OctetsIn, g.OctetsIn}, {&f.OctetsOut, g.OctetsOut}, {&f.RefusedLogins, g.RefusedLogins},
+		{&f.ForeignConnections, g.ForeignConnections}, {&f.RefusedActiveTargets, g.RefusedActiveTargets},
+	} {
+		*v.sum += v.one
+	}
+}
+
 // Figures are what the server does at a moment, and has done since the start.
 type Figures struct {
 	Sessions, Transfers  int64 // now
