@@ -115,19 +115,21 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 	logger.Info("draining", "sessions", tunnel.Stats().Sessions, "streams", tunnel.Stats().Streams, "within", c.Drain)
 	within, cancel := context.WithTimeout(background, c.Drain)
 	defer cancel()
+	transfers := make(chan error, 1)
+	go func() { transfers <- files.Shutdown(within) }()
 	// Tunnels first, for they are what the page's server does not count any more. It goes on meanwhile: who asks whether
 	// to send clients here is told no, and a page that has lost its tunnel may still fetch its files.
 	if e := tunnel.Shutdown(within); e != nil {
 		logger.Warn("tunnels were cut at the end of their time", "error", e)
-	}
-	if e := files.Shutdown(within); e != nil {
-		logger.Warn("transfers were cut at the end of their time; what came of them stays", "error", e)
 	}
 	for _, s := range servers {
 		if e := s.Shutdown(within); e != nil {
 			logger.Debug("requests were cut", "error", e)
 			s.Close()
 		}
+	}
+	if e := <-transfers; e != nil {
+		logger.Warn("transfers were cut at the end of their time; what came of them stays", "error", e)
 	}
 	endBackground()
 	parts.Wait()

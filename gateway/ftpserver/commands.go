@@ -81,9 +81,14 @@ var features = []string{
 	"AUTH TLS", "AVBL", "CLNT", "EPRT", "EPSV", "MDTM", "MFMT", "MLST Type*;Size*;Modify*;", "PBSZ", "PROT", "REST STREAM", "SIZE", "TVFS", "UTF8",
 }
 
+// interrupt is Telnet's (IAC IP, IAC DM), which some clients put before ABOR (RFC 959 section 4.1.3). No verb has these octets.
+const interrupt = "\xff\xf4\xf2"
+
 // command is one line of the client's.
 func (s *session) command(line string) error {
-	line = strings.TrimLeft(line, "\xff\xf4\xf2") // Telnet's interrupt before ABOR, RFC 959 section 4.1.3
+	for line != "" && strings.IndexByte(interrupt, line[0]) >= 0 {
+		line = line[1:]
+	}
 	verb, arg, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
 	c, known := commands[verb]

@@ -134,6 +134,16 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// What is said in the clear behind AUTH TLS was put there by somebody between, and is not taken for the client's.
+func TestInjection(t *testing.T) {
+	r := start(t, nil)
+	c := r.dial()
+	c.say("AUTH TLS\r\nUSER " + alice + "\r\nNOOP")
+	c.want("234", c.hear())
+	c.upgrade()
+	c.ask("503", "PASS "+password)
+}
+
 // A password that came in the clear from elsewhere was read by others on the way.
 func TestNoPasswordInTheClear(t *testing.T) {
 	r := start(t, nil)
