@@ -199,6 +199,9 @@ func TestSwaps(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(outside, "file"), []byte("secret"), 0o600))
 	must(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "folder", "file"), []byte("mine"), 0o600))
+	must(t, os.Mkdir(filepath.Join(dir, "another"), 0o700)) // of the same user's, and still not what was asked for
+	must(t, os.WriteFile(filepath.Join(dir, "another", "file"), []byte("secret"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "folder", "secret"), []byte("secret"), 0o600))
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { // another process, which swaps as fast as it can
 		defer close(done)
@@ -213,9 +216,13 @@ func TestSwaps(t *testing.T) {
 			os.Rename(folder, away)
 			os.Symlink(outside, folder)
 			os.Remove(folder)
+			os.Symlink("another", folder)
+			os.Remove(folder)
 			os.Rename(away, folder)
 			os.Rename(file, aside)
 			os.Symlink(filepath.Join(outside, "file"), file)
+			os.Remove(file)
+			os.Symlink("secret", file)
 			os.Remove(file)
 			os.Rename(aside, file)
 		}
@@ -236,7 +243,7 @@ func TestSwaps(t *testing.T) {
 		f.Touch("/folder/file", time.Now())
 		if entries, err := f.List("/folder"); err == nil {
 			for _, e := range entries {
-				if e.Size() == 6 {
+				if e.Size() == 6 && e.Name() != "secret" {
 					t.Errorf("what is outside was listed: %s", e.Name())
 				}
 			}
@@ -246,6 +253,11 @@ func TestSwaps(t *testing.T) {
 	<-done
 	if got, err := os.ReadFile(filepath.Join(outside, "file")); err != nil || string(got) != "secret" {
 		t.Errorf("outside is changed: %q %v", got, err)
+	}
+	for _, name := range []string{"another/file", "folder/secret"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != "secret" {
+			t.Errorf("%s is changed: %q %v", name, got, err)
+		}
 	}
 	if all, _ := os.ReadDir(outside); len(all) != 1 {
 		t.Errorf("outside has %v", all)
@@ -423,6 +435,36 @@ func TestEntries(t *testing.T) {
 	if _, err := f.List("/"); !errors.Is(err, ErrTooMany) {
 		t.Error(err)
 	}
+}
+
+// What the disk has not confirmed is not acknowledged, and an old version is not given up for it.
+func TestFlush(t *testing.T) {
+	flushed, broken := 0, false
+	f, dir := opened(t, Quota{}, &Options{flush: func(file *os.File) error {
+		if flushed++; broken {
+			return errors.New("input/output error")
+		}
+		return file.Sync()
+	}})
+	for i, from := range []From{0, 0, End, 3} {
+		must(t, put(f, "/it", "content", from))
+		if flushed != i+1 {
+			t.Errorf("%d uploads, %d times flushed", i+1, flushed)
+		}
+	}
+	broken = true
+	for _, p := range []string{"/it", "/new"} {
+		if err := put(f, p, "lost", 0); !errors.Is(err, ErrFailed) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	if got, _ := read(f, "/it"); got != "concontent" {
+		t.Errorf("%q", got)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("%v", left)
+	}
+	used(t, f, 10, 1)
 }
 
 func TestDisk(t *testing.T) {

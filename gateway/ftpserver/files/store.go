@@ -45,7 +45,8 @@ type Options struct {
 	// Room answers an error when the disk has no room for so many octets more. Nil: the disk has its say when it is written to.
 	Room func(octets int64) error
 
-	now func() time.Time
+	now   func() time.Time
+	flush func(f *os.File) error // a file's content
 }
 
 // Store is the folders of users, within one folder.
@@ -64,6 +65,9 @@ func New(dir string, o *Options) *Store {
 	}
 	s := &Store{dir: dir, opts: *o, open: map[string]*Folder{}}
 	s.opts.Limits.setDefaults()
+	if s.opts.flush == nil {
+		s.opts.flush = (*os.File).Sync
+	}
 	if s.opts.now == nil {
 		s.opts.now = time.Now
 	}

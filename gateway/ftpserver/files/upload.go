@@ -257,7 +257,7 @@ func (u *Upload) Close() error {
 
 // settle makes what has come last, under its name.
 func (u *Upload) settle() error {
-	err := u.file.Sync()
+	err := u.folder.store.opts.flush(u.file)
 	if err = errors.Join(err, u.file.Close()); err != nil {
 		u.drop()
 		return known(err)
