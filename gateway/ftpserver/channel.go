@@ -70,7 +70,7 @@ func (ch *channel) Accept() (net.Conn, error) {
 	data := &counted{Conn: line, octets: &ch.octets}
 	if ch.tls != nil {
 		data.Conn = tls.Server(line, ch.tls) // shakes hands at the first octet: the client may wait for the 150
-		data.line = line
+		data.line, line.greets = line, 4
 	}
 	if ch.listing {
 		return &buffered{Conn: data, w: bufio.NewWriterSize(data, 16<<10), ch: ch}, nil
@@ -162,9 +162,14 @@ type paced struct {
 	stall  time.Duration
 	ending atomic.Bool
 	ended  bool // the other end has closed it, or it is broken; of who reads
+	greets int  // reads that may be of a handshake; of who reads
 }
 
 func (c *paced) Read(p []byte) (int, error) {
+	if c.greets > 0 {
+		c.greets--
+		acknowledge(c.Conn)
+	}
 	c.SetReadDeadline(time.Now().Add(c.stall))
 	n, err := c.Conn.Read(p)
 	c.ended = err != nil
