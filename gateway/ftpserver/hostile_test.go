@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +60,54 @@ func TestActive(t *testing.T) {
 		}
 		c.want("150", c.hear())
 		c.want("226", c.hear())
+	}
+}
+
+// Who comes from elsewhere is told the router's address; this machine's own programs go straight.
+func TestPublicAddress(t *testing.T) {
+	public := netip.MustParseAddr("203.0.113.9")
+	for _, c := range []struct{ public, remote, want string }{{"", "192.0.2.1:1", "10.0.0.5"}, {"203.0.113.9", "192.0.2.1:1", "203.0.113.9"}, {"203.0.113.9", "127.0.0.1:1", "10.0.0.5"}} {
+		s := &session{srv: New(Config{}), remote: addrPort(t, c.remote), local: addrPort(t, "10.0.0.5:21")}
+		if c.public != "" {
+			s.srv.cfg.Public = public
+		}
+		if got := s.announced().String(); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+		s.srv.cancel()
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	r := start(t, nil)
+	r.write("it", "content")
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6: ", err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(l) }()
+	t.Cleanup(func() { l.Close(); <-served })
+	r.address = l.Addr().String()
+	c := r.login()
+	c.ask("522", "PASV")
+	c.ask("522", "EPSV 1")
+	c.ask("229", "EPSV 2")
+	c.ask("504", "PORT 127,0,0,1,200,1")
+	if got, last := c.get("RETR it"); got != "content" || !strings.HasPrefix(last, "226") {
+		t.Errorf("%q %s", got, last)
+	}
+	back, err := net.Listen("tcp6", "[::1]:0")
+	must(t, err)
+	defer back.Close()
+	c.ask("200", fmt.Sprintf("EPRT |2|::1|%d|", back.Addr().(*net.TCPAddr).Port))
+	c.say("RETR it")
+	conn, err := back.Accept()
+	must(t, err)
+	got, err := io.ReadAll(conn)
+	conn.Close()
+	if must(t, err); string(got) != "content" {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -271,13 +321,16 @@ func TestLimitsOfAUser(t *testing.T) {
 }
 
 func TestPassivePorts(t *testing.T) {
-	var first uint16
-	for { // three ports in a row that are free
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		must(t, err)
-		first = uint16(l.Addr().(*net.TCPAddr).Port)
-		l.Close()
-		if first < 65000 {
+	first := uint16(20_000 + rand.IntN(10_000)) // below those that the system gives away
+	for ; ; first++ {
+		a, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", first))
+		if err != nil {
+			continue
+		}
+		b, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", first+1))
+		a.Close()
+		if err == nil {
+			b.Close()
 			break
 		}
 	}

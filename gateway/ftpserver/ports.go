@@ -11,10 +11,7 @@ func (s *session) pasv(string) error {
 	if s.extended {
 		return s.bad(501, "after EPSV ALL there is nothing but EPSV")
 	}
-	ip := s.local.Addr()
-	if public := s.srv.cfg.Public; public.IsValid() && !s.remote.Addr().IsLoopback() {
-		ip = public
-	}
+	ip := s.announced()
 	if !ip.Is4() {
 		return s.bad(522, "PASV cannot tell an IPv6 address: say EPSV") // RFC 2428 section 2
 	}
@@ -25,6 +22,14 @@ func (s *session) pasv(string) error {
 	a := ip.As4()
 	s.reply(227, "entering passive mode (%d,%d,%d,%d,%d,%d)", a[0], a[1], a[2], a[3], port>>8, port&0xff)
 	return nil
+}
+
+// announced is the address that PASV tells.
+func (s *session) announced() netip.Addr {
+	if public := s.srv.cfg.Public; public.IsValid() && !s.remote.Addr().IsLoopback() {
+		return public
+	}
+	return s.local.Addr()
 }
 
 // epsv is EPSV of RFC 2428 section 3.
