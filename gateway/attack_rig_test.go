@@ -38,6 +38,8 @@ type siege struct {
 	network *network
 
 	bystander net.Conn // of somebody else, who does nothing wrong
+
+	closed *sync.Map // by the client's address: a channel that is closed when the gateway has let its connection go
 }
 
 const accessToken = "let the family in, please"
@@ -45,7 +47,7 @@ const accessToken = "let the family in, please"
 // besiege starts a gateway. c is changed by whoever needs another one.
 func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *siege {
 	t.Helper()
-	s := &siege{T: t, names: &nameServer{answers: map[string][]string{}}, network: &network{to: map[string]string{}}}
+	s := &siege{T: t, names: &nameServer{answers: map[string][]string{}}, network: &network{to: map[string]string{}}, closed: new(sync.Map)}
 	echo := s.serve(func(c *net.TCPConn) { _, _ = io.Copy(c, c) })
 	s.network.to[echo] = echo
 	c := bridge.Config{
@@ -60,6 +62,16 @@ func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *si
 		Limits: bridge.Limits{TokenDelay: time.Millisecond},
 	}
 	page := web.NewServer(nil, nil)
+	page.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			gone := s.let(c.RemoteAddr())
+			select {
+			case <-gone: // an address comes again in the end
+			default:
+				close(gone)
+			}
+		}
+	}
 	if change != nil {
 		change(&c, page)
 	}
@@ -88,12 +100,21 @@ func besiege(t *testing.T, change func(c *bridge.Config, page *http.Server)) *si
 	return s
 }
 
+// let is closed when the gateway has let the connection of the client at this address go.
+func (s *siege) let(client net.Addr) chan struct{} {
+	c, _ := s.closed.LoadOrStore(client.String(), make(chan struct{}))
+	return c.(chan struct{})
+}
+
 // serve listens on loopback.
-func (s *siege) serve(f func(*net.TCPConn)) string {
-	s.Helper()
+func (s *siege) serve(f func(*net.TCPConn)) string { s.Helper(); return serveTCP(s.T, f) }
+
+// serveTCP listens on loopback until the test ends, which cuts what is open then.
+func serveTCP(t *testing.T, f func(*net.TCPConn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		s.Fatal(err)
+		t.Fatal(err)
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -103,14 +124,14 @@ func (s *siege) serve(f func(*net.TCPConn)) string {
 				return
 			}
 			all.Go(func() {
-				stop := context.AfterFunc(s.Context(), func() { _ = c.Close() })
+				stop := context.AfterFunc(t.Context(), func() { _ = c.Close() })
 				defer stop()
 				defer c.Close()
 				f(c.(*net.TCPConn))
 			})
 		}
 	})
-	s.Cleanup(func() { _ = l.Close(); all.Wait() })
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
 	return l.Addr().String()
 }
 

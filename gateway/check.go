@@ -234,6 +234,9 @@ func doubts(c config.Config, leaf *x509.Certificate) (list []string) {
 	if open(c.Metrics) {
 		say("Metrics ask for no password, and other machines can reach them.")
 	}
+	if info, err := os.Stat(c.Key); c.Key != "" && err == nil && info.Mode().Perm()&0o004 != 0 {
+		say("Everybody on this machine can read %s, the certificate's key.", c.Key)
+	}
 	if leaf != nil {
 		if err := leaf.VerifyHostname(c.Hostname); c.Mail && err != nil {
 			say("The certificate is not for %s, the mail server's name: other mail programs will not believe it.", c.Hostname)

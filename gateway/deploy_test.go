@@ -171,6 +171,9 @@ func (f front) works(t *testing.T) {
 	if r.StatusCode != 200 || string(b) != "ok\n" {
 		t.Errorf("the page by the proxy: %d %q", r.StatusCode, b)
 	}
+	if r.Header.Get("Strict-Transport-Security") == "" {
+		t.Error("browsers are not told to come by https alone")
+	}
 	header := http.Header{"Origin": {"https://mail.example:" + port}, "X-Forwarded-For": {"203.0.113.9"}, "Forwarded": {"for=203.0.113.9"}}
 	ws, _, err := websocket.Dial(t.Context(), "wss://mail.example:"+port+wire.Path, &websocket.DialOptions{HTTPClient: client, HTTPHeader: header, Subprotocols: []string{wire.Subprotocol}})
 	if err != nil {
@@ -204,7 +207,7 @@ func TestBehindNginx(t *testing.T) {
 	nginx := installed(t, "nginx")
 	behind(t, func(dir, own, gateway string) *exec.Cmd {
 		server := strings.NewReplacer(
-			"listen 443 ssl", "listen "+own+" ssl", "mail.example.org;", "mail.example;",
+			"listen 443 ssl", "listen "+own+" ssl", "listen 80;", "listen "+freeAddress(t)+";", "mail.example.org", "mail.example",
 			"/etc/ssl/mail.example.org.pem", filepath.Join(dir, "c.pem"), "/etc/ssl/mail.example.org.key", filepath.Join(dir, "k.pem"),
 			"127.0.0.1:8080", gateway, "Host $host", "Host $http_host", // the test's port is none that a name stands for
 		).Replace(deploy(t, "nginx.conf"))

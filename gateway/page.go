@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -54,12 +55,27 @@ func newPage(c config.Config, p *ports, tunnel *bridge.Bridge, s *stage, logger 
 
 // servePage answers at the page's port until the server is shut down.
 func servePage(s *http.Server, p *ports, c config.Config, source certificate.Source) error {
-	l := web.Limit(p.page, web.Limits{Proxies: c.TrustedProxies})
+	l := web.Limit(p.page, connections(c))
 	if !c.TLS() {
 		return s.Serve(l)
 	}
 	s.TLSConfig = certificate.Page(source)
 	return s.ServeTLS(l, "", "")
+}
+
+// connections leaves room for as many tunnels as may be open, and for three more connections for each: what fetches the page.
+func connections(c config.Config) web.Limits {
+	room := func(tunnels, times, least int) int {
+		if tunnels == 0 || tunnels > math.MaxInt/times {
+			return math.MaxInt
+		}
+		return max(times*tunnels, least)
+	}
+	return web.Limits{
+		Connections:          room(c.Limits.Sessions, 4, web.Connections),
+		ConnectionsPerClient: room(c.Limits.SessionsPerClient, 4, web.ConnectionsPerClient),
+		Proxies:              c.TrustedProxies,
+	}
 }
 
 // newPlain leads from http to https, and answers the authority that the certificate comes from.

@@ -329,6 +329,10 @@ func TestConfigCheck(t *testing.T) {
 		}
 	}
 	pair := fmt.Sprintf("certificate = %q\nkey = %q\n", certificate, key)
+	readable := filepath.Join(dir, "readable.pem")
+	if text, err := os.ReadFile(key); err != nil || os.WriteFile(readable, text, 0o600) != nil || os.Chmod(readable, 0o644) != nil {
+		t.Fatal("a key that everybody can read cannot be made:", err)
+	}
 	for _, c := range []struct {
 		name, text string
 		code       int
@@ -347,6 +351,7 @@ func TestConfigCheck(t *testing.T) {
 		{"no rule", "allow = [\"a*.example:25\"]\n", 1, []string{"--allow a*.example:25"}},
 		{"nothing at all", "mail = false\n", 0, []string{"nothing else can be reached"}},
 		{"a good one", pair + "listen = \":443\"\nhttp = \":80\"\nhostname = \"mail.example\"\n", 0, []string{"port 443 of every network, TLS", "localhost, mail.example", "leads to https", "home to mail.example", file}},
+		{"a key for everybody", strings.Replace(pair, key, readable, 1), 0, []string{"Everybody on this machine can read " + readable}},
 		{"open without TLS", "listen = \":8080\"\n", 0, []string{"To think about", "no TLS"}},
 		{"another name", pair + "hostname = \"pop.example\"\n", 0, []string{"not for pop.example"}},
 		{"behind a proxy", "trusted-proxy = [\"127.0.0.1\"]\n", 0, []string{"--origin"}},

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(tight{m}, map[string]func(){"postern": main})
+	testscript.Main(tight{m}, map[string]func(){"postern": main, "load-gateway": loadGateway, "load-clients": loadClients})
 }
 
 // tight fails on a goroutine that is left.

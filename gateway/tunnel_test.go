@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/postern-mail/postern/gateway/bridge"
@@ -28,6 +30,32 @@ func TestLimitsAreTheBridges(t *testing.T) {
 	}
 	if l := bridgeLimits(none.Limits); l.Sessions != -1 || l.BytesPerSecond != -1 || l.StreamsInAll != 7 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// The page's port takes as many connections as there may be tunnels, and more.
+func TestConnectionsForTunnels(t *testing.T) {
+	for _, test := range []struct{ sessions, perClient, all, ofOne int }{
+		{1000, 16, 4096, 256}, {100, 1, 4096, 256}, {10_000, 100, 40_000, 400}, {0, 0, math.MaxInt, math.MaxInt}, {math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt},
+	} {
+		got := connections(config.Config{Limits: config.Limits{Sessions: test.sessions, SessionsPerClient: test.perClient}})
+		if got.Connections != test.all || got.ConnectionsPerClient != test.ofOne {
+			t.Errorf("%+v: %+v", test, got)
+		}
+	}
+}
+
+// Who wants a token asked for and gives none by mistake gets an error, and not a gateway that lets everybody in.
+func TestNoTokenIsNoOpenGateway(t *testing.T) {
+	nobody := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(nobody, []byte("# phone: 0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"--token", ""}, {"--token", " "}, {"--token-file", nobody}} {
+		p := start(t, "", append([]string{"config", "check"}, args...)...)
+		if <-p.ended; p.code == 0 || !strings.Contains(p.stderr.String(), "token") {
+			t.Errorf("%q: %d %s%s", args, p.code, p.stdout, p.stderr)
+		}
 	}
 }
 

@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"shared/mail":      {"shared/idn"},
 	"shared/idn":       {},
 	"shared/special":   {},
+	"shared/endsite":   {},
 	"shared/trust":     {"shared/printable"},
 	"shared/tunnel":    {"shared/wire", "shared/tunnel"},
 	"shared/mailtest":  {"shared"},
@@ -56,7 +57,7 @@ var arrows = map[string][]string{
 	// Folders with files in them; no protocol.
 	"gateway/ftpserver/files": {},
 	"gateway/turnstile":       {},
-	"gateway/web":             {"shared/wire"},
+	"gateway/web":             {"shared/wire", "shared/endsite"},
 	"gateway/config":          {},
 
 	// Programs compose.
@@ -68,7 +69,7 @@ var arrows = map[string][]string{
 	// The bridge on Workers, what makes it, and what runs it here.
 	"wasm/edge":            {"gateway/bridge", "gateway/edge"},
 	"wasm/internal/worker": {"wasm/internal", "gateway/web"},
-	"wasm/edge/local":      {"wasm/internal", "gateway/web"},
+	"wasm/edge/local":      {"wasm/internal"},
 	"wasm/e2e":             {},
 	"wasm/testdata":        {},
 	"wasm":                 {},

@@ -90,11 +90,13 @@ func (a *Access) Validate() error {
 }
 
 // ParseTokens reads tokens as a file has them: a line for each, of its name, a colon and the secret. A line without a colon
-// is a secret, whose name is the line's number. Empty lines and those that begin with # are passed over.
+// is a secret, whose name is the line's number. Empty lines and those that begin with # are passed over; where there is no other,
+// that is an error, for without a token everybody would be let in.
 func ParseTokens(r io.Reader) ([]Token, error) {
 	var tokens []Token
 	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {
 			continue
@@ -104,6 +106,9 @@ func ParseTokens(r io.Reader) ([]Token, error) {
 			name, secret = fmt.Sprint(n), line
 		}
 		tokens = append(tokens, Token{Name: strings.TrimSpace(name), Secret: strings.TrimSpace(secret)})
+	}
+	if n > 1 && len(tokens) == 0 {
+		return nil, errors.New("access: no line has a token")
 	}
 	a := Access{Tokens: tokens}
 	return tokens, errors.Join(lines.Err(), a.Validate())
@@ -184,18 +189,22 @@ func (b *Bridge) admit(ctx context.Context, s *session, token string) *wire.Refu
 	if len(a.Tokens) == 0 {
 		return refuse(wire.NoLogin, "the proxy before this gateway has not said whose request this is")
 	}
-	if until := b.lockouts.until(s.client, time.Now()); !until.IsZero() {
-		return refuse(wire.LockedOut, "too many wrong access tokens came from your address; it has to wait until "+until.UTC().Format(time.RFC3339))
-	}
-	if token == "" {
-		return refuse(wire.BadToken, "this gateway wants an access token") // no guess: a page cannot know before it asks
-	}
 	hash := b.tokens.hash(token)
-	if name := b.tokens.find(hash); name != "" {
+	name := b.tokens.find(hash)
+	now := time.Now()
+	until := b.lockouts.until(s.client, now)
+	if token != "" {
+		until = b.lockouts.try(s.client, hash, name != "", now)
+	}
+	switch {
+	case !until.IsZero():
+		return refuse(wire.LockedOut, "too many wrong access tokens came from your address; it has to wait until "+until.UTC().Format(time.RFC3339))
+	case token == "":
+		return refuse(wire.BadToken, "this gateway wants an access token") // no guess: a page cannot know before it asks
+	case name != "":
 		s.user = "token:" + name
 		return nil
 	}
-	b.lockouts.wrong(s.client, hash, time.Now())
 	delay := time.NewTimer(b.c.Limits.TokenDelay)
 	defer delay.Stop()
 	select {

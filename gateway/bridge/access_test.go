@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,7 +83,10 @@ func TestParseTokens(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0] != (Token{"family", "the token of the family"}) || got[1] != (Token{"4", "the token of nobody in particular"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, s := range []string{"short", "a:b", "a: the token of the family\na: the token of the office", strings.Repeat("x", 1<<17)} {
+	if got, err := ParseTokens(strings.NewReader("")); err != nil || len(got) > 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, s := range []string{"short", "# nobody yet", "\n", "#a\n\n#b\n", "a:b", "a: the token of the family\na: the token of the office", strings.Repeat("x", 1<<17)} {
 		if _, err := ParseTokens(strings.NewReader(s)); err == nil {
 			t.Errorf("%.20q passes", s)
 		}
@@ -249,14 +254,14 @@ func TestLockout(t *testing.T) {
 	l := newLockouts(limits)
 	now := time.Unix(1, 0)
 	one, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
-	for range 100 {
-		l.wrong(other, hash(0), now)
+	for i := range 100 { // two pages in one household, each with an old token of its own
+		l.try(other, hash(i%2), false, now)
 	}
 	for i := range 3 {
 		if !l.until(one, now).IsZero() {
 			t.Fatalf("locked out after %d", i)
 		}
-		l.wrong(one, hash(i), now)
+		l.try(one, hash(i), false, now)
 	}
 	if got := l.until(one, now); got != now.Add(limits.Lockout) {
 		t.Errorf("locked out until %v", got)
@@ -269,21 +274,36 @@ func TestLockout(t *testing.T) {
 	}
 	slow := netip.MustParsePrefix("192.0.2.3/32")
 	for i := range 100 { // two in ten minutes are typing errors
-		l.wrong(slow, hash(i), now.Add(time.Duration(i)*6*time.Minute))
+		l.try(slow, hash(i), false, now.Add(time.Duration(i)*6*time.Minute))
 	}
 	if l.locked(now.Add(600*time.Minute)) != 0 {
 		t.Error("typing errors lock somebody out")
 	}
 	for i := range 13 { // from one /64 after the other
-		l.wrong(netip.MustParsePrefix(fmt.Sprintf("2001:db8:0:%x::/64", i)), hash(i), now)
+		l.try(netip.MustParsePrefix(fmt.Sprintf("2001:db8:0:%x::/64", i)), hash(i), false, now)
 	}
 	if l.until(netip.MustParsePrefix("2001:db8:0:ffff::/64"), now).IsZero() || !l.until(netip.MustParsePrefix("2001:db8:1::/64"), now).IsZero() {
 		t.Error("a site gets around it, or its neighbour is locked out")
 	}
 
+	// However many come at once, no more are looked at.
+	all := newLockouts(limits)
+	var looked atomic.Int32
+	var guesses sync.WaitGroup
+	for i := range 64 {
+		guesses.Go(func() {
+			if all.try(one, hash(i), false, now).IsZero() {
+				looked.Add(1)
+			}
+		})
+	}
+	if guesses.Wait(); looked.Load() != 3 {
+		t.Errorf("%d guesses are looked at", looked.Load())
+	}
+
 	few := newLockouts(Limits{WrongTokens: 3, Remembered: 50}.WithDefaults())
 	for i := range 1000 {
-		few.wrong(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), hash(i), now)
+		few.try(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), hash(i), false, now)
 		if len(few.of) > 51 {
 			t.Fatalf("%d are remembered", len(few.of))
 		}

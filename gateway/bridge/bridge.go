@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/gateway/bridge/reach"
+	"github.com/postern-mail/postern/shared/endsite"
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -81,6 +82,8 @@ type Bridge struct {
 	tokens      *tokens
 	lockouts    *lockouts
 	sessionRate clientMeter
+	toldRate    clientMeter  // see flood.go
+	waiting     atomic.Int64 // the same
 	streamRate  clientMeter
 	userRate    *meter[string]
 	targetRate  *meter[netip.Addr]
@@ -108,18 +111,6 @@ type holder struct {
 	pace              pace
 }
 
-// clientsOfSite is how many clients' worth a site gets.
-const clientsOfSite = 4
-
-// siteOf is the IPv6 /48 that a client is in (RFC 6177), or the IPv4 client itself.
-func siteOf(from netip.Prefix) netip.Prefix {
-	if from.Bits() != 64 {
-		return from
-	}
-	p, _ := from.Addr().Prefix(48)
-	return p
-}
-
 // holders are the client and its site, if that is another; b.mu is held.
 func (b *Bridge) holders(from netip.Prefix) (own, site *holder) {
 	for _, p := range holdersOf(from) {
@@ -127,7 +118,7 @@ func (b *Bridge) holders(from netip.Prefix) (own, site *holder) {
 			b.clients[p] = new(holder)
 		}
 	}
-	own, site = b.clients[from], b.clients[siteOf(from)]
+	own, site = b.clients[from], b.clients[endsite.Site(from)]
 	if own == site {
 		site = new(holder) // counts for nothing
 	}
@@ -167,6 +158,7 @@ func New(c Config) (*Bridge, error) {
 	l := b.c.Limits
 	b.tokens, b.lockouts = newTokens(c.Access.Tokens), newLockouts(l)
 	b.sessionRate = newClientMeter(l.NewSessionsPerMinute, l.Remembered)
+	b.toldRate = newClientMeter(toldPerMinute, l.Remembered)
 	b.streamRate = newClientMeter(l.NewStreamsPerMinute, l.Remembered)
 	b.userRate = newMeter[string](l.NewStreamsPerMinute, l.Remembered)
 	b.targetRate = newMeter[netip.Addr](l.NewStreamsPerTarget, l.Remembered)
@@ -276,8 +268,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s, status := b.enter(b.clientAddr(r), user, b.local(r))
 	if s == nil {
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, http.StatusText(status), status)
+		b.turnAway(w, r, status)
 		return
 	}
 	served := false
@@ -294,9 +285,10 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	served = true
+	s.begins(ws)
 	go func() {
 		defer b.leave(s)
-		s.serve(ws)
+		s.serve()
 	}()
 }
 
@@ -319,13 +311,15 @@ const roomToBeTold = 4
 // enter counts a session in.
 func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, int) {
 	l := b.c.Limits
-	fast := !b.sessionRate.take(from, time.Now())
+	now := time.Now()
+	fast := !b.sessionRate.take(from, now)
+	deaf := fast && !b.toldRate.take(from, now) // it does not hear what it is told
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c, site := b.holders(from)
 	defer b.forget(from)
 	many := func(room int) bool {
-		return over(c.sessions, more(l.SessionsPerClient, room)) || over(site.sessions, clientsOfSite*more(l.SessionsPerClient, room))
+		return over(c.sessions, more(l.SessionsPerClient, room)) || over(site.sessions, endsite.ClientsOfSite*more(l.SessionsPerClient, room))
 	}
 	switch {
 	case b.draining:
@@ -336,6 +330,9 @@ func (b *Bridge) enter(from netip.Prefix, user string, local bool) (*session, in
 		return nil, http.StatusServiceUnavailable
 	case many(roomToBeTold):
 		b.refused[wire.TooMany]++
+		return nil, http.StatusTooManyRequests
+	case deaf:
+		b.refused[wire.TooFast]++
 		return nil, http.StatusTooManyRequests
 	}
 	s := newSession(b, from)
@@ -412,7 +409,7 @@ func (b *Bridge) hold(s *session) *wire.RefusedError {
 	c, site := b.holders(s.client)
 	u := b.userOfSession(s)
 	switch {
-	case over(c.streams, l.StreamsPerClient), over(site.streams, clientsOfSite*l.StreamsPerClient):
+	case over(c.streams, l.StreamsPerClient), over(site.streams, endsite.ClientsOfSite*l.StreamsPerClient):
 		return refuse(wire.TooMany, fmt.Sprintf("%d streams from your address are open", max(c.streams, site.streams)))
 	case over(u.streams, l.StreamsPerUser):
 		return refuse(wire.TooMany, fmt.Sprintf("%d streams of this user are open", u.streams))

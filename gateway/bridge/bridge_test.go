@@ -274,7 +274,7 @@ func TestSessionsPerSite(t *testing.T) {
 
 // Connections that say nothing are let in beyond the limit only a little, and not for long.
 func TestSilentConnectionsAreFew(t *testing.T) {
-	g := start(t, Config{Limits: Limits{SessionsPerClient: 2, Handshake: 2 * time.Second}})
+	g := start(t, Config{Limits: Limits{SessionsPerClient: 2, Handshake: 2 * time.Second, TokenDelay: time.Millisecond}})
 	refused := 0
 	for range 20 {
 		ws, resp, err := g.webSocket(t, nil)

@@ -98,6 +98,7 @@ func TestDiscovery(t *testing.T) {
 		{name: "web servers inside are not asked", rules: []string{"*:*"}, domain: "lan.example"},
 		{name: "no rule is about it", rules: []string{"pop.example.org:995", "*.example.net:995", "93.184.216.34:995"}, domain: "example.com",
 			refused: wire.Denied, silent: true},
+		{name: "nor about all that ends so", rules: []string{"pop.example.com:995"}, domain: "com", refused: wire.Denied, silent: true},
 		{name: "nor about a name that only ends so", rules: []string{"pop.badexample.com:995"}, domain: "example.com", refused: wire.Denied, silent: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

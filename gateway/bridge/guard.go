@@ -142,7 +142,7 @@ func record(p []byte, message byte, alert bool) verdict {
 func firstWords(from net.Conn, say judge, within time.Duration) (p []byte, v verdict, err error) {
 	_ = from.SetReadDeadline(time.Now().Add(within))
 	defer func() { _ = from.SetReadDeadline(time.Time{}) }()
-	buf := make([]byte, smallSize)
+	buf := make([]byte, 1<<10)
 	for v == undecided && err == nil {
 		var n int
 		n, err = from.Read(buf[len(p):])

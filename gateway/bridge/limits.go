@@ -53,7 +53,8 @@ type Limits struct {
 	// thousand guesses in a day at a token of which there are 2^80.
 	WrongTokens                int
 	WrongTokensWithin, Lockout time.Duration
-	// TokenDelay is how long a wrong token waits for its answer. Default 1 s.
+	// TokenDelay is how long a wrong token waits for its answer, and who comes with sessions still too fast when told so for
+	// the refusal. Default 1 s.
 	TokenDelay time.Duration
 
 	// DialTimeout bounds the lookup and all attempts to connect for one Open. Default 20 s: with GreetingTimeout it is below a

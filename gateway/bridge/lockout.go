@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/postern-mail/postern/shared/endsite"
 )
 
 // lockouts knows who has presented wrong tokens, and keeps those out for a while who have done so too often. Whoever guesses
@@ -20,8 +22,9 @@ type lockouts struct {
 // wrongTokens are those of one client or site.
 type wrongTokens struct {
 	since, until time.Time // of the count, of the lockout
-	n            int
-	last         [8]byte // of the last one's hash: a page that comes again and again with one old token is no guesser
+	// tried has the hashes, or what is enough of them. Each counts once: pages that come again and again with old tokens are no
+	// guessers, be it one in a household or several. There are no more than lock it out.
+	tried [][8]byte
 }
 
 func newLockouts(l Limits) *lockouts {
@@ -32,6 +35,21 @@ func newLockouts(l Limits) *lockouts {
 func (l *lockouts) until(client netip.Prefix, now time.Time) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.locking(client, now)
+}
+
+// try notes a token that was presented, unless the client is locked out: then it answers until when. Both are one step, so that
+// guesses that come at the same time are no more than those that come one by one.
+func (l *lockouts) try(client netip.Prefix, hash [sha256.Size]byte, right bool, now time.Time) (until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until = l.locking(client, now); until.IsZero() && !right {
+		l.wrong(client, [8]byte(hash[:8]), now)
+	}
+	return until
+}
+
+func (l *lockouts) locking(client netip.Prefix, now time.Time) time.Time {
 	for _, p := range holdersOf(client) {
 		if w := l.of[p]; w != nil && now.Before(w.until) {
 			return w.until
@@ -40,17 +58,15 @@ func (l *lockouts) until(client netip.Prefix, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// wrong notes a wrong token.
-func (l *lockouts) wrong(client netip.Prefix, hash [sha256.Size]byte, now time.Time) {
+// wrong notes a wrong token; l.mu is held.
+func (l *lockouts) wrong(client netip.Prefix, hash [8]byte, now time.Time) {
 	if l.limits.WrongTokens < 0 {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for i, p := range holdersOf(client) {
 		limit := l.limits.WrongTokens
 		if i > 0 {
-			limit *= clientsOfSite
+			limit *= endsite.ClientsOfSite
 		}
 		w := l.of[p]
 		if w == nil || now.Sub(w.since) >= l.limits.WrongTokensWithin && now.After(w.until) {
@@ -60,13 +76,12 @@ func (l *lockouts) wrong(client netip.Prefix, hash [sha256.Size]byte, now time.T
 			w = &wrongTokens{since: now}
 			l.of[p] = w
 		}
-		if last := [8]byte(hash[:8]); w.n == 0 || w.last != last {
-			w.n++
-			w.last = last
+		if !slices.Contains(w.tried, hash) {
+			w.tried = append(w.tried, hash)
 		}
-		if w.n >= limit {
+		if len(w.tried) >= limit {
 			w.until = now.Add(l.limits.Lockout)
-			w.n, w.since = 0, now
+			w.tried, w.since = nil, now
 		}
 	}
 }
@@ -101,5 +116,5 @@ func (l *lockouts) locked(now time.Time) (n int) {
 
 // holdersOf are a client and its site, if that is another.
 func holdersOf(client netip.Prefix) []netip.Prefix {
-	return slices.Compact([]netip.Prefix{client, siteOf(client)})
+	return slices.Compact([]netip.Prefix{client, endsite.Site(client)})
 }

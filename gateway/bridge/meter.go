@@ -4,6 +4,9 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/postern-mail/postern/shared/endsite"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // meter bounds what each of many may do in a minute, and knows no more than most of them at a time. It is a bucket for
@@ -70,18 +73,18 @@ func (m *meter[K]) sweep(now time.Time) {
 	}
 }
 
-// clientMeter is a meter of clients, in which a site has clientsOfSite times as much as one of them.
+// clientMeter is a meter of clients, in which a site has endsite.ClientsOfSite times as much as one of them.
 type clientMeter struct{ own, sites *meter[netip.Prefix] }
 
 func newClientMeter(perMinute, most int) clientMeter {
-	return clientMeter{newMeter[netip.Prefix](perMinute, most), newMeter[netip.Prefix](clientsOfSite*perMinute, most)}
+	return clientMeter{newMeter[netip.Prefix](perMinute, most), newMeter[netip.Prefix](endsite.ClientsOfSite*perMinute, most)}
 }
 
 // take says whether a client may once more. Its site is asked before the client is remembered: of the places that there are for
 // all, nobody who has a site to himself gets more by coming from each /64 of it than the site may come. A client that has had its
 // own takes nothing from its neighbours.
 func (m clientMeter) take(client netip.Prefix, now time.Time) bool {
-	site := siteOf(client)
+	site := endsite.Site(client)
 	if site == client {
 		return m.own.take(client, now)
 	}
@@ -135,5 +138,5 @@ type pace struct {
 func (p *pace) owe(n, perSecond int, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.b.owe(float64(n), float64(perSecond), max(float64(perSecond)/10, bufferSize), now)
+	return p.b.owe(float64(n), float64(perSecond), max(float64(perSecond)/10, wire.MaxMessage), now)
 }

@@ -120,11 +120,11 @@ func TestPace(t *testing.T) {
 		began := time.Unix(1, 0)
 		now, sent := began, 0
 		for range rapid.IntRange(1, 50).Draw(t, "writes") {
-			n := rapid.IntRange(1, bufferSize).Draw(t, "bytes")
+			n := rapid.IntRange(1, wire.MaxMessage).Draw(t, "bytes")
 			sent += n
 			now = now.Add(p.owe(n, perSecond, now)).Add(time.Duration(rapid.IntRange(0, 10).Draw(t, "ms")) * time.Millisecond)
 		}
-		holds := max(float64(perSecond)/10, bufferSize)
+		holds := max(float64(perSecond)/10, wire.MaxMessage)
 		if most := holds + float64(perSecond)*now.Sub(began).Seconds() + 1; float64(sent) > most {
 			t.Fatalf("%d bytes in %v at %d", sent, now.Sub(began), perSecond)
 		}

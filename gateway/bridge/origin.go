@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/postern-mail/postern/shared/endsite"
 )
 
 // A WebSocket is not bound by the same-origin policy: any page may open one to any gateway that its reader can reach,
@@ -101,23 +103,28 @@ func withPort(host, scheme string) (string, error) {
 }
 
 // clientAddr is who asks, for the limits: the peer, or behind a trusted proxy the last address that the
-// proxies do not know to be their own. An IPv6 client is its /64, for it has all of that to itself.
+// proxies do not know to be their own.
 func (b *Bridge) clientAddr(r *http.Request) netip.Prefix {
 	a := peerOf(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && contains(b.c.TrustedProxies, a); i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
+		hop, ok := parseHop(strings.TrimSpace(hops[i]))
+		if !ok {
 			break
 		}
 		a = hop.Unmap().WithZone("")
 	}
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
+	return endsite.Client(a)
+}
+
+// parseHop reads what a proxy has written into X-Forwarded-For: an address, in brackets as some have it, or with the port that others
+// add. Taken for nothing, all of such a proxy's clients would be one.
+func parseHop(s string) (netip.Addr, bool) {
+	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+		return a, true
 	}
-	p, _ := a.Prefix(bits)
-	return p
+	a, err := netip.ParseAddrPort(s)
+	return a.Addr(), err == nil
 }
 
 // peerOf is the other end of a request's connection.

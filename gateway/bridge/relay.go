@@ -13,8 +13,8 @@ import (
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// relay carries bytes between a stream and its target until both directions have ended. It holds one buffer for each
-// direction: what the stream's reader does not take stays in the target's socket.
+// relay carries bytes between a stream and its target until both directions have ended. It has no buffers of its own, and reads
+// from the target no more than the stream takes: what the client does not read stays in the target's socket.
 //
 // An end stays an end and a cut a cut: when a side's connection breaks, the other gets a reset and not an EOF, so that
 // half a file never looks like a whole one.
@@ -49,14 +49,6 @@ type relay struct {
 // lastWords is how long a target has to take what came of a client that was cut off. Then it is cut off, too: one that takes
 // nothing would hold its connection, and the client's session with it, until the idle time has passed.
 const lastWords = 5 * time.Second
-
-// bufferSize is what fills one message of the tunnel, its two frames' headers and all.
-const bufferSize = wire.MaxMessage - 2*12
-
-// smallSize is what a direction holds that waits: most of them do, most of the time. What fills it is followed by more.
-const smallSize = 1 << 10
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // run carries until the end. What it answers is why the gateway itself has made an end of it, of which the client is still to
 // be told; nil if it was one side or the other.
@@ -190,12 +182,16 @@ func (r *relay) toTarget() {
 			return
 		}
 	}
-	read, err := r.copy(r.target, r.stream, first, r.up)
+	to := &toTarget{direction: direction{relay: r, count: r.up}, now: newAtOnce(r.target)}
+	_, err := to.Write(first)
+	if err == nil {
+		_, err = r.stream.WriteTo(to)
+	}
 	switch {
 	case r.isOver(): // whoever ended it has dealt with both sides
 	case err == nil:
 		closeWrite(r.target)
-	case read:
+	case !to.failed:
 		reset(r.target) // the client or its session is gone
 	}
 	// A target that takes no more may still have a last word to say: the other direction ends by itself.
@@ -210,12 +206,17 @@ func (r *relay) toStream() {
 			return
 		}
 	}
-	read, err := r.copy(r.stream, r.target, first, r.down)
+	from := &fromTarget{direction: direction{relay: r, count: r.down}}
+	_, err := r.stream.Write(first)
+	if err == nil {
+		from.passed(len(first))
+		_, err = r.stream.ReadFrom(from)
+	}
 	switch {
 	case r.isOver():
 	case err == nil:
 		_ = r.stream.CloseWrite()
-	case read:
+	case from.failed:
 		r.stream.Abort() // the target was cut
 	default:
 		_ = r.target.Close() // the client takes no more
@@ -247,74 +248,96 @@ func (r *relay) tls(from net.Conn, say judge, wrongly string) (first []byte, ok 
 	return nil, true // not one octet of it
 }
 
-// copy copies what has been read already, and then until the source's end, for which err is nil. read says that the error is
-// the source's.
-func (r *relay) copy(to io.Writer, from io.Reader, first []byte, count *atomic.Int64) (read bool, err error) {
-	if len(first) > 0 {
-		if _, err := to.Write(first); err != nil {
-			return false, err
-		}
-		r.lastByte.Store(int64(time.Since(r.began)))
-		count.Add(int64(len(first)))
-	}
-	var small [smallSize]byte
-	var large *[bufferSize]byte
-	defer func() {
-		if large != nil {
-			buffers.Put(large)
-		}
-	}()
-	for {
-		buf := small[:]
-		if large != nil {
-			buf = large[:]
-		}
-		n, err := from.Read(buf)
-		if n > 0 {
-			r.lastByte.Store(int64(time.Since(r.began)))
-			if _, err := to.Write(buf[:n]); err != nil {
-				return false, err
-			}
-			r.lastByte.Store(int64(time.Since(r.began)))
-			count.Add(int64(n))
-			if r.paces != nil {
-				r.slow(n)
-			}
-		}
-		switch {
-		case n == smallSize && large == nil:
-			large = buffers.Get().(*[bufferSize]byte)
-		case n < smallSize && large != nil:
-			buffers.Put(large)
-			large = nil
-		}
-		if err == io.EOF {
-			return true, nil
-		}
-		if err != nil {
-			return true, err
-		}
-	}
+// direction is one of a relay's, whose bytes are counted and held to the paces.
+type direction struct {
+	*relay
+	count *atomic.Int64
+	due   time.Time // when more may pass; zero: now
 }
 
-// slow waits until the next bytes are due, after n of them.
-func (r *relay) slow(n int) {
-	var wait time.Duration
+// passed counts n bytes.
+func (d *direction) passed(n int) {
+	d.count.Add(int64(n))
 	now := time.Now()
-	for _, p := range r.paces {
-		wait = max(wait, p.owe(n, r.perSecond, now))
+	d.lastByte.Store(int64(now.Sub(d.began)))
+	var wait time.Duration
+	for _, p := range d.paces {
+		wait = max(wait, p.owe(n, d.perSecond, now))
 	}
-	if wait < time.Millisecond {
-		return // it is owed, and comes with the next
+	if wait < time.Millisecond { // it is owed, and comes with the next
+		d.due = time.Time{}
+		return
 	}
-	r.paced.Add(int64(wait))
-	due := time.NewTimer(wait)
+	d.paced.Add(int64(wait))
+	d.due = now.Add(wait)
+}
+
+// wait waits until more may pass.
+func (d *direction) wait() {
+	if d.due.IsZero() {
+		return
+	}
+	due := time.NewTimer(time.Until(d.due))
 	defer due.Stop()
 	select {
 	case <-due.C:
-	case <-r.ended:
+	case <-d.ended:
 	}
-	r.lastByte.Store(int64(time.Since(r.began)))
+	d.lastByte.Store(int64(time.Since(d.began)))
+}
+
+// toTarget is where a stream is written to.
+type toTarget struct {
+	direction
+	now    *atOnce // nil if the target is no socket
+	failed bool    // it takes no more
+}
+
+var _ tunnel.Taker = (*toTarget)(nil)
+
+// Write implements io.Writer.
+func (w *toTarget) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	w.wait()
+	w.lastByte.Store(int64(time.Since(w.began)))
+	n, err := w.target.Write(p)
+	if err != nil {
+		w.failed = true
+		return n, err
+	}
+	w.passed(n)
+	return n, nil
+}
+
+// Take implements tunnel.Taker.
+func (w *toTarget) Take(p []byte) int {
+	if w.now == nil || !w.due.IsZero() && time.Now().Before(w.due) {
+		return 0
+	}
+	n := w.now.write(p)
+	if n > 0 {
+		w.passed(n)
+	}
+	return n
+}
+
+// fromTarget is where a stream is read from.
+type fromTarget struct {
+	direction
+	failed bool // it ended, and not properly
+}
+
+// Read implements io.Reader.
+func (r *fromTarget) Read(p []byte) (int, error) {
+	r.wait()
+	n, err := r.target.Read(p)
+	if n > 0 {
+		r.passed(n)
+	}
+	r.failed = err != nil && err != io.EOF
+	return n, err
 }
 
 func closeWrite(c net.Conn) {

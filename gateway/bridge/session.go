@@ -34,6 +34,7 @@ type session struct {
 	tun      *tunnel.ServerSession
 
 	mu       sync.Mutex
+	ws       tunnel.MessageConn // nil until the handshake is answered
 	draining bool
 	active   int           // streams
 	quiet    chan struct{} // closed when draining and none is active
@@ -53,11 +54,11 @@ func newSession(b *Bridge, client netip.Prefix) *session {
 func (s *session) settled() { s.settle.Do(func() { close(s.welcomed) }) }
 
 // serve speaks with the client until the session ends.
-func (s *session) serve(ws tunnel.MessageConn) {
+func (s *session) serve() {
 	defer s.survive("session", nil)
 	defer s.cancel()
 	l := s.b.c.Limits
-	tun, err := tunnel.Serve(s.ctx, ws, s.greet, &tunnel.Options{
+	tun, err := tunnel.Serve(s.ctx, s.ws, s.greet, &tunnel.Options{
 		Streams: l.Streams, Handshake: l.Handshake, DeadAfter: l.DeadAfter, Refused: s.b.countRefusal,
 	})
 	if err != nil {
@@ -225,7 +226,29 @@ func (s *session) expire() {
 	s.drain()
 }
 
+// farewell is how long the goodbyes of a session that is cut may take. Without a bound of its own they would take the tunnel's
+// five seconds and the WebSocket's five: a client that is gone, or stays on purpose, would keep the gateway from ending in time.
+const farewell = 500 * time.Millisecond
+
+// hangUpper is a MessageConn that can be closed without a word to its peer, and ends whoever waits for one there.
+type hangUpper interface{ HangUp() }
+
+// begins gives the session its WebSocket.
+func (s *session) begins(ws tunnel.MessageConn) {
+	s.mu.Lock()
+	s.ws = ws
+	s.mu.Unlock()
+	if s.ctx.Err() != nil { // it was cut while the handshake was answered
+		s.cut()
+	}
+}
+
 // cut ends the session and its streams at once.
 func (s *session) cut() {
 	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ws, ok := s.ws.(hangUpper); ok {
+		time.AfterFunc(farewell, ws.HangUp)
+	}
 }

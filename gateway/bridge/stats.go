@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"github.com/postern-mail/postern/shared/endsite"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -35,7 +36,7 @@ func (b *Bridge) Stats() Stats {
 		CrossSite: b.crossSite.Load(), Foreign: b.foreign.Load(), Broken: b.broken.Load(), Paced: time.Duration(b.paced.Load()),
 	}
 	for p := range b.clients {
-		if siteOf(p) == p && p.Bits() == 48 {
+		if endsite.Site(p) == p && p.Bits() == 48 {
 			continue // a site is no client
 		}
 		s.Clients++

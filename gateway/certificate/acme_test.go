@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -101,6 +102,39 @@ func TestACME(t *testing.T) {
 			}
 			if _, err := s.acme.Certificate(&tls.ClientHelloInfo{ServerName: "other.example"}); err == nil {
 				t.Error("there is a certificate for a name that was not asked for")
+			}
+			// Strangers ask for whatever names they like, as those who point theirs at this address do. They get no certificate, none is
+			// asked for, and nothing is kept.
+			before := a.Orders()
+			for i := range 20 {
+				for _, protocols := range [][]string{{"h2", "http/1.1"}, {"acme-tls/1"}} {
+					name := fmt.Sprintf("stranger%d.example", i)
+					conn, err := tls.Dial("tcp", page.Addr().String(), &tls.Config{ServerName: name, NextProtos: protocols, InsecureSkipVerify: true})
+					if err == nil {
+						conn.Close()
+						t.Errorf("%s is shown a certificate", name)
+					}
+				}
+				r, _ := http.NewRequest(http.MethodGet, "http://"+plain.Addr().String()+"/.well-known/acme-challenge/..%2f..%2facme", nil)
+				r.Host = fmt.Sprintf("..%%2fstranger%d.example", i)
+				answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if answer.Body.Close(); answer.StatusCode == http.StatusOK {
+					t.Errorf("a challenge that is none: %v", answer.Status)
+				}
+			}
+			if n := a.Orders() - before; before == 0 || n != 0 {
+				t.Errorf("%d certificates are asked for, after %d", n, before)
+			}
+			if err := filepath.WalkDir(c.Dir, func(path string, _ os.DirEntry, err error) error {
+				if strings.Contains(path, "stranger") {
+					t.Errorf("%s is kept", path)
+				}
+				return err
+			}); err != nil {
+				t.Error(err)
 			}
 			s.stop()
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +19,9 @@ type Files struct {
 	log              *slog.Logger
 	now              func() time.Time
 
+	pair atomic.Pointer[tls.Certificate] // which no handshake waits for, however slow the disk
+
 	mu    sync.Mutex
-	pair  *tls.Certificate
 	stamp string // of the files when they were last read, whatever came of it
 }
 
@@ -37,9 +39,7 @@ var _ Source = (*Files)(nil)
 
 // Certificate is the pair, for whatever name: the operator has chosen it.
 func (f *Files) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.pair, nil
+	return f.pair.Load(), nil
 }
 
 // Reload reads the files. What is not a pair, or is over, changes nothing and is an error.
@@ -52,10 +52,10 @@ func (f *Files) Reload() error {
 		// The package's words begin with its name, and say which file.
 		return fmt.Errorf("the certificate cannot be used: %s (%s and %s)", strings.TrimPrefix(err.Error(), "tls: "), f.certificate, f.key)
 	}
-	if over := pair.Leaf.NotAfter; f.pair != nil && f.now().After(over) {
+	if over := pair.Leaf.NotAfter; f.pair.Load() != nil && f.now().After(over) {
 		return fmt.Errorf("the certificate cannot be used: it was good until %s (%s)", over.UTC().Format(time.DateTime), f.certificate)
 	}
-	f.pair = &pair
+	f.pair.Store(&pair)
 	return nil
 }
 
@@ -92,11 +92,7 @@ func (f *Files) Run(ctx context.Context) {
 	}
 }
 
-func (f *Files) end() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.pair.Leaf.NotAfter
-}
+func (f *Files) end() time.Time { return f.pair.Load().Leaf.NotAfter }
 
 func (f *Files) changed() bool {
 	f.mu.Lock()

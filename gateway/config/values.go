@@ -40,6 +40,9 @@ func (t *secret) Set(s string) error {
 	if strings.Contains(s, "\x00") {
 		return fmt.Errorf("must be text")
 	}
+	if strings.TrimSpace(s) == "" { // of a variable that nobody has set, say: then nothing would be asked for
+		return fmt.Errorf("must not be empty; leave it out to ask for none")
+	}
 	if *t != "" {
 		s = string(*t) + "\n" + s
 	}

@@ -28,6 +28,7 @@ type Conn struct {
 
 	writing  sync.Mutex
 	writeErr error
+	out      lent
 
 	closing sync.Once
 	closed  chan struct{}
@@ -130,10 +131,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 			return n, c.op("write", c.writeErr)
 		}
 		size := min(len(p)-n, writeSize)
-		octets := uint8Array.New(size)
-		js.CopyBytesToJS(octets, p[n:n+size])
 		select {
-		case written := <-call(c.writer, "write", octets):
+		case written := <-call(c.writer, "write", c.out.of(p[n:n+size])): // which it has until then
 			if c.writeErr = written.err; c.writeErr == nil {
 				n += size
 			}
@@ -182,19 +181,11 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close implements net.Conn. It does not wait. A write that is under way is given up: the platform would wait for a peer that takes
-// nothing, and hold the connection for as long.
+// Close implements net.Conn. It does not wait. The platform does, for a write that is under way: the connection to a peer that takes
+// nothing ends with its object. (To abort the writer makes it worse: then it ends so in any case.)
 func (c *Conn) Close() error {
 	c.closing.Do(func() {
 		close(c.closed)
-		idle := c.writing.TryLock()
-		if idle {
-			idle = c.writeErr == nil
-			c.writing.Unlock()
-		}
-		if !idle {
-			call(c.writer, "abort")
-		}
 		call(c.socket, "close")
 		c.readUntil.Set(time.Time{})
 		c.writeUntil.Set(time.Time{})

@@ -9,12 +9,15 @@
 // Origin, the limits of a session, the tunnel's windows, and, because a Worker's WebSocket takes whatever is sent, the tunnel's
 // pace (tunnel.Unpaced). A token there must be: no server of its own is behind a Worker.
 // What does not:
-//   - names are looked up by the platform, so a rule for a name is kept by the name alone. Cloudflare connects to no private
-//     address; workerd as it comes does not either. There is no Discover;
+//   - names are looked up by the platform, so a rule for a name is kept by the name alone, and a policy that speaks of the networks
+//     which names lead to is refused. Cloudflare connects to no private address, whatever name leads there; workerd as it comes does
+//     not either. There is no Discover;
 //   - port 25 is closed, and a session has at most six connections (Streams);
-//   - limits over several sessions of one client or user, lockouts among them, are the platform's (see LIMITER in
-//     wasm/edge/wrangler.jsonc), since instances know nothing of each other;
-//   - a connection cannot be reset, so a target takes a client's cut for an end.
+//   - limits over several sessions of one client or user are the platform's (CLIENTS and SITES in wasm/edge/wrangler.jsonc: new sessions
+//     in a minute), since instances know nothing of each other; wrong tokens lock nobody out, but thirty of them in a minute are all
+//     that anybody can try;
+//   - a connection cannot be reset, so a target takes a client's cut for an end; and one to a target that takes nothing, when its
+//     stream is closed, lasts until it does or the session ends.
 package edge
 
 // Streams is how many TCP connections the platform lets one session have at one time.

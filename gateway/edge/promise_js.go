@@ -19,6 +19,7 @@ type outcome struct {
 // settled answers a channel that gets the promise's outcome, and holds it until somebody asks. A goroutine may wait on
 // it; a callback of JavaScript's may not, or nothing would ever settle.
 func settled(promise js.Value) <-chan outcome {
+	happens()
 	done := make(chan outcome, 1)
 	var kept, broken js.Func
 	settle := func(o outcome) {

@@ -44,6 +44,7 @@ func (r *Runtime) Dialer() Dialer { return Dialer{connect: r.connect} }
 func (r *Runtime) Accept(w http.ResponseWriter, _ *http.Request) (tunnel.MessageConn, error) {
 	s, remote := newSocket()
 	r.binding.Set("socket", remote)
+	r.binding.Set("near", s.ws)
 	w.Header().Set("Sec-WebSocket-Protocol", wire.Subprotocol)
 	w.WriteHeader(http.StatusNoContent)
 	r.socket <- s

@@ -19,10 +19,11 @@ type Socket struct {
 
 	mu     sync.Mutex
 	queue  []js.Value // ArrayBuffers that nobody has read, or strings
-	queued int        // their bytes
+	queued int        // what they cost, in bytes
 	cause  error      // why it is closed
 
 	buf []byte // of the last message, used again for the next
+	out lent
 }
 
 var _ tunnel.Unpaced = (*Socket)(nil)
@@ -37,6 +38,9 @@ const (
 // mostQueued is what may have come and not been read. The tunnel reads at once what comes, so an honest client's full
 // windows are not in here; it is for one that sends faster than a Worker may run.
 const mostQueued = 4 << 20
+
+// perMessage is about what one costs beside its bytes: a client may send any number of empty ones.
+const perMessage = 128
 
 var errFlood = fmt.Errorf("%w: more than can be taken", tunnel.ErrProtocol)
 
@@ -64,6 +68,7 @@ func (s *Socket) on(event string, f func(js.Value)) {
 }
 
 func (s *Socket) message(data js.Value) {
+	happens()
 	size := 0
 	if data.Type() == js.TypeObject {
 		size = data.Get("byteLength").Int()
@@ -71,8 +76,13 @@ func (s *Socket) message(data js.Value) {
 		data = js.Null() // a text, and whatever it says
 	}
 	s.mu.Lock()
+	if s.cause != nil { // the client goes on after the end, and nobody listens
+		s.mu.Unlock()
+		drop(data)
+		return
+	}
 	s.queue = append(s.queue, data)
-	s.queued += size
+	s.queued += size + perMessage
 	flood := s.queued > mostQueued
 	s.mu.Unlock()
 	if flood {
@@ -92,6 +102,9 @@ func (s *Socket) end(code int, reason string, cause error) {
 	s.cause = cause
 	_, _ = try(func() js.Value { return s.ws.Call("close", code, reason) })
 	if cause == errFlood {
+		for _, m := range s.queue {
+			drop(m)
+		}
 		s.queue = nil
 	}
 	close(s.closed)
@@ -119,6 +132,7 @@ func (s *Socket) Read(ctx context.Context) ([]byte, error) {
 		s.buf = make([]byte, min(wire.MaxMessage, max(size, 2*cap(s.buf))))
 	}
 	js.CopyBytesToGo(s.buf[:size], uint8Array.New(m))
+	drop(m)
 	return s.buf[:size], nil
 }
 
@@ -131,7 +145,7 @@ func (s *Socket) next(ctx context.Context) (m js.Value, size int, err error) {
 			if !m.IsNull() {
 				size = m.Get("byteLength").Int()
 			}
-			s.queued -= size
+			s.queued -= size + perMessage
 			s.mu.Unlock()
 			return m, size, nil
 		}
@@ -161,9 +175,9 @@ func (s *Socket) Write(_ context.Context, p []byte) error {
 	if err := s.why(); err != nil {
 		return err
 	}
-	octets := uint8Array.New(len(p))
-	js.CopyBytesToJS(octets, p)
-	if _, err := try(func() js.Value { return s.ws.Call("send", octets) }); err != nil {
+	happens()
+	// The platform takes its copy at once.
+	if _, err := try(func() js.Value { return s.ws.Call("send", s.out.of(p)) }); err != nil {
 		return fmt.Errorf("websocket: %w", err)
 	}
 	return nil

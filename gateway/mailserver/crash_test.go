@@ -36,7 +36,7 @@ func childCommand(t testing.TB, dir string, env ...string) *exec.Cmd {
 // process is such a server that is up, and where its services are.
 type process struct {
 	*exec.Cmd
-	smtp, pop3, pop3s string
+	smtp, submissions, pop3, pop3s string
 }
 
 // up starts a child and waits until it serves.
@@ -47,9 +47,9 @@ func up(t testing.TB, cmd *exec.Cmd) *process {
 	must(t, cmd.Start())
 	p := &process{Cmd: cmd}
 	line, _ := bufio.NewReader(out).ReadString('\n')
-	if n, _ := fmt.Sscan(line, &p.smtp, &p.pop3, &p.pop3s); n != 3 || strings.HasPrefix(line, "error") {
+	if n, _ := fmt.Sscan(line, &p.smtp, &p.submissions, &p.pop3, &p.pop3s); n != 4 || strings.HasPrefix(line, "error") || strings.Contains(line, "<nil>") { // a service that listens nowhere
 		p.kill()
-		t.Fatalf("the server does not come up: %q", line)
+		t.Fatalf("the server does not come up: %q\nits log: %v", line, cmd.Stderr)
 	}
 	return p
 }
@@ -65,15 +65,19 @@ func endWithParent() {
 	os.Exit(3)
 }
 
+// child is the server that childCommand starts: one that delivers, and logs, if it has childSinks.
 func child() {
 	c := testConfig(os.Getenv(childDir))
 	c.Limits.Reserve, _ = strconv.ParseInt(os.Getenv(childReserve), 10, 64)
+	if sinks := os.Getenv(childSinks); sinks != "" {
+		c = deliveringConfig(os.Getenv(childDir), sinks, os.Stderr)
+	}
 	s, err := Open(context.Background(), c)
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	fmt.Println(s.Addr(SMTP), s.Addr(POP3), s.Addr(POP3S))
+	fmt.Println(s.Addr(SMTP), s.Addr(Submissions), s.Addr(POP3), s.Addr(POP3S))
 	s.Serve(context.Background())
 }
 

@@ -3,7 +3,6 @@ package mailserver
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
@@ -21,17 +20,6 @@ import (
 
 // childSinks leads a child's mail for other domains to servers of the test: "a.test=127.0.0.1:1 b.test=127.0.0.1:2".
 const childSinks = "POSTERN_TEST_SINKS"
-
-// deliveringChild is a child that delivers. It tells where it takes its users' mail, and logs to its standard error.
-func deliveringChild() {
-	s, err := Open(context.Background(), deliveringConfig(os.Getenv(childDir), os.Getenv(childSinks), os.Stderr))
-	if err != nil {
-		fmt.Println("error:", err)
-		os.Exit(1)
-	}
-	fmt.Println(s.Addr(Submissions))
-	s.Serve(context.Background())
-}
 
 func deliveringConfig(dir, sinks string, log io.Writer) Config {
 	n := &neighbours{}
@@ -120,25 +108,9 @@ func (j *journey) stillborn() {
 
 // live starts the server, lets it take so many messages and a moment more, and kills it.
 func (j *journey) live(quota, life int) {
-	cmd := j.server()
-	out, err := cmd.StdoutPipe()
-	must(j, err)
-	must(j, cmd.Start())
-	end := func() {
-		j.mu.Lock()
-		j.addr = ""
-		j.mu.Unlock()
-		cmd.Process.Kill()
-		cmd.Wait()
-	}
-	line, _ := bufio.NewReader(out).ReadString('\n')
-	addr := strings.TrimSpace(line)
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		end()
-		j.Fatalf("it did not come up again after %d kills: %q\n%s", life, line, j.log.String())
-	}
+	server := up(j, j.server())
 	j.mu.Lock()
-	j.addr, j.quota = addr, quota
+	j.addr, j.quota = server.submissions, quota
 	j.up.Broadcast()
 	j.mu.Unlock()
 	select {
@@ -147,7 +119,10 @@ func (j *journey) live(quota, life int) {
 	case <-time.After(time.Minute):
 		j.Errorf("in life %d it takes no mail", life)
 	}
-	end()
+	j.mu.Lock()
+	j.addr = ""
+	j.mu.Unlock()
+	server.kill()
 }
 
 // send sends until the journey is over, one session after the other.

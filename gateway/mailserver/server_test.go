@@ -38,11 +38,7 @@ const (
 func TestMain(m *testing.M) {
 	if os.Getenv(childDir) != "" {
 		go endWithParent()
-		if os.Getenv(childSinks) != "" {
-			deliveringChild() // see killed_test.go
-		} else {
-			child() // see crash_test.go
-		}
+		child() // see crash_test.go
 		return
 	}
 	goleak.VerifyTestMain(m,

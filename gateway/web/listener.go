@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/postern-mail/postern/shared/endsite"
 )
 
 // Limits bound the connections of the page's port, tunnels among them. A connection costs a file descriptor, and when
@@ -21,13 +23,19 @@ type Limits struct {
 	Proxies []netip.Prefix
 }
 
+// The defaults of Limits.
+const (
+	Connections          = 4096
+	ConnectionsPerClient = 256
+)
+
 // Limit lets no more connections in than limits allow; those over them are closed at once.
 func Limit(l net.Listener, limits Limits) net.Listener {
 	if limits.Connections == 0 {
-		limits.Connections = 4096
+		limits.Connections = Connections
 	}
 	if limits.ConnectionsPerClient == 0 {
-		limits.ConnectionsPerClient = 256
+		limits.ConnectionsPerClient = ConnectionsPerClient
 	}
 	return &limited{Listener: l, limits: limits, from: make(map[netip.Prefix]int)}
 }
@@ -58,8 +66,8 @@ func (l *limited) Accept() (net.Conn, error) {
 func (l *limited) enter(client netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	site := siteOf(client)
-	over := l.from[client] >= l.limits.ConnectionsPerClient || l.from[site] >= clientsOfSite*l.limits.ConnectionsPerClient
+	site := endsite.Site(client)
+	over := l.from[client] >= l.limits.ConnectionsPerClient || l.from[site]/endsite.ClientsOfSite >= l.limits.ConnectionsPerClient
 	if l.all >= l.limits.Connections || over && !l.many(client.Addr()) {
 		return false
 	}
@@ -75,23 +83,11 @@ func (l *limited) leave(client netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all--
-	for _, p := range slices.Compact([]netip.Prefix{client, siteOf(client)}) {
+	for _, p := range slices.Compact([]netip.Prefix{client, endsite.Site(client)}) {
 		if l.from[p]--; l.from[p] == 0 {
 			delete(l.from, p)
 		}
 	}
-}
-
-// clientsOfSite is how many clients' worth a site gets.
-const clientsOfSite = 4
-
-// siteOf is the IPv6 /48 that a client is in (RFC 6177), or the IPv4 client itself.
-func siteOf(client netip.Prefix) netip.Prefix {
-	if client.Bits() != 64 {
-		return client
-	}
-	p, _ := client.Addr().Prefix(48)
-	return p
 }
 
 // many is true of an address that many clients come from.
@@ -99,19 +95,9 @@ func (l *limited) many(a netip.Addr) bool {
 	return a.IsLoopback() || slices.ContainsFunc(l.limits.Proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// clientOf is a client's IPv4 address, or its IPv6 network of 64 bits, all of which it has to itself.
 func clientOf(remote net.Addr) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	a := at.Addr().Unmap().WithZone("")
-	bits := a.BitLen()
-	if a.Is6() && !a.IsLoopback() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
+	at, _ := netip.ParseAddrPort(remote.String())
+	return endsite.Client(at.Addr())
 }
 
 type limitedConn struct {

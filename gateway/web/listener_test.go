@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"testing"
@@ -132,5 +133,16 @@ func TestLimitedConnIsClosedInHalves(t *testing.T) {
 	}
 	if p, err := io.ReadAll(c); err != nil || string(p) != "still here" {
 		t.Errorf("%q, %v", p, err)
+	}
+}
+
+// No limit is none for a site either.
+func TestLimitOfNone(t *testing.T) {
+	visitors := &crowd{remotes: []string{"[2001:db8::1]:1", "[2001:db8::1]:2", "192.0.2.1:1", "192.0.2.1:2"}}
+	l := Limit(visitors, Limits{Connections: math.MaxInt, ConnectionsPerClient: math.MaxInt})
+	for range 4 {
+		if _, err := l.Accept(); err != nil {
+			t.Fatal("kept out")
+		}
 	}
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -69,30 +68,6 @@ func TestBasePathUnbuilt(t *testing.T) {
 	h := handler(t, Config{Assets: fstest.MapFS{".keep": &fstest.MapFile{}}, BasePath: "/mail/"})
 	if r := do(h, "GET", "/mail/"); r.StatusCode != 503 {
 		t.Errorf("%d", r.StatusCode)
-	}
-}
-
-func TestToHTTPS(t *testing.T) {
-	for _, c := range []struct{ port, host, path, want string }{
-		{"443", "mail.example", "/", "https://mail.example/"},
-		{"443", "mail.example:80", "/inbox?x=1", "https://mail.example/inbox?x=1"},
-		{"8443", "mail.example:8080", "/a%20b", "https://mail.example:8443/a%20b"},
-		{"443", "[2001:db8::1]:80", "/", "https://[2001:db8::1]/"},
-		{"443", "mail.example", "//evil.example/x", "https://mail.example/evil.example/x"},
-		{"443", "evil.example/@mail.example", "/", ""},
-		{"443", "user@evil.example", "/", ""},
-		{"443", "", "/", ""},
-	} {
-		r, err := http.NewRequest("GET", "http://placeholder"+c.path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Host = c.host
-		w := httptest.NewRecorder()
-		ToHTTPS(c.port).ServeHTTP(w, r)
-		if got := w.Header().Get("Location"); got != c.want || (w.Code == http.StatusPermanentRedirect) != (c.want != "") {
-			t.Errorf("%q %q: %d %q, want %q", c.host, c.path, w.Code, got, c.want)
-		}
 	}
 }
 

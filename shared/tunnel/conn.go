@@ -1,17 +1,14 @@
 package tunnel
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/yamux"
-
-	"github.com/postern-mail/postern/shared/tunnel/deadline"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -24,28 +21,27 @@ import (
 // then ErrSessionClosed, so that a cut never looks like an end. When the gateway ends the stream, for silence say, they return
 // its *wire.RefusedError.
 type Conn struct {
-	stream *yamux.Stream
-	car    *carrier
+	mux    *mux
 	id     uint32
-	entry  *entry
 	remote addr
+	in     inbox
 
-	consumed atomic.Uint64
+	writing sync.Mutex // held through a Write, and for our FIN to come after it
 
-	writing  sync.Mutex    // held through a Write, and for our FIN to come after it
-	finished bool          // our FIN is sent; of writing
-	ended    chan struct{} // no more writing, by CloseWrite, Close or the peer's reset
-
-	mu          sync.Mutex
-	isDone      bool
-	isEnded     bool // ended is closed
-	wasReset    bool
-	isCut       bool               // the session has ended
-	wasShort    bool               // it was cut, and so is short of its end
-	afterCut    func()             // see AfterCut
-	refusal     *wire.RefusedError // the gateway has taken its yes back
-	readUntil   time.Time
-	writePassed *deadline.Deadline
+	// Of mux.mu.
+	writable sync.Cond   // on mux.mu: for a Write that waits
+	credit   int         // what the peer still takes
+	waiting  int         // who waits to write, for room or credit
+	ended    bool        // no more writing, by CloseWrite, Close or the peer's reset
+	finished bool        // our FIN is sent
+	closed   bool        // nobody reads any more
+	isReset  bool        // by the peer
+	isCut    bool        // short of the peer's end
+	afterCut func()      // see AfterCut
+	until    alarm       // of writing
+	linger   *time.Timer // until we reset it
+	refusal  *wire.RefusedError
+	heard    func() // called when something has come or ended; nil but for the control stream
 }
 
 var _ interface {
@@ -53,277 +49,335 @@ var _ interface {
 	CloseWrite() error
 } = (*Conn)(nil)
 
-func newConn(stream *yamux.Stream, car *carrier, remote string) *Conn {
-	c := &Conn{
-		stream: stream, car: car, id: stream.StreamID(), remote: addr(remote),
-		ended: make(chan struct{}), writePassed: deadline.New(),
-	}
-	c.entry = car.entryOf(c)
+func newConn(m *mux, id uint32, remote string) *Conn {
+	c := &Conn{mux: m, id: id, remote: addr(remote), credit: initialWindow}
+	c.writable.L = &m.mu
+	c.in.init()
 	return c
 }
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
-	if err := c.readable(); err != nil {
-		return 0, c.op("read", err)
+	n, due, err := c.in.read(p)
+	if due {
+		c.mux.grant(c)
 	}
-	if len(p) == 0 {
-		return 0, nil
+	if err != nil && err != io.EOF {
+		err = c.op("read", err)
 	}
-	n, err := c.stream.Read(p)
-	c.consumed.Add(uint64(n))
-	if err == nil || n > 0 {
-		return n, nil // what came with an error comes again
-	}
-	if err = c.readError(err); err == io.EOF {
-		return n, err
-	}
-	return n, c.op("read", err)
+	return n, err
 }
 
-func (c *Conn) readable() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isDone {
-		return net.ErrClosed
-	}
-	if !c.readUntil.IsZero() && !time.Now().Before(c.readUntil) {
-		return os.ErrDeadlineExceeded
-	}
-	return nil
+// Taker is a writer that can also take what it can take without waiting. Take answers how much that is, and leaves errors for
+// Write. It is not called while Write is.
+type Taker interface {
+	io.Writer
+	Take(p []byte) int
 }
 
-// readError says what an error of yamux's means. yamux ends a dead session's streams with io.EOF too, so the guard's
-// account of the stream decides whether it is one.
-func (c *Conn) readError(err error) error {
-	c.mu.Lock()
-	isDone, refusal := c.isDone, c.refusal
-	c.mu.Unlock()
-	alive := c.car.alive() == nil
-	in, short, received := c.car.end(c.entry)
-	switch {
-	case isDone:
-		return net.ErrClosed
-	case refusal != nil:
-		return refusal
-	case errors.Is(err, yamux.ErrTimeout) && alive:
-		return os.ErrDeadlineExceeded
-	case in && !short && (alive || received == c.consumed.Load()):
-		return io.EOF
-	case in || alive:
-		return ErrReset
+// WriteTo implements io.WriterTo. It holds no memory while it waits for the peer. A Taker is given what has come by the goroutine
+// that reads the session, as long as it takes all of it: so nobody has to be woken for it. A deadline of reading ends it as one
+// ends a Read.
+func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
+	taker, _ := w.(Taker)
+	for {
+		b, err := c.in.next(taker)
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, c.op("read", err)
+		}
+		k, err := w.Write(b.b)
+		n += int64(k)
+		if c.in.settle(b) {
+			c.mux.grant(c)
+		}
+		if err != nil {
+			return n, err
+		}
 	}
-	return c.car.sessionError()
 }
 
 // Write implements net.Conn. It returns when all of p is with the session, whose order is that of the wire.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if n, err = c.write(p); err != nil {
+		err = c.op("write", err)
+	}
+	return n, err
+}
+
+// write writes; c.writing is held.
+func (c *Conn) write(p []byte) (n int, err error) {
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for {
-		if err := c.awaitRoom(); err != nil {
-			return n, c.op("write", c.writeError(err))
+		if err := c.wait(len(p) - n); err != nil || n == len(p) {
+			return n, err
 		}
-		if n == len(p) {
-			return n, nil
-		}
-		k, err := c.stream.Write(p[n:min(n+maxChunk, len(p))])
-		n += k
-		if err != nil {
-			return n, c.op("write", c.writeError(err))
-		}
-		if n == len(p) {
+		k := min(len(p)-n, c.credit, m.out.fit())
+		m.push(newHeader(typeData, 0, c.id, uint32(k)), p[n:n+k])
+		c.credit -= k
+		if n += k; n == len(p) {
 			return n, nil
 		}
 	}
 }
 
-// awaitRoom waits until the session's queue has room.
-func (c *Conn) awaitRoom() error {
+// wait waits until some of n bytes may be sent, or none are to be; mux.mu is held.
+func (c *Conn) wait(n int) error {
+	out := &c.mux.out
 	for {
-		passed, err := c.writable()
-		if err != nil {
+		if err := c.unwritable(); err != nil || n == 0 {
 			return err
 		}
-		full := c.car.full()
-		if full == nil {
+		if c.credit >= min(n, leastPiece) && out.queued < out.mark {
 			return nil
 		}
-		select {
-		case <-full:
-		case <-passed:
-		case <-c.ended:
-		case <-c.car.closed:
+		c.waiting++
+		out.waiting++
+		c.writable.Wait()
+		out.waiting--
+		c.waiting--
+	}
+}
+
+// ReadFrom implements io.ReaderFrom. It reads when the peer takes more and no more than that, into what is sent: nothing is copied,
+// and next to nothing held while r is waited for.
+func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	size := smallBlock
+	for {
+		k, err := c.room(size - headerSize)
+		if err != nil {
+			return n, c.op("write", err)
+		}
+		b := lend(headerSize + k)
+		k, err = r.Read(b.room[headerSize : headerSize+k])
+		if k > 0 {
+			sent, err := c.send(b, k)
+			n += int64(sent)
+			if err != nil {
+				return n, c.op("write", err)
+			}
+		} else {
+			b.free()
+		}
+		switch {
+		case err == io.EOF:
+			return n, nil
+		case err != nil:
+			return n, err
+		case k == size-headerSize:
+			size = largeBlock // what fills a small one is followed by more
+		case k < smallBlock-headerSize:
+			size = smallBlock
 		}
 	}
 }
 
-// writable says why writing is over, or gives the channel of the write deadline.
-func (c *Conn) writable() (passed <-chan struct{}, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// room waits until something may be sent, and answers how much: most, or less.
+func (c *Conn) room(most int) (int, error) {
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := c.wait(most); err != nil {
+		return 0, err
+	}
+	return min(most, c.credit), nil
+}
+
+// send sends n bytes that lie in a block, after the room for their header.
+func (c *Conn) send(b *block, n int) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	m := c.mux
+	m.mu.Lock()
+	if c.unwritable() != nil || n > c.credit { // another has written meanwhile
+		p := bytes.Clone(b.room[headerSize : headerSize+n])
+		m.mu.Unlock()
+		b.free()
+		return c.write(p)
+	}
+	defer m.mu.Unlock()
+	h := newHeader(typeData, 0, c.id, uint32(n))
+	copy(b.room, h[:])
+	b.b = b.room[:headerSize+n]
+	m.pushBlock(b)
+	c.credit -= n
+	return n, nil
+}
+
+// leastPiece is what a writer waits for when the peer takes less: else the end of each window would go in crumbs. (The silly
+// window of RFC 813.)
+const leastPiece = 4 << 10
+
+// unwritable says why writing is over; mux.mu is held.
+func (c *Conn) unwritable() error {
 	switch {
-	case c.isDone:
-		return nil, net.ErrClosed
+	case c.closed:
+		return net.ErrClosed
 	case c.refusal != nil:
-		return nil, c.refusal
-	case c.wasReset:
-		return nil, ErrReset
-	case c.car.alive() != nil:
-		return nil, ErrSessionClosed
-	case c.isEnded:
-		return nil, net.ErrClosed
-	}
-	passed = c.writePassed.Passed()
-	select {
-	case <-passed:
-		return nil, os.ErrDeadlineExceeded
-	default:
-		return passed, nil
-	}
-}
-
-// writeError says what an error of yamux's means.
-func (c *Conn) writeError(err error) error {
-	if _, why := c.writable(); why != nil {
-		err = why
-	}
-	switch {
-	case errors.Is(err, yamux.ErrTimeout):
+		return c.refusal
+	case c.isReset:
+		return ErrReset
+	case c.mux.alive() != nil:
+		return c.mux.ended()
+	case c.ended:
+		return net.ErrClosed
+	case c.until.passed:
 		return os.ErrDeadlineExceeded
-	case errors.Is(err, net.ErrClosed), errors.Is(err, ErrReset), errors.Is(err, os.ErrDeadlineExceeded), refused(err):
-		return err
 	}
-	return c.car.sessionError()
+	return nil
 }
 
-// resetByPeer is called by the guard, with its lock held: it must not call back. short says that the peer has not ended its writing
-// before.
+// mostCredit is more than any peer can mean.
+const mostCredit = 1 << 30
+
+// credited is called when the peer takes n bytes more; mux.mu is held.
+func (c *Conn) credited(n int) {
+	c.credit = min(c.credit+n, mostCredit)
+	if c.waiting > 0 {
+		c.writable.Broadcast()
+	}
+}
+
+// resetByPeer is called when the peer reads no more; mux.mu is held. short says that it has not ended its writing before.
 func (c *Conn) resetByPeer(short bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.wasReset = true
+	c.isReset = true
 	c.endWriting()
 	if short {
-		c.wasCut()
+		c.cut()
 	}
 }
 
-// refusedByPeer is called by the carrier, with its lock held: it must not call back. What has come can still be read.
+// refusedByPeer is called when the gateway takes its yes back; mux.mu is held. What has come can still be read.
 func (c *Conn) refusedByPeer(no *wire.RefusedError) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isDone || c.refusal != nil {
+	if c.closed || c.refusal != nil {
 		return
 	}
 	c.refusal = no
 	c.endWriting()
-	_ = c.stream.SetReadDeadline(longAgo)
+	c.in.tell(func() { c.in.refusal = no })
 }
 
-// sessionEnded is called by the carrier, with its lock held: it must not call back. From now on yamux's Read and Write
-// must not wait. When a session ends they go round in a loop until their stream is closed, and where there is but one
-// thread, as in WebAssembly, nobody would come to close it.
-func (c *Conn) sessionEnded() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.isCut = true
+// sessionEnded is called when the session has; mux.mu is held.
+func (c *Conn) sessionEnded(why error) {
+	if c.linger != nil {
+		c.linger.Stop()
+	}
 	c.endWriting()
-	c.wasCut()
-	_ = c.stream.SetReadDeadline(longAgo)
+	c.in.tell(func() { c.in.cut = why })
+	c.cut()
 }
 
-// AfterCut has f run, in a goroutine of its own, when the conn is cut: by the peer's Abort or the session's end, for which who
+// AfterCut has f run, in a goroutine of its own, when the conn is cut: by the peer's Abort or the session's end, of which who
 // neither reads nor writes at the time would not know. What has come can still be read. There is one f at a time; stop takes it back.
 func (c *Conn) AfterCut(f func()) (stop func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.mux.mu.Lock()
+	defer c.mux.mu.Unlock()
 	c.afterCut = f
-	if c.wasShort {
-		c.wasCut()
+	if c.isCut {
+		c.cut()
 	}
 	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		c.mux.mu.Lock()
+		defer c.mux.mu.Unlock()
 		c.afterCut = nil
 	}
 }
 
-// wasCut runs what AfterCut was given. c.mu is held.
-func (c *Conn) wasCut() {
-	c.wasShort = true
+// cut runs what AfterCut was given; mux.mu is held.
+func (c *Conn) cut() {
+	c.isCut = true
 	if c.afterCut != nil {
 		go c.afterCut()
 		c.afterCut = nil
 	}
 }
 
-// endWriting wakes a Write that waits. c.mu is held.
-func (c *Conn) endWriting() {
-	if !c.isEnded {
-		c.isEnded = true
-		close(c.ended)
-		_ = c.stream.SetWriteDeadline(longAgo)
+// listen tells whom heard is for.
+func (c *Conn) listen() {
+	if c.id != 1 {
+		return
 	}
+	c.mux.mu.Lock()
+	defer c.mux.mu.Unlock()
+	if c.heard != nil && c.mux.alive() == nil {
+		c.heard()
+	}
+}
+
+// endWriting wakes a Write that waits; mux.mu is held.
+func (c *Conn) endWriting() {
+	c.ended = true
+	c.until.set(time.Time{}, nil)
+	c.writable.Broadcast()
 }
 
 // CloseWrite ends our direction: the peer reads what was written and then io.EOF. Reading goes on, for as long as the
 // peer likes. A Write that is under way returns with net.ErrClosed.
 func (c *Conn) CloseWrite() error {
-	c.mu.Lock()
-	if c.isDone {
-		c.mu.Unlock()
+	c.mux.mu.Lock()
+	closed := c.closed
+	c.endWriting()
+	c.mux.mu.Unlock()
+	if closed {
 		return c.op("close", net.ErrClosed)
 	}
-	c.endWriting()
-	c.mu.Unlock()
-	return c.finish()
+	c.finish()
+	return nil
 }
 
 // finish sends our FIN, once.
-func (c *Conn) finish() error {
+func (c *Conn) finish() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if c.finished {
-		return nil
+		return
 	}
 	c.finished = true
-	if err := c.stream.Close(); err != nil {
-		return c.op("close", c.car.sessionError())
+	if m.streams[c.id] == c {
+		m.inject(newHeader(typeWindowUpdate, flagFIN, c.id, 0))
+		m.forgetIfOver(c)
 	}
-	return nil
 }
 
 // Close implements net.Conn. A second Close does nothing.
 func (c *Conn) Close() error {
-	if !c.shut() {
-		return nil
+	if first, unread := c.shut(); first {
+		c.finish()
+		c.mux.finish(c, unread)
 	}
-	err := c.finish()
-	c.car.finish(c.id, c.consumed.Load())
-	return err
+	return nil
 }
 
 // Abort ends both directions at once, and the peer knows that it was no proper end: it reads what came before and then
 // ErrReset instead of io.EOF. It is for a relay whose other side was cut.
 func (c *Conn) Abort() {
-	if c.shut() {
-		c.car.abort(c.id)
+	if first, _ := c.shut(); first {
+		c.mux.abort(c)
 	}
 }
 
-// shut ends reading and writing here. It reports whether it is the first to do so.
-func (c *Conn) shut() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isDone {
-		return false
+// shut ends reading and writing here. It reports whether it is the first to do so, and whether there was more to read.
+func (c *Conn) shut() (first, unread bool) {
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.closed {
+		return false, false
 	}
-	c.isDone = true
+	c.closed = true
 	c.endWriting()
-	_ = c.stream.SetReadDeadline(longAgo)
-	c.writePassed.Set(time.Time{})
-	return true
+	unread, grown := c.in.close()
+	m.spare += grown
+	return true, unread
 }
 
 // LocalAddr implements net.Conn.
@@ -339,30 +393,31 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isDone {
+	if !c.in.setDeadline(t) {
 		return c.op("set", net.ErrClosed)
 	}
-	c.readUntil = t
-	if c.isCut || c.refusal != nil {
-		return nil // yamux's deadline stays where it was put
-	}
-	return c.stream.SetReadDeadline(t)
+	return nil
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isDone {
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.closed {
 		return c.op("set", net.ErrClosed)
 	}
-	c.writePassed.Set(t)
-	if c.isEnded {
-		return nil // yamux's deadline stays where endWriting put it
+	if c.ended {
+		return nil // there is nothing that it could end
 	}
-	return c.stream.SetWriteDeadline(t)
+	c.until.set(t, func(ring func()) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		ring()
+		c.writable.Broadcast()
+	})
+	c.writable.Broadcast()
+	return nil
 }
 
 func (c *Conn) op(op string, err error) error {

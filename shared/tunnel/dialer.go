@@ -194,7 +194,7 @@ type retirement struct {
 func (r *retirement) add(s *Session) {
 	live := r.sessions[:0]
 	for _, old := range append(r.sessions, s) {
-		if old.car.alive() == nil {
+		if old.mux.alive() == nil {
 			live = append(live, old)
 		} else {
 			r.goroutines.Go(func() { _ = old.Close() })

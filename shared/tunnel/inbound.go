@@ -1,129 +1,213 @@
 package tunnel
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// What comes from the peer: messages of the MessageConn, as frames for yamux's reader.
+// inbound is how far the peer's bytes have been read; of the reader alone.
+type inbound struct {
+	frames
+	into  *Conn   // whose payload comes; nil: nobody's
+	fresh []*Conn // to whom this message has brought something
+}
 
-// receive brings messages from the MessageConn to yamux's reader, one at a time. It is apart from that reader so that a
-// MessageConn that is slow to close (a browser's, when the network is gone) does not hold the session's end up.
-func (c *carrier) receive() {
+// unbounded is the context of a MessageConn's calls: Close ends them, and one that can end by itself costs something at each.
+var unbounded = context.Background()
+
+// receive reads messages until the session ends. It never waits for a stream: what comes fits its window.
+func (m *mux) receive() {
+	defer m.survive()
 	for {
-		m, err := c.mc.Read(c.ctx)
+		p, err := m.mc.Read(unbounded)
 		if err != nil {
-			c.fail(fmt.Errorf("tunnel: reading: %w", err))
+			m.fail(fmt.Errorf("tunnel: reading: %w", err))
 			return
 		}
-		if len(m) > wire.MaxMessage {
-			c.fail(fmt.Errorf("%w: a message of %d bytes", ErrProtocol, len(m)))
+		if len(p) > wire.MaxMessage {
+			m.fail(fmt.Errorf("%w: a message of %d bytes", ErrProtocol, len(p)))
 			return
 		}
-		c.heard.Store(int64(time.Since(c.began)))
-		select {
-		case c.messages <- m:
-		case <-c.closed:
+		m.heard.Store(int64(time.Since(m.began)))
+		if err := m.take(p); err != nil {
+			m.fail(err)
 			return
 		}
-		select {
-		case <-c.taken:
-		case <-c.closed:
+		if m.alive() != nil {
 			return
 		}
 	}
 }
 
-// Read gives yamux's reader the peer's frames, each only when all of it is here: yamux holds locks while it waits for the
-// rest of one, and a peer that never sends it would hang the stream's calls, deadlines and all.
-func (c *carrier) Read(p []byte) (n int, err error) {
-	defer c.survive(&err)
-	for {
-		switch {
-		case len(c.handing) > 0:
-			n = copy(p, c.handing)
-			c.handing = c.handing[n:]
-			return n, nil
-		case c.in.between() && c.nextReset():
-			// handing holds it
-		case len(c.current) == 0:
-			if err := c.fetch(); err != nil {
-				return 0, err
+// take takes a message apart. Its readers are told at its end: so each gets all of it at once.
+func (m *mux) take(p []byte) error {
+	in := &m.in
+	for len(p) > 0 {
+		if in.payload > 0 {
+			n := min(in.payload, len(p))
+			if c := in.into; c != nil {
+				c.in.deliver(p[:n], n == len(p))
+				if len(in.fresh) == 0 || in.fresh[len(in.fresh)-1] != c {
+					in.fresh = append(in.fresh, c)
+				}
 			}
-		case len(c.whole) > 0:
-			k := min(len(c.current), c.in.payload)
-			c.whole = append(c.whole, c.current[:k]...)
-			c.current = c.current[k:]
-			if c.in.payload -= k; c.in.payload == 0 {
-				c.handing, c.whole, c.spare = c.whole, nil, c.whole[:0]
+			in.payload -= n
+			p = p[n:]
+		} else {
+			var whole bool
+			if p, whole = in.gather(p); !whole {
+				break
 			}
-		case c.in.payload > 0:
-			n = copy(p[:min(len(p), c.in.payload)], c.current)
-			c.current = c.current[n:]
-			c.in.payload -= n
-			return n, nil
-		default:
-			if err := c.header(); err != nil {
-				c.fail(err)
-				return 0, err
+			var err error
+			if in.into, err = m.judge(&in.header); err != nil {
+				return err
+			}
+		}
+		if in.payload == 0 && in.into != nil && (in.header.has(flagFIN) || in.header.has(flagRST)) {
+			if err := m.finished(in.into, in.header.has(flagRST)); err != nil {
+				return err
 			}
 		}
 	}
-}
-
-// header takes what it can of a header and, when it is whole, lets it pass or not.
-func (c *carrier) header() error {
-	rest, whole := c.in.gather(c.current)
-	c.current = rest
-	if !whole {
-		return nil
-	}
-	if err := c.arrived(&c.in.header); err != nil {
-		return err
-	}
-	if c.in.payload > len(c.current) {
-		if cap(c.spare) > 2*wire.MaxMessage {
-			c.spare = nil
+	for _, c := range in.fresh {
+		if c.in.announce() {
+			m.grant(c)
 		}
-		c.whole = append(c.spare, c.in.header[:]...)
-	} else {
-		c.handing = c.in.header[:]
+		c.listen()
+	}
+	clear(in.fresh)
+	in.fresh = in.fresh[:0]
+	if in.payload == 0 {
+		in.into = nil
 	}
 	return nil
 }
 
-// fetch waits for the next message, or returns for a reset to be handed over.
-func (c *carrier) fetch() error {
-	if c.inHand {
-		select {
-		case c.taken <- struct{}{}:
-			c.inHand = false
-		case <-c.closed:
-			return ErrSessionClosed
+// judge judges a header from the peer, does what it says, and answers whose the payload is. What an honest peer never sends
+// ends the session: so a hostile one costs no more than its windows, and no other session. It refuses a stream from the
+// gateway to the client, which nobody would accept; streams without number or end; more bytes than a window takes, also for
+// streams that are gone; a flood of pings, each of which is answered.
+func (m *mux) judge(h *header) (*Conn, error) {
+	if h.version() != 0 || h.kind() > typeGoAway {
+		return nil, fmt.Errorf("%w: not a yamux frame", ErrProtocol)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch h.kind() {
+	case typePing:
+		return nil, m.pinged(h)
+	case typeGoAway:
+		if h.length() != 0 {
+			return nil, fmt.Errorf("%w: it says that we broke it, %d", ErrProtocol, h.length())
+		}
+		m.goneAway = true
+		return nil, nil
+	case typeData:
+		if h.length() > largestFrame {
+			return nil, fmt.Errorf("%w: a frame of %d bytes is too long", ErrProtocol, h.length())
+		}
+		m.earned = min(m.earned+int(h.length()), bytesPerPing)
+	}
+	id := h.stream()
+	if h.has(flagSYN) {
+		if err := m.opened(id); err != nil {
+			return nil, err
 		}
 	}
-	select {
-	case c.current = <-c.messages:
-		c.inHand = true
-		return nil
-	case <-c.wake:
-		return nil
-	case <-c.closed:
-		return ErrSessionClosed
+	if !m.server && id > m.last {
+		return nil, fmt.Errorf("%w: stream %d is not open yet", ErrProtocol, id)
 	}
+	c := m.streams[id]
+	if h.kind() == typeWindowUpdate {
+		if c != nil {
+			c.credited(int(h.length()))
+		}
+		return c, nil
+	}
+	n := int(h.length())
+	if c == nil || c.in.fin { // of a stream that is gone here and not yet there, or a frame that slipped behind its end
+		if m.stray -= n; m.stray < 0 {
+			return nil, fmt.Errorf("%w: more for stream %d than was on its way when it ended", ErrProtocol, id)
+		}
+		return nil, nil
+	}
+	if !c.in.admit(n) {
+		return nil, fmt.Errorf("%w: %d bytes are more than the window of stream %d takes", ErrProtocol, n, id)
+	}
+	if n > 0 && c.closed {
+		m.reset(c)
+		return nil, nil
+	}
+	return c, nil
 }
 
-// nextReset hands yamux the next RST of our own making.
-func (c *carrier) nextReset() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.resets) == 0 {
-		return false
+// largestFrame bounds a data frame from the peer, as package wire has it. Ours are smaller.
+const largestFrame = 1 << 20
+
+// opened is for a stream that the peer opens; m.mu is held.
+func (m *mux) opened(id uint32) error {
+	switch {
+	case !m.server || id%2 == 0:
+		return fmt.Errorf("%w: stream %d is not the peer's to open", ErrProtocol, id)
+	case m.streams[id] != nil:
+		return fmt.Errorf("%w: stream %d opened twice", ErrProtocol, id)
+	case len(m.streams) >= m.o.hardStreams():
+		return fmt.Errorf("%w: %d streams open", ErrProtocol, len(m.streams))
+	case !m.opens.take(time.Now()):
+		return fmt.Errorf("%w: a flood of streams", ErrProtocol)
+	case m.alive() != nil:
+		return ErrSessionClosed
 	}
-	h := newHeader(typeWindowUpdate, flagRST, c.resets[0], 0)
-	c.resets = c.resets[1:]
-	c.handing = h[:]
-	return true
+	c := m.admit(id, "client")
+	m.inject(newHeader(typeWindowUpdate, flagACK, id, 0))
+	if m.accepted != nil {
+		m.accepted(c)
+		return nil
+	}
+	m.arrived = append(m.arrived, c)
+	notify(m.arrival)
+	return nil
+}
+
+// pinged is for a ping or the answer to one; m.mu is held.
+func (m *mux) pinged(h *header) error {
+	switch {
+	case !h.has(flagSYN):
+		m.pace.answered(h.length())
+		return nil
+	case m.earned >= bytesPerPing:
+		m.earned = 0
+	case !m.pings.take(time.Now()):
+		return fmt.Errorf("%w: a flood of pings", ErrProtocol)
+	}
+	m.inject(newHeader(typePing, flagACK, 0, h.length()))
+	return nil
+}
+
+// finished notes the end of what the peer has to say on a stream. A RST is an end like a FIN, and the stream says how it
+// ended when all that came before has been read: so nothing is lost that was written before a close.
+func (m *mux) finished(c *Conn, reset bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.streams[c.id] != c {
+		return nil // we have ended it meanwhile
+	}
+	if c.in.fin && !reset {
+		return fmt.Errorf("%w: stream %d ended twice", ErrProtocol, c.id)
+	}
+	if reset {
+		c.resetByPeer(!c.in.fin)
+	}
+	c.in.tell(func() {
+		c.in.short = c.in.short || reset && !c.in.fin
+		c.in.fin = true
+	})
+	m.forgetIfOver(c)
+	if c.heard != nil {
+		c.heard()
+	}
+	return nil
 }

@@ -4,40 +4,40 @@ import "time"
 
 // beat looks after a silent peer: a ping first, the end later. Anything that comes is a sign of life, so that an answer
 // that queues behind a large download on a slow line does no harm.
-func (c *carrier) beat() {
-	silent := c.silence()
-	if silent >= c.o.DeadAfter {
-		c.fail(ErrSilent)
+func (m *mux) beat() {
+	silent := m.silence()
+	if silent >= m.o.DeadAfter {
+		m.fail(ErrSilent)
 		return
 	}
-	if silent >= c.o.KeepAlive {
-		c.ping()
+	if silent >= m.o.KeepAlive {
+		m.ping()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.alive() == nil {
-		c.beatTime.Reset(c.o.KeepAlive)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.alive() == nil {
+		m.beatTime.Reset(m.o.KeepAlive)
 	}
 }
 
 // probe asks the peer for a sign of life and ends the session if none comes in time.
-func (c *carrier) probe(limit time.Duration) {
-	asked := int64(time.Since(c.began))
-	c.ping()
+func (m *mux) probe(limit time.Duration) {
+	asked := int64(time.Since(m.began))
+	m.ping()
 	time.AfterFunc(limit, func() {
-		if c.heard.Load() < asked {
-			c.fail(ErrSilent)
+		if m.heard.Load() < asked {
+			m.fail(ErrSilent)
 		}
 	})
 }
 
-func (c *carrier) silence() time.Duration {
-	return time.Since(c.began) - time.Duration(c.heard.Load())
+func (m *mux) silence() time.Duration {
+	return time.Since(m.began) - time.Duration(m.heard.Load())
 }
 
-// ping sends a yamux ping whose answer yamux passes over: that it came is all we want to know.
-func (c *carrier) ping() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inject(newHeader(typePing, flagSYN, 0, 0))
+// ping sends a ping whose answer says nothing: that it came is all we want to know.
+func (m *mux) ping() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.inject(newHeader(typePing, flagSYN, 0, 0))
 }

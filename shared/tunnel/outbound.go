@@ -1,144 +1,215 @@
 package tunnel
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// What goes to the peer: frames of yamux's writer and our own, as messages for the MessageConn.
-
-// highWater is how many bytes of a session may wait for the carrier before its conns stop writing. It covers one
-// message on its way and one being gathered; with more, a ping or a small stream's line waits behind more bulk.
-const highWater = 2 * wire.MaxMessage
-
-// maxChunk is the largest payload of a data frame: what a large write on one stream may put before a small one on
-// another. Two such frames make a message.
-const maxChunk = wire.MaxMessage/2 - headerSize
-
-// Write takes frames from yamux's writer, which hands over a header and then its payload. They go into the queue
-// together, so that a frame of ours never lands between them.
-func (c *carrier) Write(p []byte) (n int, err error) {
-	defer c.survive(&err)
-	n = len(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(p) > 0 {
-		if due := c.out.payload; due > 0 {
-			if len(p) < due {
-				return 0, errors.New("tunnel: yamux wrote a payload in parts")
-			}
-			c.pending = append(append(c.pending, c.out.header[:]...), p[:due]...)
-			c.out.payload = 0
-			p = p[due:]
-			continue
-		}
-		var whole bool
-		if p, whole = c.out.gather(p); whole {
-			c.departing(&c.out.header)
-			if c.out.payload == 0 {
-				c.pending = append(c.pending, c.out.header[:]...)
-			}
-		}
-	}
-	notify(c.work)
-	if len(c.pending) > 2*highWater+(c.o.Streams+1)*2*maxChunk {
-		c.failLocked(ErrStalled) // longer than any honest use can make it
-	}
-	return n, c.alive()
+// outbound is what waits to be sent: messages, of which the last is still being filled. Of mux.mu.
+type outbound struct {
+	first, last *block
+	queued      int         // bytes in them, and in the one that is being written
+	sending     bool        // the sender runs
+	watchdog    *time.Timer // bites when a message cannot be written; the sender's
+	mark        int         // how many may wait
+	began       time.Time   // when the message that is being written was taken
+	waiting     int         // conns that wait for room
 }
 
-// send writes what is queued to the MessageConn, as many frames to a message as there are.
-func (c *carrier) send() {
-	watchdog := time.AfterFunc(time.Hour, func() { c.fail(ErrStalled) })
-	watchdog.Stop()
-	defer watchdog.Stop()
-	var batch []byte
-	for {
-		select {
-		case <-c.work:
-		case <-c.closed:
-			return
-		}
-		batch = c.take(batch)
-		for b := batch; len(b) > 0; {
-			n := message(b)
-			watchdog.Reset(c.o.DeadAfter)
-			if !c.await(n, watchdog) {
-				return
-			}
-			err := c.mc.Write(c.ctx, b[:n])
-			if ping := c.wrote(n); ping != nil && err == nil {
-				err = c.mc.Write(c.ctx, ping)
-			}
-			watchdog.Stop()
-			if err != nil {
-				c.fail(fmt.Errorf("tunnel: writing: %w", err))
-				return
-			}
-			b = b[n:]
-			c.written(n)
+// How many bytes of a session may wait for the MessageConn before its conns stop writing. It begins at leastMark: one message
+// on its way and one being gathered. With more, a ping or a small stream's line waits behind more bulk; with less than
+// mostMark, sender and writers wake each other for each message, which on a fast line is most of their work. So it grows while
+// the line takes a message within quickly, and falls when it does not: what waits is less than quickly's worth a message.
+const (
+	leastMark = 2 * wire.MaxMessage
+	mostMark  = 8 * wire.MaxMessage
+	quickly   = time.Millisecond
+)
+
+// mostQueued is more than an honest peer can make us queue, whose frames for it do not wait for room.
+const mostQueued = 2 * mostMark
+
+// fit is how large a payload goes next: so large that it fills a message.
+func (q *outbound) fit() int {
+	if q.last != nil {
+		if left := wire.MaxMessage - len(q.last.b) - headerSize; left >= smallBlock {
+			return left
 		}
 	}
+	return wire.MaxMessage - headerSize
 }
 
-// message is how much of the queued frames goes into the next message. It ends between two frames, for a frame in two
-// messages must be put together again.
-func message(b []byte) (n int) {
-	for n < len(b) {
-		var f frames
-		f.gather(b[n:])
-		size := headerSize + f.payload
-		if n+size > wire.MaxMessage {
-			break
-		}
-		n += size
-	}
-	if n == 0 {
-		n = min(len(b), wire.MaxMessage) // a frame that is longer, were there one
-	}
-	return n
+// push queues a frame, which is no longer than a message.
+func (q *outbound) push(h header, payload []byte) {
+	b := q.space(headerSize + len(payload))
+	b.put(h[:])
+	b.put(payload)
 }
 
-// take swaps the queue for the buffer that the sender has emptied.
-func (c *carrier) take(empty []byte) (batch []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if cap(empty) > 4*highWater {
-		empty = nil // a burst's buffer need not stay for the session's life
+// pushBlock queues a frame that fills a block from its start, which is the queue's from now on.
+func (q *outbound) pushBlock(b *block) {
+	n := len(b.b)
+	if q.last != nil && (n <= smallBlock || len(q.last.b)+n <= cap(q.last.b)) {
+		q.space(n).put(b.b)
+		b.free()
+		return
 	}
-	batch, c.pending = c.pending, empty[:0]
-	c.flying = len(batch)
-	return batch
+	q.queued += n
+	q.append(b)
 }
 
-func (c *carrier) written(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flying -= n
-	if c.room != nil && len(c.pending)+c.flying < highWater {
-		close(c.room)
-		c.room = nil
+// space queues n bytes, to be put into the block that it answers.
+func (q *outbound) space(n int) *block {
+	q.queued += n
+	last := q.last
+	switch {
+	case last == nil:
+		q.append(lend(n))
+	case len(last.b)+n <= cap(last.b):
+	case q.first == last && len(last.room) == smallBlock && len(last.b)+n <= largeBlock: // a line or two, and more
+		q.first, q.last = nil, nil
+		q.append(lend(largeBlock))
+		q.last.put(last.b)
+		last.free()
+	default:
+		q.append(lend(largeBlock)) // what fills one is followed by more
 	}
+	return q.last
 }
 
-// full returns nil if a conn may write now, else a channel that is closed when it may ask again.
-func (c *carrier) full() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.pending)+c.flying < highWater {
+func (q *outbound) append(b *block) {
+	if q.last == nil {
+		q.first = b
+	} else {
+		q.last.next = b
+	}
+	q.last = b
+}
+
+// pop takes the next message.
+func (q *outbound) pop() *block {
+	b := q.first
+	if b == nil {
 		return nil
 	}
-	if c.room == nil {
-		c.room = make(chan struct{})
+	if q.first = b.next; q.first == nil {
+		q.last = nil
 	}
-	return c.room
+	b.next = nil
+	return b
 }
 
-// inject queues a frame of our own between yamux's. c.mu is held.
-func (c *carrier) inject(h header) {
-	c.pending = append(c.pending, h[:]...)
-	notify(c.work)
+// free is for the session's end.
+func (q *outbound) free() {
+	if q.watchdog != nil {
+		q.watchdog.Stop()
+	}
+	for b := q.pop(); b != nil; b = q.pop() {
+		b.free()
+	}
+}
+
+// push queues a frame and sees to it that it is sent; m.mu is held.
+func (m *mux) push(h header, payload []byte) {
+	if m.alive() != nil {
+		return
+	}
+	m.out.push(h, payload)
+	m.start()
+}
+
+// pushBlock is push of a frame in a block; m.mu is held.
+func (m *mux) pushBlock(b *block) {
+	m.out.pushBlock(b)
+	m.start()
+}
+
+// start sees to it that the sender runs; m.mu is held, and the session lives.
+func (m *mux) start() {
+	if !m.out.sending {
+		m.out.sending = true
+		m.ends.Go(m.send)
+	}
+}
+
+// inject queues a frame that waits for nothing; m.mu is held.
+func (m *mux) inject(h header) {
+	m.push(h, nil)
+	if m.out.queued > mostQueued {
+		m.failLocked(ErrStalled)
+	}
+}
+
+// send writes what is queued, until nothing is.
+func (m *mux) send() {
+	defer m.survive()
+	for {
+		b := m.next()
+		if b == nil {
+			return
+		}
+		n := len(b.b)
+		if !m.await(n) {
+			b.free()
+			return
+		}
+		err := m.mc.Write(unbounded, b.b)
+		if ping := m.wrote(n); ping != nil && err == nil {
+			err = m.mc.Write(unbounded, ping)
+		}
+		b.free()
+		if err != nil {
+			m.fail(fmt.Errorf("tunnel: writing: %w", err))
+			return
+		}
+	}
+}
+
+// next is the message to write now; nil: there is none, and the sender ends.
+func (m *mux) next() *block {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := &m.out
+	b := q.pop()
+	if m.alive() != nil {
+		if b != nil {
+			b.free()
+		}
+		b = nil
+	}
+	if b == nil {
+		q.sending = false
+		if q.watchdog != nil {
+			q.watchdog.Stop()
+		}
+		return nil
+	}
+	q.began = time.Now()
+	if q.watchdog == nil {
+		q.watchdog = time.AfterFunc(m.o.DeadAfter, func() { m.fail(ErrStalled) })
+	} else {
+		q.watchdog.Reset(m.o.DeadAfter)
+	}
+	return b
+}
+
+// written makes room for what was not yet; m.mu is held.
+func (m *mux) written(n int) {
+	q := &m.out
+	q.queued -= n
+	if time.Since(q.began) < quickly {
+		q.mark = min(q.mark+wire.MaxMessage, mostMark)
+	} else {
+		q.mark = max(q.mark/2, leastMark)
+	}
+	if q.waiting == 0 || q.queued > q.mark/2 {
+		return
+	}
+	for _, c := range m.streams {
+		if c.waiting > 0 {
+			c.writable.Broadcast()
+		}
+	}
 }

@@ -3,7 +3,6 @@ package tunnel
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"time"
 
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -19,7 +18,7 @@ type Unpaced interface {
 	InFlight() int
 }
 
-// pace is what the carrier knows of the bytes on an Unpaced's way; of carrier.mu.
+// pace is what a mux knows of the bytes on an Unpaced's way; of mux.mu.
 type pace struct {
 	most     int // 0: the MessageConn waits by itself
 	flying   int // written, and not shown to have been read
@@ -50,33 +49,34 @@ func newPace(mc MessageConn) (p pace) {
 
 // await waits until n more bytes may be written, or answers false when the session has ended. The watchdog is wound up
 // with each step that the peer makes.
-func (c *carrier) await(n int, watchdog *time.Timer) bool {
+func (m *mux) await(n int) bool {
 	for {
-		c.mu.Lock()
-		p := &c.pace
+		m.mu.Lock()
+		p := &m.pace
 		if p.most == 0 || p.flying+n <= p.most {
-			c.mu.Unlock()
-			return c.alive() == nil
+			m.mu.Unlock()
+			return m.alive() == nil
 		}
 		if p.moved == nil {
 			p.moved = make(chan struct{})
 		}
 		moved := p.moved
-		c.mu.Unlock()
+		m.mu.Unlock()
 		select {
 		case <-moved:
-			watchdog.Reset(c.o.DeadAfter)
-		case <-c.closed:
+			m.out.watchdog.Reset(m.o.DeadAfter)
+		case <-m.closed:
 			return false
 		}
 	}
 }
 
 // wrote counts bytes that are on their way, and answers the ping that is to follow them, if one is.
-func (c *carrier) wrote(n int) (ping []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := &c.pace
+func (m *mux) wrote(n int) (ping []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.written(n)
+	p := &m.pace
 	if p.most == 0 {
 		return nil
 	}
@@ -94,8 +94,8 @@ func (c *carrier) wrote(n int) (ping []byte) {
 	return h[:]
 }
 
-// answered takes the answer to a ping. yamux answers each from a goroutine of its own, so one may overtake another: what
-// was sent before a mark that was read has been read too. c.mu is held.
+// answered takes the answer to a ping. A stock yamux answers each from a goroutine of its own, so one may overtake another:
+// what was sent before a mark that was read has been read too. mux.mu is held.
 func (p *pace) answered(number uint32) {
 	bytes := 0
 	for i, m := range p.marks {

@@ -24,28 +24,24 @@ type ServerSession struct {
 // (any other error is told as wire.Internal, without its words). A Hello of another version is refused without asking.
 // Serve owns mc, and has closed it if it returns an error. ctx bounds the handshake only.
 func Serve(ctx context.Context, mc MessageConn, greet func(context.Context, wire.Hello) (wire.Welcome, error), o *Options) (*ServerSession, error) {
-	base, err := newSession(mc, true, o)
-	if err != nil {
-		return nil, err
-	}
-	s := &ServerSession{session: base, requests: make(chan *Request)}
-	err = s.bounded(ctx, func(ctx context.Context) error { return s.greeted(ctx, greet) })
+	s := &ServerSession{session: newSession(mc, true, o), requests: make(chan *Request)}
+	err := s.bounded(ctx, func(ctx context.Context) error { return s.greeted(ctx, greet) })
 	if err != nil {
 		s.partWith(err)
 		s.end(err)
 		return nil, err
 	}
-	s.run(s.listen)
+	s.hear()
 	return s, nil
 }
 
 func (s *ServerSession) greeted(ctx context.Context, greet func(context.Context, wire.Hello) (wire.Welcome, error)) error {
-	stream, err := s.mux.AcceptStreamWithContext(ctx)
-	if err != nil {
-		<-s.car.closed // when ctx ends, so does the session
-		return s.car.sessionError()
+	var err error
+	if s.control, err = s.mux.accept(ctx); err != nil {
+		<-s.mux.closed // when ctx ends, so does the session
+		return s.mux.sessionError()
 	}
-	s.control = newConn(stream, s.car, "control")
+	s.control.remote = "control"
 	if s.hello, err = wire.ReadHello(s.control); err != nil {
 		if errors.Is(err, wire.ErrMalformed) {
 			s.refused(wire.Malformed)
@@ -79,7 +75,7 @@ func (s *ServerSession) refuse(no *wire.RefusedError) { _ = wire.WriteRefused(s.
 
 // partWith gives a refused client the time to read why, for closing a WebSocket can overtake what was written to it.
 func (s *ServerSession) partWith(err error) {
-	if s.control == nil || s.car.alive() != nil {
+	if s.control == nil || s.mux.alive() != nil {
 		return
 	}
 	_ = s.control.CloseWrite()
@@ -90,15 +86,9 @@ func (s *ServerSession) partWith(err error) {
 // Each calls f with each of the client's Opens, in a goroutine of its own for which Close waits, until the session ends: then it
 // returns Err.
 func (s *ServerSession) Each(f func(*Request)) error {
-	for {
-		stream, err := s.mux.AcceptStream()
-		if err != nil {
-			s.car.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
-			return s.Err()
-		}
-		conn := newConn(stream, s.car, "client")
-		s.run(func() { s.request(conn, f) })
-	}
+	s.mux.acceptBy(func(conn *Conn) { s.run(func() { s.request(conn, f) }) })
+	<-s.mux.closed
+	return s.Err()
 }
 
 // request reads a stream's Open and calls f with it.
@@ -114,7 +104,7 @@ func (s *ServerSession) request(conn *Conn, f func(*Request)) {
 		_ = conn.Close()
 		return
 	}
-	if s.car.opened()-1 > s.o.Streams {
+	if s.mux.count()-1 > s.o.Streams {
 		s.refused(wire.TooMany)
 		_ = r.Refuse(&wire.RefusedError{Reason: wire.TooMany, Detail: fmt.Sprintf("%d streams are open", s.o.Streams)})
 		return
@@ -140,7 +130,7 @@ func (s *ServerSession) Accept(ctx context.Context) (*Request, error) {
 			_ = s.Each(func(r *Request) {
 				select {
 				case s.requests <- r:
-				case <-s.car.closed:
+				case <-s.mux.closed:
 					_ = r.conn.Close()
 				}
 			})
@@ -149,7 +139,7 @@ func (s *ServerSession) Accept(ctx context.Context) (*Request, error) {
 	select {
 	case r := <-s.requests:
 		return r, nil
-	case <-s.car.closed:
+	case <-s.mux.closed:
 		return nil, s.Err()
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -9,50 +9,39 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/yamux"
-
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// session is what both ends share: a carrier, yamux on it, and the control stream.
+// session is what both ends share: a mux and its control stream.
 type session struct {
-	car     *carrier
-	mux     *yamux.Session
+	mux     *mux
 	control *Conn
 	o       Options
 
 	goroutines sync.WaitGroup
 	notice     func(wire.Notice) // called for each notice, in order
 
-	saying  sync.Mutex    // of what we write on the control stream after the handshake
-	parting chan struct{} // closed when the peer has said goodbye
+	hearing   sync.Mutex
+	listening bool          // a goroutine does
+	saying    sync.Mutex    // of what we write on the control stream after the handshake
+	parting   chan struct{} // closed when the peer has said goodbye
 }
 
-func newSession(mc MessageConn, server bool, o *Options) (*session, error) {
+func newSession(mc MessageConn, server bool, o *Options) *session {
 	s := &session{o: o.withDefaults(), parting: make(chan struct{})}
-	s.car = newCarrier(mc, server, s.o)
-	start := yamux.Client
-	if server {
-		start = yamux.Server
-	}
-	var err error
-	if s.mux, err = start(s.car, s.o.yamux()); err != nil {
-		s.car.fail(err)
-		<-s.car.gone
-		return nil, err
-	}
-	return s, nil
+	s.mux = newMux(mc, server, s.o)
+	return s
 }
 
 // bounded runs the handshake, ending the session when it takes too long or ctx ends.
 func (s *session) bounded(ctx context.Context, handshake func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Handshake, errHandshake)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { s.car.fail(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { s.mux.fail(context.Cause(ctx)) })
 	defer stop()
 	err := handshake(ctx)
 	if errors.Is(err, ErrSessionClosed) {
-		if cause := s.car.err(); cause != nil {
+		if cause := s.mux.err(); cause != nil {
 			err = cause // what ended the session, not how the handshake came to see it
 		}
 	}
@@ -60,16 +49,6 @@ func (s *session) bounded(ctx context.Context, handshake func(context.Context) e
 		err = context.Cause(ctx)
 	}
 	return err
-}
-
-// over is for an error of yamux's when a stream is opened: the session is ending, or of no more use, since the gateway
-// says that it takes no more streams, or two thousand million have been opened.
-func (s *session) over(err error) error {
-	if err != yamux.ErrSessionShutdown {
-		s.car.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
-	}
-	<-s.car.closed
-	return s.car.sessionError()
 }
 
 var errHandshake = fmt.Errorf("%w: no handshake in time", ErrSilent)
@@ -84,16 +63,39 @@ func (s *session) run(f func()) {
 	s.goroutines.Go(func() {
 		defer func() {
 			if r := recover(); r != nil {
-				s.car.fail(fmt.Errorf("tunnel: panic: %v", r))
+				s.mux.fail(fmt.Errorf("tunnel: panic: %v", r))
 			}
 		}()
 		f()
 	})
 }
 
-// listen reads notices until the peer says goodbye, by ending the control stream, or the session ends.
+// hear begins to listen to the peer's notices. There is a goroutine for it only while there is something to hear: a session
+// at rest does without.
+func (s *session) hear() {
+	wake := func() {
+		s.hearing.Lock()
+		defer s.hearing.Unlock()
+		if !s.listening {
+			s.listening = true
+			s.run(s.listen)
+		}
+	}
+	s.mux.mu.Lock()
+	alive := s.mux.alive() == nil
+	if alive {
+		s.control.heard = wake
+		if s.control.in.ready() {
+			wake()
+		}
+	}
+	s.mux.mu.Unlock()
+}
+
+// listen reads notices for as long as some have come, or until the peer says goodbye, by ending the control stream, or the
+// session ends.
 func (s *session) listen() {
-	for {
+	for s.mayListen() {
 		n, err := wire.ReadNotice(s.control)
 		switch {
 		case err == nil:
@@ -105,14 +107,22 @@ func (s *session) listen() {
 			// All that the peer had to send has come. Answer in kind; the peer then closes the MessageConn.
 			close(s.parting)
 			_ = s.control.CloseWrite()
-			late := time.AfterFunc(s.o.Linger, func() { s.car.fail(nil) })
-			<-s.car.closed
+			late := time.AfterFunc(s.o.Linger, func() { s.mux.fail(nil) })
+			<-s.mux.closed
 			late.Stop()
 		case errors.Is(err, wire.ErrMalformed):
-			s.car.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
+			s.mux.fail(fmt.Errorf("%w: %w", ErrProtocol, err))
 		}
-		return
+		return // and no other comes: there is nothing more to hear
 	}
+}
+
+// mayListen says that there is something to hear; else the next that comes calls for another goroutine.
+func (s *session) mayListen() bool {
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
+	s.listening = s.control.in.ready()
+	return s.listening
 }
 
 // Notify sends a notice to the peer.
@@ -126,31 +136,31 @@ func (s *session) Notify(n wire.Notice) error {
 }
 
 // Done is closed when the session has ended.
-func (s *session) Done() <-chan struct{} { return s.car.closed }
+func (s *session) Done() <-chan struct{} { return s.mux.closed }
 
 // Err is nil while the session lives, and then says why it ended: ErrSessionClosed alone after a Close of either side,
 // with a cause otherwise.
 func (s *session) Err() error {
-	if s.car.alive() == nil {
+	if s.mux.alive() == nil {
 		return nil
 	}
 	select {
 	case <-s.parting:
 		return ErrSessionClosed // what the carrier said after the goodbyes does not matter
 	default:
-		return s.car.sessionError()
+		return s.mux.sessionError()
 	}
 }
 
 // Close says goodbye and ends the session. What closed conns have written arrives; conns that are open are cut. It
 // waits for the peer's goodbye, but no longer than Options.Linger.
 func (s *session) Close() error {
-	if s.car.alive() == nil {
+	if s.mux.alive() == nil {
 		_ = s.control.CloseWrite()
 		late := time.NewTimer(s.o.Linger)
 		select {
 		case <-s.parting:
-		case <-s.car.closed:
+		case <-s.mux.closed:
 		case <-late.C:
 		}
 		late.Stop()
@@ -162,13 +172,12 @@ func (s *session) Close() error {
 // end cuts the session and waits until nothing of it runs, but no longer than Linger for the MessageConn: a browser's
 // WebSocket takes its time to close when the network is gone.
 func (s *session) end(cause error) {
-	s.car.fail(cause)
-	_ = s.mux.Close()
+	s.mux.fail(cause)
 	s.goroutines.Wait()
 	late := time.NewTimer(s.o.Linger)
 	defer late.Stop()
 	select {
-	case <-s.car.gone:
+	case <-s.mux.gone:
 	case <-late.C:
 	}
 }
@@ -180,19 +189,12 @@ type Session struct {
 
 	draining  chan struct{}
 	drainOnce sync.Once
-
-	mu      sync.Mutex
-	opening int // streams about to be known to the carrier
 }
 
 // Client says hello on mc and waits for the gateway's welcome. It owns mc, and has closed it if it returns an error. The
 // gateway's no is a *wire.RefusedError. ctx bounds the handshake only.
 func Client(ctx context.Context, mc MessageConn, hello wire.Hello, o *Options) (*Session, error) {
-	base, err := newSession(mc, false, o)
-	if err != nil {
-		return nil, err
-	}
-	s := &Session{session: base, draining: make(chan struct{})}
+	s := &Session{session: newSession(mc, false, o), draining: make(chan struct{})}
 	s.notice = s.noticed
 	if err := s.bounded(ctx, func(context.Context) error { return s.greet(hello) }); err != nil {
 		if s.control != nil {
@@ -201,16 +203,15 @@ func Client(ctx context.Context, mc MessageConn, hello wire.Hello, o *Options) (
 		s.end(err)
 		return nil, err
 	}
-	s.run(s.listen)
+	s.hear()
 	return s, nil
 }
 
 func (s *Session) greet(hello wire.Hello) error {
-	stream, err := s.mux.OpenStream()
-	if err != nil {
-		return s.over(err)
+	var err error
+	if s.control, err = s.mux.open("control", 1); err != nil {
+		return err
 	}
-	s.control = newConn(stream, s.car, "control")
 	if err := wire.WriteHello(s.control, hello); err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func (s *Session) noticed(n wire.Notice) {
 	case wire.NoticeDraining:
 		s.drainOnce.Do(func() { close(s.draining) })
 	case wire.NoticeRefused:
-		s.car.withdrawn(n.Stream, &wire.RefusedError{Reason: n.Reason, Detail: n.Detail})
+		s.mux.withdrawn(n.Stream, &wire.RefusedError{Reason: n.Reason, Detail: n.Detail})
 	}
 }
 
@@ -243,7 +244,7 @@ func (s *Session) Welcome() wire.Welcome { return s.welcome }
 func (s *Session) Draining() <-chan struct{} { return s.draining }
 
 // probe asks the gateway for a sign of life and ends the session if none comes within Options.Probe. It does not wait.
-func (s *Session) probe() { s.car.probe(s.o.Probe) }
+func (s *Session) probe() { s.mux.probe(s.o.Probe) }
 
 // Open opens a stream to a target. The conn is a *Conn. A refusal is a *wire.RefusedError; ErrTooMany means that the
 // gateway's limit, or our own, is reached already.
@@ -277,30 +278,11 @@ func (s *Session) Open(ctx context.Context, open wire.Open) (net.Conn, error) {
 	return conn, nil
 }
 
-// stream opens a stream if the limits allow. yamux's call would wait at a limit of its own, without a context; ours is
-// lower.
+// stream opens a stream if the limits allow; the control stream is not counted.
 func (s *Session) stream(remote string) (*Conn, error) {
 	limit := s.o.Streams
 	if l := s.welcome.Limits.Streams; l > 0 {
 		limit = min(limit, l)
 	}
-	s.mu.Lock()
-	if s.car.alive() != nil {
-		s.mu.Unlock()
-		return nil, s.Err()
-	}
-	if s.car.opened()-1+s.opening >= limit {
-		s.mu.Unlock()
-		return nil, ErrTooMany
-	}
-	s.opening++
-	s.mu.Unlock()
-	stream, err := s.mux.OpenStream()
-	s.mu.Lock()
-	s.opening--
-	s.mu.Unlock()
-	if err != nil {
-		return nil, s.over(err)
-	}
-	return newConn(stream, s.car, remote), nil
+	return s.mux.open(remote, limit+1)
 }

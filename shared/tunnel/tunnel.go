@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/hashicorp/yamux"
-
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -34,13 +32,15 @@ var (
 
 // Options are the limits and times of a session. A nil *Options and zero fields mean the defaults.
 type Options struct {
-	// Window is how many bytes of a stream may be on their way to a reader here who has not taken them: what each stream
-	// may cost in memory at this end. The other end has one of its own, and holds no more than a queue of 128 KiB for
-	// all that it sends, however large ours is: so a client may have a large one at no cost to its gateway. Default 1 MiB: that carries 10 MB/s at a round trip of 100 ms, where yamux's own 256 KiB
-	// carries 2.6; on loopback it is a third faster too. No less than 256 KiB, yamux's floor.
+	// Window is by how much the windows of a session's streams may grow, all together. A window is how many bytes of a stream
+	// may be on their way to a reader here who has not taken them. Each stream has one of 256 KiB, yamux's own; it grows as
+	// it is used and for as long as its reader keeps up, to three quarters of this at the most. Default 4 MiB: one stream then
+	// carries 30 MB/s at a round trip of 100 ms, where 256 KiB carry 2.6, and on a fast line two thirds more.
+	// The other end has windows of its own, and holds no more than a queue of 128 to 512 KiB for all that it sends, however
+	// large ours are: so a client may have large ones at no cost to its gateway.
 	Window int
 	// Streams is how many streams the peer may have open at one time, the control stream not counted. Default 32: an
-	// account needs two, and 32 windows are the 32 MiB that one hostile session may cost.
+	// account needs two, and 32 windows with what they may grow by are the 12 MiB that one hostile session may cost.
 	Streams int
 	// OpensPerSecond is how many streams the peer may open in a second over a longer time; ten times as many at once.
 	// Default 100: an FTP mirror of small files wants some tens, and nothing honest hundreds.
@@ -52,7 +52,7 @@ type Options struct {
 	// gateway gives to a name's lookup and a connection.
 	OpenTimeout time.Duration
 	// KeepAlive is how often a silent peer is asked for a sign of life. Default 20 s: below the 30 s and 60 s after
-	// which proxies cut a silent WebSocket.
+	// which proxies cut a silent WebSocket. No more than a third of DeadAfter: who is taken for dead has been asked before.
 	KeepAlive time.Duration
 	// DeadAfter ends a session on which nothing came, or on which nothing could be written, for so long. Default 60 s.
 	DeadAfter time.Duration
@@ -71,38 +71,18 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		d = *o
 	}
-	def(&d.Window, 1<<20)
-	d.Window = max(d.Window, 256<<10)
+	def(&d.Window, 4<<20)
 	def(&d.Streams, 32)
 	def(&d.OpensPerSecond, 100)
 	def(&d.Handshake, 10*time.Second)
 	def(&d.OpenTimeout, 45*time.Second)
 	def(&d.KeepAlive, 20*time.Second)
 	def(&d.DeadAfter, 60*time.Second)
+	d.KeepAlive = min(d.KeepAlive, d.DeadAfter/3)
 	def(&d.Probe, 5*time.Second)
 	def(&d.Linger, 5*time.Second)
 	return d
 }
-
-// yamux gives the settings of the multiplexer. Keepalive and the bounds on opening and closing a stream are our own
-// (carrier.beat, Session.Open, Conn.Close): yamux's close timer would cut a stream that is half closed and still in use.
-// Its write timeout is a last resort, for our carrier takes every frame at once. It logs nothing.
-func (o *Options) yamux() *yamux.Config {
-	return &yamux.Config{
-		AcceptBacklog:          o.hardStreams() + 1, // never reached: the guard ends the session before
-		KeepAliveInterval:      o.KeepAlive,
-		ConnectionWriteTimeout: o.DeadAfter,
-		MaxStreamWindowSize:    uint32(o.Window),
-		Logger:                 silence{},
-	}
-}
-
-// silence is a yamux.Logger that keeps quiet: what goes wrong in a session is returned as an error.
-type silence struct{}
-
-func (silence) Print(...any)          {}
-func (silence) Printf(string, ...any) {}
-func (silence) Println(...any)        {}
 
 func def[T int | time.Duration](v *T, value T) {
 	if *v <= 0 {

@@ -39,19 +39,29 @@ func (b *browser) setUp(bed *testbed.Bed, who, password string) {
 func TestRealServers(t *testing.T) {
 	bed := testbed.Start(t)
 	g := startGateway(t, allow(bed)...)
+	b := startBrowser(t, "alice")
+	deliverQuestion(t, bed)
+	b.Go(g.URL())
+	b.answers(bed, "real-server")
+}
+
+// deliverQuestion puts one of Bob's into Alice's maildrop.
+func deliverQuestion(t testing.TB, bed *testbed.Bed) {
+	t.Helper()
 	bed.Deliver(t, "alice", []byte("From: Bob <bob@example.test>\r\nTo: alice@example.test\r\nSubject: From a real server\r\n"+
 		"Message-ID: <real-1@example.test>\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nIs this thing on?\r\n"))
+}
 
-	b := startBrowser(t, "alice")
-	b.Go(g.URL())
+// answers is Alice, who sets her account at a bed up, reads the question and answers it.
+func (b *browser) answers(bed *testbed.Bed, shot string) {
+	b.t.Helper()
 	b.setUp(bed, "alice", "alice-pw")
-
 	// Two servers, two questions.
 	for _, server := range []string{"POP3", "SMTP"} {
 		b.Until("the certificate of the "+server+" server is shown", q("trust-certificate")+` !== null && !`+q("trust-certificate")+`.disabled`)
 		if server == "POP3" {
 			b.Until("with its fingerprint", fmt.Sprintf(`document.body.innerText.toLowerCase().replace(/[^0-9a-f]/g, "").includes(%s)`, js(trust.Fingerprint(bed.Certificate.Certificate[0]))))
-			b.shot("certificate")
+			b.shot(shot + "-certificate")
 		}
 		b.Click("trust-certificate")
 		if server == "POP3" {
@@ -60,17 +70,17 @@ func TestRealServers(t *testing.T) {
 	}
 	b.Open("From a real server")
 	b.Until("the mail is read", body+`.includes("Is this thing on?")`)
-	b.shot("real-server")
+	b.shot(shot)
 	b.Click("reply")
 	b.Type("compose-body", "It is. ")
 	b.Click("compose-send")
-	got := string(bed.Await(t, "bob", "Re: From a real server"))
+	got := string(bed.Await(b.t, "bob", "Re: From a real server"))
 	if !strings.Contains(got, "It is.") || !strings.Contains(got, "In-Reply-To: <real-1@example.test>") {
-		t.Errorf("what arrived:\n%s", got)
+		b.t.Errorf("what arrived:\n%s", got)
 	}
 	b.Click("account-menu")
 	b.Until("the account is sealed", q("account-seal")+`.textContent.includes("Sealed")`)
-	b.shot("real-server-account")
+	b.shot(shot + "-account")
 }
 
 // A password that is not ASCII, and TLS that comes by STLS.

@@ -9,13 +9,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/postern-mail/postern/gateway/bridge/bridgetest"
+	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/edge"
 	"github.com/postern-mail/postern/wasm/internal/worker"
 	"github.com/postern-mail/postern/wasm/internal/workerd"
@@ -58,7 +61,8 @@ func (s *safeBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 // running is a Worker in workerd, until the end of the test.
 type running struct {
 	*workerd.Process
-	log safeBuffer
+	log     safeBuffer
+	clients atomic.Int32 // that have had a session
 }
 
 func (r *running) url() string { return "http://" + r.Address }
@@ -83,9 +87,14 @@ func start(t testing.TB, o workerd.Options) *running {
 		if t.Failed() {
 			t.Logf("the Worker's log:\n%s", log)
 		}
-		for _, bad := range []string{"panic:", "fatal error:", "Uncaught", "uncaught exception"} {
-			if strings.Contains(log, bad) {
-				t.Errorf("the Worker's log has %q:\n%s", bad, log)
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, "the session is over") {
+				continue // what comes to an object that has ended by itself
+			}
+			for _, bad := range []string{"panic:", "fatal error:", "Uncaught", "uncaught exception"} {
+				if strings.Contains(line, bad) {
+					t.Errorf("the Worker's log has %q:\n%s", bad, log)
+				}
 			}
 		}
 	})
@@ -116,6 +125,34 @@ func TestSize(t *testing.T) {
 	for _, name := range []string{"worker.mjs", "wasm_exec.js", "edge.wasm"} {
 		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// What the Worker is told by is what the native gateway is told by, under the same names.
+func TestSettingsAreTheGateways(t *testing.T) {
+	source, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var usage strings.Builder
+	if err := config.Usage(&usage); err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`"(POSTERN_[A-Z_]*[A-Z])"`).FindAllStringSubmatch(string(source), -1)
+	if len(names) < 6 {
+		t.Fatalf("the Worker knows %q", names)
+	}
+	known := make(map[string]bool)
+	for _, name := range names {
+		known[name[1]] = true
+		if !regexp.MustCompile(`\b` + name[1] + `\b`).MatchString(usage.String()) {
+			t.Errorf("%s is no setting of the native gateway", name[1])
+		}
+	}
+	for name := range settings(t).Vars {
+		if !known[name] {
+			t.Errorf("wrangler.jsonc sets %s, which the Worker does not know", name)
 		}
 	}
 }

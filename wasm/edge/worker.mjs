@@ -45,12 +45,16 @@ const farewell = 1000;
 
 export class Session extends DurableObject {
   async fetch(request) {
-    const binding = await start(this.env, (why) => {
+    let binding;
+    const ended = (why) => {
       // A program that broke would leave its WebSocket open, and the client waiting.
-      if (why !== 0) this.ctx.abort("the program broke");
+      if (why !== 0) return this.ctx.abort("the program broke");
       // An object that is done would keep its memory for a while, and for as long its connections to those that take nothing.
-      if (binding?.socket) setTimeout(() => this.ctx.abort("the session is over"), farewell);
-    });
+      if (!binding?.socket) return;
+      binding.near.addEventListener("message", ({ data }) => data.transfer?.(0)); // from a client that goes on, or it would be kept
+      setTimeout(() => this.ctx.abort("the session is over"), farewell);
+    };
+    binding = await start(this.env, ended);
     const answer = await binding.handleRequest(request);
     return binding.socket ? new Response(null, { status: 101, webSocket: binding.socket, headers: answer.headers }) : answer;
   }

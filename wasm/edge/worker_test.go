@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -29,9 +30,12 @@ import (
 	"github.com/postern-mail/postern/wasm/internal/workerd"
 )
 
+// session is one of a client's of its own.
 func (r *running) session(t testing.TB) *tunnel.Session {
 	t.Helper()
-	ws, _, err := websocket.Dial(t.Context(), r.url()+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	ws, _, err := websocket.Dial(t.Context(), r.url()+wire.Path, &websocket.DialOptions{
+		Subprotocols: []string{wire.Subprotocol}, HTTPHeader: http.Header{"CF-Connecting-IP": {fmt.Sprintf("192.0.2.%d", r.clients.Add(1))}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,6 +259,105 @@ func TestSessionsAreCounted(t *testing.T) {
 	}
 }
 
+// A client that goes on after it has been told goodbye is not listened to, and costs no memory.
+func TestDeafEars(t *testing.T) {
+	r := start(t, workerd.Options{Variables: map[string]string{"POSTERN_TOKEN": bridgetest.Token}})
+	for name, first := range map[string][]byte{
+		"after a text":        {0x81, 0x80, 0, 0, 0, 0},
+		"after no word of it": append([]byte{0x82, 0x8c, 0, 0, 0, 0}, make([]byte, 12)...), // empty frames of yamux
+	} {
+		c, err := net.Dial("tcp", r.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: %s\r\n\r\n", wire.Path, wire.Subprotocol)
+		answer := bufio.NewReader(c)
+		if line, err := answer.ReadString('\n'); !strings.Contains(line, " 101 ") {
+			t.Fatalf("%s: %q, %v", name, line, err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, answer) }()
+		before := resident(t, r.Pid)
+		_, _ = c.Write(first)
+		_ = c.SetWriteDeadline(time.Now().Add(4 * time.Second))
+		block := append([]byte{0x82, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xf0, 0, 0, 0, 0}, make([]byte, 0xfff0)...)
+		most, sent := int64(0), 0
+		for sent < 200<<20 {
+			n, err := c.Write(block)
+			sent += n
+			if err != nil {
+				break
+			}
+			if sent%(4<<20) < len(block) {
+				most = max(most, resident(t, r.Pid)-before)
+			}
+		}
+		t.Logf("%s: it could send %d MiB more, and the Worker grew by %d MiB", name, sent>>20, most>>20)
+		if most > 48<<20 {
+			t.Errorf("%s: the Worker grew by %d bytes", name, most)
+		}
+	}
+}
+
+// What goes through a session leaves nothing behind: Go lets go of what it has of JavaScript's only when its own memory wants
+// collecting, which it seldom does.
+func TestBulkLeavesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("512 MB")
+	}
+	const size = 256 << 20
+	address := listen(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "+OK\r\n")
+		block := make([]byte, 64<<10)
+		for range size / len(block) {
+			if _, err := io.ReadFull(c, block); err != nil {
+				return
+			}
+		}
+		for range size / len(block) {
+			if _, err := c.Write(block); err != nil {
+				return
+			}
+		}
+	})
+	to, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, workerd.Options{Anywhere: true, Variables: map[string]string{"POSTERN_ALLOW": address, "POSTERN_TOKEN": bridgetest.Token}})
+	c, err := r.session(t).Open(t.Context(), wire.Open{Service: wire.POP3, Host: to.IP.String(), Port: to.Port})
+	if err == nil {
+		_, err = io.ReadFull(c, make([]byte, 5))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 64<<10)
+	for _, way := range []struct {
+		name string
+		move func([]byte) (int, error)
+	}{{"up", c.Write}, {"down", func(p []byte) (int, error) { return io.ReadFull(c, p) }}} {
+		before, most, began := resident(t, r.Pid), int64(0), time.Now()
+		for i := range size / len(block) {
+			if _, err := way.move(block); err != nil {
+				t.Fatal(way.name, err)
+			}
+			if i%64 == 0 {
+				most = max(most, resident(t, r.Pid)-before)
+			}
+		}
+		t.Logf("%s: %.0f MB/s, and the Worker grew by %d MiB", way.name, size/1e6/time.Since(began).Seconds(), most>>20)
+		if most > mostForBulk {
+			t.Errorf("%s: the Worker grew by %d bytes", way.name, most)
+		}
+	}
+}
+
+// mostForBulk is what workerd may grow by, far from what went through: most of it is what JavaScript could collect, and here, where
+// nobody limits it to 128 MB, has no need to.
+const mostForBulk = 64 << 20
+
 // mostForSession is what a session may cost in memory, as one process with many of them shows it.
 const mostForSession = 12 << 20
 
@@ -280,18 +383,35 @@ func TestMemory(t *testing.T) {
 		}
 		return s
 	}
-	use()
-	before := resident(t, r.Pid)
 	const sessions = 10
-	began := time.Now()
-	for range sessions {
-		use()
+	round := func() (grown int64) {
+		before := resident(t, r.Pid)
+		var all []*tunnel.Session
+		for range sessions {
+			all = append(all, use())
+		}
+		grown = resident(t, r.Pid) - before
+		for _, s := range all {
+			_ = s.Close()
+		}
+		return grown
 	}
-	took := time.Since(began) / sessions
-	each := (resident(t, r.Pid) - before) / sessions
-	t.Logf("a session with a stream takes %d KiB, and %v to open", each>>10, took)
+	use()
+	began := time.Now()
+	each := round() / sessions
+	t.Logf("a session with a stream takes %d KiB, and %v to open and close", each>>10, time.Since(began)/sessions)
 	if each > mostForSession {
 		t.Errorf("a session takes %d bytes, at most %d it should", each, mostForSession)
+	}
+	// What those had is there for others: objects that are over go, with their programs.
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		time.Sleep(2 * time.Second) // until their farewells have been said
+		if again := round() / sessions; again < each/2 {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("after others have ended, a session takes %d KiB more", again>>10)
+		}
 	}
 }
 

@@ -34,7 +34,9 @@ func handshakes(t *testing.T, p Place) {
 		"no subprotocol": {nil, nil, http.StatusBadRequest},
 		"another":        {nil, []string{"postern.v2"}, http.StatusBadRequest},
 	} {
-		ws, answer, err := websocket.Dial(t.Context(), url+wire.Path, &websocket.DialOptions{Subprotocols: test.offers, HTTPHeader: test.header})
+		ws, answer, err := websocket.Dial(t.Context(), url+wire.Path, &websocket.DialOptions{
+			Subprotocols: test.offers, HTTPHeader: test.header, CompressionMode: websocket.CompressionContextTakeover, // as browsers offer it
+		})
 		if answer == nil || answer.StatusCode != test.status {
 			t.Errorf("%s: %v, %v; want %d", name, answer, err, test.status)
 		}

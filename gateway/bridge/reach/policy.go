@@ -142,7 +142,8 @@ func contains(networks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// Concerns reports whether something of a mail domain might be reached: whether it is worth looking its servers up.
+// Concerns reports whether something of a mail domain might be reached: whether it is worth looking its servers up. A top-level
+// domain is none that has named pop.example.com: autoconfig.com is somebody's who has nothing to do with it.
 func (p *Policy) Concerns(domain string) bool {
 	if p.mode() == Mail {
 		return true
@@ -155,6 +156,6 @@ func (p *Policy) Concerns(domain string) bool {
 		case r.suffix != "":
 			return "."+domain == r.suffix || strings.HasSuffix("."+domain, r.suffix)
 		}
-		return r.name != "" && (r.name == domain || strings.HasSuffix(r.name, "."+domain))
+		return r.name != "" && (r.name == domain || strings.Contains(domain, ".") && strings.HasSuffix(r.name, "."+domain))
 	})
 }

@@ -8,10 +8,12 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/letsencrypt/pebble/v2/ca"
@@ -28,7 +30,15 @@ type Authority struct {
 	Root      string         // a PEM file with the certificate by which its server is believed
 	Roots     *x509.CertPool // by which the certificates are that it signs
 	Stop      func()         // it answers nobody any more; at the end of the test it is called, too
+
+	orders atomic.Int64
 }
+
+// Orders is how many certificates were asked for (RFC 8555 section 7.4), or refused for a nonce.
+func (a *Authority) Orders() int64 { return a.orders.Load() }
+
+// newOrderPath is pebble's.
+const newOrderPath = "/order-plz"
 
 // Start starts one that asks at these ports, instead of 80 and 443.
 func Start(t *testing.T, httpPort, tlsPort int) *Authority {
@@ -40,7 +50,13 @@ func Start(t *testing.T, httpPort, tlsPort int) *Authority {
 	authority := &Authority{Roots: x509.NewCertPool()}
 	issuing := ca.New(silent, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: 90 * 24 * 3600}})
 	front := wfe.New(silent, store, va.New(silent, httpPort, tlsPort, true, everyName(t), store), issuing, []string{"ca.example"}, true, false, 0, 0)
-	server := httptest.NewTLSServer(front.Handler())
+	answer := front.Handler()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == newOrderPath {
+			authority.orders.Add(1)
+		}
+		answer.ServeHTTP(w, r)
+	}))
 	authority.Stop = sync.OnceFunc(server.Close)
 	t.Cleanup(authority.Stop)
 	authority.Directory = server.URL + wfe.DirectoryPath

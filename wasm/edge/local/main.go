@@ -22,7 +22,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/postern-mail/postern/gateway/web"
 	"github.com/postern-mail/postern/wasm/internal/worker"
 	"github.com/postern-mail/postern/wasm/internal/workerd"
 )
@@ -70,8 +69,7 @@ func run(ctx context.Context) error {
 	if *allow != "" {
 		variables["POSTERN_ALLOW"] = *allow
 	}
-	// What Cloudflare does with the page's folder, the native gateway's server does here.
-	site, err := web.Handler(web.Config{Assets: packed})
+	site, err := workerd.Assets(filepath.Join(out, worker.PageFolder))
 	if err != nil {
 		return err
 	}

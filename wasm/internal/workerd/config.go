@@ -15,6 +15,7 @@ import (
 // Settings are what wrangler reads, as far as workerd needs it.
 type Settings struct {
 	CompatibilityDate string            `json:"compatibility_date"`
+	Flags             []string          `json:"compatibility_flags"`
 	Vars              map[string]string `json:"vars"`
 	Assets            struct {
 		Binding string `json:"binding"`
@@ -103,6 +104,10 @@ func configure(dir string, o Options) error {
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		bindings = append(bindings, fmt.Sprintf("(name = %q, text = %q)", name, variables[name]))
 	}
+	var flags []string
+	for _, flag := range o.Settings.Flags {
+		flags = append(flags, fmt.Sprintf("%q", flag))
+	}
 	networks := `["public"]`
 	if o.Anywhere {
 		networks = `["public", "private"]`
@@ -131,6 +136,7 @@ const worker :Workerd.Worker = (
   durableObjectNamespaces = [%[5]s],
   durableObjectStorage = (inMemory = void),
   compatibilityDate = %[6]q,
+  compatibilityFlags = [%[7]s],
 );
-`, page, networks, strings.Join(modules, ", "), strings.Join(bindings, ", "), strings.Join(objects, ", "), o.Settings.CompatibilityDate)), 0o600)
+`, page, networks, strings.Join(modules, ", "), strings.Join(bindings, ", "), strings.Join(objects, ", "), o.Settings.CompatibilityDate, strings.Join(flags, ", "))), 0o600)
 }
