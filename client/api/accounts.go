@@ -11,7 +11,7 @@ const (
 	Plain    Security = "plain"    // none: everybody on the way, the gateway among them, can read the password and the mail
 )
 
-// Protocol is one of the two that an account speaks.
+// Protocol is one of the two that a mail account speaks, or FTP.
 type Protocol string
 
 const (
@@ -150,9 +150,15 @@ type WireLine struct {
 	Session uint64    `json:"session"`
 	At      time.Time `json:"at"`
 	Who     Speaker   `json:"who"`
-	State   string    `json:"state,omitempty"` // POP3's: "AUTHORIZATION", "TRANSACTION", "UPDATE"; SMTP's stage: "HELLO", "AUTH", "MAIL", "RCPT", "DATA"
+	State   string    `json:"state,omitempty"` // POP3's: "AUTHORIZATION", "TRANSACTION", "UPDATE"; SMTP's stage: "HELLO", "AUTH", "MAIL", "RCPT", "DATA"; FTP's: see below
 	Text    string    `json:"text"`
+	// Data is, in a session of FTP, the data connection that the line is about: 1 for the first. 0: the control connection.
+	Data int `json:"data,omitempty"`
 }
+
+// The state of a line of FTP is what the server holds of the session, as far as it has told: the phase ("OPENING", "READY", "RENAMING",
+// "TRANSFERRING", "CLOSED"), and after it, as they are there, the folder ("in /pub"), what is being renamed ("from a.txt"), where the
+// next transfer begins ("at 1048576"), and the command under way ("RETR a.txt").
 
 // Speaker says who said a line.
 type Speaker string

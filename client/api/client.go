@@ -304,6 +304,95 @@ func (c *Client) Unsend(ctx context.Context, r MessageRef) error {
 	return err
 }
 
+func (c *Client) AddSite(ctx context.Context, r AddSite) (s Site, err error) {
+	_, err = c.call(ctx, "AddSite", r, nil, &s)
+	return s, err
+}
+
+func (c *Client) RemoveSite(ctx context.Context, site AccountID) error {
+	_, err := c.call(ctx, "RemoveSite", site, nil, nil)
+	return err
+}
+
+func (c *Client) ListFiles(ctx context.Context, q FilesQuery) (p FilesPage, err error) {
+	_, err = c.call(ctx, "ListFiles", q, nil, &p)
+	return p, err
+}
+
+func (c *Client) MakeFolder(ctx context.Context, r MakeFolder) (f File, err error) {
+	_, err = c.call(ctx, "MakeFolder", r, nil, &f)
+	return f, err
+}
+
+func (c *Client) RenameFile(ctx context.Context, r RenameFile) (f File, err error) {
+	_, err = c.call(ctx, "RenameFile", r, nil, &f)
+	return f, err
+}
+
+func (c *Client) DeleteFiles(ctx context.Context, r DeleteFiles) (t Transfer, err error) {
+	_, err = c.call(ctx, "DeleteFiles", r, nil, &t)
+	return t, err
+}
+
+func (c *Client) UndoDelete(ctx context.Context, id TransferID) error {
+	_, err := c.call(ctx, "UndoDelete", id, nil, nil)
+	return err
+}
+
+func (c *Client) DownloadFile(ctx context.Context, r FileRef) (t Transfer, err error) {
+	_, err = c.call(ctx, "DownloadFile", r, nil, &t)
+	return t, err
+}
+
+func (c *Client) UploadFile(ctx context.Context, r UploadFile) (t Transfer, err error) {
+	_, err = c.call(ctx, "UploadFile", r, nil, &t)
+	return t, err
+}
+
+func (c *Client) PutChunk(ctx context.Context, r PutChunk, data []byte) (w Wanted, err error) {
+	_, err = c.call(ctx, "PutChunk", r, data, &w)
+	return w, err
+}
+
+func (c *Client) SavePart(ctx context.Context, r SavePart) (t Transfer, err error) {
+	_, err = c.call(ctx, "SavePart", r, nil, &t)
+	return t, err
+}
+
+func (c *Client) AttachFile(ctx context.Context, r AttachFile) (a DraftAttachment, err error) {
+	_, err = c.call(ctx, "AttachFile", r, nil, &a)
+	return a, err
+}
+
+func (c *Client) PauseTransfer(ctx context.Context, id TransferID) error {
+	_, err := c.call(ctx, "PauseTransfer", id, nil, nil)
+	return err
+}
+
+func (c *Client) ResumeTransfer(ctx context.Context, r ResumeTransfer) (t Transfer, err error) {
+	_, err = c.call(ctx, "ResumeTransfer", r, nil, &t)
+	return t, err
+}
+
+func (c *Client) CancelTransfer(ctx context.Context, id TransferID) error {
+	_, err := c.call(ctx, "CancelTransfer", id, nil, nil)
+	return err
+}
+
+func (c *Client) ClearTransfers(ctx context.Context, ids []TransferID) error {
+	_, err := c.call(ctx, "ClearTransfers", ids, nil, nil)
+	return err
+}
+
+func (c *Client) ReadDownload(ctx context.Context, r ReadDownload) ([]byte, error) {
+	return c.call(ctx, "ReadDownload", r, nil, nil)
+}
+
+func (c *Client) TakenOver(ctx context.Context, id TransferID) error {
+	_, err := c.call(ctx, "TakenOver", id, nil, nil)
+	return err
+}
+
 func (c *Client) SyncNow(ctx context.Context, account AccountID) error {
 	_, err := c.call(ctx, "SyncNow", account, nil, nil)
 	return err

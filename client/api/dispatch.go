@@ -75,6 +75,45 @@ func dispatch(ctx context.Context, svc Service, f Frame) (out any, blob []byte, 
 		err = tell(ctx, f, svc.Retry)
 	case "Unsend":
 		err = tell(ctx, f, svc.Unsend)
+	case "AddSite":
+		out, err = ask(ctx, f, svc.AddSite)
+	case "RemoveSite":
+		err = tell(ctx, f, svc.RemoveSite)
+	case "ListFiles":
+		out, err = ask(ctx, f, svc.ListFiles)
+	case "MakeFolder":
+		out, err = ask(ctx, f, svc.MakeFolder)
+	case "RenameFile":
+		out, err = ask(ctx, f, svc.RenameFile)
+	case "DeleteFiles":
+		out, err = ask(ctx, f, svc.DeleteFiles)
+	case "UndoDelete":
+		err = tell(ctx, f, svc.UndoDelete)
+	case "DownloadFile":
+		out, err = ask(ctx, f, svc.DownloadFile)
+	case "UploadFile":
+		out, err = ask(ctx, f, svc.UploadFile)
+	case "PutChunk":
+		var r PutChunk
+		if err = decode(f, &r); err == nil {
+			out, err = svc.PutChunk(ctx, r, f.Blob)
+		}
+	case "SavePart":
+		out, err = ask(ctx, f, svc.SavePart)
+	case "AttachFile":
+		out, err = ask(ctx, f, svc.AttachFile)
+	case "PauseTransfer":
+		err = tell(ctx, f, svc.PauseTransfer)
+	case "ResumeTransfer":
+		out, err = ask(ctx, f, svc.ResumeTransfer)
+	case "CancelTransfer":
+		err = tell(ctx, f, svc.CancelTransfer)
+	case "ClearTransfers":
+		err = tell(ctx, f, svc.ClearTransfers)
+	case "ReadDownload":
+		blob, err = ask(ctx, f, svc.ReadDownload)
+	case "TakenOver":
+		err = tell(ctx, f, svc.TakenOver)
 	case "SyncNow":
 		err = tell(ctx, f, svc.SyncNow)
 	case "Prepare":

@@ -58,7 +58,8 @@ func (o *outgoing) event(e Event) bool {
 }
 
 // eventKey is what an event replaces: the last state of the gateway, of an account (its removal too: nothing is left
-// to say of it before), or the progress of a message that is still being sent.
+// to say of it before), of a site or a transfer likewise, of a folder of files, or the progress of a message that is still
+// being sent.
 func eventKey(e Event) string {
 	switch {
 	case e.Gateway != nil:
@@ -69,9 +70,21 @@ func eventKey(e Event) string {
 		return "account " + string(e.Removed)
 	case e.Outbox != nil && e.Outbox.Row.State == StateSending:
 		return "sending " + string(e.Outbox.Account) + " " + strconv.FormatUint(uint64(e.Outbox.Row.ID), 10)
+	case e.Site != nil:
+		return "site " + string(e.Site.ID)
+	case e.SiteGone != "":
+		return "site " + string(e.SiteGone)
+	case e.Transfer != nil:
+		return transferKey(e.Transfer.ID)
+	case e.TransferGone != 0:
+		return transferKey(e.TransferGone)
+	case e.Files != nil:
+		return "files " + string(e.Files.Site) + " " + string(e.Files.Path)
 	}
 	return ""
 }
+
+func transferKey(id TransferID) string { return "transfer " + strconv.FormatUint(uint64(id), 10) }
 
 func (o *outgoing) wake() {
 	select {

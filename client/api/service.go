@@ -63,6 +63,36 @@ type Service interface {
 	// Unsend takes a message that is not being sent out of the outbox, back into Drafts.
 	Unsend(ctx context.Context, r MessageRef) error
 
+	// AddSite adds an FTP account, or changes one, when the server has accepted it. RemoveSite forgets it with its password, its
+	// transfers and what they have on this device.
+	AddSite(ctx context.Context, r AddSite) (Site, error)
+	RemoveSite(ctx context.Context, site AccountID) error
+	ListFiles(ctx context.Context, q FilesQuery) (FilesPage, error)
+	MakeFolder(ctx context.Context, r MakeFolder) (File, error)
+	RenameFile(ctx context.Context, r RenameFile) (File, error)
+	// DeleteFiles answers the deletion, which waits; UndoDelete takes it back while it does, else CodeTooLate.
+	DeleteFiles(ctx context.Context, r DeleteFiles) (Transfer, error)
+	UndoDelete(ctx context.Context, id TransferID) error
+
+	// DownloadFile begins to fetch a file to this device; UploadFile and SavePart to send one. They answer the transfer as it
+	// begins, and its fate comes as events.
+	DownloadFile(ctx context.Context, r FileRef) (Transfer, error)
+	UploadFile(ctx context.Context, r UploadFile) (Transfer, error)
+	PutChunk(ctx context.Context, r PutChunk, data []byte) (Wanted, error)
+	SavePart(ctx context.Context, r SavePart) (Transfer, error)
+	AttachFile(ctx context.Context, r AttachFile) (DraftAttachment, error)
+	// PauseTransfer has one stand still, with what it has; CancelTransfer ends it, and what there is of the file is removed,
+	// here and there. Of one that is over it does nothing.
+	PauseTransfer(ctx context.Context, id TransferID) error
+	ResumeTransfer(ctx context.Context, r ResumeTransfer) (Transfer, error)
+	CancelTransfer(ctx context.Context, id TransferID) error
+	// ClearTransfers forgets transfers that are done or failed: those of ids, or without any all that are done. Downloads go from this device.
+	ClearTransfers(ctx context.Context, ids []TransferID) error
+	// ReadDownload answers octets of a download that is done. TakenOver says that the browser has got it, or is about to read
+	// it: its copy here goes when the transfer is cleared, at the next start, or after ten minutes.
+	ReadDownload(ctx context.Context, r ReadDownload) ([]byte, error)
+	TakenOver(ctx context.Context, id TransferID) error
+
 	// SyncNow starts fetching new mail, or does nothing if that goes on already; the outcome comes as events.
 	// An empty account means all.
 	SyncNow(ctx context.Context, account AccountID) error

@@ -83,6 +83,22 @@ const (
 	CodeUnconfirmed       Code = "unconfirmed"        // the UPDATE of a POP3 session was not confirmed: what was to be deleted may still be on the server
 	CodeExpires           Code = "expires"            // the server deletes mail by itself, Detail says when: "after 30 days"
 	CodeNotAdministrator  Code = "not-administrator"  // this account does not look after its mail server
+	CodeNoSuchFile        Code = "no-such-file"       // the FTP server has none of that name, or shows it to nobody
+	CodeFileExists        Code = "file-exists"        // there is one of that name: Detail has it
+	CodeFileNotAllowed    Code = "file-not-allowed"   // the FTP server does not let this user: Detail has its words
+	CodeServerFull        Code = "server-full"        // the FTP server has no room, or not for this user
+	CodeServerWantsTLS    Code = "server-wants-tls"   // the site says plain text, and its server does not
+	CodeTLSReuse          Code = "tls-reuse"          // the FTP server wants its TLS session resumed on data connections, and was not satisfied
+	CodeNoData            Code = "no-data"            // the data connection did not come: the server's passive ports are closed, by a firewall say
+	CodeDataElsewhere     Code = "data-elsewhere"     // and the server had named another host for it, Detail has which, where nobody goes
+	CodeServerBusy        Code = "server-busy"        // the FTP server says to come later
+	CodeServerCannot      Code = "server-cannot"      // the FTP server does not know the command
+	CodeTruncated         Code = "truncated"          // a file ended before its end
+	CodeFileChanged       Code = "file-changed"       // what the server has is not what was sent, or what was begun
+	CodeOtherFile         Code = "other-file"         // that is not the file that the transfer began with
+	CodeBadName           Code = "bad-name"           // no file can be called that
+	CodeNoSuchTransfer    Code = "no-such-transfer"   // it is over and cleared
+	CodeTooLate           Code = "too-late"           // a deletion that has begun cannot be taken back
 	CodeCanceled          Code = "canceled"           // the caller went away
 	CodeInternal          Code = "internal"           // a fault of ours
 )
@@ -168,6 +184,7 @@ type Account struct {
 	Kept        bool       `json:"kept,omitempty"`  // the password is kept on this device
 	Sealed      bool       `json:"sealed"`          // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
 	Admin       bool       `json:"admin,omitempty"` // it looks after its mail server: see Queue
+	Files       bool       `json:"files,omitempty"` // its mail server has an FTP server beside it that is no Site yet: AddSite.Account makes it one
 	Label       string     `json:"label,omitempty"`
 	Servers     Servers    `json:"servers"`
 	Identities  []Identity `json:"identities"` // at least one
@@ -189,6 +206,9 @@ type Status struct {
 	Gateway  Gateway    `json:"gateway"`
 	Accounts []Account  `json:"accounts"` // in the order of sign-in; empty: show the sign-in form
 	Vault    VaultState `json:"vault,omitempty"`
+
+	Sites     []Site     `json:"sites,omitempty"`     // in the order in which they were added
+	Transfers []Transfer `json:"transfers,omitempty"` // in that order too
 }
 
 // SignIn adds an account, or gives an existing one its password. It answers after the server accepted the password.
@@ -356,6 +376,12 @@ type Event struct {
 	NewMail *NewMail     `json:"newMail,omitempty"`
 	Outbox  *OutboxEvent `json:"outbox,omitempty"`
 	Vault   *VaultState  `json:"vault,omitempty"`
+
+	Site         *Site         `json:"site,omitempty"`         // added or changed
+	SiteGone     AccountID     `json:"siteGone,omitempty"`     // its transfers are, too, without an event of their own
+	Transfer     *Transfer     `json:"transfer,omitempty"`     // added or changed; of one that runs at most twice a second
+	TransferGone TransferID    `json:"transferGone,omitempty"` // cleared, or a deletion that is done or was taken back
+	Files        *FilesChanged `json:"files,omitempty"`
 }
 
 // NewMail says that messages arrived in the inbox: for the live region and the notification.

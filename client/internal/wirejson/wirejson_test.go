@@ -21,6 +21,9 @@ var spoken = []any{
 	api.Status{}, api.SignIn{}, api.SignOut{}, api.Account{}, api.ListQuery{}, api.ListPage{}, api.MessageRef{}, api.Message{},
 	api.PartRef{}, api.Part{}, api.Mark{}, api.Move{}, api.Erase{}, api.Upload{}, api.DraftAttachment{}, []api.DraftAttachment{},
 	api.Draft{}, api.MessageID(0), api.AccountID(""), api.Event{}, api.Problem{},
+	api.Site{}, api.AddSite{}, api.FilesQuery{}, api.FilesPage{}, api.File{}, api.FileRef{}, api.MakeFolder{}, api.RenameFile{}, api.DeleteFiles{},
+	api.UploadFile{}, api.SavePart{}, api.AttachFile{}, api.PutChunk{}, api.Wanted{}, api.Transfer{}, api.TransferID(0), []api.TransferID{},
+	api.ResumeTransfer{}, api.ReadDownload{}, api.WirePage{},
 	api.QueueQuery{}, api.QueuePage{}, api.QueueRef{}, api.QueueItem{}, api.QueueChange{}, api.QueueWatch{}, api.World{}, api.WorldChange{},
 }
 
