@@ -111,8 +111,8 @@ func TestTransfers(t *testing.T) {
 func TestLogin(t *testing.T) {
 	r := start(t, nil)
 	for _, steps := range [][]string{
-		{"PWD|530", "PASS x|503", "USER " + alice + "|331", "PASS wrong|530", "|gone"},
-		{"USER anonymous|331", "PASS me@|530", "|gone"},
+		{"PWD|530", "PASS x|503", "USER " + alice + "|331", "PASS wrong|530", "PASS " + password + "|503", "USER " + alice + "|331", "PASS " + password + "|230"},
+		{"USER anonymous|331", "PASS me@|530", "USER root|331", "PASS x|530", "LIST|530", "USER " + alice + "|331", "PASS wrong|530", "|gone"},
 		{"USER " + alice + "|331", "AUTH TLS|234", "|tls", "PASS " + password + "|503", "USER " + alice + "|331", "PASS " + password + "|230", "AUTH TLS|503", "CCC|502"},
 		{"AUTH GSSAPI|504", "PROT P|503", "AUTH TLS|234", "|tls", "AUTH TLS|503", "PBSZ 0|200", "PROT C|200", "PROT P|200", "PROT S|536", "MIC x|502"},
 		{"EPSV|530", "LIST|530", "STAT|530", "RETR /etc/passwd|530"},
