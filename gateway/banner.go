@@ -13,7 +13,7 @@ import (
 )
 
 // banner tells the person who started the gateway what they can do with it now.
-func banner(w io.Writer, c config.Config, page net.Addr, mail embedded) {
+func banner(w io.Writer, c config.Config, page net.Addr, mail embedded, files fileServers) {
 	var b strings.Builder
 	b.WriteString("\nPostern is running.\n\n")
 	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
@@ -28,7 +28,7 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail embedded) {
 					fmt.Fprintf(t, "  Sign in as\t%s with the password %s\n", a.Email, a.Password)
 				}
 			}
-			listening(t, server)
+			listening(t, server, files.of(i))
 		}
 	}
 	t.Flush()
@@ -38,7 +38,7 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail embedded) {
 	if a, ok := page.(*net.TCPAddr); ok && !a.IP.IsLoopback() && len(c.Origins) == 0 && !c.TLS() {
 		b.WriteString("\n  Browsers on other machines need https and --origin with the page's address there.\n")
 	}
-	if c.Demo && exposed(page, mail) {
+	if c.Demo && exposed(page, mail, files) {
 		b.WriteString("\n  Other machines can reach this one, and the demo passwords are no secrets: whoever comes can sign in. Leave --demo out.\n")
 	}
 	b.WriteString("\n  Ctrl+C stops it.\n\n")
@@ -46,10 +46,22 @@ func banner(w io.Writer, c config.Config, page net.Addr, mail embedded) {
 }
 
 // listening says where a server can be reached, and where its mail is.
-func listening(w io.Writer, server *mailserver.Server) {
+func listening(w io.Writer, server *mailserver.Server, files *fileServer) {
 	fmt.Fprintf(w, "  SMTP\t%s\n", offered(server, [2]string{mailserver.SMTP, "STARTTLS"}))
 	fmt.Fprintf(w, "  Submission\t%s\n", offered(server, [2]string{mailserver.Submission, "STARTTLS"}, [2]string{mailserver.Submissions, "TLS"}))
 	fmt.Fprintf(w, "  POP3\t%s\n", offered(server, [2]string{mailserver.POP3, "STLS"}, [2]string{mailserver.POP3S, "TLS"}))
+	if files != nil {
+		var list []string
+		for _, l := range []struct {
+			net.Listener
+			how string
+		}{{files.ftp, "AUTH TLS"}, {files.ftps, "TLS"}} {
+			if l.Listener != nil {
+				list = append(list, fmt.Sprintf("%s (%s)", l.Addr(), l.how))
+			}
+		}
+		fmt.Fprintf(w, "  FTP\t%s\n", strings.Join(list, ", "))
+	}
 	folder := server.Dir()
 	if abs, err := filepath.Abs(folder); err == nil {
 		folder = abs
@@ -66,8 +78,11 @@ func dataFlag(c config.Config) string {
 }
 
 // exposed says whether anything listens beyond the loopback interface.
-func exposed(page net.Addr, mail embedded) bool {
+func exposed(page net.Addr, mail embedded, files fileServers) bool {
 	listeners := []net.Addr{page}
+	for _, s := range files {
+		listeners = append(listeners, s.addrs()...)
+	}
 	if mail != nil {
 		for _, server := range mail.Servers() {
 			for _, name := range []string{mailserver.SMTP, mailserver.Submission, mailserver.Submissions, mailserver.POP3, mailserver.POP3S} {

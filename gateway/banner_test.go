@@ -18,7 +18,7 @@ func TestBannerWarnsOfExposedDemo(t *testing.T) {
 		want bool
 	}{{true, near, false}, {true, far, true}, {true, &net.TCPAddr{IP: net.IPv6unspecified}, true}, {false, far, false}} {
 		var b bytes.Buffer
-		banner(&b, config.Config{Demo: c.demo, Domains: []string{"postern.test"}}, c.page, nil)
+		banner(&b, config.Config{Demo: c.demo, Domains: []string{"postern.test"}}, c.page, nil, nil)
 		if got := strings.Contains(b.String(), "no secrets"); got != c.want {
 			t.Errorf("demo %v at %v: warned %v", c.demo, c.page, got)
 		}

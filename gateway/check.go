@@ -18,6 +18,7 @@ import (
 	"github.com/postern-mail/postern/gateway/bridge/reach"
 	"github.com/postern-mail/postern/gateway/certificate"
 	"github.com/postern-mail/postern/gateway/config"
+	"github.com/postern-mail/postern/gateway/mailserver"
 )
 
 // check looks at what the settings lead to, and says what would be served. Nothing is opened for others, nothing written.
@@ -64,6 +65,12 @@ func check(c config.Config, out io.Writer) error {
 		row("Mail server", "%s, home to %s, in %s", c.Hostname, strings.Join(c.Domains, ", "), c.Data)
 		for _, s := range [][2]string{{"SMTP", c.SMTP}, {"Submission", c.Submission}, {"Submissions", c.Submissions}, {"POP3", c.POP3}, {"POP3S", c.POP3S}} {
 			row("  "+s[0], "%s", where(s[1]))
+		}
+		if c.FTP != "" || c.FTPS != "" {
+			row("Files", "of the same users, %s each, in %s", amount(c.FTPQuota), filepath.Join(c.Data, mailserver.FilesFolder))
+			row("  FTP", "%s", where(c.FTP))
+			row("  FTPS", "%s", where(c.FTPS))
+			row("  Data", "%s", dataPorts(c))
 		}
 	}
 	row("Metrics", "%s", where(c.Metrics))
@@ -120,6 +127,26 @@ func targets(p bridge.Policy, c config.Config) string {
 		return "nothing"
 	}
 	return strings.Join(list, ", ")
+}
+
+// amount is a limit as a person reads it.
+func amount(octets int64) string {
+	if octets == 0 {
+		return "without a limit"
+	}
+	return "up to " + size(octets)
+}
+
+// dataPorts says where FTP's data connections go.
+func dataPorts(c config.Config) string {
+	text := "any port that is free"
+	if p := c.FTPPassive; p != (config.Ports{}) {
+		text = fmt.Sprintf("ports %d to %d", p.First, p.Last)
+	}
+	if c.FTPPublic != "" {
+		text += ", for others at " + c.FTPPublic
+	}
+	return text
 }
 
 // where says who can reach a listener.
@@ -200,6 +227,9 @@ func doubts(c config.Config, leaf *x509.Certificate) (list []string) {
 	}
 	if c.Demo && (open(c.Listen) || open(c.SMTP)) {
 		say("The demo's passwords are no secrets, and other machines can reach it.")
+	}
+	if (open(c.FTP) || open(c.FTPS)) && c.FTPPassive == (config.Ports{}) {
+		say("FTP's data connections go to any port: a firewall must let all of them through, or --ftp-passive says which.")
 	}
 	if open(c.Metrics) {
 		say("Metrics ask for no password, and other machines can reach them.")

@@ -79,7 +79,7 @@ func findAdministrator(ctx context.Context, c config.Config, env environment) (a
 	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) && c.Command != config.UserAdd {
 		return nil, fmt.Errorf("there is no data folder %s; --data names it (or POSTERN_DATA)", c.Data)
 	}
-	admin, err := mailserver.Administer(ctx, mailserver.Config{Dir: c.Data, Domains: c.Domains,
+	admin, err := mailserver.Administer(ctx, mailserver.Config{Dir: c.Data, Domains: c.Domains, Files: filesOf(c.Data),
 		Logger: slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: max(c.LogLevel, slog.LevelWarn)}))})
 	if errors.Is(err, mailserver.ErrDataInUse) {
 		return nil, fmt.Errorf("%w\nIt has no socket in that folder to be asked by", err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/postern-mail/postern/gateway/ftpserver/files"
 	"github.com/postern-mail/postern/gateway/mailserver"
 	"github.com/postern-mail/postern/shared/mail"
 	"github.com/postern-mail/postern/shared/smtp"
@@ -41,7 +42,7 @@ const welcomeTime = 10 * time.Second
 
 // furnish makes the demo accounts, the first of each server its administrator, and sends each a message the first time. A message that cannot be sent is no reason
 // not to start.
-func furnish(ctx context.Context, world embedded, logger *slog.Logger) error {
+func furnish(ctx context.Context, world embedded, ftp fileServers, logger *slog.Logger) error {
 	people := demoAccounts(world)
 	for i, server := range world.Servers() {
 		for j, a := range people[i] {
@@ -53,6 +54,11 @@ func furnish(ctx context.Context, world embedded, logger *slog.Logger) error {
 			}
 			if err := server.Admin().SetAdmin(ctx, a.Email, true); err != nil {
 				return fmt.Errorf("the demo account %s cannot be made an administrator: %w", a.Email, err)
+			}
+		}
+		if s := ftp.of(i); s != nil {
+			if err := provide(ctx, server, s, people[i]); err != nil && ctx.Err() == nil {
+				logger.Warn("the demo accounts' first files were not made", "server", server.Hostname(), "error", err)
 			}
 		}
 		addr, ok := server.Addr(mailserver.SMTP).(*net.TCPAddr)
@@ -71,6 +77,70 @@ func furnish(ctx context.Context, world embedded, logger *slog.Logger) error {
 		}
 	}
 	return nil
+}
+
+// provided is a file in the data folder: the demo accounts have had their first files.
+const provided = "demo-files"
+
+// provide gives the people of a server some files to try FTP with.
+func provide(ctx context.Context, server *mailserver.Server, s *fileServer, people []wire.DemoAccount) error {
+	mark := filepath.Join(server.Dir(), provided)
+	if _, err := os.Stat(mark); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, a := range people {
+		id, err := server.Identify(ctx, a.Email)
+		if err != nil {
+			return err
+		}
+		if err := fill(s, id, samples(a.Name)); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(mark, nil, 0o600)
+}
+
+// fill puts files into a user's folder. Those with nothing in them are folders.
+func fill(s *fileServer, id string, list [][2]string) error {
+	folder, err := s.store.Folder(id, s.quota)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	for _, f := range list {
+		name, content := f[0], f[1]
+		if content == "" {
+			if err := folder.Mkdir(name); err != nil && !errors.Is(err, files.ErrExists) {
+				return err
+			}
+			continue
+		}
+		u, err := folder.Upload(name, 0, func() {})
+		if err != nil {
+			return err
+		}
+		if _, err = u.Write([]byte(content)); err != nil {
+			u.Cut(err)
+		}
+		if err := u.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// samples are somebody's first files: folders before what is in them.
+func samples(name string) [][2]string {
+	return [][2]string{
+		{"/Read me.txt", fmt.Sprintf("Hello %s,\n\nthis folder is yours: nobody else gets at it, and whatever you put here stays until you delete it.\n", name)},
+		{"/Letters", ""},
+		{"/Letters/To the neighbours.txt", "Dear neighbours,\n\nthe parcels are with me.\n"},
+		{"/Letters/手紙.txt", "お元気ですか。\n"},
+		{"/Lists", ""},
+		{"/Lists/Groceries.csv", "what,how much\nbread,1\napples,6\ncoffee,500 g\n"},
+		{"/Pictures", ""},
+		{"/Pictures/Gate.svg", `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M4 22V10a8 8 0 0 1 16 0v12z" fill="#2b5d8a"/><path d="M8 22V11a4 4 0 0 1 8 0v11z" fill="#f4efe6"/></svg>` + "\n"},
+	}
 }
 
 // welcome delivers the first mails to the people of a server as any other server would: over SMTP.

@@ -44,6 +44,7 @@ func openMail(ctx context.Context, c config.Config, source certificate.Source, l
 		Certificate: forMail(c, source),
 		Logger:      logger,
 		Limits:      mailserver.Limits{DrainTime: c.Drain},
+		Files:       filesOf(c.Data),
 		Receiving:   mailserver.Receiving{Exempt: loopback, RefuseForged: c.RefuseForged, Greylist: c.Greylist},
 	}
 	if c.Deliver {
@@ -77,6 +78,7 @@ func openMail(ctx context.Context, c config.Config, source certificate.Source, l
 // second is the demo world's other server: like the first, at ports that are 1,000 higher, or any that are free.
 func second(c mailserver.Config) mailserver.Config {
 	c.Dir = filepath.Join(c.Dir, elsewhere)
+	c.Files = filesOf(c.Dir)
 	c.Hostname, c.Domains = "mail."+elsewhere, []string{elsewhere}
 	c.Logger = c.Logger.With("server", elsewhere)
 	c.Certificate = nil // it goes by another name

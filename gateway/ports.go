@@ -13,18 +13,22 @@ import (
 )
 
 // ports are the gateway's own listeners; the mail server has its own.
-type ports struct{ page, http, metrics net.Listener } // nil: off
+type ports struct{ page, http, metrics, ftp, ftps net.Listener } // nil: off
 
 func openPorts(ctx context.Context, c config.Config) (*ports, error) {
 	p := new(ports)
 	for _, v := range []struct {
 		service, address string
 		listener         *net.Listener
-	}{{pageService, c.Listen, &p.page}, {"http", c.HTTP, &p.http}, {"metrics", c.Metrics, &p.metrics}} {
+	}{{pageService, c.Listen, &p.page}, {"http", c.HTTP, &p.http}, {"metrics", c.Metrics, &p.metrics}, {"ftp", c.FTP, &p.ftp}, {"ftps", c.FTPS, &p.ftps}} {
 		if v.address == "" {
 			continue
 		}
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v.address)
+		listen := (&net.ListenConfig{}).Listen
+		if v.service == "ftp" && c.FTPAnyPort {
+			listen = listenOr
+		}
+		l, err := listen(ctx, "tcp", v.address)
 		if err != nil {
 			p.Close()
 			return nil, unavailable(v.service, v.address, err)
@@ -36,7 +40,7 @@ func openPorts(ctx context.Context, c config.Config) (*ports, error) {
 
 // Close gives the ports back, those too that a server has closed already.
 func (p *ports) Close() {
-	for _, l := range []net.Listener{p.page, p.http, p.metrics} {
+	for _, l := range []net.Listener{p.page, p.http, p.metrics, p.ftp, p.ftps} {
 		if l != nil {
 			l.Close()
 		}
@@ -70,8 +74,10 @@ func title(service string) string {
 	switch service {
 	case pageService:
 		return "the page"
-	case "smtp", "pop3", "http":
+	case "smtp", "pop3", "http", "ftp":
 		return strings.ToUpper(service)
+	case "ftps":
+		return "FTP over TLS"
 	case "pop3s":
 		return "POP3 over TLS"
 	case "submissions":

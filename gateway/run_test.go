@@ -342,6 +342,8 @@ func TestConfigCheck(t *testing.T) {
 		{"open to everybody", "allow = [\"pop.example.org:995\"]\n", 0, []string{"everybody", "the mail server here, pop.example.org:995", "this very machine alone"}},
 		{"for some", "policy = \"mail\"\ntoken = [\"office:0123456789abcdef\", \"fedcba9876543210\"]\nuser-header = \"Remote-User\"\ntrusted-proxy = [\"127.0.0.1\"]\norigin = [\"https://mail.example\"]\n", 0,
 			[]string{"those with a token (office, 2), and those whom a proxy at 127.0.0.1/32 names in Remote-User", "the mail ports of every public host"}},
+		{"files", "ftp = \"0.0.0.0:21\"\nftp-quota = \"5GB\"\n", 0, []string{"up to 5.0 GB each", "port 21 of every network", "--ftp-passive"}},
+		{"files behind a router", "ftp = \"0.0.0.0:21\"\nftp-passive = \"50000-50100\"\nftp-public = \"192.0.2.1\"\n", 0, []string{"ports 50000 to 50100, for others at 192.0.2.1"}},
 		{"mail for everybody", "policy = \"mail\"\n", 1, []string{"needs access tokens"}},
 		{"a token that can be guessed", "token = \"open sesame\"\n", 1, []string{"--token", "16"}},
 		{"a list of nothing", "policy = \"list\"\n", 1, []string{"names no target"}},

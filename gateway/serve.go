@@ -41,6 +41,11 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 		}
 		defer func() { err = errors.Join(err, mail.Close()) }()
 	}
+	files, err := openFiles(ctx, c, ports, mail, logger)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
 	tunnel, err := newBridge(c, mail, logger)
 	if err != nil {
 		return err
@@ -74,7 +79,7 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 		part("http", func() error { return plain.Serve(web.Limit(ports.http, web.Limits{})) })
 	}
 	if ports.metrics != nil {
-		figures := web.NewServer(newMetrics(tunnel, mail, logger), logger)
+		figures := web.NewServer(newMetrics(tunnel, mail, files, logger), logger)
 		servers = append(servers, figures)
 		part("metrics", func() error { return figures.Serve(web.Limit(ports.metrics, web.Limits{})) })
 	}
@@ -84,14 +89,17 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 	if mail != nil {
 		part("mail server", func() error { return mail.Serve(ctx) })
 	}
+	if files != nil {
+		part("files", files.Serve)
+	}
 	if c.Demo {
-		if err := furnish(ctx, mail, logger); err != nil {
+		if err := furnish(ctx, mail, files, logger); err != nil {
 			end(err)
 		}
 	}
 	if ctx.Err() == nil {
 		stage.Store(ready)
-		banner(env.stdout, c, ports.page.Addr(), mail)
+		banner(env.stdout, c, ports.page.Addr(), mail, files)
 		notify(env, logger, "READY=1")
 	}
 	for ctx.Err() == nil {
@@ -107,6 +115,8 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 	logger.Info("draining", "sessions", tunnel.Stats().Sessions, "streams", tunnel.Stats().Streams, "within", c.Drain)
 	within, cancel := context.WithTimeout(background, c.Drain)
 	defer cancel()
+	transfers := make(chan error, 1)
+	go func() { transfers <- files.Shutdown(within) }()
 	// Tunnels first, for they are what the page's server does not count any more. It goes on meanwhile: who asks whether
 	// to send clients here is told no, and a page that has lost its tunnel may still fetch its files.
 	if e := tunnel.Shutdown(within); e != nil {
@@ -117,6 +127,9 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 			logger.Debug("requests were cut", "error", e)
 			s.Close()
 		}
+	}
+	if e := <-transfers; e != nil {
+		logger.Warn("transfers were cut at the end of their time; what came of them stays", "error", e)
 	}
 	endBackground()
 	parts.Wait()

@@ -48,7 +48,7 @@ func userRemove(ctx context.Context, admin administrator, c config.Config, _ env
 	err := admin.RemoveUser(ctx, c.Args[0], c.WithMail)
 	var refused *control.Error
 	if errors.As(err, &refused) && refused.Kind == control.HasMail {
-		return fmt.Errorf("%w\nTo keep it: postern export maildir %[2]s PATH\nTo delete it, too: postern user remove --with-mail %[2]s", err, c.Args[0])
+		return fmt.Errorf("%w\nTo keep the mail: postern export maildir %[2]s PATH\nTo delete both, too: postern user remove --with-mail %[2]s", err, c.Args[0])
 	}
 	return err
 }

@@ -52,9 +52,13 @@ var arrows = map[string][]string{
 	"gateway/bridge": {"gateway/bridge", "shared"},
 	// The bridge's platform where it is not this machine's; no other part of the gateway runs there.
 	"gateway/edge":       {"gateway/bridge", "shared"},
-	"gateway/mailserver": {"gateway/mailserver", "shared"},
-	"gateway/web":        {"shared/wire", "shared/endsite"},
-	"gateway/config":     {},
+	"gateway/mailserver": {"gateway/mailserver", "gateway/turnstile", "shared"},
+	"gateway/ftpserver":  {"gateway/ftpserver", "gateway/turnstile", "shared"},
+	// Folders with files in them; no protocol.
+	"gateway/ftpserver/files": {},
+	"gateway/turnstile":       {},
+	"gateway/web":             {"shared/wire", "shared/endsite"},
+	"gateway/config":          {},
 
 	// Programs compose.
 	"gateway":       {"gateway", "shared", "public"},
@@ -200,6 +204,9 @@ func TestOffence(t *testing.T) {
 		{"gateway/bridge", "gateway/mailserver", false},
 		{"gateway/mailserver", "gateway/bridge", false},
 		{"gateway/mailserver/pop3d", "gateway/bridge", false},
+		{"gateway/mailserver", "gateway/ftpserver", false},
+		{"gateway/ftpserver", "gateway/mailserver/account", false},
+		{"gateway/ftpserver", "gateway/bridge", false},
 		{"gateway/web", "gateway/bridge", false},
 		{"gateway/bridge", "client/api", false},
 		{"shared/pop3", "client/api", false},

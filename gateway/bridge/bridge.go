@@ -63,6 +63,10 @@ type Embedded struct {
 	Fingerprint func() string
 	// Services gives for each of its services the loopback address to dial.
 	Services map[wire.ServiceName]string
+	// Data opens a data connection of FTP, if it has any: beside the control connection that the gateway has made from that
+	// address, and to a port that the server waits at for that one alone. It does not go by way of that port, where the server could
+	// not tell whose it is.
+	Data func(ctx context.Context, control net.Addr, port int) (net.Conn, error)
 	// Introduce, if set, is told for whom a connection to one of the Services is made, before anything goes through
 	// it: the server sees loopback alone, and has limits for each client. forget is called when the connection
 	// has ended.
@@ -84,9 +88,9 @@ type Bridge struct {
 	sessionRate clientMeter
 	toldRate    clientMeter  // see flood.go
 	waiting     atomic.Int64 // the same
-	streamRate  clientMeter
-	userRate    *meter[string]
-	targetRate  *meter[netip.Addr]
+	streamRates rates
+	dataRates   rates       // of data connections
+	dataFailed  clientMeter // those that did not come about
 
 	mu       sync.Mutex
 	draining bool
@@ -159,9 +163,8 @@ func New(c Config) (*Bridge, error) {
 	b.tokens, b.lockouts = newTokens(c.Access.Tokens), newLockouts(l)
 	b.sessionRate = newClientMeter(l.NewSessionsPerMinute, l.Remembered)
 	b.toldRate = newClientMeter(toldPerMinute, l.Remembered)
-	b.streamRate = newClientMeter(l.NewStreamsPerMinute, l.Remembered)
-	b.userRate = newMeter[string](l.NewStreamsPerMinute, l.Remembered)
-	b.targetRate = newMeter[netip.Addr](l.NewStreamsPerTarget, l.Remembered)
+	b.streamRates, b.dataRates = newRates(l, 1), newRates(l, dataConnections)
+	b.dataFailed = newClientMeter(l.FailedDataPerMinute, l.Remembered)
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -210,7 +213,10 @@ func New(c Config) (*Bridge, error) {
 func (b *Bridge) welcome(session string) wire.Welcome {
 	var capabilities []string
 	if b.discovery != nil {
-		capabilities = []string{wire.CapDiscover}
+		capabilities = append(capabilities, wire.CapDiscover)
+	}
+	if b.carriesData() {
+		capabilities = append(capabilities, wire.CapFTPData)
 	}
 	w := wire.Welcome{
 		Version: wire.Version, Server: b.c.Server, Session: session, Capabilities: capabilities,
@@ -399,9 +405,10 @@ func (b *Bridge) leave(s *session) {
 
 // hold counts a stream in, before anything is done for it, and says no over a limit. The session counts it out, and
 // ends after its streams.
-func (b *Bridge) hold(s *session) *wire.RefusedError {
+func (b *Bridge) hold(s *session, data bool) *wire.RefusedError {
 	l, now := b.c.Limits, time.Now()
-	if !b.streamRate.take(s.client, now) || s.user != "" && !b.userRate.take(s.user, now) {
+	rates := b.ratesOf(data)
+	if !rates.clients.take(s.client, now) || s.user != "" && !rates.users.take(s.user, now) {
 		return refuse(wire.TooFast, "too many streams within a minute")
 	}
 	b.mu.Lock()

@@ -253,7 +253,7 @@ func TestSessionsPerSite(t *testing.T) {
 		if s.no == nil {
 			welcome++
 		}
-		if b.hold(s) == nil {
+		if b.hold(s, false) == nil {
 			defer b.drop(s)
 			streams++
 		}
@@ -262,7 +262,7 @@ func TestSessionsPerSite(t *testing.T) {
 		t.Errorf("a site has %d sessions, %d more are told so, and %d streams; want 8, 16 and 4", welcome, len(in)-welcome, streams)
 	}
 	other, _ := b.enter(netip.MustParsePrefix("2001:db8:1::/64"), "", false)
-	if other == nil || other.no != nil || b.hold(other) != nil {
+	if other == nil || other.no != nil || b.hold(other, false) != nil {
 		t.Error("the neighbour is shut out")
 	}
 	b.drop(other)

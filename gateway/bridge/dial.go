@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"time"
@@ -29,8 +30,10 @@ type SRVResolver interface {
 // line is a connection to a target.
 type line struct {
 	net.Conn
-	greeting []byte // what was read of it to know that it greets
-	release  func() // gives back what was held for it; nil for a server of the gateway's own
+	greeting []byte    // what was read of it to know that it greets
+	release  func()    // gives back what was held for it; nil for a server of the gateway's own
+	own      *Embedded // the server, if it is one of the gateway's own, and the connection one that it is told of
+	control  *control  // data connections may be opened beside it; nil: none
 }
 
 func (l *line) close() {
@@ -44,6 +47,9 @@ func (l *line) close() {
 func (b *Bridge) connect(ctx context.Context, s *session, open wire.Open) (*line, *wire.RefusedError) {
 	dialling, cancel := context.WithTimeout(ctx, b.c.Limits.DialTimeout)
 	defer cancel()
+	if open.Service == wire.FTPData {
+		return b.connectData(dialling, s, open)
+	}
 	if open.Host == "" {
 		own := b.embedded(open)
 		if own == nil || own.Services[open.Service] == "" {
@@ -53,7 +59,11 @@ func (b *Bridge) connect(ctx context.Context, s *session, open wire.Open) (*line
 		if err != nil {
 			return nil, reach.DialRefusal(err)
 		}
-		return &line{Conn: conn}, nil
+		l := &line{Conn: conn, own: own}
+		if own.Data != nil && (open.Service == wire.FTP || open.Service == wire.FTPS) {
+			l.control = &control{own: own, from: conn.LocalAddr()}
+		}
+		return l, nil
 	}
 	if b.c.Access.Open() && !s.local {
 		return nil, refuse(wire.Denied, "without an access token this gateway reaches no other servers, but for this machine")
@@ -62,11 +72,18 @@ func (b *Bridge) connect(ctx context.Context, s *session, open wire.Open) (*line
 	if no != nil {
 		return nil, no
 	}
-	conn, release, no := b.gate.Dial(dialling, targets, b.holdTarget)
+	var to reach.Target
+	conn, release, no := b.gate.Dial(dialling, targets, func(t reach.Target) (func(), *wire.RefusedError) {
+		to = t // the last one is it
+		return b.holdTarget(t, b.streamRates)
+	})
 	if no != nil {
 		return nil, no
 	}
 	l := &line{Conn: conn, release: release}
+	if reach.CarriesData(open.Service, open.Port) {
+		l.control = &control{target: to}
+	}
 	if say := greetings[open.Service]; say != nil {
 		if no := l.greet(ctx, open.Service, say, b.c.Limits.GreetingTimeout); no != nil {
 			l.close()
@@ -85,13 +102,16 @@ func (l *line) greet(ctx context.Context, service wire.ServiceName, say judge, w
 		return notMail(service, v, err)
 	}
 	l.greeting = p
+	if service == wire.FTP && bytes.Contains(bytes.ToUpper(p), []byte("SMTP")) {
+		return notMail(service, wrong, nil) // it says 220 as well, and there is more to be had beside FTP: see data.go
+	}
 	return nil
 }
 
 // holdTarget counts a stream to a target in, and says no over a limit.
-func (b *Bridge) holdTarget(t reach.Target) (release func(), no *wire.RefusedError) {
+func (b *Bridge) holdTarget(t reach.Target, r rates) (release func(), no *wire.RefusedError) {
 	l, to := b.c.Limits, t.Addr()
-	if !b.targetRate.take(to, time.Now()) {
+	if !r.targets.take(to, time.Now()) {
 		return nil, refuse(wire.TooFast, "too many streams have gone to that server within a minute")
 	}
 	b.mu.Lock()

@@ -44,7 +44,7 @@ func (d *discovery) dial(ctx context.Context, host string, port int) (net.Conn, 
 	if no != nil {
 		return nil, no
 	}
-	conn, release, no := d.b.gate.Dial(ctx, targets, d.b.holdTarget)
+	conn, release, no := d.b.gate.Dial(ctx, targets, func(t reach.Target) (func(), *wire.RefusedError) { return d.b.holdTarget(t, d.b.streamRates) })
 	if no != nil {
 		return nil, no
 	}

@@ -16,8 +16,7 @@ import (
 // through before a greeting of that service has come; where TLS comes first, nothing that does not begin as a TLS
 // handshake on either side. After that it is not there any more.
 //
-// FTP's data connections have no first words. What lets one pass has to be its control connection: one that has passed
-// here, is still open, and leads to the same address.
+// FTP's data connections have no first words: see data.go for what lets one pass.
 
 // verdict is what the first octets of a direction are.
 type verdict int

@@ -31,11 +31,20 @@ type Limits struct {
 	// StreamsInAll at one time. Default 4096: the sessions with four each, and 4 GiB were all of them hostile.
 	StreamsInAll int
 	// NewStreamsPerMinute of a client address, and of a user. Default 600: a poll of ten accounts every thirty seconds needs
-	// forty, sixteen such clients fit behind one address, and an FTP mirror of small files takes ten in a second.
+	// forty, and sixteen such clients fit behind one address. Of data connections of FTP there may be ten times as many: a mirror of
+	// small files takes one for each.
 	NewStreamsPerMinute int
 	// NewStreamsPerTarget address in a minute. Default 1200: six hundred accounts there, polled every thirty seconds; a server
-	// whose passwords somebody guesses from many addresses sees no more attempts than that.
+	// whose passwords somebody guesses from many addresses sees no more attempts than that. For
+	// data connections see NewStreamsPerMinute.
 	NewStreamsPerTarget int
+	// DataPerControl is how many data connections one control connection of FTP may have at one time. Default 2: it has one, and
+	// the next may come before the end of the last is through.
+	DataPerControl int
+	// FailedDataPerMinute is how many data connections of a client address may fail to come about in a minute, before it may open
+	// no more: who knows a server of FTP is not to search it for open ports. Default 30: a client that has tried EPSV in vain does
+	// not go on with it.
+	FailedDataPerMinute int
 	// BytesPerSecond of a client address, and of a user, up and down together; what is more waits. Default 64 MiB: twice what a
 	// browser can read, half of a line of 1 Gbit/s.
 	BytesPerSecond int
@@ -65,6 +74,8 @@ type Limits struct {
 	GreetingTimeout time.Duration
 	// IdleTimeout ends a stream without a byte either way. Default 35 min: IMAP's IDLE is renewed after 29 (RFC 2177).
 	IdleTimeout time.Duration
+	// DataIdleTimeout is that of data connections. Default 5 min: what somebody has paused may be taken up again by REST.
+	DataIdleTimeout time.Duration
 	// HalfClosedTimeout is the same once one direction has ended. Default 2 min.
 	HalfClosedTimeout time.Duration
 	// StreamTime is how long a stream may last in all. Default 24 h: no fetching lasts so long, and a client that idles comes
@@ -90,6 +101,8 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.StreamsInAll, 4096)
 	def(&l.NewStreamsPerMinute, 600)
 	def(&l.NewStreamsPerTarget, 1200)
+	def(&l.DataPerControl, 2)
+	def(&l.FailedDataPerMinute, 30)
 	def(&l.BytesPerSecond, 64<<20)
 	def(&l.Lookups, 20)
 	def(&l.LookupsAtOnce, 16)
@@ -101,6 +114,7 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.DialTimeout, 20*time.Second)
 	def(&l.GreetingTimeout, 20*time.Second)
 	def(&l.IdleTimeout, 35*time.Minute)
+	def(&l.DataIdleTimeout, 5*time.Minute)
 	def(&l.HalfClosedTimeout, 2*time.Minute)
 	def(&l.StreamTime, 24*time.Hour)
 	def(&l.SessionTime, 24*time.Hour)

@@ -91,6 +91,26 @@ func (m clientMeter) take(client netip.Prefix, now time.Time) bool {
 	return !m.own.spent(client, now) && m.sites.take(site, now) && m.own.take(client, now)
 }
 
+// spent says that a client may not.
+func (m clientMeter) spent(client netip.Prefix, now time.Time) bool {
+	return m.own.spent(client, now) || m.sites.spent(endsite.Site(client), now)
+}
+
+// rates are how many streams there may be in a minute.
+type rates struct {
+	clients clientMeter
+	users   *meter[string]
+	targets *meter[netip.Addr]
+}
+
+// newRates allows so many times what the limits say.
+func newRates(l Limits, times int) rates {
+	return rates{
+		newClientMeter(times*l.NewStreamsPerMinute, l.Remembered), newMeter[string](times*l.NewStreamsPerMinute, l.Remembered),
+		newMeter[netip.Addr](times*l.NewStreamsPerTarget, l.Remembered),
+	}
+}
+
 // bucket lets through what has flowed into it, at a rate, up to what it holds. The zero bucket is full.
 type bucket struct {
 	level float64

@@ -36,6 +36,7 @@ type relay struct {
 	began       time.Time
 	lastByte    atomic.Int64 // since began
 	endedHalves atomic.Int32
+	judged      atomic.Int32 // directions that have begun with TLS
 
 	mu       sync.Mutex
 	watch    *time.Timer
@@ -223,6 +224,11 @@ func (r *relay) toStream() {
 	}
 }
 
+// carries says that both directions are open, and past the guard.
+func (r *relay) carries() bool {
+	return !r.isOver() && r.endedHalves.Load() == 0 && (!r.sealed || r.judged.Load() == 2)
+}
+
 func (r *relay) isOver() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -237,6 +243,7 @@ func (r *relay) tls(from net.Conn, say judge, wrongly string) (first []byte, ok 
 	case r.isOver(): // and firstWords may have taken back the deadline that says so
 		return nil, false
 	case v == right:
+		r.judged.Add(1)
 		return first, true
 	case v == wrong:
 		r.refused(refuse(wire.NotMail, wrongly))

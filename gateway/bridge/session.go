@@ -36,8 +36,9 @@ type session struct {
 	mu       sync.Mutex
 	ws       tunnel.MessageConn // nil until the handshake is answered
 	draining bool
-	active   int           // streams
-	quiet    chan struct{} // closed when draining and none is active
+	active   int                 // streams
+	controls map[uint32]*control // of FTP, by the streams' numbers
+	quiet    chan struct{}       // closed when draining and none is active
 }
 
 func newSession(b *Bridge, client netip.Prefix) *session {
@@ -121,7 +122,7 @@ func (s *session) stream(request *tunnel.Request) {
 		return
 	}
 	defer s.finish()
-	no := s.b.hold(s)
+	no := s.b.hold(s, request.Open.Service == wire.FTPData)
 	var target *line
 	if no == nil {
 		defer s.b.drop(s)
@@ -138,7 +139,7 @@ func (s *session) stream(request *tunnel.Request) {
 		return
 	}
 	defer target.close()
-	if own := s.b.embedded(request.Open); own != nil && own.Introduce != nil {
+	if own := target.own; own != nil && own.Introduce != nil {
 		defer own.Introduce(target.LocalAddr(), s.client.Addr())()
 	}
 	conn, err := request.Accept()
@@ -156,6 +157,12 @@ func (s *session) stream(request *tunnel.Request) {
 		paces: s.b.paces(s), perSecond: l.BytesPerSecond,
 		up: &s.b.bytesUp, down: &s.b.bytesDown, paced: &s.b.paced,
 		idle: l.IdleTimeout, idleHalf: l.HalfClosedTimeout, whole: l.StreamTime,
+	}
+	if request.Open.Service == wire.FTPData {
+		r.idle = l.DataIdleTimeout
+	}
+	if target.control != nil {
+		defer s.carry(request.Stream(), target.control, r)()
 	}
 	log.Debug("stream opened")
 	if no = r.run(); no != nil {

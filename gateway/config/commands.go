@@ -63,7 +63,7 @@ var commands = []command{
 	{UserAdd, "ADDRESS [NAME]", "make an account; the password is read from standard input", 1, 2, nil},
 	{UserPasswd, "ADDRESS", "change its password, read from standard input", 1, 1, nil},
 	{UserRename, "ADDRESS NEW", "give it another address; mail, aliases and password stay", 2, 2, nil},
-	{UserRemove, "ADDRESS", "remove it; one that has mail only --with-mail", 1, 1, []string{"with-mail"}},
+	{UserRemove, "ADDRESS", "remove it; one that has mail or files only --with-mail", 1, 1, []string{"with-mail"}},
 	{UserList, "", "list the accounts", 0, 0, nil},
 	{UserQuota, "ADDRESS SIZE|none [MESSAGES]", "bound its maildrop, such as 2GB", 2, 3, nil},
 	{UserDisable, "ADDRESS", "let nobody sign in to it; mail still arrives", 1, 1, nil},

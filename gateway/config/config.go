@@ -39,6 +39,13 @@ type Config struct {
 	// Where the embedded server listens; "" where the setting says off.
 	SMTP, Submission, Submissions, POP3, POP3S, Control string
 
+	// FTP, for the users of the embedded server. "" where the setting says off.
+	FTP, FTPS  string
+	FTPAnyPort bool   // another port will do, where that of FTP is in use: nobody has asked for that one
+	FTPPassive Ports  // of data connections that clients open
+	FTPPublic  string // address of IPv4 that clients elsewhere are told to open them to; "": the one by which they came
+	FTPQuota   int64  // octets of each user's files; 0: no limit
+
 	Deliver      bool // mail for other domains
 	RefuseForged bool // refuse what its author's domain wants refused (DMARC), instead of taking it as junk
 	Greylist     bool // let senders that are new wait some minutes
@@ -71,6 +78,9 @@ type Config struct {
 	Metrics   string        // listens for Prometheus; "" where the setting says off
 	Drain     time.Duration // what is open gets so long when the gateway stops
 }
+
+// Ports is a range of them; zero is any that is free.
+type Ports struct{ First, Last uint16 }
 
 // TLS says whether the page's own listener speaks it.
 func (c *Config) TLS() bool { return c.HasCertificate() && !c.PlainPage }

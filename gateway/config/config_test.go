@@ -30,6 +30,7 @@ func TestPrecedence(t *testing.T) {
 	want.Allow = []string{"a.example:995", "b.example:465"}
 	want.File, want.Greylist = file, true
 	want.Demo, want.Domains = true, []string{"postern.test"}
+	want.FTP, want.FTPAnyPort = "127.0.0.1:2121", true
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("settings (-want +got):\n%s", d)
 	}
@@ -161,6 +162,14 @@ func TestErrors(t *testing.T) {
 		{args: []string{"--log-format", "xml"}, want: []string{"--log-format", "json"}},
 		{args: []string{"--drain", "soon"}, want: []string{"--drain", "10m"}},
 		{args: []string{"--token-file", "nowhere"}, want: []string{"--token-file", "nowhere", "no such file"}},
+		{args: []string{"--ftp", "ftp.example"}, want: []string{"--ftp", "host:port"}},
+		{args: []string{"--ftp", "2121", "--mail=false"}, want: []string{"--ftp", "--mail=false"}},
+		{args: []string{"--ftp-passive", "20-30"}, want: []string{"--ftp-passive", "50000-50100"}},
+		{args: []string{"--ftp-passive", "50100-50000"}, want: []string{"--ftp-passive", "50000-50100"}},
+		{args: []string{"--ftp-passive", "50000"}, want: []string{"--ftp-passive", "50000-50100"}},
+		{args: []string{"--ftp-public", "2001:db8::1", "--ftp-passive", "50000-50100"}, want: []string{"--ftp-public", "IPv4"}},
+		{args: []string{"--ftp-public", "192.0.2.1"}, want: []string{"--ftp-public", "--ftp-passive"}},
+		{args: []string{"--ftp-quota", "much"}, want: []string{"--ftp-quota", "500MB"}},
 		{args: []string{"--config", "nowhere.toml"}, want: []string{"--config nowhere.toml", "no such file"}},
 	} {
 		_, err := Parse(c.args, environment(c.env))
@@ -182,6 +191,20 @@ func TestSecretIsMasked(t *testing.T) {
 	_, err := Parse([]string{"--token", "open\x00sesame"}, environment(nil))
 	if err == nil || strings.Contains(err.Error(), "sesame") {
 		t.Errorf("error %q shows the token, or is none", err)
+	}
+}
+
+// FTP is off but in a demo, where it can be turned off, too.
+func TestFTP(t *testing.T) {
+	for args, want := range map[string]string{"": "", "--demo": "127.0.0.1:2121", "--demo --ftp off": "", "--ftp 2121": "127.0.0.1:2121", "--demo --ftp 127.0.0.1:0": "127.0.0.1:0", "--mail=false": ""} {
+		c, err := Parse(strings.Fields(args), environment(nil))
+		if err != nil || c.FTP != want || c.FTPAnyPort != (args == "--demo") {
+			t.Errorf("%s: %q %v %v", args, c.FTP, c.FTPAnyPort, err)
+		}
+	}
+	c, err := Parse([]string{"--ftp-passive", "50000-50100", "--ftp-public", "192.0.2.1", "--ftp-quota", "5GB"}, environment(nil))
+	if err != nil || c.FTPPassive != (Ports{50000, 50100}) || c.FTPPublic != "192.0.2.1" || c.FTPQuota != 5e9 {
+		t.Errorf("%+v %v", c, err)
 	}
 }
 

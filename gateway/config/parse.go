@@ -228,6 +228,17 @@ func (p *parser) finish() {
 			no("demo", "needs the embedded mail server; leave out --mail=false")
 		}
 		c.SMTP, c.Submission, c.Submissions, c.POP3, c.POP3S, c.Control = "", "", "", "", "", ""
+		for name, address := range map[string]string{"ftp": c.FTP, "ftps": c.FTPS} {
+			if address != "" {
+				no(name, "needs the users of the embedded mail server; leave out --mail=false")
+			}
+		}
+	}
+	if _, set := p.sources["ftp"]; !set && c.Demo {
+		c.FTP, c.FTPAnyPort = demoFTP, true
+	}
+	if _, set := p.sources["ftp-public"]; set && c.FTPPassive == (Ports{}) {
+		no("ftp-public", "needs the ports that the router leads on: --ftp-passive FIRST-LAST")
 	}
 	switch {
 	case c.UserHeader == "" && len(c.UserProxies) > 0:
@@ -257,6 +268,9 @@ func (p *parser) finish() {
 		no("plain-page", "means nothing without a certificate")
 	}
 }
+
+// demoFTP is where a demo's FTP server listens, if nobody says something else.
+const demoFTP = "127.0.0.1:2121"
 
 // Variable is the environment variable of a setting.
 func Variable(name string) string {

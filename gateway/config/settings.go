@@ -22,6 +22,7 @@ func defaults() Config {
 		POP3:        "127.0.0.1:2110",
 		POP3S:       "127.0.0.1:2995",
 		Control:     "127.0.0.1:0",
+		FTPQuota:    1 << 30,
 		LogLevel:    slog.LevelInfo,
 		LogFormat:   "text",
 		Drain:       4 * time.Second, // most programs that stop others wait ten seconds before they kill
@@ -90,6 +91,13 @@ func sections(c *Config) []section {
 			{"deliver", "deliver mail for other domains to their servers; off leaves it in the queue", (*toggle)(&c.Deliver)},
 			{"refuse-forged", "refuse mail that its author's domain wants refused (DMARC p=reject), instead of taking it as junk", (*toggle)(&c.RefuseForged)},
 			{"greylist", "let servers that nobody here has had mail from try again some minutes later", (*toggle)(&c.Greylist)},
+		}},
+		{"Files, for the users of the embedded mail server", []setting{
+			{"ftp", "`address` of the FTP server, AUTH TLS, or off (default: off, and with a demo 127.0.0.1:2121)", (*listener)(&c.FTP)},
+			{"ftps", "`address` of the same, TLS from the start, or off", (*listener)(&c.FTPS)},
+			{"ftp-passive", "`ports` that clients open data connections to, such as 50000-50100, which a firewall must let through; or any", (*ports)(&c.FTPPassive)},
+			{"ftp-public", "`address` of IPv4 that clients elsewhere are told to open them to, where a router translates it (default: the one by which they came)", (*ipv4)(&c.FTPPublic)},
+			{"ftp-quota", "`size` of what each user may keep, or none", (*size)(&c.FTPQuota)},
 		}},
 		{"Running it", []setting{
 			{"log", "`level` of the log: debug, info, warn or error", (*level)(&c.LogLevel)},

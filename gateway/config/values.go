@@ -189,6 +189,46 @@ func (l *listener) Set(s string) error {
 	return (*address)(l).Set(s)
 }
 
+// ports is a range of them, or any.
+type ports Ports
+
+const anyPort = "any"
+
+func (p *ports) String() string {
+	if *p == (ports{}) {
+		return anyPort
+	}
+	return fmt.Sprintf("%d-%d", p.First, p.Last)
+}
+
+func (p *ports) Set(s string) error {
+	if strings.EqualFold(s, anyPort) {
+		*p = ports{}
+		return nil
+	}
+	first, last, _ := strings.Cut(s, "-")
+	a, err := strconv.ParseUint(first, 10, 16)
+	b, e := strconv.ParseUint(last, 10, 16)
+	if err != nil || e != nil || a < 1024 || b < a {
+		return fmt.Errorf("must be ports from 1024 on, such as 50000-50100, or any")
+	}
+	*p = ports{uint16(a), uint16(b)}
+	return nil
+}
+
+// ipv4 is an address of IPv4.
+type ipv4 string
+
+func (a *ipv4) String() string { return string(*a) }
+func (a *ipv4) Set(s string) error {
+	ip, err := netip.ParseAddr(s)
+	if err != nil || !ip.Is4() || ip.IsUnspecified() {
+		return fmt.Errorf("must be an address of IPv4, such as 192.0.2.1")
+	}
+	*a = ipv4(ip.String())
+	return nil
+}
+
 // span is a time that something lasts.
 type span time.Duration
 

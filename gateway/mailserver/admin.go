@@ -26,6 +26,7 @@ type Admin struct {
 	dir     string
 	domains []string
 	store   *maildrop.Store
+	files   Files                     // nil: there are none
 	lock    *os.File                  // of a folder that no server uses
 	tryNow  func(ctx context.Context) // rows of the queue are due by hand; nil: nobody sends them
 	// giveBack returns what waits to the senders; nil where no mail is sent.
@@ -55,7 +56,7 @@ func Administer(ctx context.Context, cfg Config) (*Admin, error) {
 }
 
 func newAdmin(cfg Config, store *maildrop.Store, lock *os.File) *Admin {
-	a := &Admin{dir: cfg.Dir, store: store, lock: lock, now: cfg.now()}
+	a := &Admin{dir: cfg.Dir, store: store, files: cfg.Files, lock: lock, now: cfg.now()}
 	for _, d := range cfg.Domains {
 		a.domains = append(a.domains, strings.ToLower(d))
 	}
@@ -125,10 +126,43 @@ func (a *Admin) RenameUser(_ context.Context, from, to string) error {
 	return answer(err, from)
 }
 
-// RemoveUser removes an account, if it has mail only when that is to go, too.
+// RemoveUser removes an account, if it has mail or files only when they are to go, too.
 func (a *Admin) RemoveUser(ctx context.Context, email string, withMail bool) error {
-	return answer(a.store.RemoveAccount(ctx, account.Canonical(email), withMail), email)
+	return answer(a.removeUser(ctx, account.Canonical(email), withMail), email)
 }
+
+func (a *Admin) removeUser(ctx context.Context, email string, withMail bool) error {
+	if a.files == nil {
+		return a.store.RemoveAccount(ctx, email, withMail)
+	}
+	id, err := a.store.Identify(ctx, email)
+	if err != nil {
+		return err
+	}
+	if !withMail {
+		has, err := a.files.Holds(id)
+		if err == nil && has {
+			err = filesError{}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := a.store.RemoveAccount(ctx, email, withMail); err != nil {
+		return err
+	}
+	// Nobody gets at them any more, and nobody else will have that ID.
+	if err := a.files.Remove(id); err != nil {
+		return fmt.Errorf("the account is removed, but its files in %s stay: %w", filepath.Join(a.dir, FilesFolder, id), err)
+	}
+	return nil
+}
+
+// filesError says that an account has files: to who removes it that is the same as mail.
+type filesError struct{}
+
+func (filesError) Error() string        { return "the account has files in its folder" }
+func (filesError) Is(target error) bool { return target == maildrop.ErrHasMail }
 
 // Users lists the accounts by address.
 func (a *Admin) Users(ctx context.Context) ([]control.User, error) {
@@ -260,6 +294,9 @@ func (a *Admin) Backup(ctx context.Context, w io.Writer) error {
 	if err == nil {
 		err = a.store.Backup(ctx, out, mailFolder)
 	}
+	if err == nil && a.files != nil {
+		err = a.files.Backup(ctx, out, FilesFolder)
+	}
 	if err == nil {
 		err = out.WriteHeader(&tar.Header{Name: backupEnd, Mode: 0o600, ModTime: time.Now()})
 	}
@@ -269,7 +306,7 @@ func (a *Admin) Backup(ctx context.Context, w io.Writer) error {
 	return answer(err)
 }
 
-// backupRest is the folder without the mail: certificates, keys, marks. A folder
+// backupRest is the folder without mail and files: certificates, keys, marks. A folder
 // within it that another server has, of a demo world, has a backup of its own.
 func (a *Admin) backupRest(out *tar.Writer) error {
 	return filepath.WalkDir(a.dir, func(name string, e fs.DirEntry, err error) error {
@@ -278,7 +315,7 @@ func (a *Admin) backupRest(out *tar.Writer) error {
 			return err
 		}
 		switch {
-		case e.IsDir() && (rel == mailFolder || rel != "." && isData(name)):
+		case e.IsDir() && (rel == mailFolder || rel == FilesFolder || rel != "." && isData(name)):
 			return fs.SkipDir
 		case !e.Type().IsRegular(), rel == lockName, strings.HasSuffix(rel, ".new"):
 			return nil

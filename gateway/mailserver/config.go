@@ -43,6 +43,8 @@ type Config struct {
 	Sending *Sending
 	// World is the one that the server is in, for commands to change; nil: the real.
 	World control.World
+	// Files are those of users beside their mail, in FilesFolder: for backups, and to be removed with an account. Nil: there are none.
+	Files Files
 	// Logger gets no password, header or body. Recipients and who has logged in are named in attributes: a log that must not
 	// have them needs a handler that takes them out, as the gateway's has. Nil: slog.Default.
 	Logger *slog.Logger

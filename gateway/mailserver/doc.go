@@ -17,6 +17,9 @@
 // administrator's sees the queue, and changes it, from the page: over TLS and SASL
 // on "control". Package controld is both, shared/control what is said.
 //
+// Its users are those of the gateway's other servers, too, by an ID that outlives a change of address (identity.go): what they
+// keep there goes into the backups, and away with the account.
+//
 // Whom greylisting knows, and the MTA-STS policies of others, outlive a restart
 // (memory.go).
 //

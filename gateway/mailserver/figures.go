@@ -36,6 +36,6 @@ func (s *Server) Figures(ctx context.Context) (f Figures, err error) {
 	for state, n := range tally {
 		f.Queue[string(state)] = int64(n)
 	}
-	f.Near, f.Far = s.turnstile.count()
+	f.Near, f.Far = s.turnstile.Count()
 	return f, nil
 }

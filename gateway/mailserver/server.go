@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 	"github.com/postern-mail/postern/gateway/mailserver/pop3d"
 	"github.com/postern-mail/postern/gateway/mailserver/smtpd"
+	"github.com/postern-mail/postern/gateway/turnstile"
 	"github.com/postern-mail/postern/shared/control"
 )
 
@@ -35,7 +35,7 @@ type Server struct {
 	admin     *Admin
 	control   net.Listener // nil: there is none
 	services  []*service
-	turnstile *turnstile
+	turnstile *turnstile.Turnstile
 
 	closing chan struct{}
 	once    sync.Once
@@ -143,7 +143,7 @@ func newGate(ctx context.Context, store *maildrop.Store, limits Limits, log *slo
 const traceRoom = 64 << 10
 
 func (s *Server) bind(ctx context.Context) error {
-	s.turnstile = &turnstile{most: s.cfg.Limits.Connections, mostFrom: s.cfg.Limits.ConnectionsPerIP, from: map[netip.Addr]int{}}
+	s.turnstile = turnstile.New(s.cfg.Limits.Connections, s.cfg.Limits.ConnectionsPerIP)
 	for _, v := range []struct{ name, address, busy string }{
 		{SMTP, s.cfg.SMTP, "421 4.3.2 too many connections, please come back later\r\n"},
 		{Submission, s.cfg.Submission, "421 4.3.2 too many connections, please come back later\r\n"},
@@ -159,7 +159,7 @@ func (s *Server) bind(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.services = append(s.services, &service{name: v.name, listener: gatedListener{l, s.turnstile, v.busy}})
+		s.services = append(s.services, &service{name: v.name, listener: s.turnstile.Listener(l, v.busy)})
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/postern-mail/postern/gateway/bridge"
+	"github.com/postern-mail/postern/gateway/ftpserver"
 	"github.com/postern-mail/postern/gateway/mailserver"
 )
 
@@ -21,6 +22,7 @@ type Config struct {
 	Version string
 	Tunnel  func() bridge.Stats
 	Mail    []func(context.Context) (mailserver.Figures, error) // of each embedded server; they are added up
+	Files   func() ftpserver.Figures                            // of the FTP servers; nil: there are none
 	Logger  *slog.Logger
 }
 
@@ -67,12 +69,19 @@ var (
 	size          = describe("mail_messages_bytes", "What they take.")
 	queue         = describe("mail_queue_recipients", "What waits for other servers, a row for each recipient, by state: waiting, held, sending.", "state")
 	connections   = describe("mail_connections", "Connections to the mail server that are open; those by way of the tunnel are near.", "from")
+	ftpSessions   = describe("ftp_sessions", "Control connections to the FTP server that are open.")
+	ftpTransfers  = describe("ftp_transfers", "Transfers that are under way.")
+	ftpLogins     = describe("ftp_refused_logins_total", "Logins that were refused.")
+	ftpEnded      = describe("ftp_transfers_total", "Transfers of files since the start: uploads and downloads that were whole, what was cut, and uploads that were over a quota or the disk.", "outcome")
+	ftpOctets     = describe("ftp_payload_bytes_total", "Files and listings: up from clients, down to them.", "direction")
+	ftpForeign    = describe("ftp_foreign_connections_total", "Data connections that others than the client opened, or wanted the server to open.", "by")
 )
 
 type collector struct{ Config }
 
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{build, sessions, streams, sessionsTotal, streamsTotal, octets, refused, clients, users, targets, lockedOut, turnedAway, paced, accounts, messages, size, queue, connections} {
+	for _, d := range []*prometheus.Desc{build, sessions, streams, sessionsTotal, streamsTotal, octets, refused, clients, users, targets, lockedOut, turnedAway, paced, accounts, messages, size, queue, connections,
+		ftpSessions, ftpTransfers, ftpLogins, ftpEnded, ftpOctets, ftpForeign} {
 		to <- d
 	}
 }
@@ -103,6 +112,20 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	count(turnedAway, s.Foreign, "foreign")
 	count(turnedAway, s.Broken, "broken")
 	to <- prometheus.MustNewConstMetric(paced, prometheus.CounterValue, s.Paced.Seconds())
+	if c.Files != nil {
+		f := c.Files()
+		gauge(ftpSessions, f.Sessions)
+		gauge(ftpTransfers, f.Transfers)
+		count(ftpLogins, f.RefusedLogins)
+		count(ftpEnded, f.Uploads, "upload")
+		count(ftpEnded, f.Downloads, "download")
+		count(ftpEnded, f.Cut, "cut")
+		count(ftpEnded, f.OverQuota, "over_quota")
+		count(ftpOctets, f.OctetsIn, "up")
+		count(ftpOctets, f.OctetsOut, "down")
+		count(ftpForeign, f.ForeignConnections, "others")
+		count(ftpForeign, f.RefusedActiveTargets, "server")
+	}
 	if len(c.Mail) == 0 {
 		return
 	}

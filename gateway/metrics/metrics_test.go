@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/postern-mail/postern/gateway/bridge"
+	"github.com/postern-mail/postern/gateway/ftpserver"
 	"github.com/postern-mail/postern/gateway/mailserver"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -34,13 +35,20 @@ func TestFigures(t *testing.T) {
 	one := func(context.Context) (mailserver.Figures, error) {
 		return mailserver.Figures{Accounts: 1, Messages: 20, Octets: 300, Near: 4, Far: 5, Queue: map[string]int64{"waiting": 6}}, nil
 	}
-	w := get(Config{Version: "v1", Tunnel: tunnel, Mail: []func(context.Context) (mailserver.Figures, error){one, one}}, "/metrics")
+	ftp := func() ftpserver.Figures {
+		return ftpserver.Figures{Sessions: 1, Transfers: 2, Uploads: 3, Downloads: 4, Cut: 5, OverQuota: 6, OctetsIn: 7, OctetsOut: 8, RefusedLogins: 9, ForeignConnections: 10, RefusedActiveTargets: 11}
+	}
+	w := get(Config{Version: "v1", Tunnel: tunnel, Files: ftp, Mail: []func(context.Context) (mailserver.Figures, error){one, one}}, "/metrics")
 	text := w.Body.String()
 	for _, want := range []string{
 		`postern_build_info{version="v1"} 1`, "postern_tunnel_sessions 1", "postern_tunnel_streams 2", "postern_tunnel_sessions_total 3",
 		"postern_tunnel_streams_total 4", `postern_tunnel_payload_bytes_total{direction="up"} 5`, `postern_tunnel_payload_bytes_total{direction="down"} 6`,
 		`postern_tunnel_refused_total{reason="` + string(wire.BadToken) + `"} 7`, "postern_mail_accounts 2", "postern_mail_messages 40", "postern_mail_messages_bytes 600",
 		`postern_mail_queue_recipients{state="waiting"} 12`, `postern_mail_queue_recipients{state="held"} 0`, `postern_mail_connections{from="far"} 10`,
+		"postern_ftp_sessions 1", "postern_ftp_transfers 2", `postern_ftp_transfers_total{outcome="upload"} 3`, `postern_ftp_transfers_total{outcome="download"} 4`,
+		`postern_ftp_transfers_total{outcome="cut"} 5`, `postern_ftp_transfers_total{outcome="over_quota"} 6`, `postern_ftp_payload_bytes_total{direction="up"} 7`,
+		`postern_ftp_payload_bytes_total{direction="down"} 8`, "postern_ftp_refused_logins_total 9", `postern_ftp_foreign_connections_total{by="others"} 10`,
+		`postern_ftp_foreign_connections_total{by="server"} 11`,
 		"go_goroutines ", "process_open_fds ",
 	} {
 		if !strings.Contains(text, want+"\n") && !strings.Contains(text, "\n"+want) {

@@ -21,10 +21,11 @@ import (
 // then ErrSessionClosed, so that a cut never looks like an end. When the gateway ends the stream, for silence say, they return
 // its *wire.RefusedError.
 type Conn struct {
-	mux    *mux
-	id     uint32
-	remote addr
-	in     inbox
+	mux     *mux
+	id      uint32
+	remote  addr
+	session *Session // that opened it; nil at the gateway
+	in      inbox
 
 	writing sync.Mutex // held through a Write, and for our FIN to come after it
 

@@ -155,6 +155,9 @@ type Request struct {
 	once sync.Once
 }
 
+// Stream is its number, by which the client can name it in the session. No other stream has it while this one is open.
+func (r *Request) Stream() uint32 { return r.conn.id }
+
 var errAnswered = errors.New("tunnel: the request is answered already")
 
 // Accept says yes. The conn is a *Conn.

@@ -261,6 +261,7 @@ func (s *Session) Open(ctx context.Context, open wire.Open) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	conn.session = s
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
 	if err = wire.WriteOpen(conn, open); err == nil {
 		err = peerError(wire.ReadOpened(conn))
@@ -276,6 +277,16 @@ func (s *Session) Open(ctx context.Context, open wire.Open) (net.Conn, error) {
 		return nil, err
 	}
 	return conn, nil
+}
+
+// OpenData opens a data connection of FTP: c is the control connection, and port what its server has answered to EPSV or PASV.
+// It goes to the address that c goes to, in the session that c is in, even if a Dialer has a newer one. c must still be open, in
+// both directions. The errors are those of Session.Open; that of a conn which no Session has opened is errors.ErrUnsupported.
+func (c *Conn) OpenData(ctx context.Context, port int) (net.Conn, error) {
+	if c.session == nil {
+		return nil, fmt.Errorf("tunnel: a data connection: %w", errors.ErrUnsupported)
+	}
+	return c.session.Open(ctx, wire.Open{Service: wire.FTPData, Control: c.id, Port: port})
 }
 
 // stream opens a stream if the limits allow; the control stream is not counted.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -215,5 +216,49 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 	if ended == 0 || ended > 50 {
 		t.Errorf("%d of %d cuts came after the end", ended, whole)
+	}
+}
+
+// A data connection names its control connection by the number that the gateway knows it by, and goes by the same session.
+func TestOpenData(t *testing.T) {
+	a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
+	c, s := sessions(t, a, b, nil)
+	requests := make(chan *tunnel.Request, 3)
+	go func() {
+		_ = s.Each(func(r *tunnel.Request) {
+			requests <- r
+			_, _ = r.Accept()
+		})
+	}()
+	if _, err := c.Open(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	<-requests
+	control, err := c.Open(t.Context(), wire.Open{Service: wire.FTP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := (<-requests).Stream()
+	data, err := control.(*tunnel.Conn).OpenData(t.Context(), 50123)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := <-requests; r.Open != (wire.Open{Service: wire.FTPData, Control: number, Port: 50123}) || r.Stream() == number {
+		t.Errorf("%+v of stream %d, beside stream %d", r.Open, r.Stream(), number)
+	}
+	if want := fmt.Sprintf("ftp-data port 50123 (beside stream %d)", number); data.RemoteAddr().String() != want {
+		t.Errorf("%v, want %s", data.RemoteAddr(), want)
+	}
+	_ = c.Close()
+	if _, err := control.(*tunnel.Conn).OpenData(t.Context(), 50123); !errors.Is(err, tunnel.ErrSessionClosed) {
+		t.Errorf("in a session that has ended: %v", err)
+	}
+}
+
+// The gateway's end of a stream opens nothing.
+func TestOpenDataFromTheGateway(t *testing.T) {
+	_, gateway := connPair(t, nil)
+	if _, err := gateway.(*tunnel.Conn).OpenData(t.Context(), 50123); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("%v", err)
 	}
 }

@@ -76,6 +76,21 @@
 // stream, as for one that says nothing for too long. It then says so by the notice "refused" with the stream's number in
 // yamux; the client closes that stream, which is cut if it does not within 5 s, as one is that has not understood.
 //
+// # Data connections of FTP
+//
+// A gateway whose welcome has the capability "ftp-data" opens them, beside a stream of ftp or ftps that is open in the same
+// session. The client names that stream by its number in yamux, and the port that the server has answered to EPSV or PASV:
+//
+//	{"open":{"service":"ftp-data","control":5,"port":50123}}
+//
+// There is no host in it: the gateway connects to the very address to which the control connection goes. It opens none that is
+// beside no such stream, or beside one of which a direction has ended, and none to a port below [MinDataPort]; a data connection
+// that is open may go on when its control connection ends. It is answered as any other stream is, and not guarded: such a
+// connection has no greeting, and TLS in it is between client and server. Of those beside one control connection only few may
+// be open at a time, and fewer connections that fail are borne in a minute than others.
+//
+// # Refusals
+//
 // The reasons of a refusal:
 //
 //	denied        the gateway's policy does not allow this target; for a session, nothing

@@ -94,6 +94,14 @@ func (e *Embedded) Validate() error {
 // Validate says what is wrong with o, if anything.
 func (o *Open) Validate() error {
 	switch {
+	case o.Service == FTPData && (o.Server != "" || o.Host != ""):
+		return errors.New("ftp-data: it goes where its control connection goes, and says no host")
+	case o.Service == FTPData && o.Control == 0:
+		return errors.New("control: ftp-data is beside a control connection")
+	case o.Service == FTPData:
+		return port(o.Port)
+	case o.Control != 0:
+		return errors.New("control: of ftp-data alone")
 	case o.Server != "" && (o.Host != "" || o.Port != 0):
 		return errors.New("server: an embedded one has no host and port")
 	case o.Server != "":

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -87,6 +88,8 @@ const (
 	IMAPS       ServiceName = "imaps"
 	FTP         ServiceName = "ftp"
 	FTPS        ServiceName = "ftps"
+	// FTPData is a data connection of FTP, beside its control connection: see Open.
+	FTPData ServiceName = "ftp-data"
 	// Control is Postern's own: package shared/control inside TLS, for who looks after the embedded server.
 	Control ServiceName = "control"
 )
@@ -104,18 +107,30 @@ type DemoAccount struct {
 	Password string `json:"password"`
 }
 
+// CapFTPData is the capability of a gateway that opens data connections of FTP.
+const CapFTPData = "ftp-data"
+
+// MinDataPort is the lowest port that a data connection goes to: below it are services. See RFC 2577 section 3.
+const MinDataPort = 1024
+
 // Open is the first frame of every stream but the first: client to gateway. An empty Host and a zero Port mean the
 // Service of an embedded server; otherwise Host and Port are what to connect to, and Service says what for.
+//
+// That of FTPData has a Control and a Port alone: it goes to where the stream of that number goes, which is one of the same
+// session, of FTP or FTPS, and open.
 type Open struct {
 	Service ServiceName `json:"service"`
 	Server  string      `json:"server,omitempty"` // the Hostname of an embedded server; empty: the first
 	Host    string      `json:"host,omitempty"`
 	Port    int         `json:"port,omitempty"`
+	Control uint32      `json:"control,omitempty"` // of FTPData: yamux's number of the stream that is the control connection
 }
 
 // String gives the target for a log or an error: "pop3s pop.example.com:995", or "pop3 (embedded)".
 func (o Open) String() string {
 	switch {
+	case o.Service == FTPData:
+		return fmt.Sprintf("%s port %d (beside stream %d)", o.Service, o.Port, o.Control)
 	case o.Host == "" && o.Server != "":
 		return string(o.Service) + " (embedded " + o.Server + ")"
 	case o.Host == "":

@@ -44,6 +44,7 @@ var (
 		{Service: wire.SMTP, Host: "2001:db8::1", Port: 65535},
 		{Service: wire.SMTP, Host: "192.0.2.1", Port: 1},
 		{Service: wire.SMTP, Host: "mail_1", Port: 25},
+		{Service: wire.FTPData, Control: 1<<32 - 1, Port: 50123},
 	}
 	refused = &wire.RefusedError{Reason: wire.Denied, Detail: "the policy: 日本"}
 	notice  = wire.Notice{Kind: wire.NoticeDraining, Detail: "in an hour"}
@@ -200,6 +201,35 @@ func TestWritersValidate(t *testing.T) {
 	} {
 		if !errors.Is(err, wire.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A data connection of FTP has a control connection and a port, and nothing that says where to; no other has a control connection.
+func TestOpenOfData(t *testing.T) {
+	for json, ok := range map[string]bool{
+		`{"service":"ftp-data","control":5,"port":50123}`:                    true,
+		`{"service":"ftp-data","control":5}`:                                 false,
+		`{"service":"ftp-data","port":50123}`:                                false,
+		`{"service":"ftp-data"}`:                                             false,
+		`{"service":"ftp-data","control":5,"port":65536}`:                    false,
+		`{"service":"ftp-data","control":-5,"port":50123}`:                   false,
+		`{"service":"ftp-data","control":4294967296,"port":50123}`:           false,
+		`{"service":"ftp-data","control":"5","port":50123}`:                  false,
+		`{"service":"ftp-data","control":5,"host":"192.0.2.1","port":50123}`: false,
+		`{"service":"ftp-data","host":"192.0.2.1","port":50123}`:             false,
+		`{"service":"ftp-data","control":5,"server":"a.test","port":50123}`:  false,
+		`{"service":"ftp","control":5}`:                                      false,
+		`{"service":"ftp","control":5,"host":"192.0.2.1","port":21}`:         false,
+		`{"service":"pop3","control":5,"server":"mail.elsewhere.test"}`:      false,
+		`{"service":"FTP-DATA","control":5,"port":50123}`:                    false,
+	} {
+		var b bytes.Buffer
+		body := `{"open":` + json + `}`
+		b.Write(binary.BigEndian.AppendUint32(nil, uint32(len(body))))
+		b.WriteString(body)
+		if _, err := wire.ReadOpen(&b); (err == nil) != ok || err != nil && !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: %v", json, err)
 		}
 	}
 }

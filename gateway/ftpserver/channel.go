@@ -1,0 +1,261 @@
+package ftpserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// channel is a data connection, from PASV, EPSV, PORT or EPRT to the end of the transfer. To the library it is the listener that
+// the connection comes from.
+type channel struct {
+	s        *session
+	listener *net.TCPListener // that the client connects to; nil: target
+	target   netip.AddrPort   // that the server connects to
+	tls      *tls.Config      // nil: in the clear
+	listing  bool             // it carries many small writes
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	octets atomic.Int64
+
+	mu     sync.Mutex
+	conn   net.Conn
+	closed bool
+	missed error // why there was no connection
+	broken bool  // what was written at the end did not go out
+}
+
+var (
+	errNoData  = errors.New("no data connection came about")
+	errForeign = errors.New("a data connection goes to the client's own address, and a port from 1024 on")
+)
+
+func (s *session) newChannel() *channel {
+	ch := &channel{s: s}
+	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
+	if s.protected {
+		ch.tls = s.srv.cfg.TLS
+	}
+	if s.ready != nil {
+		s.ready.close()
+	}
+	s.ready = ch
+	return ch
+}
+
+// Accept waits for the connection, or makes it.
+func (ch *channel) Accept() (net.Conn, error) {
+	conn, err := ch.connect()
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if err == nil && ch.closed {
+		conn.Close()
+		err = errNoData
+	}
+	if err != nil {
+		ch.missed = errNoData
+		return nil, errNoData
+	}
+	ch.conn = conn
+	line := &paced{Conn: conn, stall: ch.s.srv.cfg.Limits.Stall}
+	data := &counted{Conn: line, octets: &ch.octets}
+	if ch.tls != nil {
+		data.Conn = tls.Server(line, ch.tls) // shakes hands at the first octet: the client may wait for the 150
+		data.line, line.greets = line, 4
+	}
+	if ch.listing {
+		return &buffered{Conn: data, w: bufio.NewWriterSize(data, 16<<10), ch: ch}, nil
+	}
+	return data, nil
+}
+
+func (ch *channel) connect() (net.Conn, error) {
+	wait := ch.s.srv.cfg.Limits.DataWait
+	if ch.listener == nil {
+		d := net.Dialer{Timeout: wait, LocalAddr: &net.TCPAddr{IP: ch.s.local.Addr().AsSlice(), Zone: ch.s.local.Addr().Zone()}}
+		conn, err := d.DialContext(ch.ctx, "tcp", ch.target.String())
+		if err != nil {
+			return nil, err
+		}
+		return conn, nil
+	}
+	defer ch.listener.Close() // one connection is what it was for
+	ch.listener.SetDeadline(time.Now().Add(wait))
+	for {
+		conn, err := ch.listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if ch.s.own(ch.ctx, conn.RemoteAddr()) {
+			return conn, nil
+		}
+		ch.s.srv.counts.foreign.Add(1)
+		conn.Close() // and the client's may still come
+	}
+}
+
+// introduced is how long the gateway may take to say for whom it has connected.
+const introduced = time.Second
+
+// own says whether a data connection is the client's of this session: from the address of the control connection, and by way of
+// the gateway from the same client of the gateway's.
+func (s *session) own(ctx context.Context, from net.Addr) bool {
+	at, err := netip.ParseAddrPort(from.String())
+	if err != nil || at.Addr().Unmap() != s.remote.Addr() {
+		return false
+	}
+	until := time.Now().Add(introduced)
+	for {
+		if s.srv.cfg.Users.Client(from) == s.srv.cfg.Users.Client(s.raw.RemoteAddr()) {
+			return true
+		}
+		if !s.remote.Addr().IsLoopback() || time.Now().After(until) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// trouble is why there was no connection, and whether the last of it was lost.
+func (ch *channel) trouble() (missed error, broken bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.missed, ch.broken
+}
+
+// close cuts the connection, or the wait for it. It may be called at any time.
+func (ch *channel) close() {
+	ch.mu.Lock()
+	ch.closed = true
+	conn := ch.conn
+	ch.mu.Unlock()
+	ch.cancel()
+	if ch.listener != nil {
+		ch.listener.Close()
+	}
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+// Close and Addr make a channel a listener; the library asks for neither.
+
+func (ch *channel) Close() error   { return nil }
+func (ch *channel) Addr() net.Addr { return ch.s.raw.LocalAddr() }
+
+// paced is a connection on which nothing takes for ever.
+type paced struct {
+	net.Conn
+	stall  time.Duration
+	ending atomic.Bool
+	ended  bool // the other end has closed it, or it is broken; of who reads
+	greets int  // reads that may be of a handshake; of who reads
+}
+
+func (c *paced) Read(p []byte) (int, error) {
+	if c.greets > 0 {
+		c.greets--
+		acknowledge(c.Conn)
+	}
+	c.SetReadDeadline(time.Now().Add(c.stall))
+	n, err := c.Conn.Read(p)
+	c.ended = err != nil
+	return n, err
+}
+
+func (c *paced) Write(p []byte) (int, error) {
+	if !c.ending.Load() {
+		c.Conn.SetWriteDeadline(time.Now().Add(c.stall))
+	}
+	return c.Conn.Write(p)
+}
+
+// SetWriteDeadline is TLS's, which says goodbye.
+func (c *paced) SetWriteDeadline(t time.Time) error {
+	c.ending.Store(true)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// counted is a connection as the transfer has it.
+type counted struct {
+	net.Conn
+	line   *paced // below TLS; nil without
+	octets *atomic.Int64
+}
+
+// Read takes the end of the connection for that of the file only if the client has said so. crypto/tls lets the goodbye be
+// missing, and whoever is between the two can make it so (RFC 8446 section 6.1).
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.octets.Add(int64(n))
+	if errors.Is(err, io.EOF) && c.line != nil && c.line.ended {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.octets.Add(int64(n))
+	return n, err
+}
+
+// buffered makes few large writes of many small ones: the library writes a listing line by line.
+type buffered struct {
+	net.Conn
+	w  *bufio.Writer
+	ch *channel
+}
+
+func (c *buffered) Write(p []byte) (int, error) { return c.w.Write(p) }
+
+func (c *buffered) Close() error {
+	err := c.w.Flush()
+	if err == nil && c.ch.octets.Load() == 0 { // TLS shakes hands for an empty listing, too
+		_, err = c.Conn.Write(nil)
+	}
+	if err != nil {
+		c.ch.mu.Lock()
+		c.ch.broken = true
+		c.ch.mu.Unlock()
+	}
+	return c.Conn.Close()
+}
+
+// listen opens a port at the address by which the client came, in the range.
+func (s *session) listen() (*net.TCPListener, error) {
+	at := func(port uint16) (*net.TCPListener, error) {
+		return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.local.Addr(), port)))
+	}
+	p := s.srv.cfg.Passive
+	if p == (Ports{}) {
+		return at(0)
+	}
+	size := int(p.Last) - int(p.First) + 1
+	if size < 1 {
+		return nil, fmt.Errorf("no ports from %d to %d", p.First, p.Last)
+	}
+	first := int(s.srv.nextPort.Add(1)-1) % size
+	var err error
+	for i := range size {
+		var l *net.TCPListener
+		if l, err = at(p.First + uint16((first+i)%size)); err == nil {
+			s.srv.nextPort.Add(uint32(i))
+			return l, nil
+		}
+	}
+	return nil, err
+}

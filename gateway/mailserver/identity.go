@@ -1,0 +1,57 @@
+package mailserver
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+
+	"github.com/postern-mail/postern/gateway/mailserver/account"
+)
+
+// What other servers of the gateway share with this one: its users, its certificate, its disk.
+
+// Identity is a user who has shown the right password.
+type Identity struct {
+	ID      string // for ever: it outlives a change of address, and is never another's
+	Account account.Account
+}
+
+// SignIn checks a name and password that came from remote, as the mail protocols do: by the same Gate, so that wrong passwords
+// count together. Its errors are account.ErrDenied and account.ErrBusy.
+func (s *Server) SignIn(ctx context.Context, remote net.Addr, user, password string) (Identity, error) {
+	who, err := s.gate.Authenticate(ctx, remote, user, password)
+	if err != nil {
+		return Identity{}, err
+	}
+	id, err := s.store.Identify(ctx, who.Email)
+	return Identity{id, who}, err
+}
+
+// Identify is the ID of an account.
+func (s *Server) Identify(ctx context.Context, email string) (string, error) {
+	return s.store.Identify(ctx, account.Canonical(email))
+}
+
+// Client is for whom a connection is: see Introduce.
+func (s *Server) Client(remote net.Addr) netip.Addr { return s.gate.Client(remote) }
+
+// TLS shows the server's certificate, whichever that is at the time.
+func (s *Server) TLS() *tls.Config { return s.shown.config() }
+
+// Room answers an error when so many octets more would leave less of the disk free than mail needs.
+func (s *Server) Room(octets int64) error { return s.store.Room(octets) }
+
+// Files are those that users keep beside their mail, by the IDs of accounts. A server does not look into them.
+type Files interface {
+	// Backup writes all of them into a tar, their names under prefix.
+	Backup(ctx context.Context, w *tar.Writer, prefix string) error
+	// Holds says whether a user has any.
+	Holds(id string) (bool, error)
+	// Remove deletes a user's.
+	Remove(id string) error
+}
+
+// FilesFolder, of the data folder, is where they are.
+const FilesFolder = "files"
