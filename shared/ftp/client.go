@@ -154,8 +154,8 @@ func (c *Client) greet() error {
 	if err != nil {
 		return err
 	}
-	if !r.is(2) {
-		return c.link.fail(r.refusal("")) // without a greeting there is no session, refused or not
+	if err := c.expect(2, "", r); err != nil {
+		return c.link.fail(err) // without a greeting there is no session, refused or not
 	}
 	c.spoke = time.Now()
 	return nil

@@ -41,7 +41,7 @@ var (
 	ErrNotAllowed  = errors.New("ftp: not allowed")                                           // 550, by its words; 553
 	ErrNoRoom      = errors.New("ftp: no room")                                               // 452, 552, and quotas by their words
 	ErrBusy        = errors.New("ftp: try later")                                             // 421, 450, 451
-	ErrNoData      = errors.New("ftp: the server has no data connection")                     // 425, 426, 522
+	ErrNoData      = errors.New("ftp: no data connection")                                    // 425, 426, 522; or none could be opened: the cause is beside it
 	ErrNeedsTLS    = errors.New("ftp: the server wants TLS")                                  // 521, 522, and by its words
 	ErrUnsupported = errors.New("ftp: not supported by the server")                           // 500, 502, 504; or FEAT had said so before
 	ErrAborted     = errors.New("ftp: transfer broken off")                                   // by the caller; the cause is beside it

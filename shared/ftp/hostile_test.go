@@ -113,7 +113,7 @@ func TestUnreachable(t *testing.T) {
 		c := open(t, server, ftp.Options{Timeout: 20 * time.Second})
 		start := time.Now()
 		_, err := c.Retr(t.Context(), "a", 0, -1, io.Discard)
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 40*time.Second { // by EPSV, and by PASV
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ftp.ErrNoData) || time.Since(start) != 40*time.Second { // by EPSV, and by PASV
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		alive(t, c)
@@ -462,6 +462,9 @@ func TestGreetings(t *testing.T) {
 		"421 too many\r\n":                                                   ftp.ErrBusy,
 		"530 not you\r\n":                                                    ftp.ErrNotLoggedIn,
 		"hello\r\n":                                                          ftp.ErrProtocol,
+		"150 at once\r\n":                                                    ftp.ErrProtocol,
+		"120 in two minutes\r\n120 and two more\r\n":                         ftp.ErrProtocol,
+		"331 who?\r\n":                                                       ftp.ErrProtocol,
 		"220-" + strings.Repeat("a\r\n220-", 20_000):                         ftp.ErrTooLong,
 		"220 " + strings.Repeat("a", 20_000):                                 ftp.ErrTooLong,
 		"* OK IMAP4rev1\r\n":                                                 ftp.ErrProtocol,

@@ -156,7 +156,7 @@ func (l lister) date(f []field) (words int, t time.Time, precision time.Duration
 		return words, time.Date(t.Year(), t.Month(), t.Day(), h, m, 0, 0, l.location), time.Minute
 	}
 	month, day := word(0), word(1) // as ls has them, in most languages
-	if isNumber(month) {
+	if isNumber(strings.TrimRight(month, ".")) {
 		month, day = strings.TrimRight(day, ".,"), strings.TrimRight(month, ".")
 	}
 	d, err := strconv.Atoi(strings.TrimRight(day, ".,"))

@@ -43,7 +43,7 @@ func (c *Client) dialData(ctx context.Context) (net.Conn, error) {
 	return c.open(ctx, port, "PASV")
 }
 
-// open dials, and counts.
+// open dials, and counts. That nobody answers is [ErrNoData].
 func (c *Client) open(ctx context.Context, port int, by string) (net.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
@@ -57,7 +57,10 @@ func (c *Client) open(ctx context.Context, port int, by string) (net.Conn, error
 		if c.link.failure() == nil && ctx.Err() != nil { // no reply is owed: the session goes on
 			return nil, fmt.Errorf("%w: %w", ErrAborted, ctx.Err())
 		}
-		return nil, fmt.Errorf("ftp: data connection: %w", err)
+		if limited.Err() != nil && c.link.failure() == nil {
+			err = fmt.Errorf("no answer within %v: %w", c.options.Timeout, err)
+		}
+		return nil, fmt.Errorf("%w: port %d (%s): %w", ErrNoData, port, by, err)
 	}
 	c.trace(Exchange{Note: true, Data: c.opened, Line: fmt.Sprintf("opened, port %d (%s)", port, by)})
 	return conn, nil
@@ -86,7 +89,7 @@ func parseEPSV(text string) (port int, elsewhere string, ok bool) {
 	if !ok || len(text) < 5 || text[0] < 33 || text[0] > 126 {
 		return 0, "", false
 	}
-	f := strings.Split(text, text[:1])
+	f := strings.SplitN(text, text[:1], 5)
 	if len(f) != 5 || !strings.HasPrefix(f[4], ")") {
 		return 0, "", false
 	}

@@ -149,7 +149,11 @@ func (c *Client) expect(class int, line string, r reply) error {
 	case r.is(4), r.is(5), r.code == 332:
 		return r.refusal(verb(line))
 	}
-	return c.link.fail(fmt.Errorf("%w: \"%d %.80s\" is no reply to %s", ErrProtocol, r.code, printable.Line(r.last()), verb(line)))
+	to := "greeting"
+	if line != "" {
+		to = "reply to " + verb(line)
+	}
+	return c.link.fail(fmt.Errorf("%w: \"%d %.80s\" is no %s", ErrProtocol, r.code, printable.Line(r.last()), to))
 }
 
 func verb(line string) string {
