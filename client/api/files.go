@@ -257,7 +257,7 @@ type Transfer struct {
 	Path      FilePath      `json:"path"` // on the server; of an upload, what it will be called
 	Folder    FilePath      `json:"folder"`
 	Size      int64         `json:"size"`           // octets, -1: not known; of a deletion files and folders, which grows while they are found
-	Done      int64         `json:"done"`           // of Size. Of a download what is safe here, of an upload what has been sent
+	Done      int64         `json:"done"`           // of Size
 	Rate      int64         `json:"rate,omitempty"` // octets a second, lately
 	State     TransferState `json:"state"`
 	Problem   *Problem      `json:"problem,omitempty"` // why failed; of one that is waiting, why it could not go on
@@ -269,7 +269,7 @@ type Transfer struct {
 	Added     time.Time     `json:"added"`
 	File      *LocalFile    `json:"file,omitempty"`   // of an upload from a page: the file
 	Device    string        `json:"device,omitempty"` // of a download that is done: where the file is in the browser's private file system, "postern/files/7"; empty: ReadDownload
-	Saved     bool          `json:"saved,omitempty"`  // of a download: TakenOver was said
+	Saved     bool          `json:"saved,omitempty"`  // of a download: see TakenOver
 	URL       string        `json:"url,omitempty"`    // of an upload that is done: an address for people, without a password: ftp://host/path
 }
 

@@ -89,7 +89,7 @@ type Service interface {
 	// ClearTransfers forgets transfers that are done or failed: those of ids, or without any all that are done. Downloads go from this device.
 	ClearTransfers(ctx context.Context, ids []TransferID) error
 	// ReadDownload answers octets of a download that is done. TakenOver says that the browser has got it, or is about to read
-	// it: its copy here goes when the transfer is cleared, at the next start, or after ten minutes.
+	// it: the transfer is cleared after ten minutes, and at the next start.
 	ReadDownload(ctx context.Context, r ReadDownload) ([]byte, error)
 	TakenOver(ctx context.Context, id TransferID) error
 

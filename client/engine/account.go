@@ -19,6 +19,7 @@ type account struct {
 	wire *wireLog
 	desk *desk
 
+	offered   atomic.Bool // the files beside its mail server were, when it was last told
 	reachable atomic.Bool // there may be a way to the servers again: what could not be sent for want of one is tried now
 
 	box     *store.Mailbox // nil when it could not be opened: broken says why
@@ -149,6 +150,7 @@ func (a *account) snapshot() api.Account {
 		Admin: a.admin, Label: settings.Label, Servers: settings.Servers, Identities: settings.Identities,
 	}
 	a.mu.Unlock()
+	s.Files = a.offersFiles()
 	for _, f := range api.Folders {
 		folder := api.Folder{ID: f}
 		if a.box != nil {

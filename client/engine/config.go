@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/engine/keyring"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mail"
@@ -25,6 +26,10 @@ type Config struct {
 	Prepare func(ctx context.Context)
 	// Roots are the authorities that are believed; nil for Mozilla's.
 	Roots *x509.CertPool
+
+	// Device is where FS is in the browser's private file system, for a page to find a download there: "postern/". Empty: it is in
+	// no such place.
+	Device string
 
 	Version string // of the program, for Status
 	Poll    time.Duration
@@ -50,6 +55,8 @@ type Limits struct {
 	Answer time.Duration
 	// Texts bounds the memory for searching in message texts, in bytes. Default 32 MB, some 16,000 messages.
 	Texts int
+	// Folder bounds the entries of a folder that are kept. Default api.MaxFolder: 30 MB, and no person looks through more.
+	Folder int
 }
 
 const (
@@ -88,6 +95,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Limits.Texts <= 0 {
 		c.Limits.Texts = defaultTexts
+	}
+	if c.Limits.Folder <= 0 {
+		c.Limits.Folder = api.MaxFolder
 	}
 	return c
 }

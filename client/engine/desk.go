@@ -237,7 +237,7 @@ func (a *account) deskProblem(err error) *api.Problem {
 	if errors.Is(err, control.ErrGone) {
 		err = errors.Join(net.ErrClosed, err)
 	}
-	p := a.login("").problem(api.POP3, err)
+	p := a.login("").place(api.POP3).problem(err)
 	return &p
 }
 

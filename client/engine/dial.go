@@ -74,7 +74,7 @@ func (l *login) openMaildrop(ctx context.Context) (*pop3.Client, error) {
 }
 
 func (l *login) logInMaildrop(ctx context.Context) (*pop3.Client, error) {
-	to, err := l.endpoint(api.POP3)
+	to, err := l.place(api.POP3).endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (l *login) logInMaildrop(ctx context.Context) (*pop3.Client, error) {
 }
 
 func (l *login) openSubmission(ctx context.Context, o *smtp.Options) (*smtp.Client, error) {
-	to, err := l.endpoint(api.SMTP)
+	to, err := l.place(api.SMTP).endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -185,12 +185,18 @@ var errNoTLS = errors.New("the server offers no encryption, or somebody on the w
 
 // failed tells what an error of a conversation is, and ends its transcript with it.
 func (l *login) failed(p api.Protocol, rec *wireRecorder, err error) error {
-	problem := l.problem(p, err)
+	f := l.place(p).failure(rec, err, l.account.box != nil)
+	rec.end(f.problem)
+	return f
+}
+
+// failure is what an error of a conversation is. It names the conversation if somebody can ask for its transcript.
+func (p place) failure(rec *wireRecorder, err error, kept bool) *failure {
+	problem := p.problem(err)
 	problem.Technical, problem.Detail = rec.masked(problem.Technical), rec.masked(problem.Detail)
-	if l.account.box != nil { // else nobody can ask for its transcript
+	if kept {
 		problem = *rec.linked(&problem)
 	}
-	rec.end(&problem)
 	return &failure{text: rec.masked(problem.Error() + ": " + err.Error()), problem: &problem, err: err}
 }
 
@@ -204,31 +210,3 @@ type failure struct {
 
 func (f *failure) Error() string   { return f.text }
 func (f *failure) Unwrap() []error { return []error{f.problem, f.err} }
-
-func (l *login) problem(p api.Protocol, err error) api.Problem {
-	problem := *problemOf(err)
-	host := l.host(p)
-	switch problem.Code {
-	case api.CodeServerClosed, api.CodeServerTimeout:
-		if !l.e.online() {
-			return api.Problem{Code: api.CodeGatewayOffline, Technical: problem.Technical}
-		}
-		fallthrough
-	case api.CodeServerUnreachable, api.CodeServerProtocol, api.CodeNoTLS:
-		if problem.Detail == "" {
-			problem.Detail = host
-		}
-	case api.CodeCertificate:
-		problem.Detail = host
-		problem.Certificate = certificateOf(p, host, l.pin(p), err)
-		problem.Means = explainCertificate(problem.Certificate)
-	case api.CodeTargetRefused:
-		if l.server(p).Host == "" {
-			break
-		}
-		problem.Detail = l.address(p) // the gateway's own words are among the technical ones
-	case api.CodeWrongPassword, api.CodePasswordNeeded:
-		problem.Detail = l.email
-	}
-	return problem
-}

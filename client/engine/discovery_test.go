@@ -145,7 +145,7 @@ func TestDiscoverByGuessing(t *testing.T) {
 			for _, protocol := range []api.Protocol{api.POP3, api.SMTP} {
 				for _, g := range guesses(protocol, "example.org") {
 					l := &login{servers: api.Servers{POP3: g.server}}
-					w.gateway.stalling[l.address(api.POP3)] = true
+					w.gateway.stalling[l.place(api.POP3).address()] = true
 				}
 			}
 		}},

@@ -25,32 +25,42 @@ type endpoint struct {
 var services = map[api.Protocol][2]wire.ServiceName{
 	api.POP3: {wire.POP3S, wire.POP3},
 	api.SMTP: {wire.Submissions, wire.Submission},
+	api.FTP:  {wire.FTPS, wire.FTP},
 }
 
-func (l *login) server(p api.Protocol) api.Server {
+// place is one server of an account or a site, as its settings say.
+type place struct {
+	e        *Engine
+	protocol api.Protocol
+	server   api.Server
+	email    string // the address to which the gateway's own server is home, and the login name if none is set
+}
+
+func (l *login) place(p api.Protocol) place {
+	s := l.servers.POP3
 	if p == api.SMTP {
-		return l.servers.SMTP
+		s = l.servers.SMTP
 	}
-	return l.servers.POP3
+	return place{e: l.e, protocol: p, server: s, email: l.email}
 }
 
-// endpoint says where and how the account is served: where its settings say, or by the gateway's own server.
-func (l *login) endpoint(p api.Protocol) (endpoint, error) {
-	s := l.server(p)
+// endpoint says where and how the server is reached: where the settings say, or the gateway's own.
+func (p place) endpoint() (endpoint, error) {
+	s := p.server
 	if s.Host == "" {
-		return l.ownEndpoint(p)
+		return p.ownEndpoint()
 	}
-	name := services[p][1]
+	name := services[p.protocol][1]
 	if s.Security == api.TLS {
-		name = services[p][0]
+		name = services[p.protocol][0]
 	}
-	to := endpoint{open: wire.Open{Service: name, Host: s.Host, Port: s.Port}, address: l.address(p), security: s.Security, user: s.User, auth: s.Auth}
+	to := endpoint{open: wire.Open{Service: name, Host: s.Host, Port: s.Port}, address: p.address(), security: s.Security, user: s.User, auth: s.Auth}
 	if to.user == "" {
-		to.user = l.email
+		to.user = p.email
 	}
 	if s.Security != api.Plain {
-		o := trust.Options{ServerName: s.Host, Roots: l.e.Roots}
-		if pin := l.pin(p); pin != "" {
+		o := trust.Options{ServerName: s.Host, Roots: p.e.Roots}
+		if pin := p.pin(); pin != "" {
 			o.Pins = []string{pin}
 		}
 		to.tls = trust.Config(o)
@@ -60,70 +70,106 @@ func (l *login) endpoint(p api.Protocol) (endpoint, error) {
 
 // ownEndpoint is the gateway's own server that is home to the address. TLS is never left out, and from the first octet
 // where the server can. The server is believed by the certificate that the gateway named.
-func (l *login) ownEndpoint(p api.Protocol) (endpoint, error) {
-	w := l.e.Gateway.State().Welcome
+func (p place) ownEndpoint() (endpoint, error) {
+	w := p.e.Gateway.State().Welcome
 	if w == nil {
 		return endpoint{}, &api.Problem{Code: api.CodeGatewayOffline}
 	}
-	own := home(w, l.email)
+	own := home(w, p.email)
 	if own == nil {
-		return endpoint{}, &api.Problem{Code: api.CodeSettingsNeeded, Detail: l.email, Technical: "the gateway's own mail server is not home to " + domainOf(l.email)}
+		return endpoint{}, &api.Problem{Code: api.CodeSettingsNeeded, Detail: p.email, Technical: "the gateway's own mail server is not home to " + domainOf(p.email)}
 	}
-	o := trust.Options{ServerName: own.Hostname, Roots: l.e.Roots}
-	if pin := l.pin(p); pin != "" {
+	o := trust.Options{ServerName: own.Hostname, Roots: p.e.Roots}
+	if pin := p.pin(); pin != "" {
 		o.Pins = []string{pin}
 	}
 	security := [2]api.Security{api.TLS, api.STARTTLS}
-	for i, name := range services[p] {
-		for _, s := range own.Services {
-			if s.Name == name {
-				open := wire.Open{Service: name}
-				if own != w.Embedded { // the first needs no name, and a gateway that has no others knows none
-					open.Server = own.Hostname
-				}
-				return endpoint{open: open, address: net.JoinHostPort(own.Hostname, strconv.Itoa(s.Port)),
-					security: security[i], tls: trust.Config(o), user: l.email}, nil
+	for i, name := range services[p.protocol] {
+		if s := serviceOf(own, name); s != nil {
+			open := wire.Open{Service: name}
+			if own != w.Embedded { // the first needs no name, and a gateway that has no others knows none
+				open.Server = own.Hostname
 			}
+			return endpoint{open: open, address: net.JoinHostPort(own.Hostname, strconv.Itoa(s.Port)),
+				security: security[i], tls: trust.Config(o), user: p.email}, nil
 		}
 	}
 	return endpoint{}, &api.Problem{Code: api.CodeTargetRefused, Detail: own.Hostname,
-		Technical: "the gateway's mail server has neither " + string(services[p][0]) + " nor " + string(services[p][1])}
+		Technical: "the gateway's mail server has neither " + string(services[p.protocol][0]) + " nor " + string(services[p.protocol][1])}
+}
+
+// serviceOf is a service of a gateway's own server; nil if it has none of that name.
+func serviceOf(own *wire.Embedded, name wire.ServiceName) *wire.Service {
+	for i := range own.Services {
+		if own.Services[i].Name == name {
+			return &own.Services[i]
+		}
+	}
+	return nil
 }
 
 // host is the server's name, for people.
-func (l *login) host(p api.Protocol) string {
-	if s := l.server(p); s.Host != "" {
-		return s.Host
+func (p place) host() string {
+	if p.server.Host != "" {
+		return p.server.Host
 	}
-	if own := l.home(); own != nil {
+	if own := p.home(); own != nil {
 		return own.Hostname
 	}
 	return ""
 }
 
 // pin is the fingerprint of the one certificate that is believed, if there is one.
-func (l *login) pin(p api.Protocol) string {
-	if s := l.server(p); s.Host != "" {
-		return s.Pin
+func (p place) pin() string {
+	if p.server.Host != "" {
+		return p.server.Pin
 	}
-	if own := l.home(); own != nil {
+	if own := p.home(); own != nil {
 		return own.Fingerprint
 	}
 	return ""
 }
 
 // address is the host and port that the settings name.
-func (l *login) address(p api.Protocol) string {
-	s := l.server(p)
-	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
+func (p place) address() string {
+	return net.JoinHostPort(p.server.Host, strconv.Itoa(p.server.Port))
 }
 
-// home is the gateway's own server that is home to the account's address; nil if none is, or while that is not known.
-func (l *login) home() *wire.Embedded {
-	if w := l.e.Gateway.State().Welcome; w != nil {
-		return home(w, l.email)
+// home is the gateway's own server that is home to the address; nil if none is, or while that is not known.
+func (p place) home() *wire.Embedded {
+	if w := p.e.Gateway.State().Welcome; w != nil {
+		return home(w, p.email)
 	}
 	return nil
+}
+
+// problem is an error of a conversation with what the person has to know: which server, or which address.
+func (p place) problem(err error) api.Problem {
+	problem := *problemOf(err)
+	host := p.host()
+	switch problem.Code {
+	case api.CodeServerClosed, api.CodeServerTimeout:
+		if !p.e.online() {
+			return api.Problem{Code: api.CodeGatewayOffline, Technical: problem.Technical}
+		}
+		fallthrough
+	case api.CodeServerUnreachable, api.CodeServerProtocol, api.CodeNoTLS, api.CodeServerWantsTLS, api.CodeTLSReuse, api.CodeNoData:
+		if problem.Detail == "" {
+			problem.Detail = host
+		}
+	case api.CodeCertificate:
+		problem.Detail = host
+		problem.Certificate = certificateOf(p.protocol, host, p.pin(), err)
+		problem.Means = explainCertificate(problem.Certificate)
+	case api.CodeTargetRefused:
+		if p.server.Host == "" {
+			break
+		}
+		problem.Detail = p.address() // the gateway's own words are among the technical ones
+	case api.CodeWrongPassword, api.CodePasswordNeeded:
+		problem.Detail = p.email
+	}
+	return problem
 }
 
 // home is the gateway's own server that is home to an address; nil if none is. That is the gateway's word alone, and whoever believes

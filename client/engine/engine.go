@@ -18,10 +18,13 @@ type Engine struct {
 	registry *registry
 	secrets  *keyring.Ring
 	events   subscribers
-	signing  chan struct{} // holds a token while a SignIn or SignOut is under way: they change who is there
+
+	transfers *transfers    // of files
+	signing   chan struct{} // holds a token while a SignIn or SignOut is under way: they change who is there
 
 	mu        sync.Mutex
 	accounts  []*account // in the order of sign-in
+	sites     []*site    // in the order in which they were added
 	running   context.Context
 	stop      context.CancelFunc
 	closed    bool
@@ -60,6 +63,12 @@ func New(c Config) (*Engine, error) {
 		a.openBox()
 		e.accounts = append(e.accounts, a)
 	}
+	if err := e.openSites(); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	if e.transfers, err = openTransfers(e); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
 	return e, nil
 }
 
@@ -86,9 +95,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, a := range accounts {
 		a.start(ctx, nil)
 	}
+	transferring := startTask(ctx, e.transfers.keepTransferring)
 	<-ctx.Done()
 	unsubscribe()
 	learning.stop()
+	transferring.stop()
 	e.prepared()
 	e.shut()
 	return nil
@@ -116,11 +127,15 @@ func (e *Engine) shut() {
 		return
 	}
 	e.closed = true
-	accounts := e.accounts
+	accounts, sites := e.accounts, e.sites
 	e.mu.Unlock()
 	for _, a := range accounts {
 		a.close()
 	}
+	for _, s := range sites {
+		s.close()
+	}
+	e.transfers.close()
 	if err := e.registry.close(); err != nil {
 		e.Logf("registry: %v", err)
 	}
@@ -165,6 +180,10 @@ func (e *Engine) Status(context.Context) (api.Status, error) {
 	for _, a := range e.all() {
 		s.Accounts = append(s.Accounts, a.snapshot())
 	}
+	for _, site := range e.allSites() {
+		s.Sites = append(s.Sites, site.snapshot())
+	}
+	s.Transfers = e.transfers.snapshots()
 	return s, nil
 }
 

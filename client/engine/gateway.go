@@ -58,6 +58,13 @@ func (e *Engine) followGateway() (cancel func()) {
 			away = true
 			return
 		}
+		e.tellFiles()
+		if away {
+			for _, site := range e.allSites() {
+				site.pool.drop() // their streams went with the session
+			}
+		}
+		e.transfers.gatewayHere()
 		for _, a := range e.all() {
 			a.gatewayHere(away)
 		}

@@ -22,10 +22,10 @@ const (
 // arrivesIn says which folder a message from the server belongs in.
 func (a *account) arrivesIn(content []byte) store.Folder {
 	l := a.login("")
-	if l.server(api.POP3).Host != "" {
+	if l.servers.POP3.Host != "" {
 		return inbox // not the gateway's own server
 	}
-	if host := l.host(api.POP3); host != "" && junkReason(content, host) != "" {
+	if host := l.place(api.POP3).host(); host != "" && junkReason(content, host) != "" {
 		return junk
 	}
 	return inbox

@@ -153,7 +153,7 @@ func (p *poller) update(ctx context.Context, f *fetch) *api.Problem {
 	p.unconfirmed++
 	p.removeFrom = a.e.Clock.Now().Add(backoff(p.unconfirmed))
 	a.e.Logf("account %s: QUIT after %d DELE: %v", a.id, len(f.marked), err)
-	problem := &api.Problem{Code: api.CodeUnconfirmed, Detail: a.login("").host(api.POP3), Technical: err.Error()}
+	problem := &api.Problem{Code: api.CodeUnconfirmed, Detail: a.login("").place(api.POP3).host(), Technical: err.Error()}
 	if rec := a.wire.latest(api.POP3); rec != nil {
 		problem = rec.linked(problem)
 		rec.end(problem)

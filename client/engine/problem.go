@@ -8,10 +8,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/store"
+	"github.com/postern-mail/postern/shared/ftp"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/sasl"
 	"github.com/postern-mail/postern/shared/smtp"
@@ -39,6 +41,7 @@ func explain(err error) string {
 		pop        *pop3.Error
 		recipients *smtp.RecipientsError
 		submission *smtp.Error
+		files      *ftp.Error
 	)
 	switch {
 	case errors.As(err, &pop):
@@ -47,6 +50,8 @@ func explain(err error) string {
 		return recipients.Refused[0].Err.Explain()
 	case errors.As(err, &submission):
 		return submission.Explain()
+	case errors.As(err, &files):
+		return files.Explain()
 	}
 	return ""
 }
@@ -63,8 +68,12 @@ func classify(err error) (code api.Code, detail string) {
 		large       *smtp.TooLargeError
 		record      tls.RecordHeaderError
 		alert       tls.AlertError
+		files       *ftp.Error
+		data        *dataError
 	)
 	switch {
+	case errors.As(err, &data) && !errors.Is(err, tunnel.ErrOffline) && !errors.Is(err, tunnel.ErrSessionClosed):
+		return data.code()
 	case errors.As(err, &refused):
 		return classifyGateway(refused)
 	case errors.Is(err, sasl.ErrServerProof): // before what SMTP makes of it: nobody is to try the next server with the password
@@ -81,12 +90,14 @@ func classify(err error) (code api.Code, detail string) {
 		return api.CodeRecipientRefused, refusals(recipients.Refused)
 	case errors.As(err, &submission):
 		return classifySMTP(submission)
+	case errors.As(err, &files):
+		return classifyFTP(files)
 	case errors.As(err, &large):
 		return api.CodeTooLarge, megabytes(large.Limit)
-	case errors.As(err, &record), errors.As(err, &alert):
-		return api.CodeServerProtocol, ""
 	case errors.Is(err, tunnel.ErrOffline), errors.Is(err, tunnel.ErrSessionClosed):
 		return api.CodeGatewayOffline, ""
+	case errors.As(err, &record), errors.As(err, &alert):
+		return api.CodeServerProtocol, ""
 	case errors.Is(err, tunnel.ErrTooMany):
 		return api.CodeGatewayBusy, ""
 	case errors.Is(err, store.ErrFull):
@@ -109,9 +120,16 @@ func classify(err error) (code api.Code, detail string) {
 		return api.CodeServerRefused, ""
 	case errors.Is(err, pop3.ErrArgument), errors.Is(err, smtp.ErrArgument):
 		return api.CodeBadRequest, ""
+	case errors.Is(err, ftp.ErrTruncated):
+		return api.CodeTruncated, ""
+	case errors.Is(err, ftp.ErrUnsupported):
+		return api.CodeServerCannot, ""
+	case errors.Is(err, ftp.ErrArgument), errors.Is(err, ftp.ErrName):
+		return api.CodeBadName, ""
 	case errors.Is(err, smtp.ErrUnknown), isClosed(err):
 		return api.CodeServerClosed, ""
 	case errors.Is(err, pop3.ErrProtocol), errors.Is(err, smtp.ErrProtocol), errors.Is(err, pop3.ErrTooLong), errors.Is(err, smtp.ErrTooLong),
+		errors.Is(err, ftp.ErrProtocol), errors.Is(err, ftp.ErrTooLong),
 		errors.Is(err, sasl.ErrChallenge):
 		return api.CodeServerProtocol, ""
 	}
@@ -188,6 +206,39 @@ func classifySMTP(e *smtp.Error) (api.Code, string) {
 		return api.CodeMessageRefused, e.Text
 	}
 	return api.CodeServerRefused, e.Text
+}
+
+// classifyFTP reads a reply of 4yz or 5yz.
+func classifyFTP(e *ftp.Error) (api.Code, string) {
+	text := e.Text()
+	says := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(strings.ToLower(text), w) })
+	}
+	switch {
+	case e.Is(ftp.ErrNeedsTLS) && says("reuse", "resum"):
+		return api.CodeTLSReuse, ""
+	case e.Is(ftp.ErrNeedsTLS):
+		return api.CodeServerWantsTLS, ""
+	case e.Is(ftp.ErrNotLoggedIn) && says("too many", "maximum", "connections"):
+		return api.CodeServerBusy, text
+	case e.Is(ftp.ErrNotLoggedIn) && (e.Command == "PASS" || e.Command == "USER"):
+		return api.CodeWrongPassword, ""
+	}
+	for _, k := range []struct {
+		kind error
+		code api.Code
+	}{
+		{ftp.ErrNoRoom, api.CodeServerFull}, {ftp.ErrExists, api.CodeFileExists}, {ftp.ErrNotAllowed, api.CodeFileNotAllowed},
+		{ftp.ErrNoFile, api.CodeNoSuchFile}, {ftp.ErrBusy, api.CodeServerBusy}, {ftp.ErrUnsupported, api.CodeServerCannot},
+	} {
+		if e.Is(k.kind) {
+			return k.code, text
+		}
+	}
+	if e.Is(ftp.ErrNoData) {
+		return api.CodeNoData, ""
+	}
+	return api.CodeServerRefused, text
 }
 
 // aboutMessage tells a refusal of this message from one of the session (EHLO, AUTH, the greeting).
@@ -267,7 +318,7 @@ func isClosed(err error) bool {
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, tunnel.ErrReset) ||
-		errors.Is(err, pop3.ErrState) || errors.Is(err, smtp.ErrState) || errors.As(err, &op)
+		errors.Is(err, pop3.ErrState) || errors.Is(err, smtp.ErrState) || errors.Is(err, ftp.ErrState) || errors.As(err, &op)
 }
 
 // megabytes is a limit for a sentence.

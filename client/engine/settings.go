@@ -136,6 +136,9 @@ func (e *Engine) Trust(ctx context.Context, r api.Trust) error {
 		return problemOf(err)
 	}
 	defer func() { <-e.signing }()
+	if isSite(r.Account) {
+		return e.trustSite(r, pin)
+	}
 	a, err := e.account(r.Account)
 	if err != nil {
 		return err
@@ -294,7 +297,7 @@ const quitPatience = 2 * time.Second
 // blameSubmission says of a problem that it is about sending: the person sees one form with two servers.
 func (l *login) blameSubmission(err error) error {
 	p := *problemOf(err)
-	host := l.host(api.SMTP)
+	host := l.place(api.SMTP).host()
 	switch p.Code {
 	case api.CodeWrongPassword:
 		p.Detail = l.email + " at " + host + ", the server for sending,"

@@ -34,6 +34,12 @@ func (e *Engine) goOn(ctx context.Context) {
 		ask(a.toFetch)
 		ask(a.toSend)
 	}
+	for _, s := range e.allSites() {
+		if err := s.keepAtLast(ctx); err != nil {
+			e.Logf("site %s: keeping the password: %v", s.id, err)
+		}
+		e.transfers.unblock(s)
+	}
 }
 
 // SetPassphrase puts the passwords under a passphrase, another one, or none. A cut leaves them under one of the two, and
@@ -63,6 +69,11 @@ func (e *Engine) SetPassphrase(ctx context.Context, r api.Passphrase) error {
 			a.keepLater = a.keepLater || a.rec.Kept
 			a.mu.Unlock()
 		}
+		for _, s := range e.allSites() {
+			s.mu.Lock()
+			s.later = s.later || s.rec.Kept
+			s.mu.Unlock()
+		}
 	}
 	if locked {
 		e.goOn(ctx)
@@ -80,6 +91,14 @@ func (e *Engine) allAtHand() bool {
 			return false
 		}
 	}
+	for _, s := range e.allSites() {
+		s.mu.Lock()
+		missing := s.rec.Kept && s.password == ""
+		s.mu.Unlock()
+		if missing {
+			return false
+		}
+	}
 	return true
 }
 
@@ -88,6 +107,11 @@ func (e *Engine) keptSecrets() (names []string) {
 	for _, rec := range e.registry.records() {
 		if rec.Kept {
 			names = append(names, secretName(rec.ID))
+		}
+	}
+	for _, s := range e.allSites() {
+		if s.record().Kept {
+			names = append(names, secretName(s.id))
 		}
 	}
 	return names

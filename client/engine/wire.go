@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/shared/ftp"
 	"github.com/postern-mail/postern/shared/pop3"
 	"github.com/postern-mail/postern/shared/printable"
 	"github.com/postern-mail/postern/shared/smtp"
@@ -49,6 +50,7 @@ type wireEntry struct {
 	who   api.Speaker
 	state string
 	text  string
+	data  int // the data connection of FTP; 0: the control connection
 	gap   *wireGap
 }
 
@@ -76,6 +78,40 @@ func (r *wireRecorder) pop3(e pop3.Exchange) { r.take(speaker(e.Sent), e.State.S
 // smtp is for smtp.Options.Trace.
 func (r *wireRecorder) smtp(e smtp.Exchange) { r.take(speaker(e.Sent), e.Stage, e.Line) }
 
+// ftp is for ftp.Options.Trace.
+func (r *wireRecorder) ftp(e ftp.Exchange) {
+	if r == nil {
+		return
+	}
+	who := speaker(e.Sent)
+	if e.Note {
+		who = api.Remark
+	}
+	now := r.log.clock.Now()
+	r.log.mu.Lock()
+	r.deep = r.deep || e.State.Phase != ftp.Opening && e.State.Phase != ftp.Closed
+	r.add(wireEntry{at: now, who: who, state: ftpState(e.State), text: e.Line, data: e.Data})
+	r.log.mu.Unlock()
+}
+
+// ftpState is what the server holds of a session, as api.WireLine has it.
+func ftpState(s ftp.State) string {
+	text := s.Phase.String()
+	if s.Dir != "" {
+		text += " in " + printable.Line(s.Dir)
+	}
+	if s.RenameFrom != "" {
+		text += " from " + printable.Line(s.RenameFrom)
+	}
+	if s.Restart > 0 {
+		text += " at " + strconv.FormatInt(s.Restart, 10)
+	}
+	if s.Transfer != "" {
+		text += " " + printable.Line(s.Transfer)
+	}
+	return text
+}
+
 func speaker(client bool) api.Speaker {
 	if client {
 		return api.ClientSays
@@ -87,7 +123,7 @@ func (r *wireRecorder) take(who api.Speaker, state, text string) {
 	if r == nil {
 		return
 	}
-	now := r.log.account.e.Clock.Now()
+	now := r.log.clock.Now()
 	r.log.mu.Lock()
 	r.add(wireEntry{at: now, who: who, state: state, text: text})
 	r.log.mu.Unlock()
@@ -161,7 +197,7 @@ func (r *wireRecorder) lines(out []api.WireLine, after uint64) []api.WireLine {
 }
 
 func (r *wireRecorder) line(e *wireEntry, after uint64) api.WireLine {
-	l := api.WireLine{Seq: e.seq, Session: r.session.ID, At: e.at.UTC(), Who: e.who, State: e.state, Text: e.text}
+	l := api.WireLine{Seq: e.seq, Session: r.session.ID, At: e.at.UTC(), Who: e.who, State: e.state, Text: e.text, Data: e.data}
 	if g := e.gap; g != nil {
 		n := min(g.lines, e.seq-max(g.from-1, after)) // who follows has seen the first of them
 		l.Who, l.Text = api.Remark, "… "+strconv.FormatUint(n, 10)+" lines left out"
@@ -271,7 +307,7 @@ func (r *wireRecorder) end(p *api.Problem) {
 	if r == nil {
 		return
 	}
-	w, now := r.log, r.log.account.e.Clock.Now()
+	w, now := r.log, r.log.clock.Now()
 	failed := p != nil && p.Code != api.CodeCanceled
 	w.mu.Lock()
 	began, over := r.session.Began, !r.session.Ended.IsZero()
@@ -318,12 +354,12 @@ func (w *wireLog) keep(r *wireRecorder) {
 	}
 	kept := keptSession{Session: r.session, Deep: r.deep, Lines: r.lines(nil, 0)}
 	w.mu.Unlock()
-	if w.account.box == nil {
+	if !w.durable() {
 		return // an account that is none yet
 	}
 	slot, err := w.file.write(r.slot, kept)
 	if err != nil {
-		w.account.e.Logf("account %s: keeping a transcript: %v", w.account.id, err)
+		w.logf("keeping a transcript: %v", err)
 		return
 	}
 	w.mu.Lock()

@@ -77,7 +77,7 @@ func (r *wireRecorder) refuses(e *wireEntry) bool {
 
 // words are what an error quotes of a reply: of several lines the first alone, for each of them begins with the code.
 func (r *wireRecorder) words(reply string) string {
-	if r.session.Protocol == api.SMTP {
+	if r.session.Protocol != api.POP3 {
 		return strings.Replace(reply, "-", " ", 1)
 	}
 	text := strings.TrimSpace(strings.TrimPrefix(reply, "-ERR"))
@@ -90,7 +90,8 @@ func (r *wireRecorder) words(reply string) string {
 // isSaid says that a problem is what a server said, not that it did not say it.
 func isSaid(c api.Code) bool {
 	switch c {
-	case api.CodeServerRefused, api.CodeWrongPassword, api.CodeMaildropLocked, api.CodeRecipientRefused, api.CodeMessageRefused, api.CodeTooLarge, api.CodeNoMechanism, api.CodeNoTLS, api.CodeUnconfirmed:
+	case api.CodeServerRefused, api.CodeWrongPassword, api.CodeMaildropLocked, api.CodeRecipientRefused, api.CodeMessageRefused, api.CodeTooLarge, api.CodeNoMechanism, api.CodeNoTLS, api.CodeUnconfirmed,
+		api.CodeNoSuchFile, api.CodeFileExists, api.CodeFileNotAllowed, api.CodeServerFull, api.CodeServerWantsTLS, api.CodeTLSReuse, api.CodeServerBusy, api.CodeServerCannot:
 		return true
 	}
 	return false

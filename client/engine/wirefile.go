@@ -51,8 +51,8 @@ func (f *wireFile) shut() {
 
 // slots are the numbers of a protocol's slots, first and past the last.
 func slots(p api.Protocol) (from, to int) {
-	if p == api.SMTP {
-		return 0, keptFailures[api.SMTP]
+	if p == api.SMTP || p == api.FTP {
+		return 0, keptFailures[p]
 	}
 	return keptFailures[api.SMTP], keptFailures[api.SMTP] + keptFailures[api.POP3]
 }
@@ -173,7 +173,7 @@ func decodeSlot(p []byte) (s keptSession, ok bool) {
 func (s keptSession) recorder(slot int) *wireRecorder {
 	r := &wireRecorder{session: s.Session, deep: s.Deep, slot: slot, last: s.Session.ID}
 	for _, l := range s.Lines {
-		r.head = append(r.head, wireEntry{seq: l.Seq, at: l.At, who: l.Who, state: l.State, text: l.Text})
+		r.head = append(r.head, wireEntry{seq: l.Seq, at: l.At, who: l.Who, state: l.State, text: l.Text, data: l.Data})
 		r.size += len(l.Text)
 		r.last = max(r.last, l.Seq)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
 )
 
 // What an account's transcript keeps in memory. A session that ended well goes when so many of its protocol have come
@@ -18,11 +19,13 @@ const (
 )
 
 // keptFailures is how many sessions of a protocol that failed are kept, in memory and over restarts.
-var keptFailures = map[api.Protocol]int{api.SMTP: 10, api.POP3: 6}
+var keptFailures = map[api.Protocol]int{api.SMTP: 10, api.POP3: 6, api.FTP: 10}
 
-// wireLog is an account's transcript: what was said on its connections. A nil one keeps nothing.
+// wireLog is the transcript of an account or a site: what was said on its connections. A nil one keeps nothing.
 type wireLog struct {
-	account *account
+	clock   Clock
+	logf    func(format string, args ...any)
+	durable func() bool // there is a folder to keep it in
 	file    wireFile
 	loaded  sync.Once
 
@@ -36,11 +39,17 @@ type wireLog struct {
 }
 
 func newWireLog(a *account) *wireLog {
-	w := &wireLog{account: a, newest: make(map[api.Protocol]*wireRecorder), ended: make(chan struct{})}
-	w.file.open = a.wireFolder
+	logf := func(format string, args ...any) { a.e.Logf("account "+string(a.id)+": "+format, args...) }
+	return wireLogIn(a.wireFolder, a.e.Clock, logf, func() bool { return a.box != nil })
+}
+
+// wireLogIn is a transcript in a folder.
+func wireLogIn(folder func() (store.FS, error), clock Clock, logf func(string, ...any), durable func() bool) *wireLog {
+	w := &wireLog{clock: clock, logf: logf, durable: durable, newest: make(map[api.Protocol]*wireRecorder), ended: make(chan struct{})}
+	w.file.open = folder
 	// The time in microseconds: no run says a million lines a second, so that each begins above the last one's end,
 	// and nothing has to be written for it.
-	w.last = uint64(max(0, a.e.Clock.Now().UnixMicro()))
+	w.last = uint64(max(0, clock.Now().UnixMicro()))
 	return w
 }
 
@@ -52,7 +61,7 @@ func (w *wireLog) begin(p api.Protocol, server string) *wireRecorder {
 	r := &wireRecorder{log: w}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.account.e.Clock.Now()
+	now := w.clock.Now()
 	for _, o := range w.sessions {
 		if !o.session.Ended.IsZero() {
 			o.secrets = nil // nothing is added to it any more
@@ -91,13 +100,13 @@ func (w *wireLog) close() {
 
 // load takes up the sessions that failed in earlier runs, when they are first needed: an engine's start has no time for them.
 func (w *wireLog) load() {
-	if w.account.box == nil {
+	if !w.durable() {
 		return // an account that is none yet has no folder
 	}
 	w.loaded.Do(func() {
 		old, err := w.file.read()
 		if err != nil {
-			w.account.e.Logf("account %s: reading the transcripts: %v", w.account.id, err)
+			w.logf("reading the transcripts: %v", err)
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -139,11 +148,21 @@ const followPause = 50 * time.Millisecond
 
 // Wire answers what was said on the wire.
 func (e *Engine) Wire(ctx context.Context, q api.WireQuery) (api.WirePage, error) {
-	a, err := e.account(q.Account)
-	if err != nil {
-		return api.WirePage{}, err
+	var wire *wireLog
+	if isSite(q.Account) {
+		s, err := e.site(q.Account)
+		if err != nil {
+			return api.WirePage{}, err
+		}
+		wire = s.wire
+	} else {
+		a, err := e.account(q.Account)
+		if err != nil {
+			return api.WirePage{}, err
+		}
+		wire = a.wire
 	}
-	p, err := a.wire.query(ctx, q)
+	p, err := wire.query(ctx, q)
 	return p, asError(problemOf(err))
 }
 
@@ -163,7 +182,7 @@ func (w *wireLog) query(ctx context.Context, q api.WireQuery) (api.WirePage, err
 		var pause <-chan time.Time
 		if len(page.Lines) > 0 {
 			q.Wait = false // this page, and what comes in a moment
-			changed, pause = nil, w.account.e.Clock.After(followPause)
+			changed, pause = nil, w.clock.After(followPause)
 		}
 		select {
 		case <-changed:

@@ -1,0 +1,353 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
+)
+
+const (
+	// mostRunning is how many transfers of one site run at a time: a second one fills the pauses of the first, and servers
+	// allow few sessions for one user.
+	mostRunning = 2
+	// mostTransfers bounds those that are in the list.
+	mostTransfers = 10_000
+	// takenFor is how long a download stays here that the browser is reading.
+	takenFor = 10 * time.Minute
+)
+
+// transfers are those of all sites.
+type transfers struct {
+	e   *Engine
+	fs  store.FS // their folder
+	log *transferLog
+
+	toRun chan struct{}
+	tasks sync.WaitGroup
+
+	mu      sync.Mutex
+	list    []*transfer // by number
+	last    api.TransferID
+	running context.Context // nil before Run, and done after it
+}
+
+// openTransfers takes up the transfers of earlier runs. What belongs to none is removed.
+func openTransfers(e *Engine) (*transfers, error) {
+	log, err := openTransferLog(e.FS)
+	if err != nil {
+		return nil, fmt.Errorf("the list of transfers: %w", err)
+	}
+	x := &transfers{e: e, fs: log.fs, log: log, toRun: make(chan struct{}, 1)}
+	x.last = max(log.last, api.TransferID(max(0, e.Clock.Now().UnixMilli()))) // deletions are numbered too, and not kept
+	files := map[string]bool{logNames[0]: true, logNames[1]: true}
+	for _, rec := range log.records() {
+		s, err := e.site(rec.Site)
+		if err != nil || rec.Saved {
+			if err := log.remove(rec.ID); err != nil {
+				e.Logf("transfer %d: %v", rec.ID, err)
+			}
+			continue
+		}
+		t := x.make(s, rec)
+		if t.feed != nil && rec.State == api.TransferWaiting {
+			t.rec.State = api.TransferNeedsFile
+		}
+		files[deviceName(rec.ID)] = rec.Direction == api.Downloading
+		x.list = append(x.list, t)
+	}
+	names, err := x.fs.List()
+	for _, name := range names {
+		if !files[name] {
+			err = errors.Join(err, x.fs.RemoveAll(name))
+		}
+	}
+	if err != nil {
+		e.Logf("removing what no transfer names: %v", err)
+	}
+	return x, nil
+}
+
+func deviceName(id api.TransferID) string { return strconv.FormatUint(uint64(id), 10) }
+
+func (x *transfers) make(s *site, rec transferRecord) *transfer {
+	t := &transfer{e: x.e, site: s, rec: rec, done: rec.Safe, reached: rec.Safe}
+	if rec.File != nil {
+		t.feed = newFeeder(x.e.Clock, rec.File.Size)
+	}
+	if rec.State == api.TransferDone {
+		t.done = max(rec.Size, 0)
+		if rec.Direction == api.Downloading {
+			t.deviceAt = deviceName(rec.ID)
+		} else {
+			t.url = t.address()
+		}
+	}
+	return t
+}
+
+// add makes a transfer durable, and has it run when it is its turn.
+func (x *transfers) add(s *site, rec transferRecord) (*transfer, error) {
+	return x.addWith(s, rec, func(*transfer) {})
+}
+
+func (x *transfers) addWith(s *site, rec transferRecord, with func(t *transfer)) (*transfer, error) {
+	x.mu.Lock()
+	if len(x.list) >= mostTransfers {
+		x.mu.Unlock()
+		return nil, &api.Problem{Code: api.CodeTooLarge, Detail: fmt.Sprintf("%d transfers", mostTransfers)}
+	}
+	x.last++
+	rec.ID = x.last
+	x.mu.Unlock()
+	rec.Site, rec.Added, rec.State = s.id, x.e.Clock.Now().UTC(), api.TransferWaiting
+	t := x.make(s, rec)
+	with(t)
+	if t.durable() {
+		if err := x.log.put(rec); err != nil {
+			return nil, storing(err)
+		}
+	}
+	x.mu.Lock()
+	x.list = append(x.list, t)
+	slices.SortFunc(x.list, func(a, b *transfer) int { return int(int64(a.rec.ID) - int64(b.rec.ID)) })
+	x.mu.Unlock()
+	t.announce()
+	x.wake()
+	return t, nil
+}
+
+func (x *transfers) all() []*transfer {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.list)
+}
+
+func (x *transfers) snapshots() (list []api.Transfer) {
+	for _, t := range x.all() {
+		list = append(list, t.snapshot())
+	}
+	return list
+}
+
+// find answers the transfer of a number.
+func (x *transfers) find(id api.TransferID) (*transfer, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	i, ok := slices.BinarySearchFunc(x.list, id, func(t *transfer, id api.TransferID) int { return int(int64(t.rec.ID) - int64(id)) })
+	if !ok {
+		return nil, &api.Problem{Code: api.CodeNoSuchTransfer, Technical: fmt.Sprintf("no transfer %d", id)}
+	}
+	return x.list[i], nil
+}
+
+// about is the number of a transfer that has to do with a path and is not over; 0 if none has.
+func (x *transfers) about(s *site, path api.FilePath) uint64 {
+	if path == "" {
+		return 0
+	}
+	for _, t := range x.all() {
+		if t.site == s {
+			r := t.record()
+			if r.Direction != api.Deleting && r.State != api.TransferDone && (r.Path == path || r.Temp == path) {
+				return uint64(r.ID)
+			}
+		}
+	}
+	return 0
+}
+
+func (x *transfers) wake() { ask(x.toRun) }
+
+// unblock lets transfers of a site go on that waited for something about it.
+func (x *transfers) unblock(s *site) {
+	for _, t := range x.all() {
+		if t.site == s {
+			t.mu.Lock()
+			t.blocked, t.retryAt = false, time.Time{}
+			t.mu.Unlock()
+		}
+	}
+	x.wake()
+}
+
+// gatewayHere lets them go on that waited for the gateway, or for the next attempt.
+func (x *transfers) gatewayHere() {
+	for _, t := range x.all() {
+		t.mu.Lock()
+		t.retryAt = time.Time{}
+		t.mu.Unlock()
+	}
+	x.wake()
+}
+
+// keepTransferring runs transfers until ctx ends, and waits for them.
+func (x *transfers) keepTransferring(ctx context.Context) {
+	x.mu.Lock()
+	x.running = ctx
+	x.mu.Unlock()
+	defer x.tasks.Wait()
+	for ctx.Err() == nil {
+		var wait <-chan time.Time
+		if next := x.startDue(ctx); !next.IsZero() {
+			wait = x.e.Clock.After(max(next.Sub(x.e.Clock.Now()), 0))
+		}
+		select {
+		case <-x.toRun:
+		case <-wait:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// startDue starts what may run, and says when there may be more: zero for when somebody says so.
+func (x *transfers) startDue(ctx context.Context) (next time.Time) {
+	now, online := x.e.Clock.Now(), x.e.online()
+	list := x.all()
+	busy := map[*site]int{}
+	for _, t := range list {
+		t.mu.Lock()
+		if t.running != nil && t.rec.Direction != api.Deleting {
+			busy[t.site]++
+		}
+		t.mu.Unlock()
+	}
+	soonest := func(at time.Time) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	for _, t := range list {
+		t.mu.Lock()
+		deleting := t.rec.Direction == api.Deleting
+		due := t.retryAt
+		if deleting {
+			due = t.until
+		}
+		if !t.takenAt.IsZero() {
+			soonest(t.takenAt.Add(takenFor))
+			if now.Sub(t.takenAt) >= takenFor {
+				t.mu.Unlock()
+				x.forget(t)
+				continue
+			}
+		}
+		waiting := t.rec.State == api.TransferWaiting && t.running == nil && !t.blocked && !t.gone
+		switch {
+		case !waiting || !online || !deleting && busy[t.site] >= mostRunning:
+		case due.After(now):
+			soonest(due)
+		default:
+			if !deleting {
+				busy[t.site]++
+			}
+			t.rec.State, t.rec.Problem, t.retryAt, t.until = api.TransferRunning, nil, time.Time{}, time.Time{}
+			t.rate.begin(now, t.done)
+			t.feed.open()
+			ctx, cancel := context.WithCancel(ctx)
+			t.running = &task{cancel: cancel, done: make(chan struct{})}
+			done := t.running.done
+			x.tasks.Go(func() {
+				defer close(done)
+				defer cancel()
+				t.run(ctx)
+			})
+		}
+		t.mu.Unlock()
+	}
+	return next
+}
+
+// forget takes a transfer out of the list, with what it has on this device.
+func (x *transfers) forget(t *transfer) {
+	x.mu.Lock()
+	x.list = slices.DeleteFunc(slices.Clone(x.list), func(o *transfer) bool { return o == t })
+	x.mu.Unlock()
+	t.keeping.Lock()
+	t.mu.Lock()
+	again := t.gone
+	t.gone = true
+	running := t.running
+	id := t.rec.ID
+	t.mu.Unlock()
+	t.keeping.Unlock()
+	if again {
+		return
+	}
+	if running != nil {
+		running.cancel()
+	} else {
+		x.cleanUp(t)
+	}
+	t.feed.close()
+	x.e.events.emit(func() api.Event { return api.Event{TransferGone: id} })
+	x.wake()
+}
+
+// cleanUp removes what is on this device of a transfer that is gone and does not run.
+func (x *transfers) cleanUp(t *transfer) {
+	if !t.durable() {
+		return
+	}
+	id := t.rec.ID
+	if t.rec.Direction == api.Downloading {
+		if err := x.fs.RemoveAll(deviceName(id)); err != nil {
+			x.e.Logf("transfer %d: removing its file: %v", id, err)
+		}
+	}
+	if err := x.log.remove(id); err != nil {
+		x.e.Logf("transfer %d: %v", id, err)
+	}
+}
+
+// ended is called when what ran has ended.
+func (t *transfer) ended(done bool) {
+	x := t.e.transfers
+	t.mu.Lock()
+	gone, direction, state := t.gone, t.rec.Direction, t.rec.State
+	if state == api.TransferDone && direction == api.Downloading {
+		t.deviceAt = deviceName(t.rec.ID)
+	}
+	t.mu.Unlock()
+	switch {
+	case gone:
+		x.cleanUp(t)
+	case direction == api.Deleting:
+		t.show()
+		if done {
+			x.forget(t)
+			return
+		}
+		t.announce()
+	default:
+		t.announce()
+	}
+}
+
+// dropSite forgets the transfers of a site that is being removed, and waits until none runs.
+func (x *transfers) dropSite(s *site) {
+	for _, t := range x.all() {
+		if t.site != s {
+			continue
+		}
+		t.mu.Lock()
+		running := t.running
+		t.mu.Unlock()
+		x.forget(t)
+		if running != nil {
+			<-running.done
+		}
+	}
+}
+
+func (x *transfers) close() {
+	if err := x.log.close(); err != nil {
+		x.e.Logf("the list of transfers: %v", err)
+	}
+}

@@ -1,0 +1,441 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/shared/ftp"
+)
+
+// An upload goes to a name of its own and gets the right one when it is whole: so there is never a file of that name which is a
+// part of one, and the file that it replaces stays until then. Nobody else writes to that name, so what the server has of it is
+// what was sent.
+
+// UploadFile begins to send a file that a page hands over.
+func (e *Engine) UploadFile(ctx context.Context, r api.UploadFile) (api.Transfer, error) {
+	if r.File.Size < 0 {
+		return api.Transfer{}, &api.Problem{Code: api.CodeBadRequest, Technical: "a size below zero"}
+	}
+	rec := transferRecord{File: &r.File, Size: r.File.Size}
+	t, err := e.beginUpload(ctx, r.Site, r.Folder, r.File.Name, r.Exists, rec)
+	if err != nil {
+		return api.Transfer{}, problemOf(err)
+	}
+	return t.snapshot(), nil
+}
+
+// SavePart begins to send an attachment of a message.
+func (e *Engine) SavePart(ctx context.Context, r api.SavePart) (api.Transfer, error) {
+	part, data, err := e.Attachment(ctx, r.Part)
+	if err != nil {
+		return api.Transfer{}, err
+	}
+	rec := transferRecord{Part: &r.Part, Size: int64(len(data))}
+	t, err := e.beginUpload(ctx, r.Site, r.Folder, part.Name, r.Exists, rec)
+	if err != nil {
+		return api.Transfer{}, problemOf(err)
+	}
+	return t.snapshot(), nil
+}
+
+// beginUpload looks whether there is a file of that name, and has the upload wait for its turn.
+func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.FilePath, name string, exists api.Exists, rec transferRecord) (*transfer, error) {
+	s, err := e.site(id)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := s.resolve(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	path, err := within(parent, name)
+	if err != nil {
+		return nil, err
+	}
+	switch exists {
+	case api.ExistsReplace:
+	case api.ExistsAsk, api.ExistsBoth:
+		taken := func(path string) bool { return e.transfers.about(s, crossing(path)) != 0 } // by another upload
+		err = s.session(ctx, func(x *siteSession) error {
+			free, err := x.freeName(ctx, path, taken)
+			if err == nil && free != path && exists == api.ExistsAsk {
+				return fileExists(name)
+			}
+			path = free
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	default:
+		return nil, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("%q is nothing to do with a file that exists", exists)}
+	}
+	rec.Direction, rec.Path, rec.Exists = api.Uploading, crossing(path), exists
+	rec.Temp = crossing(tempPath(path))
+	return e.transfers.add(s, rec)
+}
+
+// tempPath is where a file is until it is whole.
+func tempPath(path string) string {
+	var b [4]byte
+	rand.Read(b[:]) // it never fails
+	suffix := "." + hex.EncodeToString(b[:]) + ".part"
+	parent, name := parentOf(path)
+	path, err := ftp.Entry{Name: shortenName(name, len(suffix)) + suffix, Kind: ftp.File}.Path(parent)
+	if err != nil { // it was a usable name
+		return name + suffix
+	}
+	return path
+}
+
+// mostBeside is how many names are tried for a file beside others of its name.
+const mostBeside = 1000
+
+// freeName is a path for a file that is not there yet: that one, or one beside it. taken says that one is spoken for.
+func (x *siteSession) freeName(ctx context.Context, path string, taken func(path string) bool) (string, error) {
+	parent, name := parentOf(path)
+	for n := 2; ; n++ {
+		there := taken(path)
+		if !there {
+			var err error
+			if there, _, err = x.fileThere(ctx, path); err != nil {
+				return "", err
+			}
+		}
+		if !there {
+			return path, nil
+		}
+		if n > mostBeside {
+			return "", fileExists(name)
+		}
+		var err error
+		if path, err = (ftp.Entry{Name: besides(name, n), Kind: ftp.File}).Path(parent); err != nil {
+			return "", err
+		}
+	}
+}
+
+// upload sends the file, or the rest of it.
+func (t *transfer) upload(ctx context.Context, x *siteSession) error {
+	rec := t.record()
+	temp, err := octets(rec.Temp)
+	if err != nil {
+		return err
+	}
+	if rec.Whole {
+		return t.name(ctx, x, temp)
+	}
+	from, err := t.has(ctx, x, temp)
+	if err != nil {
+		return err
+	}
+	if err := t.keep(func(r *transferRecord) { r.Begun, r.Anew = true, r.Anew || from == 0 && t.sent() > 0 }); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.done = from
+	t.rate.begin(t.e.Clock.Now(), from)
+	t.mu.Unlock()
+	if from < rec.Size || rec.Size == 0 {
+		if err := t.send(ctx, x, temp, from); err != nil {
+			return err
+		}
+	}
+	size, err := x.sizeOf(ctx, temp)
+	switch {
+	case err != nil:
+		return err
+	case size >= 0 && size < rec.Size:
+		return fmt.Errorf("%w: the server has %d octets of %d", ftp.ErrTruncated, size, rec.Size)
+	case size > rec.Size:
+		return t.startOver(ctx, x, temp)
+	}
+	if err := t.keep(func(r *transferRecord) { r.Whole = true }); err != nil {
+		return err
+	}
+	return t.name(ctx, x, temp)
+}
+
+// sent is how much was handed to the network in this run.
+func (t *transfer) sent() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.done
+}
+
+// has is how much the server has of the file, to go on from. What it does not tell is nothing.
+func (t *transfer) has(ctx context.Context, x *siteSession, temp string) (int64, error) {
+	rec := t.record()
+	if !rec.Begun {
+		return 0, nil
+	}
+	size, err := x.sizeOf(ctx, temp)
+	if errors.Is(err, ftp.ErrNoFile) {
+		return 0, nil
+	}
+	if err != nil || size > rec.Size {
+		return 0, err
+	}
+	return max(size, 0), nil
+}
+
+// sizeOf is the size of a file; -1 if the server does not tell.
+func (x *siteSession) sizeOf(ctx context.Context, path string) (int64, error) {
+	size, err := x.Size(ctx, path)
+	if err == nil {
+		return size, nil
+	}
+	if isFTPRefusal(err) && x.features.MLST {
+		e, err := x.Stat(ctx, path)
+		return e.Size, err
+	}
+	if isFTPRefusal(err) && !errors.Is(err, ftp.ErrNoFile) {
+		return -1, nil
+	}
+	return 0, err
+}
+
+// send sends the file from an octet on.
+func (t *transfer) send(ctx context.Context, x *siteSession, temp string, from int64) error {
+	source, err := t.source(ctx, from)
+	if err != nil {
+		return err
+	}
+	r := &counting{t: t, r: source, at: from}
+	_, err = x.Stor(ctx, temp, from, r)
+	var refused *ftp.Error
+	if errors.As(err, &refused) && refused.Command == "REST" && r.at == from { // it appends, perhaps
+		_, err = x.Appe(ctx, temp, r)
+	}
+	if errors.Is(err, errNoFeed) {
+		return errNoFeed
+	}
+	return err
+}
+
+// source is the file from an octet on.
+func (t *transfer) source(ctx context.Context, from int64) (io.Reader, error) {
+	if t.feed != nil {
+		return t.feed.read(ctx, from), nil
+	}
+	rec := t.record()
+	_, data, err := t.e.Attachment(ctx, *rec.Part)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) != rec.Size {
+		return nil, errFileChanged
+	}
+	return bytes.NewReader(data[from:]), nil
+}
+
+// counting counts what is read of a file.
+type counting struct {
+	t  *transfer
+	r  io.Reader
+	at int64
+}
+
+// Read implements io.Reader.
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.at += int64(n)
+	if n > 0 {
+		c.t.progress(c.at)
+	}
+	return n, err
+}
+
+// startOver removes what is not a part of the file.
+func (t *transfer) startOver(ctx context.Context, x *siteSession, temp string) error {
+	if err := x.Dele(ctx, temp); err != nil && !isFTPRefusal(err) {
+		return err
+	}
+	if err := t.keep(func(r *transferRecord) { r.Begun, r.Anew = false, true }); err != nil {
+		return err
+	}
+	return t.again()
+}
+
+// name gives a file that is whole its name. A cut may have come between that and its answer: then it has it.
+func (t *transfer) name(ctx context.Context, x *siteSession, temp string) error {
+	rec := t.record()
+	path := t.path()
+	if there, _, err := x.fileThere(ctx, temp); err != nil {
+		return err
+	} else if !there {
+		if size, err := x.sizeOf(ctx, path); err == nil && (size == rec.Size || size < 0) {
+			return t.named(path)
+		} else if err != nil && !errors.Is(err, ftp.ErrNoFile) {
+			return err
+		}
+		if err := t.keep(func(r *transferRecord) { r.Whole, r.Begun, r.Anew = false, false, true }); err != nil {
+			return err
+		}
+		return t.again() // somebody has removed it
+	}
+	if rec.Exists != api.ExistsReplace { // somebody else may have put one there meanwhile
+		free, err := x.freeName(ctx, path, func(string) bool { return false })
+		if err != nil {
+			return err
+		}
+		if free != path {
+			if err := t.keep(func(r *transferRecord) { r.Path = crossing(free) }); err != nil {
+				return err
+			}
+			path = free
+		}
+	}
+	err := x.Rename(ctx, temp, path)
+	if isFTPRefusal(err) && rec.Exists == api.ExistsReplace { // QUIRK: Windows does not rename to a name that there is
+		if there, _, looked := x.fileThere(ctx, path); looked == nil && there {
+			if err = x.Dele(ctx, path); err == nil {
+				err = x.Rename(ctx, temp, path)
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return t.named(path)
+}
+
+// named is the end of an upload.
+func (t *transfer) named(path string) error {
+	rec := t.record()
+	t.site.placed(path, fileEntry{size: rec.Size, modified: t.e.Clock.Now().Unix(), kind: ftp.File})
+	address := t.address()
+	t.mu.Lock()
+	t.done, t.url = rec.Size, address
+	t.mu.Unlock()
+	return nil
+}
+
+// address is where a person finds the file, without a password.
+func (t *transfer) address() string {
+	rec := t.site.record()
+	p := place{e: t.e, protocol: api.FTP, server: rec.Server, email: rec.Server.User}
+	to, err := p.endpoint()
+	if err != nil {
+		return ""
+	}
+	u := url.URL{Scheme: "ftp", Host: to.address, Path: t.path()}
+	usual := "21"
+	if to.security == api.TLS {
+		u.Scheme, usual = "ftps", "990"
+	}
+	if host, port, err := net.SplitHostPort(to.address); err == nil && port == usual {
+		u.Host = host
+		if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
+			u.Host = "[" + host + "]"
+		}
+	}
+	return u.String()
+}
+
+// PutChunk takes a piece of an upload's file from a page, and answers which one is wanted next.
+func (e *Engine) PutChunk(ctx context.Context, r api.PutChunk, data []byte) (api.Wanted, error) {
+	t, err := e.transfers.find(r.ID)
+	if err != nil {
+		return api.Wanted{}, err
+	}
+	if t.feed == nil {
+		return api.Wanted{}, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("transfer %d takes no file from a page", r.ID)}
+	}
+	if len(data) > api.MaxChunk {
+		return api.Wanted{}, &api.Problem{Code: api.CodeTooLarge, Technical: strconv.Itoa(len(data)) + " octets in one piece"}
+	}
+	want, err := t.feed.put(ctx, r.Offset, data)
+	return want, asError(problemOf(err))
+}
+
+// AttachFile fetches a file for a draft.
+func (e *Engine) AttachFile(ctx context.Context, r api.AttachFile) (api.DraftAttachment, error) {
+	s, err := e.site(r.Site)
+	if err != nil {
+		return api.DraftAttachment{}, err
+	}
+	if _, err := e.mailbox(r.Account); err != nil {
+		return api.DraftAttachment{}, err
+	}
+	path, err := octets(r.Path)
+	if err != nil {
+		return api.DraftAttachment{}, err
+	}
+	_, name := parentOf(path)
+	fetched := &attaching{e: e}
+	for try := 0; ; try++ {
+		err = s.session(ctx, func(x *siteSession) error { return fetched.fetch(ctx, x, path) })
+		code, _ := classify(err)
+		if err == nil || try >= len(attachPauses) || ctx.Err() != nil || !passing(problemOf(err).Code) && !passing(code) {
+			break
+		}
+		select {
+		case <-e.Clock.After(attachPauses[try]):
+		case <-ctx.Done():
+		}
+	}
+	if err != nil {
+		return api.DraftAttachment{}, problemOf(err)
+	}
+	shown := ftp.Entry{Name: name, Kind: ftp.File}.Shown()
+	return e.Upload(ctx, api.Upload{Account: r.Account, Name: shown, Type: ""}, fetched.octets)
+}
+
+// attachPauses are between attempts to fetch a file for a draft: somebody waits, and does not wait for ever.
+var attachPauses = []time.Duration{time.Second, 3 * time.Second, 5 * time.Second}
+
+// passing says that a problem may be over soon.
+func passing(c api.Code) bool {
+	switch c {
+	case api.CodeGatewayOffline, api.CodeGatewayCut, api.CodeServerClosed, api.CodeServerTimeout, api.CodeServerBusy, api.CodeTruncated:
+		return true
+	}
+	return false
+}
+
+// attaching is a file on its way into a draft.
+type attaching struct {
+	e      *Engine
+	found  remote
+	octets []byte
+}
+
+func (a *attaching) fetch(ctx context.Context, x *siteSession, path string) error {
+	found, err := x.look(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := a.e.checkTotal(found.Size); err != nil {
+		return err
+	}
+	if !a.found.same(found) {
+		a.octets = nil
+	}
+	a.found = found
+	_, err = x.Retr(ctx, path, int64(len(a.octets)), found.Size, a)
+	if err == nil && found.Size >= 0 && int64(len(a.octets)) != found.Size {
+		a.octets = nil
+		return fmt.Errorf("%w: it changed meanwhile", ftp.ErrTruncated)
+	}
+	return err
+}
+
+// Write implements io.Writer.
+func (a *attaching) Write(p []byte) (int, error) {
+	if err := a.e.checkTotal(int64(len(a.octets) + len(p))); err != nil {
+		return 0, err
+	}
+	a.octets = append(a.octets, p...)
+	return len(p), nil
+}
