@@ -139,7 +139,8 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 	if err != nil {
 		return err
 	}
-	if err := t.keep(func(r *transferRecord) { r.Begun, r.Anew = true, r.Anew || from == 0 && t.sent() > 0 }); err != nil {
+	lost := from == 0 && t.sent() > 0
+	if err := t.keep(func(r *transferRecord) { r.Begun, r.Anew = true, r.Anew || lost }); err != nil {
 		return err
 	}
 	t.mu.Lock()

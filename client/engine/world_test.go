@@ -279,6 +279,7 @@ type fakeGateway struct {
 	faults    func(service wire.ServiceName, n int) *mailtest.Faults // of the n-th stream to it, from 0
 	refuse    error
 	live      map[net.Conn]bool
+	data      dataWay
 }
 
 // neighbour is a server beside the gateway's first.
@@ -366,6 +367,9 @@ func (g *fakeGateway) Open(ctx context.Context, o wire.Open) (net.Conn, error) {
 		defer g.mu.Unlock()
 		delete(g.live, server)
 	}()
+	if files, ok := behind.(*mailtest.FTP); ok {
+		return &controlConn{Conn: client, g: g, files: files}, nil
+	}
 	return client, nil
 }
 
