@@ -18,7 +18,7 @@ const (
 	// sessionIdle is how long a session is kept that nobody uses: as long as a person takes to look at a folder and open the next.
 	sessionIdle = 30 * time.Second
 	// sessionFresh is for how long after its last use a session is believed to live; one that was idle for longer is asked.
-	sessionFresh = 3 * time.Second
+	sessionFresh = 500 * time.Millisecond
 	// mostIdle bounds the sessions that are kept: one for looking, and one for each transfer.
 	mostIdle = 1 + mostRunning
 	// dataPatience is how long a data connection may take to open. A port that a firewall hides answers nothing, and the person waits
