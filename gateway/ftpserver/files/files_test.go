@@ -154,8 +154,11 @@ func TestNothingLeadsOut(t *testing.T) {
 					t.Errorf("%s: %s went well", name, what)
 				}
 			}
-			if _, err := f.List(p); err == nil {
-				t.Errorf("%s: was listed", name)
+			if _, err := f.List(p); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: was listed, or is told to be there: %v", name, err)
+			}
+			if _, err := f.Stat(p + "/x"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: is told to be there: %v", name, err)
 			}
 		}()
 		select {

@@ -16,10 +16,11 @@ func enter(in *os.Root, name string) (*os.Root, error) {
 		return nil, known(err)
 	}
 	switch {
-	case seen.Mode()&fs.ModeSymlink != 0:
-		return nil, ErrNotFound
-	case !seen.IsDir():
+	case seen.IsDir():
+	case plain(seen):
 		return nil, ErrNotFolder
+	default: // a link, wherever it leads
+		return nil, ErrNotFound
 	}
 	r, err := in.OpenRoot(name)
 	if err != nil {
