@@ -201,11 +201,12 @@ func (s *suite) contextEnds(t *testing.T) {
 func (s *suite) pasv(t *testing.T) {
 	dials := 0
 	c := s.folder(t, func(o *ftp.Options) {
+		data := o.Dial
 		o.Dial = func(ctx context.Context, port int) (net.Conn, error) {
 			if dials++; dials == 1 {
 				return nil, errors.New("nobody there")
 			}
-			return s.DialData(ctx, port)
+			return data(ctx, port)
 		}
 	})
 	store(t, c, "file", "by PASV")
