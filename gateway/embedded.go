@@ -106,7 +106,7 @@ func above(address string) string {
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // offer is what the bridge is told of a server.
-func offer(s *mailserver.Server, demo []wire.DemoAccount) bridge.Embedded {
+func offer(s *mailserver.Server, files *fileServer, demo []wire.DemoAccount) bridge.Embedded {
 	e := bridge.Embedded{
 		Info:        wire.Embedded{Hostname: s.Hostname(), Domains: s.Domains(), Demo: demo},
 		Services:    make(map[wire.ServiceName]string),
@@ -121,6 +121,7 @@ func offer(s *mailserver.Server, demo []wire.DemoAccount) bridge.Embedded {
 		e.Info.Services = append(e.Info.Services, wire.Service{Name: name, Port: addr.Port})
 		e.Services[name] = local(addr)
 	}
+	files.offer(&e)
 	return e
 }
 

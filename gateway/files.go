@@ -11,12 +11,14 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/postern-mail/postern/gateway/bridge"
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/ftpserver"
 	"github.com/postern-mail/postern/gateway/ftpserver/files"
 	"github.com/postern-mail/postern/gateway/mailserver"
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 	"github.com/postern-mail/postern/gateway/turnstile"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // filesOf are the files of a data folder's users, for those who look after the folder.
@@ -33,6 +35,19 @@ type fileServer struct {
 	store     *files.Store
 	quota     files.Quota
 	ftp, ftps net.Listener
+	// Those of tunnels; nil where the one beside it is.
+	inside, insideTLS *door
+}
+
+// door is a listener of tunnels, and how it is listened to.
+type door struct {
+	*ftpserver.Inside
+	gated net.Listener
+}
+
+func newDoor(gate *turnstile.Turnstile, busy string) *door {
+	l := ftpserver.NewInside()
+	return &door{l, gate.Listener(l, busy)}
 }
 
 // mostFiles and folders, of one user: a backup walks them all.
@@ -66,10 +81,10 @@ func openFiles(ctx context.Context, c config.Config, p *ports, mail embedded, lo
 		gate := turnstile.New(ftpConnections, ftpConnectionsFrom)
 		const busy = "421 too many connections, please come back later\r\n"
 		if ftp != nil {
-			s.ftp = gate.Listener(ftp, busy)
+			s.ftp, s.inside = gate.Listener(ftp, busy), newDoor(gate, busy)
 		}
 		if ftps != nil {
-			s.ftps = gate.Listener(ftps, "")
+			s.ftps, s.insideTLS = gate.Listener(ftps, ""), newDoor(gate, "")
 		}
 		all = append(all, s)
 	}
@@ -82,6 +97,11 @@ func (all fileServers) Close() {
 		for _, l := range []net.Listener{s.ftp, s.ftps} {
 			if l != nil {
 				l.Close()
+			}
+		}
+		for _, d := range []*door{s.inside, s.insideTLS} {
+			if d != nil {
+				d.Close()
 			}
 		}
 	}
@@ -131,18 +151,18 @@ func (u fileUsers) Authenticate(ctx context.Context, remote net.Addr, user, pass
 	return ftpserver.User{ID: who.ID, Quota: u.quota}, err
 }
 
-func (u fileUsers) Client(remote net.Addr) netip.Addr { return u.mail.Client(remote) }
-
 // Serve answers on every listener until Shutdown.
 func (all fileServers) Serve() error {
 	var wg sync.WaitGroup
-	ended := make(chan error, 2*len(all))
+	ended := make(chan error, 4*len(all))
 	for _, s := range all {
 		if s.ftp != nil {
 			wg.Go(func() { ended <- s.Serve(s.ftp) })
+			wg.Go(func() { ended <- s.ServeInside(s.inside.gated, false) })
 		}
 		if s.ftps != nil {
 			wg.Go(func() { ended <- s.ServeTLS(s.ftps) })
+			wg.Go(func() { ended <- s.ServeInside(s.insideTLS.gated, true) })
 		}
 	}
 	err := <-ended
@@ -154,6 +174,27 @@ func (all fileServers) Serve() error {
 	}
 	wg.Wait()
 	return err
+}
+
+// offer adds the services of files to what the bridge is told.
+func (s *fileServer) offer(e *bridge.Embedded) {
+	if s == nil {
+		return
+	}
+	e.Data, e.Inside = s.OpenData, make(map[wire.ServiceName]func(context.Context) (net.Conn, error))
+	for _, v := range []struct {
+		name     wire.ServiceName
+		listener net.Listener
+		door     *door
+	}{{wire.FTP, s.ftp, s.inside}, {wire.FTPS, s.ftps, s.insideTLS}} {
+		if v.door == nil {
+			continue
+		}
+		if addr, ok := v.listener.Addr().(*net.TCPAddr); ok {
+			e.Info.Services = append(e.Info.Services, wire.Service{Name: v.name, Port: addr.Port})
+			e.Inside[v.name] = v.door.Dial
+		}
+	}
 }
 
 // Shutdown lets transfers go on until ctx ends.

@@ -46,7 +46,7 @@ func serve(ctx context.Context, c config.Config, logger *slog.Logger, env enviro
 		return err
 	}
 	defer files.Close()
-	tunnel, err := newBridge(c, mail, logger)
+	tunnel, err := newBridge(c, mail, files, logger)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // newBridge lets tunnels reach the embedded server and what the operator allows.
-func newBridge(c config.Config, mail embedded, logger *slog.Logger) (*bridge.Bridge, error) {
+func newBridge(c config.Config, mail embedded, files fileServers, logger *slog.Logger) (*bridge.Bridge, error) {
 	b, err := bridgeConfig(c)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func newBridge(c config.Config, mail embedded, logger *slog.Logger) (*bridge.Bri
 			if c.Demo {
 				demo = demoAccounts(mail)[i]
 			}
-			b.Embedded = append(b.Embedded, offer(server, demo))
+			b.Embedded = append(b.Embedded, offer(server, files.of(i), demo))
 		}
 	}
 	return bridge.New(b)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -36,7 +37,7 @@ func TestNoDiscoverByName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if can := b.welcome("").Capabilities; (len(can) > 0) != (d == nil) {
+		if can := b.welcome("").Capabilities; slices.Contains(can, wire.CapDiscover) != (d == nil) {
 			t.Errorf("with %T it says that it can %q", d, can)
 		}
 	}

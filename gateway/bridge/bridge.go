@@ -63,6 +63,9 @@ type Embedded struct {
 	Fingerprint func() string
 	// Services gives for each of its services the loopback address to dial.
 	Services map[wire.ServiceName]string
+	// Inside gives for others how to connect to them, within this process: such a server knows whom it has before it by how the
+	// connection has come.
+	Inside map[wire.ServiceName]func(context.Context) (net.Conn, error)
 	// Data opens a data connection of FTP, if it has any: beside the control connection that the gateway has made from that
 	// address, and to a port that the server waits at for that one alone. It does not go by way of that port, where the server could
 	// not tell whose it is.
@@ -194,6 +197,11 @@ func New(c Config) (*Bridge, error) {
 		b.public = b.public || !loopback(host)
 	}
 	for _, e := range c.Embedded {
+		for name := range e.Inside {
+			if err := name.Validate(); err != nil {
+				return nil, fmt.Errorf("bridge: %w", err)
+			}
+		}
 		for name, address := range e.Services {
 			if err := name.Validate(); err != nil {
 				return nil, fmt.Errorf("bridge: %w", err)

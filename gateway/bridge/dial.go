@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -52,10 +53,13 @@ func (b *Bridge) connect(ctx context.Context, s *session, open wire.Open) (*line
 	}
 	if open.Host == "" {
 		own := b.embedded(open)
-		if own == nil || own.Services[open.Service] == "" {
+		if own == nil {
 			return nil, refuse(wire.Denied, "no such service here")
 		}
-		conn, err := b.c.Dialer.DialContext(dialling, "tcp", own.Services[open.Service])
+		conn, err := b.dialOwn(dialling, own, open.Service)
+		if errors.Is(err, errNoService) {
+			return nil, refuse(wire.Denied, "no such service here")
+		}
 		if err != nil {
 			return nil, reach.DialRefusal(err)
 		}
@@ -91,6 +95,19 @@ func (b *Bridge) connect(ctx context.Context, s *session, open wire.Open) (*line
 		}
 	}
 	return l, nil
+}
+
+var errNoService = errors.New("bridge: no such service")
+
+// dialOwn connects to a server of the gateway's own.
+func (b *Bridge) dialOwn(ctx context.Context, own *Embedded, service wire.ServiceName) (net.Conn, error) {
+	if inside := own.Inside[service]; inside != nil {
+		return inside(ctx)
+	}
+	if address := own.Services[service]; address != "" {
+		return b.c.Dialer.DialContext(ctx, "tcp", address)
+	}
+	return nil, errNoService
 }
 
 // greet waits for a server's greeting.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -18,7 +17,8 @@ import (
 // the connection comes from.
 type channel struct {
 	s        *session
-	listener *net.TCPListener // that the client connects to; nil: target
+	port     uint16           // that the client was told; 0: target
+	listener *net.TCPListener // there; nil: it comes by Server.OpenData alone
 	target   netip.AddrPort   // that the server connects to
 	tls      *tls.Config      // nil: in the clear
 	listing  bool             // it carries many small writes
@@ -27,7 +27,10 @@ type channel struct {
 	cancel context.CancelFunc
 	octets atomic.Int64
 
+	come chan net.Conn // holds one
+
 	mu     sync.Mutex
+	given  bool // one is in come, or was
 	conn   net.Conn
 	closed bool
 	missed error // why there was no connection
@@ -40,7 +43,7 @@ var (
 )
 
 func (s *session) newChannel() *channel {
-	ch := &channel{s: s}
+	ch := &channel{s: s, come: make(chan net.Conn, 1)}
 	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
 	if s.protected {
 		ch.tls = s.srv.cfg.TLS
@@ -79,54 +82,58 @@ func (ch *channel) Accept() (net.Conn, error) {
 }
 
 func (ch *channel) connect() (net.Conn, error) {
-	wait := ch.s.srv.cfg.Limits.DataWait
-	if ch.listener == nil {
-		d := net.Dialer{Timeout: wait, LocalAddr: &net.TCPAddr{IP: ch.s.local.Addr().AsSlice(), Zone: ch.s.local.Addr().Zone()}}
-		conn, err := d.DialContext(ch.ctx, "tcp", ch.target.String())
-		if err != nil {
-			return nil, err
-		}
-		return conn, nil
+	ctx, cancel := context.WithTimeout(ch.ctx, ch.s.srv.cfg.Limits.DataWait)
+	defer cancel()
+	if ch.port == 0 {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: ch.s.local.Addr().AsSlice(), Zone: ch.s.local.Addr().Zone()}}
+		return d.DialContext(ctx, "tcp", ch.target.String())
 	}
-	defer ch.listener.Close() // one connection is what it was for
-	ch.listener.SetDeadline(time.Now().Add(wait))
-	for {
-		conn, err := ch.listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if ch.s.own(ch.ctx, conn.RemoteAddr()) {
-			return conn, nil
-		}
-		ch.s.srv.counts.foreign.Add(1)
-		conn.Close() // and the client's may still come
+	if ch.listener != nil {
+		heard := make(chan struct{})
+		go func() { defer close(heard); ch.listen() }()
+		defer func() { ch.listener.Close(); <-heard }() // one connection is what it was for
+	}
+	select {
+	case conn := <-ch.come:
+		return conn, nil
+	case <-ctx.Done():
+		ch.close() // it is too late for any
+		return nil, ctx.Err()
 	}
 }
 
-// introduced is how long the gateway may take to say for whom it has connected.
-const introduced = time.Second
+// listen takes the client's connection, until the listener is closed.
+func (ch *channel) listen() {
+	for {
+		conn, err := ch.listener.Accept()
+		if err != nil {
+			return
+		}
+		if !ch.s.own(conn.RemoteAddr()) {
+			ch.s.srv.counts.foreign.Add(1)
+			conn.Close() // and the client's may still come
+		} else if !ch.give(conn) {
+			conn.Close()
+		}
+	}
+}
 
-// own says whether a data connection is the client's of this session: from the address of the control connection, and by way of
-// the gateway from the same client of the gateway's.
-func (s *session) own(ctx context.Context, from net.Addr) bool {
-	at, err := netip.ParseAddrPort(from.String())
-	if err != nil || at.Addr().Unmap() != s.remote.Addr() {
+// give is for the connection that has come, of which there is one.
+func (ch *channel) give(conn net.Conn) bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.closed || ch.given {
 		return false
 	}
-	until := time.Now().Add(introduced)
-	for {
-		if s.srv.cfg.Users.Client(from) == s.srv.cfg.Users.Client(s.raw.RemoteAddr()) {
-			return true
-		}
-		if !s.remote.Addr().IsLoopback() || time.Now().After(until) {
-			return false
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	ch.given = true
+	ch.come <- conn
+	return true
+}
+
+// own says whether a data connection is the client's of this session: from the address of the control connection.
+func (s *session) own(from net.Addr) bool {
+	at, err := netip.ParseAddrPort(from.String())
+	return err == nil && at.Addr().Unmap() == s.remote.Addr()
 }
 
 // trouble is why there was no connection, and whether the last of it was lost.
@@ -141,6 +148,11 @@ func (ch *channel) close() {
 	ch.mu.Lock()
 	ch.closed = true
 	conn := ch.conn
+	select {
+	case came := <-ch.come: // and nobody has taken it
+		came.Close()
+	default:
+	}
 	ch.mu.Unlock()
 	ch.cancel()
 	if ch.listener != nil {
@@ -233,29 +245,4 @@ func (c *buffered) Close() error {
 		c.ch.mu.Unlock()
 	}
 	return c.Conn.Close()
-}
-
-// listen opens a port at the address by which the client came, in the range.
-func (s *session) listen() (*net.TCPListener, error) {
-	at := func(port uint16) (*net.TCPListener, error) {
-		return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.local.Addr(), port)))
-	}
-	p := s.srv.cfg.Passive
-	if p == (Ports{}) {
-		return at(0)
-	}
-	size := int(p.Last) - int(p.First) + 1
-	if size < 1 {
-		return nil, fmt.Errorf("no ports from %d to %d", p.First, p.Last)
-	}
-	first := int(s.srv.nextPort.Add(1)-1) % size
-	var err error
-	for i := range size {
-		var l *net.TCPListener
-		if l, err = at(p.First + uint16((first+i)%size)); err == nil {
-			s.srv.nextPort.Add(uint32(i))
-			return l, nil
-		}
-	}
-	return nil, err
 }

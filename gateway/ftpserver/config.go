@@ -24,8 +24,6 @@ type Users interface {
 	// Authenticate checks a name and password that came from remote, and makes guessing slow. ErrDenied and ErrBusy are told to
 	// the client as such.
 	Authenticate(ctx context.Context, remote net.Addr, user, password string) (User, error)
-	// Client is whose connection it is: the client for whom the gateway connects, or else the other end.
-	Client(remote net.Addr) netip.Addr
 }
 
 // User is somebody who has shown the right password.
@@ -63,6 +61,7 @@ type Limits struct {
 	SessionsPerUser int           // 20: a file manager opens one for each of its transfers
 	Transfers       int           // at once; 200: each is two goroutines and, with TLS, some 80 KB
 	TransfersOfUser int           // 10
+	WrongPasswords  int           // of one connection; 3, as in the mail server
 }
 
 func (l *Limits) setDefaults() {
@@ -77,7 +76,7 @@ func (l *Limits) setDefaults() {
 	for _, v := range []struct {
 		limit *int
 		usual int
-	}{{&l.SessionsPerUser, 20}, {&l.Transfers, 200}, {&l.TransfersOfUser, 10}} {
+	}{{&l.SessionsPerUser, 20}, {&l.Transfers, 200}, {&l.TransfersOfUser, 10}, {&l.WrongPasswords, 3}} {
 		if *v.limit == 0 {
 			*v.limit = v.usual
 		}

@@ -44,6 +44,7 @@ func (d *driver) AuthUser(_ library.ClientContext, user, password string) (libra
 	who, err := d.srv.cfg.Users.Authenticate(d.ctx, d.raw.RemoteAddr(), user, password)
 	if err != nil {
 		d.srv.counts.refused.Add(1)
+		d.spare(err)
 		switch {
 		case errors.Is(err, ErrDenied):
 			d.log.Info("ftp: login refused") // and not who: people type their password there
@@ -53,6 +54,7 @@ func (d *driver) AuthUser(_ library.ClientContext, user, password string) (libra
 		return nil, err
 	}
 	if !d.srv.enterSession(who.ID) {
+		d.spare(errTooMany)
 		return nil, errTooMany
 	}
 	folder, err := d.srv.cfg.Files.Folder(who.ID, who.Quota)
@@ -65,6 +67,20 @@ func (d *driver) AuthUser(_ library.ClientContext, user, password string) (libra
 	defer d.mu.Unlock()
 	d.user, d.folder = who, folder
 	return &tree{d.session, folder}, nil
+}
+
+// spare lets a client that could not sign in try again, as the mail protocols do: some wrong passwords, each of which is answered
+// later than the one before, and as often as it likes when it is not the password. The library would close the connection.
+func (d *driver) spare(err error) {
+	if errors.Is(err, ErrDenied) {
+		d.wrong++
+	}
+	if d.wrong >= d.srv.cfg.Limits.WrongPasswords || errors.Is(err, context.Canceled) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.spared = true
 }
 
 var errTooMany = errors.New("too many connections of this account")

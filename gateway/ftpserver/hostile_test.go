@@ -29,7 +29,8 @@ func TestBounce(t *testing.T) {
 		c.ask(step.want, step.say)
 	}
 	// Who comes by way of the gateway would have the server connect to the gateway's machine.
-	r.people.introduce(c.raw.LocalAddr(), "192.0.2.7")
+	c = r.enter()
+	c.login(alice)
 	c.ask("504", "PORT 127,0,0,1,200,1")
 	if f := r.server.Figures(); f.RefusedActiveTargets != 9 {
 		t.Errorf("%+v", f)
@@ -147,26 +148,6 @@ func TestForeignDataConnection(t *testing.T) {
 	c.want("226", c.hear())
 	if f := r.server.Figures(); f.ForeignConnections != 1 {
 		t.Errorf("%+v", f)
-	}
-}
-
-// By way of the gateway all come from one address: the gateway says who is who, after it has connected.
-func TestTunnelledDataConnections(t *testing.T) {
-	r := start(t, nil)
-	r.write("it", "content")
-	c := r.login()
-	r.people.introduce(c.raw.LocalAddr(), "192.0.2.7")
-	address := c.epsv()
-	foreign := c.open(address)
-	r.people.introduce(foreign.LocalAddr(), "192.0.2.8")
-	c.say("RETR it")
-	own := c.open(address)
-	time.AfterFunc(50*time.Millisecond, func() { r.people.introduce(own.LocalAddr(), "192.0.2.7") })
-	if got, _ := io.ReadAll(foreign); len(got) > 0 {
-		t.Errorf("somebody else got %q", got)
-	}
-	if got, err := io.ReadAll(own); err != nil || string(got) != "content" {
-		t.Errorf("%q %v", got, err)
 	}
 }
 
@@ -353,6 +334,28 @@ func TestPassivePorts(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("a port that was given up is not free")
+		}
+	}
+}
+
+// Which port comes next nobody can tell, and be there first.
+func TestPortsAreNotTold(t *testing.T) {
+	first := uint16(20_000 + rand.IntN(10_000))
+	r := start(t, func(c *Config, _ *files.Options) { c.Passive = Ports{first, first + 999} })
+	direct, inside := r.login(), r.enter()
+	inside.login(alice)
+	for name, c := range map[string]*talk{"direct": direct, "inside": inside} {
+		steps := map[int]bool{}
+		last := c.port()
+		for range 8 {
+			port := c.port()
+			if port < int(first) || port > int(first)+999 {
+				t.Errorf("%s: port %d is not in the range from %d", name, port, first)
+			}
+			steps[port-last], last = true, port
+		}
+		if len(steps) < 4 {
+			t.Errorf("%s: they come in steps of %v", name, steps)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package ftpserver
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -54,26 +57,65 @@ func (s *session) epsv(arg string) error {
 	return nil
 }
 
-// passive opens a port for the next data connection.
+// passive has a port for the next data connection.
 func (s *session) passive() (port uint16, ok bool) {
 	if s.ready != nil { // its port is the client's to have again
 		s.ready.close()
 		s.ready = nil
 	}
-	l, err := s.listen()
-	if err != nil {
-		s.log.Warn("ftp: no port for a data connection", "error", err)
-		s.reply(425, "all ports for data connections are in use; try again later")
-		return 0, false
+	var l *net.TCPListener
+	if s.inside {
+		port = s.unheard()
+	} else {
+		var err error
+		if l, err = s.listen(); err != nil {
+			s.log.Warn("ftp: no port for a data connection", "error", err)
+			s.reply(425, "all ports for data connections are in use; try again later")
+			return 0, false
+		}
+		port = uint16(l.Addr().(*net.TCPAddr).Port)
 	}
-	at, err := netip.ParseAddrPort(l.Addr().String())
-	if err != nil {
-		l.Close()
-		s.reply(425, "no data connection")
-		return 0, false
+	ch := s.newChannel()
+	ch.port, ch.listener = port, l
+	s.mu.Lock()
+	s.door = ch
+	s.mu.Unlock()
+	return port, true
+}
+
+// unheard is a port at which nothing listens. It stands for the data connection between the client and the gateway, which comes
+// by OpenData: at a port all of them would come from this machine, and nobody could tell them apart.
+func (s *session) unheard() uint16 {
+	p := s.srv.cfg.Passive
+	if p == (Ports{}) {
+		p = Ports{49152, 65535} // for whatever anybody likes (RFC 6335 section 6)
 	}
-	s.newChannel().listener = l
-	return at.Port(), true
+	return p.First + uint16(rand.IntN(int(p.Last-p.First)+1))
+}
+
+// listen opens a port at the address by which the client came, in the range. Which one it is nobody can tell beforehand, and be
+// there first (RFC 2577 section 5).
+func (s *session) listen() (*net.TCPListener, error) {
+	at := func(port uint16) (*net.TCPListener, error) {
+		return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.local.Addr(), port)))
+	}
+	p := s.srv.cfg.Passive
+	if p == (Ports{}) {
+		return at(0)
+	}
+	size := int(p.Last) - int(p.First) + 1
+	if size < 1 {
+		return nil, fmt.Errorf("no ports from %d to %d", p.First, p.Last)
+	}
+	first := rand.IntN(size)
+	var err error
+	for i := range size {
+		var l *net.TCPListener
+		if l, err = at(p.First + uint16((first+i)%size)); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 // port is PORT of RFC 959: h1,h2,h3,h4,p1,p2.
@@ -116,7 +158,7 @@ func (s *session) active(to netip.AddrPort) error {
 	switch {
 	case s.extended:
 		return s.bad(501, "after EPSV ALL there is nothing but EPSV")
-	case s.srv.cfg.Users.Client(s.raw.RemoteAddr()).Unmap() != s.remote.Addr():
+	case s.inside:
 		s.srv.counts.bounced.Add(1)
 		return s.bad(504, "the server cannot connect to you: say EPSV")
 	case to.Addr() != s.remote.Addr().WithZone("") || to.Port() < 1024:

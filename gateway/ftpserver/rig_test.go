@@ -34,9 +34,6 @@ const (
 // people are the users of a test.
 type people struct {
 	quota files.Quota
-
-	mu         sync.Mutex
-	introduced map[string]netip.Addr
 }
 
 func (p *people) Authenticate(_ context.Context, _ net.Addr, user, pass string) (User, error) {
@@ -51,24 +48,6 @@ func (p *people) Authenticate(_ context.Context, _ net.Addr, user, pass string) 
 	return User{}, ErrDenied
 }
 
-func (p *people) Client(remote net.Addr) netip.Addr {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if a, ok := p.introduced[remote.String()]; ok {
-		return a
-	}
-	return netip.MustParseAddrPort(remote.String()).Addr().Unmap()
-}
-
-func (p *people) introduce(from net.Addr, client string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.introduced == nil {
-		p.introduced = map[string]netip.Addr{}
-	}
-	p.introduced[from.String()] = netip.MustParseAddr(client)
-}
-
 // rig is a server on loopback.
 type rig struct {
 	t       testing.TB
@@ -77,6 +56,7 @@ type rig struct {
 	dir     string // of alice's files
 	store   string
 	address string
+	inside  *Inside
 	tls     *tls.Config // of a client
 	log     *strings.Builder
 }
@@ -102,14 +82,17 @@ func startAt(t testing.TB, store string, change func(*Config, *files.Options)) *
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	r.address = l.Addr().String()
-	served := make(chan error, 1)
+	r.inside = NewInside()
+	served := make(chan error, 2)
 	go func() { served <- r.server.Serve(l) }()
+	go func() { served <- r.server.ServeInside(r.inside, false) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := r.server.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
+		must(t, <-served)
 		must(t, <-served)
 		r.noNames()
 	})
@@ -184,6 +167,19 @@ func (r *rig) dial() *talk {
 	r.t.Helper()
 	conn, err := net.Dial("tcp", r.address)
 	must(r.t, err)
+	return r.on(conn)
+}
+
+// enter is dial by way of the gateway.
+func (r *rig) enter() *talk {
+	r.t.Helper()
+	conn, err := r.inside.Dial(r.t.Context())
+	must(r.t, err)
+	return r.on(conn)
+}
+
+func (r *rig) on(conn net.Conn) *talk {
+	r.t.Helper()
 	r.t.Cleanup(func() { conn.Close() })
 	c := &talk{r: r, t: r.t, raw: conn, conn: conn, in: bufio.NewReader(conn)}
 	c.want("220", c.hear())
@@ -194,9 +190,14 @@ func (r *rig) dial() *talk {
 func (r *rig) login() *talk {
 	r.t.Helper()
 	c := r.dial()
-	c.ask("331", "USER "+alice)
-	c.ask("230", "PASS "+password)
+	c.login(alice)
 	return c
+}
+
+func (c *talk) login(user string) {
+	c.t.Helper()
+	c.ask("331", "USER "+user)
+	c.ask("230", "PASS "+password)
 }
 
 func (c *talk) want(code, answer string) string {
@@ -258,13 +259,21 @@ func (c *talk) secure() {
 // epsv asks for a port, and answers its address.
 func (c *talk) epsv() string {
 	c.t.Helper()
+	host, _, _ := net.SplitHostPort(c.r.address)
+	return net.JoinHostPort(host, fmt.Sprint(c.port()))
+}
+
+// port asks for one.
+func (c *talk) port() int {
+	c.t.Helper()
 	answer := c.ask("229", "EPSV")
 	fields := strings.Split(answer, "|")
 	if len(fields) != 5 {
 		c.t.Fatal(answer)
 	}
-	host, _, _ := net.SplitHostPort(c.r.address)
-	return net.JoinHostPort(host, fields[3])
+	n, err := strconv.Atoi(fields[3])
+	must(c.t, err)
+	return n
 }
 
 // pasv is the same with PASV.

@@ -25,8 +25,7 @@ type Server struct {
 	users     map[string]*use
 	transfers int
 
-	counts   counts
-	nextPort atomic.Uint32 // where the search for a free one begins
+	counts counts
 }
 
 // use is what a user does at a moment.
@@ -51,12 +50,16 @@ func New(cfg Config) *Server {
 }
 
 // Serve answers the connections of a listener until Shutdown, when it returns nil. They come in the clear, for AUTH TLS.
-func (s *Server) Serve(l net.Listener) error { return s.serve(l, false) }
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, false, false) }
 
 // ServeTLS is Serve for connections that begin with TLS.
-func (s *Server) ServeTLS(l net.Listener) error { return s.serve(l, true) }
+func (s *Server) ServeTLS(l net.Listener) error { return s.serve(l, true, false) }
 
-func (s *Server) serve(l net.Listener, implicit bool) error {
+// ServeInside is Serve, or ServeTLS, for the connections of an Inside. Their clients are somewhere beyond the gateway: nothing
+// connects to them, and their data connections come by OpenData alone.
+func (s *Server) ServeInside(l net.Listener, implicit bool) error { return s.serve(l, implicit, true) }
+
+func (s *Server) serve(l net.Listener, implicit, inside bool) error {
 	s.mu.Lock()
 	s.listeners[l] = true
 	s.mu.Unlock()
@@ -72,7 +75,7 @@ func (s *Server) serve(l net.Listener, implicit bool) error {
 			return nil
 		}
 		if err == nil {
-			if ses, ok := s.begin(conn); ok {
+			if ses, ok := s.begin(conn, inside); ok {
 				go func() {
 					defer s.wg.Done()
 					ses.run(implicit)
@@ -93,7 +96,7 @@ func (s *Server) serve(l net.Listener, implicit bool) error {
 	}
 }
 
-func (s *Server) begin(conn net.Conn) (*session, bool) {
+func (s *Server) begin(conn net.Conn, inside bool) (*session, bool) {
 	ses, err := newSession(s, conn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,6 +104,7 @@ func (s *Server) begin(conn net.Conn) (*session, bool) {
 		conn.Close()
 		return nil, false
 	}
+	ses.inside = inside
 	s.wg.Add(1)
 	s.counts.sessions.Add(1)
 	s.sessions[ses] = true

@@ -111,8 +111,8 @@ func TestTransfers(t *testing.T) {
 func TestLogin(t *testing.T) {
 	r := start(t, nil)
 	for _, steps := range [][]string{
-		{"PWD|530", "PASS x|503", "USER " + alice + "|331", "PASS wrong|530", "|gone"},
-		{"USER anonymous|331", "PASS me@|530", "|gone"},
+		{"PWD|530", "PASS x|503", "USER " + alice + "|331", "PASS wrong|530", "PASS " + password + "|503", "USER " + alice + "|331", "PASS " + password + "|230"},
+		{"USER anonymous|331", "PASS me@|530", "USER root|331", "PASS x|530", "LIST|530", "USER " + alice + "|331", "PASS wrong|530", "|gone"},
 		{"USER " + alice + "|331", "AUTH TLS|234", "|tls", "PASS " + password + "|503", "USER " + alice + "|331", "PASS " + password + "|230", "AUTH TLS|503", "CCC|502"},
 		{"AUTH GSSAPI|504", "PROT P|503", "AUTH TLS|234", "|tls", "AUTH TLS|503", "PBSZ 0|200", "PROT C|200", "PROT P|200", "PROT S|536", "MIC x|502"},
 		{"EPSV|530", "LIST|530", "STAT|530", "RETR /etc/passwd|530"},
@@ -215,4 +215,22 @@ func TestIdle(t *testing.T) {
 	conn.Close()
 	c.want("226", c.hear())
 	c.want("421", c.hear())
+}
+
+// The time for the login is for all of it: a stranger does not stay by talking.
+func TestStrangersGo(t *testing.T) {
+	r := start(t, func(c *Config, _ *files.Options) { c.Limits.Login = 200 * time.Millisecond })
+	c := r.dial()
+	began := time.Now()
+	for time.Since(began) < patience {
+		if _, err := fmt.Fprint(c.conn, "NOOP\r\n"); err != nil {
+			return
+		}
+		answer, err := c.heard()
+		if err != nil || strings.HasPrefix(answer, "421") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // a client that talks
+	}
+	t.Error("it stays")
 }

@@ -34,6 +34,7 @@ type session struct {
 	srv           *Server
 	log           *slog.Logger
 	raw           net.Conn
+	began         time.Time
 	local, remote netip.AddrPort
 	ctx           context.Context // ends with the session
 	cancel        context.CancelFunc
@@ -47,16 +48,20 @@ type session struct {
 	named     bool   // USER was said
 	last      string // the verb before this one
 	errors    int    // bad commands in a row
+	wrong     int    // passwords
 	protected bool   // PROT P
 	extended  bool   // EPSV ALL
 	ready     *channel
 	implicit  bool
+	inside    bool // it comes by way of the gateway
 
 	mu       sync.Mutex
 	user     User
 	folder   *files.Folder // nil before the login
 	transfer *transfer     // under way; nil
 	setup    *channel      // that the library asks for
+	door     *channel      // of the last port that the client was told; nil: of none
+	spared   bool          // the library is to think that it has closed the connection
 
 	out sync.Mutex
 	// Of out.
@@ -75,7 +80,7 @@ func newSession(srv *Server, conn net.Conn) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{srv: srv, raw: conn, conn: conn, in: bufio.NewReaderSize(conn, 4<<10), gone: make(chan struct{}),
+	s := &session{srv: srv, raw: conn, began: time.Now(), conn: conn, in: bufio.NewReaderSize(conn, 4<<10), gone: make(chan struct{}),
 		local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()),
 		log: srv.log.With("remote", conn.RemoteAddr())}
 	s.ctx, s.cancel = context.WithCancel(srv.ctx)
@@ -203,8 +208,8 @@ func (s *session) await() {
 		s.raw.SetReadDeadline(time.Unix(1, 0))
 	case s.transfer != nil:
 		s.raw.SetReadDeadline(time.Time{})
-	case s.folder == nil:
-		s.raw.SetReadDeadline(time.Now().Add(s.srv.cfg.Limits.Login))
+	case s.folder == nil: // whatever is said meanwhile
+		s.raw.SetReadDeadline(s.began.Add(s.srv.cfg.Limits.Login))
 	default:
 		s.raw.SetReadDeadline(time.Now().Add(s.srv.cfg.Limits.Idle))
 	}
@@ -315,8 +320,15 @@ func (s *session) cut() {
 	s.raw.Close()
 }
 
-// Close ends the connection.
+// Close ends the connection, unless it is spared for once.
 func (s *session) Close() error {
+	s.mu.Lock()
+	spared := s.spared
+	s.spared = false
+	s.mu.Unlock()
+	if spared {
+		return nil
+	}
 	s.closeOnce.Do(func() {
 		s.out.Lock()
 		conn := s.conn

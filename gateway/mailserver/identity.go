@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/netip"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
 )
@@ -33,9 +32,6 @@ func (s *Server) SignIn(ctx context.Context, remote net.Addr, user, password str
 func (s *Server) Identify(ctx context.Context, email string) (string, error) {
 	return s.store.Identify(ctx, account.Canonical(email))
 }
-
-// Client is for whom a connection is: see Introduce.
-func (s *Server) Client(remote net.Addr) netip.Addr { return s.gate.Client(remote) }
 
 // TLS shows the server's certificate, whichever that is at the time.
 func (s *Server) TLS() *tls.Config { return s.shown.config() }
