@@ -29,6 +29,8 @@ type Target struct {
 	Resumes bool
 	// Underscores tells that control characters in names become underscores.
 	Underscores bool
+	// Strict tells that names with control characters in them, or that are not UTF-8, are refused.
+	Strict bool
 	// Options are for every client.
 	Options *ftp.Options
 }
