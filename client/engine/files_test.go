@@ -23,6 +23,7 @@ import (
 // dataWay is how data connections go through a fakeGateway.
 type dataWay struct {
 	mu     sync.Mutex
+	live   map[net.Conn]bool
 	budget int64  // octets, both ways, until spent is called; 0: no end
 	spent  func() // in the middle of a read or write
 }
@@ -37,6 +38,15 @@ func (d *dataWay) spend(n int) {
 	if d.budget -= int64(n); d.budget <= 0 {
 		d.budget = 0
 		d.spent()
+	}
+}
+
+// severData closes the data connections.
+func (g *fakeGateway) severData() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.data.live {
+		c.Close()
 	}
 }
 
@@ -65,6 +75,10 @@ func (c *controlConn) OpenData(ctx context.Context, port int) (net.Conn, error) 
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
 	c.g.live[conn] = true
+	if c.g.data.live == nil {
+		c.g.data.live = map[net.Conn]bool{}
+	}
+	c.g.data.live[conn] = true
 	return &dataConn{Conn: conn, g: c.g}, nil
 }
 
@@ -89,6 +103,7 @@ func (c *dataConn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() e
 func (c *dataConn) Close() error {
 	c.g.mu.Lock()
 	delete(c.g.live, c.Conn)
+	delete(c.g.data.live, c.Conn)
 	c.g.mu.Unlock()
 	return c.Conn.Close()
 }
@@ -254,6 +269,7 @@ func (w *filesWorld) read(id api.TransferID) []byte {
 type page struct {
 	w     *filesWorld
 	files map[string][]byte // by name
+	byID  map[api.TransferID][]byte
 	ctx   context.Context
 	leave context.CancelFunc
 	feeds sync.WaitGroup
@@ -264,7 +280,7 @@ type page struct {
 }
 
 func (w *filesWorld) newPage() *page {
-	p := &page{w: w, files: make(map[string][]byte), feeding: make(map[api.TransferID]bool)}
+	p := &page{w: w, files: make(map[string][]byte), byID: make(map[api.TransferID][]byte), feeding: make(map[api.TransferID]bool)}
 	p.ctx, p.leave = context.WithCancel(w.t.Context())
 	p.attach()
 	return p
@@ -286,7 +302,11 @@ func (p *page) start(t api.Transfer) {
 	if t.File == nil {
 		return
 	}
-	data, ok := p.files[t.File.Name]
+	data, ok := p.byID[t.ID]
+	if !ok {
+		data, ok = p.files[t.File.Name]
+		ok = ok && int64(len(data)) == t.File.Size
+	}
 	if !ok || p.feeding[id] || p.ctx.Err() != nil {
 		return
 	}
@@ -348,8 +368,11 @@ func (w *filesWorld) cutFor(d time.Duration) func() {
 	return func() {
 		go func() {
 			w.gateway.setTo(tunnel.Offline, errCut)
-			time.Sleep(d)
-			w.gateway.set(tunnel.Online)
+			select {
+			case <-time.After(d):
+				w.gateway.set(tunnel.Online)
+			case <-w.t.Context().Done():
+			}
 		}()
 	}
 }
