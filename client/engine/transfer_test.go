@@ -496,3 +496,27 @@ func TestUploadIsVerified(t *testing.T) {
 		})
 	}
 }
+
+// A file that grows while it is fetched is fetched again, and one that never ends growing is given up.
+func TestDownloadOfAFileThatGrows(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		w.ftp.Files.Put("/down", noise(1000, 14))
+		lies := 1
+		w.ftp.Fault = func(stage string, _ int) *mailtest.FTPFault {
+			if stage != "MLST" || lies == 0 {
+				return nil
+			}
+			lies--
+			return &mailtest.FTPFault{Reply: "250-listing\r\n type=file;size=10;modify=20240229123456; /down\r\n250 end\r\n"}
+		}
+		d := w.until(w.download("/down").ID, api.TransferDone)
+		if !d.Anew || len(w.read(d.ID)) != 1000 || d.Size != 1000 {
+			t.Errorf("%+v", d)
+		}
+		lies = 1 << 30
+		d = w.until(w.download("/down").ID, api.TransferFailed)
+		if problemCode(d.Problem) != api.CodeFileChanged {
+			t.Errorf("%+v", d.Problem)
+		}
+	})
+}
