@@ -76,7 +76,7 @@ func TestDeletion(t *testing.T) {
 		}
 		w.list("/")
 		d := w.delete("/a", "/dir")
-		if d.State != api.TransferWaiting || d.Until.Sub(time.Now()) != api.UndoTime || d.Count != 2 || d.Direction != api.Deleting {
+		if d.State != api.TransferWaiting || time.Until(d.Until) != api.UndoTime || d.Count != 2 || d.Direction != api.Deleting {
 			t.Errorf("%+v", d)
 		}
 		if got := strings.Join(namesOf(w.list("/")), " "); got != "b keep" {
@@ -130,13 +130,12 @@ func TestDeletionThatIsRefused(t *testing.T) {
 	inFiles(t, func(t *testing.T, w *filesWorld) {
 		w.ftp.Files.Put("/a", nil)
 		w.ftp.Files.Put("/b", nil)
-		refuse := true
-		w.ftp.Fault = func(stage string, nth int) *mailtest.FTPFault {
-			if refuse && (stage == "DELE" || stage == "RMD") && nth == 1 {
+		w.fault(func(stage string, nth int) *mailtest.FTPFault {
+			if (stage == "DELE" || stage == "RMD") && nth == 1 {
 				return &mailtest.FTPFault{Reply: "550 permission denied\r\n"}
 			}
 			return nil
-		}
+		})
 		w.list("/")
 		d := w.until(w.delete("/a", "/b").ID, api.TransferFailed)
 		if problemCode(d.Problem) != api.CodeFileNotAllowed || d.Problem.Detail != "permission denied" {
@@ -145,7 +144,7 @@ func TestDeletionThatIsRefused(t *testing.T) {
 		if got := strings.Join(namesOf(w.list("/")), " "); got != "a" {
 			t.Errorf("%s", got)
 		}
-		refuse = false
+		w.fault(nil)
 		if _, err := w.ResumeTransfer(t.Context(), api.ResumeTransfer{ID: d.ID}); err != nil {
 			t.Fatal(err)
 		}

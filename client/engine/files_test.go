@@ -3,13 +3,13 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +113,16 @@ type filesWorld struct {
 	*world
 	ftp  *mailtest.FTP
 	site api.Site
+
+	faulty atomic.Pointer[func(stage string, nth int) *mailtest.FTPFault]
+}
+
+// fault has the server do something wrong from now on; nil ends it.
+func (w *filesWorld) fault(fn func(stage string, nth int) *mailtest.FTPFault) {
+	if fn == nil {
+		fn = func(string, int) *mailtest.FTPFault { return nil }
+	}
+	w.faulty.Store(&fn)
 }
 
 const bobFTP = "bob-pw"
@@ -127,6 +137,9 @@ func inFilesOf(t *testing.T, server *mailtest.FTP, fn func(t *testing.T, w *file
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &filesWorld{world: newWorld(t), ftp: server}
+		if w.fault(nil); server.Fault == nil {
+			server.Fault = func(stage string, nth int) *mailtest.FTPFault { return (*w.faulty.Load())(stage, nth) }
+		}
 		w.gateway.serveAt("ftp.example.org:21", server, nil)
 		w.start()
 		defer func() { w.halt() }()
@@ -375,8 +388,4 @@ func (w *filesWorld) cutFor(d time.Duration) func() {
 			}
 		}()
 	}
-}
-
-func (w *filesWorld) tls(names ...string) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(w.t, names...)}}
 }

@@ -304,16 +304,16 @@ func TestTranscriptOfASite(t *testing.T) {
 		if strings.Contains(said.String(), bobFTP) || len(p.Sessions) != 1 || p.Sessions[0].Protocol != api.FTP || p.Sessions[0].Server != "ftp.example.org:21" || d.Session != p.Sessions[0].ID || !data[0] || !data[1] || !data[2] {
 			t.Errorf("%+v, %v\n%s", p.Sessions, data, said.String())
 		}
-		w.ftp.Fault = func(at string, _ int) *mailtest.FTPFault {
+		w.fault(func(at string, _ int) *mailtest.FTPFault {
 			if at == "MLSD" {
 				return &mailtest.FTPFault{Reply: "421 going away\r\n", Cut: true}
 			}
 			return nil
-		}
+		})
 		if _, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID, Fresh: true}); code(err) != api.CodeServerBusy {
 			t.Errorf("%v", err)
 		}
-		w.ftp.Fault = nil
+		w.fault(nil)
 		w.restart()
 		if p, err = w.Wire(t.Context(), api.WireQuery{Account: w.site.ID}); err != nil || len(p.Sessions) != 1 || problemCode(p.Sessions[0].Problem) != api.CodeServerBusy {
 			t.Errorf("after a restart: %+v, %v", p.Sessions, err)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,17 +124,17 @@ func TestPauseAndResume(t *testing.T) {
 				return u
 			},
 		} {
-			var id api.TransferID
-			paused := make(chan struct{})
+			begun, paused := make(chan api.TransferID, 1), make(chan struct{})
 			w.gateway.data.after(9<<20, func() {
 				go func() {
 					defer close(paused)
-					if err := w.PauseTransfer(t.Context(), id); err != nil {
+					if err := w.PauseTransfer(t.Context(), <-begun); err != nil {
 						t.Error(err)
 					}
 				}()
 			})
-			id = begin().ID
+			id := begin().ID
+			begun <- id
 			<-paused
 			time.Sleep(10 * time.Second)
 			x := w.transfer(id)
@@ -179,12 +180,11 @@ func TestCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
-		var u api.Transfer
-		canceled := make(chan struct{})
+		begun, canceled := make(chan api.TransferID, 1), make(chan struct{})
 		w.gateway.data.after(5<<20, func() {
 			go func() {
 				defer close(canceled)
-				if err := w.CancelTransfer(t.Context(), u.ID); err != nil {
+				if err := w.CancelTransfer(t.Context(), <-begun); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -193,6 +193,7 @@ func TestCancel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		begun <- u.ID
 		<-canceled
 		time.Sleep(time.Minute)
 		if l, files := w.transferList(), namesOf(w.list("/")); len(l) != 0 || len(files) != 1 {
@@ -475,21 +476,21 @@ func TestUploadIsVerified(t *testing.T) {
 					t.Fatal(err)
 				}
 				spent := map[string]bool{}
-				w.ftp.Fault = func(stage string, nth int) *mailtest.FTPFault { // a cut happens once
+				w.fault(func(stage string, nth int) *mailtest.FTPFault { // a cut happens once
 					f := c.fault(stage, nth)
 					if f != nil && f.Cut && spent[stage] {
 						return nil
 					}
 					spent[stage] = spent[stage] || f != nil
 					return f
-				}
+				})
 				u = w.until(u.ID, api.TransferDone, api.TransferFailed)
 				got, there := w.ftp.Files.Get("/up")
 				if u.State != c.state || problemCode(u.Problem) != c.code || there != (c.state == api.TransferDone) || there && !bytes.Equal(got, data) {
 					t.Errorf("%+v, %v, there: %v", u, u.Problem, there)
 				}
 				time.Sleep(time.Second)
-				if w.ftp.Fault = nil; c.state == api.TransferDone && len(w.list("/").Files) != 1 {
+				if w.fault(nil); c.state == api.TransferDone && len(w.list("/").Files) != 1 {
 					t.Errorf("%v", namesOf(w.list("/")))
 				}
 			})
@@ -501,19 +502,19 @@ func TestUploadIsVerified(t *testing.T) {
 func TestDownloadOfAFileThatGrows(t *testing.T) {
 	inFiles(t, func(t *testing.T, w *filesWorld) {
 		w.ftp.Files.Put("/down", noise(1000, 14))
-		lies := 1
-		w.ftp.Fault = func(stage string, _ int) *mailtest.FTPFault {
-			if stage != "MLST" || lies == 0 {
+		var lies atomic.Int64
+		lies.Store(1)
+		w.fault(func(stage string, _ int) *mailtest.FTPFault {
+			if stage != "MLST" || lies.Add(-1) < 0 {
 				return nil
 			}
-			lies--
 			return &mailtest.FTPFault{Reply: "250-listing\r\n type=file;size=10;modify=20240229123456; /down\r\n250 end\r\n"}
-		}
+		})
 		d := w.until(w.download("/down").ID, api.TransferDone)
 		if !d.Anew || len(w.read(d.ID)) != 1000 || d.Size != 1000 {
 			t.Errorf("%+v", d)
 		}
-		lies = 1 << 30
+		lies.Store(1 << 30)
 		d = w.until(w.download("/down").ID, api.TransferFailed)
 		if problemCode(d.Problem) != api.CodeFileChanged {
 			t.Errorf("%+v", d.Problem)
