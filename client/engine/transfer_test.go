@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -393,6 +394,12 @@ func TestDownloadWithoutRoom(t *testing.T) {
 		}
 		if d = w.until(d.ID, api.TransferDone); !bytes.Equal(w.read(d.ID), data) || d.Anew {
 			t.Errorf("%+v", d)
+		}
+		w.room = func(context.Context) (int64, bool) { return leftForMail + 4<<20, true }
+		w.restart()
+		moved := w.moved(func() { d = w.until(w.download("/down").ID, api.TransferFailed) })
+		if problemCode(d.Problem) != api.CodeStorageFull || moved != 0 {
+			t.Errorf("%+v, %v, after %d octets", d, d.Problem, moved)
 		}
 	})
 }
