@@ -65,7 +65,11 @@ func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.F
 	switch exists {
 	case api.ExistsReplace:
 	case api.ExistsAsk, api.ExistsBoth:
-		taken := func(path string) bool { return e.transfers.under(s)[crossing(path)] != 0 } // by another upload
+		under := e.transfers.under(s)
+		taken := func(path string) bool { // by another upload, or by a folder, which only the listing tells where there is no MLST
+			known, ok := s.tree.entry(path)
+			return under[crossing(path)] != 0 || ok && known.kind == ftp.Folder
+		}
 		err = s.look(ctx, func(x *siteSession) error {
 			free, err := x.freeName(ctx, path, taken)
 			if err == nil && free != path && exists == api.ExistsAsk {
