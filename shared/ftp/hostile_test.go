@@ -1,6 +1,7 @@
 package ftp_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +126,98 @@ func TestUnreachable(t *testing.T) {
 		}
 		alive(t, c)
 		c.Close()
+	})
+}
+
+// Close ends the dialling of a data connection, too.
+func TestCloseWhileDialling(t *testing.T) {
+	server := mailtest.NewFTP()
+	var c *ftp.Client
+	dialled := make(chan struct{})
+	c = ftp.New(mailtest.Connect(t, server, nil), &ftp.Options{AllowPlaintextAuth: true, Dial: func(ctx context.Context, _ int) (net.Conn, error) {
+		close(dialled)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	if err := c.Login(t.Context(), "bob", "bob-pw"); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-dialled
+		c.Close()
+	}()
+	if _, err := c.Retr(t.Context(), "a", 0, -1, io.Discard); !errors.Is(err, net.ErrClosed) || c.State().Phase != ftp.Closed {
+		t.Errorf("%v, state %+v", err, c.State())
+	}
+}
+
+// A data connection whose TLS handshake does not go on: its time ends, and the session goes on.
+func TestHandshakeStandsStill(t *testing.T) {
+	authority := mailtest.NewAuthority(t)
+	server := mailtest.NewFTP()
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server()}}
+	server.DataFaults = &mailtest.Faults{StallAfter: 3}
+	server.Files.Put("/a", []byte("content"))
+	c, err := secured(t, server, &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}, ftp.Options{Timeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Retr(t.Context(), "a", 0, -1, io.Discard); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d octets, %v", n, err)
+	}
+	alive(t, c)
+}
+
+// Replies that nobody asked for, one after the other, do not hold up the end of a transfer that was broken off.
+func TestStrays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, server := mailtest.Pipe(nil)
+		var serving sync.WaitGroup
+		defer serving.Wait()
+		serving.Go(func() {
+			defer server.Close()
+			in := bufio.NewReader(server)
+			io.WriteString(server, "220 hi\r\n")
+			for {
+				line, err := in.ReadString('\n')
+				if err != nil {
+					return
+				}
+				switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); verb {
+				case "USER":
+					io.WriteString(server, "230 in\r\n")
+				case "EPSV":
+					io.WriteString(server, "229 (|||2000|)\r\n")
+				case "RETR":
+					io.WriteString(server, "150 here\r\n")
+				case "FEAT":
+					io.WriteString(server, "500 no\r\n")
+				case "TYPE":
+					io.WriteString(server, "200 ok\r\n")
+				case "ABOR":
+					for range 100 {
+						if _, err := io.WriteString(server, "200 what?\r\n"); err != nil {
+							return
+						}
+						<-time.After(4 * time.Second)
+					}
+				case "PWD":
+					io.WriteString(server, "257 \"/\"\r\n")
+				}
+			}
+		})
+		far, near := mailtest.Pipe(nil)
+		defer near.Close()
+		c := ftp.New(conn, &ftp.Options{AllowPlaintextAuth: true, Dial: func(context.Context, int) (net.Conn, error) { return far, nil }})
+		if err := c.Login(t.Context(), "bob", "bob-pw"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if _, err := c.Retr(ctx, "a", 0, -1, io.Discard); !errors.Is(err, ftp.ErrAborted) || c.State().Phase != ftp.Closed || time.Since(start) > 12*time.Second {
+			t.Errorf("after %v: %v, state %+v", time.Since(start), err, c.State())
+		}
 	})
 }
 
