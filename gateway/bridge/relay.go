@@ -206,7 +206,7 @@ func (r *relay) toStream() {
 			return
 		}
 	}
-	from := &fromTarget{direction: direction{relay: r, count: r.down}}
+	from := &fromTarget{direction: direction{relay: r, count: r.down}, now: newAtOnce(r.target)}
 	_, err := r.stream.Write(first)
 	if err == nil {
 		from.passed(len(first))
@@ -293,7 +293,10 @@ type toTarget struct {
 	failed bool    // it takes no more
 }
 
-var _ tunnel.Taker = (*toTarget)(nil)
+var (
+	_ tunnel.Taker  = (*toTarget)(nil)
+	_ tunnel.Waiter = (*fromTarget)(nil)
+)
 
 // Write implements io.Writer.
 func (w *toTarget) Write(p []byte) (int, error) {
@@ -326,6 +329,7 @@ func (w *toTarget) Take(p []byte) int {
 // fromTarget is where a stream is read from.
 type fromTarget struct {
 	direction
+	now    *atOnce // nil if the target is no socket
 	failed bool // it ended, and not properly
 }
 
@@ -338,6 +342,13 @@ func (r *fromTarget) Read(p []byte) (int, error) {
 	}
 	r.failed = err != nil && err != io.EOF
 	return n, err
+}
+
+// Wait implements tunnel.Waiter.
+func (r *fromTarget) Wait() {
+	if r.now != nil {
+		r.now.wait()
+	}
 }
 
 func closeWrite(c net.Conn) {

@@ -145,17 +145,27 @@ func (c *Conn) wait(n int) error {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom. It reads when the peer takes more and no more than that, into what is sent: nothing is copied,
-// and next to nothing held while r is waited for.
+// Waiter is a reader that can also wait, without memory to read into, until a Read would not. Wait leaves errors for Read.
+type Waiter interface {
+	io.Reader
+	Wait()
+}
+
+// ReadFrom implements io.ReaderFrom. It reads when the peer takes more and no more than that, into what is sent: nothing is copied.
+// A Waiter is waited for with next to nothing held.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	size := smallBlock
+	waiter, _ := r.(Waiter)
+	size, drained := smallBlock, false
 	for {
-		k, err := c.room(size - headerSize)
+		room, err := c.room(size - headerSize)
 		if err != nil {
 			return n, c.op("write", err)
 		}
-		b := lend(headerSize + k)
-		k, err = r.Read(b.room[headerSize : headerSize+k])
+		if waiter != nil && drained && size > smallBlock {
+			waiter.Wait()
+		}
+		b := lend(headerSize + room)
+		k, err := r.Read(b.room[headerSize : headerSize+room])
 		if k > 0 {
 			sent, err := c.send(b, k)
 			n += int64(sent)
@@ -165,6 +175,7 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 		} else {
 			b.free()
 		}
+		drained = k < room
 		switch {
 		case err == io.EOF:
 			return n, nil
@@ -189,13 +200,14 @@ func (c *Conn) room(most int) (int, error) {
 	return min(most, c.credit), nil
 }
 
-// send sends n bytes that lie in a block, after the room for their header.
+// send sends n bytes that lie in a block, after the room for their header. There may be none for them in the queue any more:
+// that of many streams was asked for before their readers had anything, and may be needed all at once.
 func (c *Conn) send(b *block, n int) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	m := c.mux
 	m.mu.Lock()
-	if c.unwritable() != nil || n > c.credit { // another has written meanwhile
+	if c.wait(n) != nil || n > c.credit { // another has written meanwhile
 		p := bytes.Clone(b.room[headerSize : headerSize+n])
 		m.mu.Unlock()
 		b.free()
@@ -237,8 +249,8 @@ func (c *Conn) unwritable() error {
 const mostCredit = 1 << 30
 
 // credited is called when the peer takes n bytes more; mux.mu is held.
-func (c *Conn) credited(n int) {
-	c.credit = min(c.credit+n, mostCredit)
+func (c *Conn) credited(n uint32) {
+	c.credit = int(min(uint64(c.credit)+uint64(n), mostCredit))
 	if c.waiting > 0 {
 		c.writable.Broadcast()
 	}
@@ -300,7 +312,7 @@ func (c *Conn) cut() {
 
 // listen tells whom heard is for.
 func (c *Conn) listen() {
-	if c.id != 1 {
+	if c.id != controlStream {
 		return
 	}
 	c.mux.mu.Lock()

@@ -2,7 +2,9 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/postern-mail/postern/shared/wire"
@@ -24,7 +26,7 @@ func (m *mux) receive() {
 	for {
 		p, err := m.mc.Read(unbounded)
 		if err != nil {
-			m.fail(fmt.Errorf("tunnel: reading: %w", err))
+			m.fail(broken("reading", err))
 			return
 		}
 		if len(p) > wire.MaxMessage {
@@ -40,6 +42,14 @@ func (m *mux) receive() {
 			return
 		}
 	}
+}
+
+// broken is what a MessageConn's error means for the session. A connection's end is no stream's: so it is no io.EOF to errors.Is.
+func broken(doing string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("tunnel: %s: %v", doing, err)
+	}
+	return fmt.Errorf("tunnel: %s: %w", doing, err)
 }
 
 // take takes a message apart. Its readers are told at its end: so each gets all of it at once.
@@ -111,6 +121,7 @@ func (m *mux) judge(h *header) (*Conn, error) {
 		}
 		m.earned = min(m.earned+int(h.length()), bytesPerPing)
 	}
+	m.earned = min(m.earned+headerSize, bytesPerPing)
 	id := h.stream()
 	if h.has(flagSYN) {
 		if err := m.opened(id); err != nil {
@@ -123,7 +134,7 @@ func (m *mux) judge(h *header) (*Conn, error) {
 	c := m.streams[id]
 	if h.kind() == typeWindowUpdate {
 		if c != nil {
-			c.credited(int(h.length()))
+			c.credited(h.length())
 		}
 		return c, nil
 	}
@@ -154,7 +165,7 @@ func (m *mux) opened(id uint32) error {
 		return fmt.Errorf("%w: stream %d is not the peer's to open", ErrProtocol, id)
 	case m.streams[id] != nil:
 		return fmt.Errorf("%w: stream %d opened twice", ErrProtocol, id)
-	case len(m.streams) >= m.o.hardStreams():
+	case len(m.streams) >= m.bears:
 		return fmt.Errorf("%w: %d streams open", ErrProtocol, len(m.streams))
 	case !m.opens.take(time.Now()):
 		return fmt.Errorf("%w: a flood of streams", ErrProtocol)
