@@ -35,6 +35,7 @@ type Conn struct {
 	ended    bool        // no more writing, by CloseWrite, Close or the peer's reset
 	finished bool        // our FIN is sent
 	closed   bool        // nobody reads any more
+	ignored  bool        // something came nevertheless
 	isReset  bool        // by the peer
 	isCut    bool        // short of the peer's end
 	afterCut func()      // see AfterCut
@@ -69,7 +70,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Taker is a writer that can also take what it can take without waiting. Take answers how much that is, and leaves errors for
-// Write. It is not called while Write is.
+// Write. It is not called while Write is. It calls no method of the conn's: it is called with a lock of it held, by the goroutine
+// that reads the session.
 type Taker interface {
 	io.Writer
 	Take(p []byte) int

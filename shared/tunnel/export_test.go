@@ -25,3 +25,12 @@ func (s *session) Unread() (bytes int) {
 	}
 	return bytes
 }
+
+// CloseBy is Close up to the moment before the FIN; rest is the rest of it.
+func (c *Conn) CloseBy() (rest func()) {
+	_, unread := c.shut()
+	return func() {
+		c.finish()
+		c.mux.finish(c, unread)
+	}
+}

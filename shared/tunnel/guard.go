@@ -17,7 +17,7 @@ func (m *mux) finish(c *Conn, unread bool) {
 		return
 	}
 	c.closed = true
-	if unread {
+	if unread || c.ignored {
 		m.reset(c)
 		return
 	}

@@ -116,7 +116,7 @@ func (m *mux) judge(h *header) (*Conn, error) {
 		m.goneAway = true
 		return nil, nil
 	case typeData:
-		if h.length() > largestFrame {
+		if uint64(h.length()) > uint64(initialWindow+m.o.Window) { // than any window; an int bears it
 			return nil, fmt.Errorf("%w: a frame of %d bytes is too long", ErrProtocol, h.length())
 		}
 		m.earned = min(m.earned+int(h.length()), bytesPerPing)
@@ -149,14 +149,13 @@ func (m *mux) judge(h *header) (*Conn, error) {
 		return nil, fmt.Errorf("%w: %d bytes are more than the window of stream %d takes", ErrProtocol, n, id)
 	}
 	if n > 0 && c.closed {
-		m.reset(c)
+		if c.ignored = true; c.finished { // else its FIN is to come first
+			m.reset(c)
+		}
 		return nil, nil
 	}
 	return c, nil
 }
-
-// largestFrame bounds a data frame from the peer, as package wire has it. Ours are smaller.
-const largestFrame = 1 << 20
 
 // opened is for a stream that the peer opens; m.mu is held.
 func (m *mux) opened(id uint32) error {

@@ -107,7 +107,7 @@ func TestStockGateway(t *testing.T) {
 					echoes.Go(func() {
 						defer conn.Close()
 						if _, err := wire.ReadOpen(conn); err == nil && wire.WriteOpened(conn) == nil {
-							_, _ = io.Copy(conn, conn)
+							_, _ = io.CopyBuffer(conn, conn, make([]byte, 2<<20)) // its frames are as long as what it writes
 						}
 					})
 				}
@@ -224,10 +224,10 @@ func TestStockClient(t *testing.T) {
 	}
 	streams.Wait()
 	within(t, 5*time.Second, "a grown window", func() { <-grew })
-	if _, err := c.Ping(); err != nil {
-		t.Error(err)
-	}
 	s := <-served
+	if _, err := c.Ping(); err != nil {
+		t.Fatal(err, s.Err())
+	}
 	_ = control.Close()
 	_, _ = io.Copy(io.Discard, control) // the gateway's goodbye: all that it had to say has come
 	if streams, grown := s.Held(); streams > 1 || grown != 0 {

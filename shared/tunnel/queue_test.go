@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/postern-mail/postern/shared/tunnel"
 	"github.com/postern-mail/postern/shared/tunnel/tunneltest"
@@ -163,5 +164,26 @@ func TestRefusedHoldsNothing(t *testing.T) {
 		a.Cut()
 		_ = s.Close()
 		<-served
+	})
+}
+
+// What comes while a conn is being closed does not make a cut of its end.
+func TestDataWhileClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := connPair(t, nil)
+		_, _ = io.WriteString(server, "221 bye\r\n")
+		rest := server.(*tunnel.Conn).CloseBy()
+		_, _ = io.WriteString(client, "NOOP\r\n")
+		synctest.Wait()
+		began := time.Now()
+		rest()
+		if got, err := io.ReadAll(client); string(got) != "221 bye\r\n" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+		synctest.Wait()
+		if _, err := io.WriteString(client, "NOOP\r\n"); !errors.Is(err, tunnel.ErrReset) || time.Since(began) > 0 {
+			t.Errorf("write: %v after %v", err, time.Since(began))
+		}
+		_ = client.Close()
 	})
 }
