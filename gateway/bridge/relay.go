@@ -330,7 +330,7 @@ func (w *toTarget) Take(p []byte) int {
 type fromTarget struct {
 	direction
 	now    *atOnce // nil if the target is no socket
-	failed bool // it ended, and not properly
+	failed bool    // it ended, and not properly
 }
 
 // Read implements io.Reader.
