@@ -187,3 +187,34 @@ func TestDataWhileClosing(t *testing.T) {
 		_ = client.Close()
 	})
 }
+
+// Credit that is more than can be meant is no harm, however often it is given.
+func TestEndlessCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
+		go drain(a)
+		_ = a.Write(t.Context(), bytes.Join([][]byte{
+			packed(syn, 1, helloBytes()), packed(syn, 3, openBytes()),
+			bytes.Repeat(yamuxFrame(windowUpdate, 0, 3, 0xffffffff), 5), bytes.Repeat(yamuxFrame(windowUpdate, 0, 3, 1<<31), 5),
+		}, nil))
+		s, err := tunnel.Serve(t.Context(), b, greet, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Accept(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := r.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		if n, err := conn.Write(make([]byte, 4<<20)); err != nil {
+			t.Errorf("%d bytes went, %v", n, err)
+		}
+		a.Cut()
+		_ = conn.Close()
+		_ = s.Close()
+	})
+}
