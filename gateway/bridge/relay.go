@@ -182,7 +182,7 @@ func (r *relay) toTarget() {
 			return
 		}
 	}
-	to := &toTarget{direction: direction{relay: r, count: r.up}, now: newAtOnce(r.target)}
+	to := &toTarget{direction: direction{relay: r, count: r.up}, now: writesAtOnce(r.target)}
 	_, err := to.Write(first)
 	if err == nil {
 		_, err = r.stream.WriteTo(to)
@@ -206,7 +206,7 @@ func (r *relay) toStream() {
 			return
 		}
 	}
-	from := &fromTarget{direction: direction{relay: r, count: r.down}, now: newAtOnce(r.target)}
+	from := &fromTarget{direction: direction{relay: r, count: r.down}, now: readsAtOnce(r.target)}
 	_, err := r.stream.Write(first)
 	if err == nil {
 		from.passed(len(first))
@@ -272,6 +272,9 @@ func (d *direction) passed(n int) {
 	d.due = now.Add(wait)
 }
 
+// waits says that nothing may pass yet.
+func (d *direction) waits() bool { return !d.due.IsZero() && time.Now().Before(d.due) }
+
 // wait waits until more may pass.
 func (d *direction) wait() {
 	if d.due.IsZero() {
@@ -294,8 +297,8 @@ type toTarget struct {
 }
 
 var (
-	_ tunnel.Taker  = (*toTarget)(nil)
-	_ tunnel.Waiter = (*fromTarget)(nil)
+	_ tunnel.Taker = (*toTarget)(nil)
+	_ tunnel.Giver = (*fromTarget)(nil)
 )
 
 // Write implements io.Writer.
@@ -316,10 +319,10 @@ func (w *toTarget) Write(p []byte) (int, error) {
 
 // Take implements tunnel.Taker.
 func (w *toTarget) Take(p []byte) int {
-	if w.now == nil || !w.due.IsZero() && time.Now().Before(w.due) {
+	if w.now == nil || w.waits() {
 		return 0
 	}
-	n := w.now.write(p)
+	n := w.now.move(p)
 	if n > 0 {
 		w.passed(n)
 	}
@@ -344,8 +347,21 @@ func (r *fromTarget) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Wait implements tunnel.Waiter.
+// Give implements tunnel.Giver.
+func (r *fromTarget) Give(p []byte) int {
+	if r.now == nil || r.waits() {
+		return 0
+	}
+	n := r.now.move(p)
+	if n > 0 {
+		r.passed(n)
+	}
+	return n
+}
+
+// Wait implements tunnel.Giver.
 func (r *fromTarget) Wait() {
+	r.wait()
 	if r.now != nil {
 		r.now.wait()
 	}

@@ -147,27 +147,35 @@ func (c *Conn) wait(n int) error {
 	}
 }
 
-// Waiter is a reader that can also wait, without memory to read into, until a Read would not. Wait leaves errors for Read.
-type Waiter interface {
+// Giver is a reader that can also give what it has without waiting, and wait without memory to read into. Give answers how much that
+// is, Wait returns when a Read would not wait, and both leave ends and errors for Read.
+type Giver interface {
 	io.Reader
+	Give(p []byte) int
 	Wait()
 }
 
 // ReadFrom implements io.ReaderFrom. It reads when the peer takes more and no more than that, into what is sent: nothing is copied.
-// A Waiter is waited for with next to nothing held.
+// A Giver is waited for with next to nothing held.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	waiter, _ := r.(Waiter)
-	size, drained := smallBlock, false
+	giver, _ := r.(Giver)
+	size := smallBlock
 	for {
 		room, err := c.room(size - headerSize)
 		if err != nil {
 			return n, c.op("write", err)
 		}
-		if waiter != nil && drained && size > smallBlock {
-			waiter.Wait()
+		b, k := lend(headerSize+room), 0
+		if giver != nil && size > smallBlock {
+			if k = giver.Give(b.room[headerSize : headerSize+room]); k == 0 {
+				b.free()
+				giver.Wait()
+				b = lend(headerSize + room)
+			}
 		}
-		b := lend(headerSize + room)
-		k, err := r.Read(b.room[headerSize : headerSize+room])
+		if k == 0 {
+			k, err = r.Read(b.room[headerSize : headerSize+room])
+		}
 		if k > 0 {
 			sent, err := c.send(b, k)
 			n += int64(sent)
@@ -177,7 +185,6 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 		} else {
 			b.free()
 		}
-		drained = k < room
 		switch {
 		case err == io.EOF:
 			return n, nil
