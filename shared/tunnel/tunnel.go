@@ -12,7 +12,7 @@ import (
 // reads and one writes at a time; Close may come from any, at any time, and unblocks both. The boundaries of messages
 // carry no meaning, and no message is over wire.MaxMessage.
 type MessageConn interface {
-	// Read returns the next message. The slice is the reader's until the next Read.
+	// Read returns the next message. The slice is the reader's, who may write to it, until the next Read.
 	Read(ctx context.Context) ([]byte, error)
 	// Write returns when p may be used again. It may return before p is on the wire.
 	Write(ctx context.Context, p []byte) error
