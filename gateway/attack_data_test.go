@@ -59,7 +59,10 @@ func (s *siege) data(control *tunnel.Conn, port int) wire.Reason {
 func attackByData(t *testing.T) {
 	s := besiege(t, func(c *bridge.Config, _ *http.Server) { c.Limits.GreetingTimeout = 500 * time.Millisecond })
 	hello := s.serve(func(c *net.TCPConn) { _, _ = io.WriteString(c, "a file") })
-	s.network.to[ftpHost+":21"] = s.serve(ftpControl)
+	s.network.to[ftpHost+":21"] = s.serve(func(c *net.TCPConn) { // it stays when its client has ended
+		ftpControl(c)
+		<-t.Context().Done()
+	})
 	s.network.to[ftpHost+":50123"] = hello
 	s.network.to[elsewhereHost+":50123"] = hello
 	session, stranger := s.enter(), s.enter()
