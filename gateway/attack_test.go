@@ -24,6 +24,10 @@ import (
 
 // TestAttacks is what somebody may try who finds the gateway on the internet, and what it gets. The README has the same table.
 func TestAttacks(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, attack := range []struct {
 		name, gets string
 		run        func(*testing.T)
@@ -50,6 +54,9 @@ func TestAttacks(t *testing.T) {
 		{"others' files", "the gateway's own server is asked for the data of that very control connection, and no port is dialled", attackOnFiles},
 		{"path traversal on static files", "404, or the page: files are looked up in a list, never on a disk", attackByPath},
 	} {
+		if line := fmt.Sprintf("\n| %s | %s |\n", attack.name, attack.gets); !strings.Contains(string(readme), line) {
+			t.Errorf("the README lacks %q", line)
+		}
 		t.Run(attack.name, attack.run)
 	}
 }
