@@ -38,8 +38,8 @@ type Limits struct {
 	// whose passwords somebody guesses from many addresses sees no more attempts than that. For
 	// data connections see NewStreamsPerMinute.
 	NewStreamsPerTarget int
-	// DataPerControl is how many data connections one control connection of FTP may have at one time. Default 2: it has one, and
-	// the next may come before the end of the last is through.
+	// DataPerControl is how many data connections one control connection of FTP may have at one time. Default 4: it has one, and
+	// the next may come before the end of the last is through, where files are small and many.
 	DataPerControl int
 	// FailedDataPerMinute is how many data connections of a client address may fail to come about in a minute, before it may open
 	// no more: who knows a server of FTP is not to search it for open ports. Default 30: a client that has tried EPSV in vain does
@@ -101,7 +101,7 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.StreamsInAll, 4096)
 	def(&l.NewStreamsPerMinute, 600)
 	def(&l.NewStreamsPerTarget, 1200)
-	def(&l.DataPerControl, 2)
+	def(&l.DataPerControl, 4)
 	def(&l.FailedDataPerMinute, 30)
 	def(&l.BytesPerSecond, 64<<20)
 	def(&l.Lookups, 20)
