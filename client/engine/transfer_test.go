@@ -127,20 +127,18 @@ func TestPauseAndResume(t *testing.T) {
 			},
 		} {
 			begun, paused := make(chan api.TransferID, 1), make(chan struct{})
-			w.gateway.data.after(9<<20, func() {
-				go func() {
-					defer close(paused)
-					if err := w.PauseTransfer(t.Context(), <-begun); err != nil {
-						t.Error(err)
-					}
-				}()
+			w.gateway.data.holdAfter(9<<20, func() {
+				defer close(paused)
+				if err := w.PauseTransfer(t.Context(), <-begun); err != nil {
+					t.Error(err)
+				}
 			})
 			id := begin().ID
 			begun <- id
 			<-paused
 			time.Sleep(10 * time.Second)
 			x := w.transfer(id)
-			if x.State != api.TransferPaused || x.Problem != nil || x.Done < 8<<20 || x.Done > 18<<20 {
+			if x.State != api.TransferPaused || x.Problem != nil || x.Done < 8<<20 || x.Done > 19<<20 {
 				t.Fatalf("%+v, %v", x, x.Problem)
 			}
 			x0 := x
@@ -183,13 +181,11 @@ func TestCancel(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		begun, canceled := make(chan api.TransferID, 1), make(chan struct{})
-		w.gateway.data.after(5<<20, func() {
-			go func() {
-				defer close(canceled)
-				if err := w.CancelTransfer(t.Context(), <-begun); err != nil {
-					t.Error(err)
-				}
-			}()
+		w.gateway.data.holdAfter(5<<20, func() {
+			defer close(canceled)
+			if err := w.CancelTransfer(t.Context(), <-begun); err != nil {
+				t.Error(err)
+			}
 		})
 		u, err := p.upload(api.UploadFile{Folder: "/", File: localFile("up", data)}, data)
 		if err != nil {
@@ -215,7 +211,7 @@ func TestUploadNeedsItsFile(t *testing.T) {
 		file := localFile("up", data)
 		p := w.newPage()
 		gone := make(chan struct{})
-		w.gateway.data.after(9<<20, func() { go func() { p.close(); close(gone) }() })
+		w.gateway.data.holdAfter(9<<20, func() { p.close(); close(gone) })
 		u, err := p.upload(api.UploadFile{Folder: "/", File: file}, data)
 		if err != nil {
 			t.Fatal(err)
