@@ -401,16 +401,16 @@ func noise(octets int, seed uint64) []byte {
 
 var errCut = errors.New("cut")
 
-// cut takes the gateway away in the middle of something, and brings it back after a while.
-func (w *filesWorld) cutFor(d time.Duration) func() {
-	return func() {
+// cutAfter takes the gateway away once so many octets more have gone through data connections, and brings it back after a while.
+func (w *filesWorld) cutAfter(octets int64, d time.Duration) {
+	w.gateway.data.holdAfter(octets, func() {
+		w.gateway.setTo(tunnel.Offline, errCut)
 		go func() {
-			w.gateway.setTo(tunnel.Offline, errCut)
 			select {
 			case <-time.After(d):
 				w.gateway.set(tunnel.Online)
 			case <-w.t.Context().Done():
 			}
 		}()
-	}
+	})
 }
