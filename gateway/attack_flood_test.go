@@ -174,7 +174,7 @@ func attackBySlowness(t *testing.T) {
 	s := besiege(t, func(c *bridge.Config, page *http.Server) {
 		page.ReadHeaderTimeout, page.ReadTimeout, page.WriteTimeout = 200*time.Millisecond, 400*time.Millisecond, time.Second // for a test
 		c.Limits.Handshake = 200 * time.Millisecond
-		c.Limits.SessionsPerClient = 50
+		c.Limits.SessionsPerClient, c.Limits.NewSessionsPerMinute = 50, 1<<30 // all come from one address here
 	})
 	s.others()
 	dribble := func(conn io.Writer, p string) {
@@ -216,6 +216,7 @@ func attackBySlowness(t *testing.T) {
 				return
 			}
 			defer conn.Close()
+			_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) // soon full
 			go func() {
 				many := []byte(strings.Repeat(request, 100))
 				for err := error(nil); err == nil; {

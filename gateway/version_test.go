@@ -22,8 +22,8 @@ func TestPrintVersion(t *testing.T) {
 	}
 }
 
-// Two copies of the sources, in different folders, make the same page and the same binary, to the last bit. It builds
-// everything twice, which takes minutes: `task reproduce` sets the variable.
+// Two copies of the sources, in different folders, make the same page and the same binary, to the last bit; the second takes nothing
+// from the cache of the first. It builds everything twice, which takes minutes: `task reproduce` sets the variable.
 func TestReproducible(t *testing.T) {
 	if os.Getenv("POSTERN_REPRODUCE") == "" {
 		t.Skip("builds everything twice; POSTERN_REPRODUCE=1 asks for it")
@@ -37,6 +37,10 @@ func TestReproducible(t *testing.T) {
 	made := make([]string, 2)
 	for i, name := range []string{"a", "another-folder/with a longer name"} {
 		root := filepath.Join(t.TempDir(), name)
+		env := append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+		if i > 0 {
+			env = append(env, "GOCACHE="+t.TempDir())
+		}
 		for _, file := range strings.Split(strings.Trim(string(tracked), "\x00"), "\x00") {
 			content, err := os.ReadFile(filepath.Join("..", file))
 			if err != nil {
@@ -52,7 +56,7 @@ func TestReproducible(t *testing.T) {
 		}
 		for _, args := range [][]string{{"run", "./wasm/pack", "-quality", "1"}, {"build", "-trimpath", "-ldflags", "-s -w", "-o", "bin/postern", "./gateway"}} {
 			cmd := exec.Command("go", args...)
-			cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+			cmd.Dir, cmd.Env = root, env
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("go %v: %v\n%s", args, err, out)
 			}
