@@ -2265,6 +2265,25 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								vgn = element(vgparent, "", "button", attributes201)
 								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.refresh() })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes198)
+									}
+									vgn = element(vgparent, "", "span", attributes27)
+									{
+										vgparent := vgn
+										_ = vgparent
+										words(vgparent, "Refresh")
+									}
+								}
+								vgn = element(vgparent, "", "button", attributes202)
+								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
 								{
 									vgparent := vgn
@@ -2282,7 +2301,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										words(vgparent, "Settings of this server")
 									}
 								}
-								vgn = element(vgparent, "", "button", attributes202)
+								vgn = element(vgparent, "", "button", attributes203)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.OpenSiteWire(c.App.Files.Site, 0) })
 								{
@@ -2314,21 +2333,21 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Files.Edit.Making {
-			vgn = element(vgparent, "", "form", attributes203)
+			vgn = element(vgparent, "", "form", attributes204)
 			on(vgn, "submit",
 				func(event vugu.DOMEvent) { c.submit(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes204)
+				vgn = element(vgparent, "svg", "svg", attributes205)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#folder\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "input", attributes205)
+				vgn = element(vgparent, "", "input", attributes206)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Files.Edit.Wrong != ""))
 				vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
 				property(vgn, "value", c.App.Files.Edit.Name)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Files.SetName(event.PropString("target", "value")) })
-				vgn = element(vgparent, "", "button", attributes206)
+				vgn = element(vgparent, "", "button", attributes207)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Files.Edit.Busy))
 				{
 					vgparent := vgn
@@ -2344,13 +2363,13 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					words(vgparent, "Cancel")
 				}
 				if c.App.Files.Edit.Wrong != "" {
-					vgn = element(vgparent, "", "p", attributes207)
+					vgn = element(vgparent, "", "p", attributes208)
 					vgn.SetInnerHTML(c.App.Files.Edit.Wrong)
 				}
 			}
 		}
 		if c.App.Files.Problem != nil {
-			vgn = element(vgparent, "", "div", attributes208)
+			vgn = element(vgparent, "", "div", attributes209)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2369,11 +2388,11 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = &vugu.VGNode{Component: vgcomp}
 					vgparent.AppendChild(vgn)
 				}
-				vgn = element(vgparent, "", "div", attributes209)
+				vgn = element(vgparent, "", "div", attributes210)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes210)
+					vgn = element(vgparent, "", "button", attributes211)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Files.Reload() })
 					{
@@ -2382,7 +2401,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Try again")
 					}
 					if c.certificate() != nil {
-						vgn = element(vgparent, "", "button", attributes211)
+						vgn = element(vgparent, "", "button", attributes212)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.LookAt(c.App.Files.Site, c.certificate()) })
 						{
@@ -2392,7 +2411,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.needsForm() {
-						vgn = element(vgparent, "", "button", attributes212)
+						vgn = element(vgparent, "", "button", attributes213)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
 						{
@@ -2418,10 +2437,11 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.Files.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.Files.Total+1)
+		vgn.AddAttrInterface("hidden", c.hidden())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes213)
+			vgn = element(vgparent, "", "div", attributes214)
 			vgn.AddAttrInterface("inert", c.behind())
 			{
 				vgparent := vgn
@@ -2431,13 +2451,13 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					k := k
 					_ = k
-					vgn = element(vgparent, "", "span", attributes215)
+					vgn = element(vgparent, "", "span", attributes216)
 					vgn.AddAttrInterface("aria-sort", c.sorted(k.by))
 					vgn.AddAttrInterface("class", k.kind)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "button", attributes216)
+						vgn = element(vgparent, "", "button", attributes217)
 						vgn.AddAttrInterface("data-sort", string(k.by))
 						vgn.AddAttrInterface("title", "Sort by "+view.SortName(k.by))
 						on(vgn, "click",
@@ -2454,11 +2474,11 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.choosing() {
-				vgn = element(vgparent, "", "div", attributes217)
+				vgn = element(vgparent, "", "div", attributes218)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes218)
+					vgn = element(vgparent, "", "button", attributes219)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Files.Clear() })
 					{
@@ -2471,7 +2491,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							element(vgparent, "svg", "use", attributes71)
 						}
 					}
-					vgn = element(vgparent, "", "strong", attributes219)
+					vgn = element(vgparent, "", "strong", attributes220)
 					vgn.SetInnerHTML(c.App.Files.SelectedWords())
 					vgn = element(vgparent, "", "span", attributes94)
 					markup(vgn, "")
@@ -2480,7 +2500,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						a := a
 						_ = a
-						vgn = element(vgparent, "", "button", attributes220)
+						vgn = element(vgparent, "", "button", attributes221)
 						vgn.AddAttrInterface("aria-label", a.Name)
 						vgn.AddAttrInterface("data-testid", a.ID+"-chosen")
 						vgn.AddAttrInterface("title", a.Name)
@@ -2500,14 +2520,14 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes214)
+			vgn = element(vgparent, "", "div", attributes215)
 			vgn.AddAttrInterface("data-loaded", boolText(c.App.Files.Loaded))
 			vgn.AddAttrInterface("data-total", c.App.Files.Total)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes221)
+				vgn = element(vgparent, "", "div", attributes222)
 				property(vgn, "style", filesHeight(&c.App.Files.Folder))
 				{
 					vgparent := vgn
@@ -2536,7 +2556,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes222)
+				vgn = element(vgparent, "", "div", attributes223)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2584,18 +2604,18 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgparent
 								words(vgparent, "Drop files here, or choose some to upload.")
 							}
-							vgn = element(vgparent, "", "label", attributes223)
+							vgn = element(vgparent, "", "label", attributes224)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "input", attributes224)
+								vgn = element(vgparent, "", "input", attributes225)
 								on(vgn, "change",
 									func(event vugu.DOMEvent) { c.upload(event) })
 								vgn = element(vgparent, "svg", "svg", attributes6)
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes225)
+									element(vgparent, "svg", "use", attributes226)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2616,16 +2636,16 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = element(vgparent, "", "span", nil)
 			vgn.SetInnerHTML(c.count())
 			if c.App.Files.Ended != nil {
-				vgn = element(vgparent, "", "span", attributes226)
+				vgn = element(vgparent, "", "span", attributes227)
 				vgn.SetInnerHTML("The listing ended early: " + view.FileWords(c.App.Files.Ended).Title)
 			}
 		}
 		if c.App.Files.Over {
-			vgn = element(vgparent, "", "div", attributes227)
+			vgn = element(vgparent, "", "div", attributes228)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes228)
+				vgn = element(vgparent, "svg", "svg", attributes229)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#upload\"\x3E\x3C/use\x3E")
 				vgn = element(vgparent, "", "strong", nil)
 				vgn.SetInnerHTML("Drop to upload to " + c.App.Files.Title())
@@ -2640,7 +2660,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "div", attributes185)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Files.CloseActs() })
-				vgn = element(vgparent, "", "div", attributes229)
+				vgn = element(vgparent, "", "div", attributes230)
 				property(vgn, "style", c.place())
 				{
 					vgparent := vgn
@@ -2652,7 +2672,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = i
 						a := a
 						_ = a
-						vgn = element(vgparent, "", "button", attributes230)
+						vgn = element(vgparent, "", "button", attributes231)
 						vgn.AddAttrInterface("class", classes("item", when(a.Bad, "item-bad")))
 						vgn.AddAttrInterface("data-first", first(i))
 						vgn.AddAttrInterface("data-testid", a.ID)
@@ -2694,7 +2714,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Several() {
-			vgn = element(vgparent, "", "a", attributes231)
+			vgn = element(vgparent, "", "a", attributes232)
 			vgn.AddAttrInterface("aria-current", c.inAll())
 			vgn.AddAttrInterface("aria-label", c.allLabel())
 			vgn.AddAttrInterface("title", view.AllInboxes)
@@ -2708,7 +2728,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", attributes168)
 				vgn.SetInnerHTML(view.AllInboxes)
 				if c.App.AllUnread() > 0 {
-					vgn = element(vgparent, "", "span", attributes232)
+					vgn = element(vgparent, "", "span", attributes233)
 					vgn.SetInnerHTML(view.Number(c.App.AllUnread()))
 				}
 			}
@@ -2718,13 +2738,13 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			t := t
 			_ = t
-			vgn = element(vgparent, "", "div", attributes233)
+			vgn = element(vgparent, "", "div", attributes234)
 			property(vgn, "style", t.order())
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.Several() {
-					vgn = element(vgparent, "", "button", attributes234)
+					vgn = element(vgparent, "", "button", attributes235)
 					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
 					vgn.AddAttrInterface("aria-label", t.name+", "+t.Email+", "+view.SealOf(t.Account).Text+", "+t.sync)
 					vgn.AddAttrInterface("data-account", string(t.ID))
@@ -2772,15 +2792,15 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 						if t.folded && t.unread() > 0 {
-							vgn = element(vgparent, "", "span", attributes232)
+							vgn = element(vgparent, "", "span", attributes233)
 							vgn.SetInnerHTML(view.Number(t.unread()))
 						}
-						vgn = element(vgparent, "svg", "svg", attributes235)
+						vgn = element(vgparent, "svg", "svg", attributes236)
 						markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
 					}
 				}
 				if !t.folded {
-					vgn = element(vgparent, "", "ul", attributes236)
+					vgn = element(vgparent, "", "ul", attributes237)
 					vgn.AddAttrInterface("aria-label", t.label())
 					{
 						vgparent := vgn
@@ -2794,7 +2814,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "a", attributes237)
+								vgn = element(vgparent, "", "a", attributes238)
 								vgn.AddAttrInterface("aria-current", c.current(t, f))
 								vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
 								vgn.AddAttrInterface("data-account", string(t.ID))
@@ -2845,14 +2865,14 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Session.Shown() {
-			element(vgparent, "", "img", attributes239)
+			element(vgparent, "", "img", attributes240)
 		}
 		if !c.App.Session.Shown() {
 			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes240)
+				element(vgparent, "svg", "use", attributes241)
 			}
 		}
 		vgn = element(vgparent, "", "div", attributes41)
@@ -2887,7 +2907,7 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes238)
+		vgn = element(vgparent, "", "button", attributes239)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Gate.Busy))
 		vgn.AddAttrInterface("class", c.button())
 		vgn.SetInnerHTML(c.text())
@@ -2907,17 +2927,17 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes241)
+		vgn = element(vgparent, "", "header", attributes242)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes244)
+			vgn = element(vgparent, "", "a", attributes245)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "", "img", attributes246)
+				element(vgparent, "", "img", attributes247)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
@@ -2951,11 +2971,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "div", attributes245)
+			vgn = element(vgparent, "", "div", attributes246)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes247)
+				vgn = element(vgparent, "", "button", attributes248)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -2964,7 +2984,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes248)
+					vgn = element(vgparent, "", "span", attributes249)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
@@ -2976,7 +2996,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = element(vgparent, "", "div", attributes185)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes249)
+						vgn = element(vgparent, "", "div", attributes250)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3044,12 +3064,12 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes242)
+		vgn = element(vgparent, "", "nav", attributes243)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, "", "button", attributes250)
+				vgn = element(vgparent, "", "button", attributes251)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
@@ -3059,7 +3079,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes251)
+						element(vgparent, "svg", "use", attributes252)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -3096,7 +3116,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes252)
+				vgn = element(vgparent, "", "div", attributes253)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3204,7 +3224,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes243)
+		vgn = element(vgparent, "", "div", attributes244)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -3260,34 +3280,14 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes253)
+			vgn = element(vgparent, "", "nav", attributes254)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes254)
+				vgn = element(vgparent, "", "a", attributes255)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.home(event) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes257)
-					}
-					vgn = element(vgparent, "", "span", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Inbox")
-					}
-				}
-				vgn = element(vgparent, "", "button", attributes255)
-				vgn.AddAttrInterface("aria-current", c.tab("search"))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.FocusSearch() })
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3301,10 +3301,30 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						words(vgparent, "Search")
+						words(vgparent, "Inbox")
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes256)
+				vgn.AddAttrInterface("aria-current", c.tab("search"))
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.FocusSearch() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes259)
+					}
+					vgn = element(vgparent, "", "span", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Search")
+					}
+				}
+				vgn = element(vgparent, "", "button", attributes257)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
@@ -3315,7 +3335,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes251)
+						element(vgparent, "svg", "use", attributes252)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -3324,7 +3344,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Compose")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes255)
+				vgn = element(vgparent, "", "button", attributes256)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
@@ -3335,7 +3355,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes259)
+						element(vgparent, "svg", "use", attributes260)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -3365,7 +3385,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes261)
+				vgn = element(vgparent, "", "h1", attributes262)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3374,16 +3394,16 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "small", attributes32)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes262)
+				vgn = element(vgparent, "", "span", attributes263)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes263)
+			vgn = element(vgparent, "", "header", attributes264)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes264)
+				vgn = element(vgparent, "", "button", attributes265)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
@@ -3396,24 +3416,11 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes71)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes265)
+				vgn = element(vgparent, "", "h1", attributes266)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes266)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes269)
-					}
-				}
 				vgn = element(vgparent, "", "button", attributes267)
 				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3425,6 +3432,19 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes268)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes271)
+					}
+				}
+				vgn = element(vgparent, "", "button", attributes269)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
@@ -3469,7 +3489,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes260)
+		vgn = element(vgparent, "", "div", attributes261)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -3480,7 +3500,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes271)
+			vgn = element(vgparent, "", "div", attributes272)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -3508,7 +3528,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes272)
+				vgn = element(vgparent, "", "div", attributes273)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3516,7 +3536,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes228)
+						vgn = element(vgparent, "svg", "svg", attributes229)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3579,13 +3599,13 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes273)
+		vgn = element(vgparent, "", "div", attributes274)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes275)
+			vgn = element(vgparent, "", "i", attributes276)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes276)
+			vgn = element(vgparent, "", "span", attributes277)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
@@ -3599,58 +3619,58 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes274)
+		vgn = element(vgparent, "", "div", attributes275)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes277)
+			vgn = element(vgparent, "", "div", attributes278)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes278)
+				vgn = element(vgparent, "", "span", attributes279)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes279)
+				vgn = element(vgparent, "", "time", attributes280)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes277)
+			vgn = element(vgparent, "", "div", attributes278)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes280)
-				vgn.SetInnerHTML(c.subject())
 				vgn = element(vgparent, "", "span", attributes281)
+				vgn.SetInnerHTML(c.subject())
+				vgn = element(vgparent, "", "span", attributes282)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes282)
+						vgn = element(vgparent, "svg", "svg", attributes283)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes283)
+							element(vgparent, "svg", "use", attributes284)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes284)
+						vgn = element(vgparent, "svg", "svg", attributes285)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes285)
+							element(vgparent, "svg", "use", attributes286)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes286)
+						vgn = element(vgparent, "svg", "svg", attributes287)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes287)
+							element(vgparent, "svg", "use", attributes288)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes277)
+			vgn = element(vgparent, "", "div", attributes278)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3671,21 +3691,21 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes288)
+				vgn = element(vgparent, "", "span", attributes289)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, "", "span", attributes289)
+					vgn = element(vgparent, "", "span", attributes290)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes290)
+			vgn = element(vgparent, "", "div", attributes291)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes292)
+					vgn = element(vgparent, "", "button", attributes293)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -3703,7 +3723,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes293)
+					vgn = element(vgparent, "", "button", attributes294)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -3713,11 +3733,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes294)
+							element(vgparent, "svg", "use", attributes295)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes291)
+				vgn = element(vgparent, "", "button", attributes292)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -3760,7 +3780,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes295)
+					vgn = element(vgparent, "", "div", attributes296)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3779,7 +3799,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes296)
+									vgn = element(vgparent, "", "a", attributes297)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -3810,7 +3830,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes296)
+									vgn = element(vgparent, "", "a", attributes297)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -3821,7 +3841,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes297)
+					vgn = element(vgparent, "", "details", attributes298)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3847,7 +3867,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes296)
+										vgn = element(vgparent, "", "a", attributes297)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -3877,17 +3897,17 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
-		vgn = element(vgparent, "", "section", attributes298)
+		vgn = element(vgparent, "", "section", attributes299)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes299)
+			vgn = element(vgparent, "", "header", attributes300)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes302)
+				vgn = element(vgparent, "", "h2", attributes303)
 				vgn.SetInnerHTML(c.App.Picker.Title)
-				vgn = element(vgparent, "", "button", attributes303)
+				vgn = element(vgparent, "", "button", attributes304)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
 				{
@@ -3901,12 +3921,12 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes300)
+			vgn = element(vgparent, "", "div", attributes301)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.several() {
-					vgn = element(vgparent, "", "select", attributes304)
+					vgn = element(vgparent, "", "select", attributes305)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.App.Picker.SetSite(api.AccountID(event.PropString("target", "value"))) })
 					{
@@ -3941,7 +3961,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes305)
+								vgn = element(vgparent, "", "button", attributes306)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.goTo(p) })
 								{
@@ -3959,7 +3979,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes306)
+								vgn = element(vgparent, "", "button", attributes307)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.goTo(c.way().hidden[len(c.way().hidden)-1]) })
 								{
@@ -3978,7 +3998,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes307)
+								vgn = element(vgparent, "", "button", attributes308)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.goTo(p) })
 								{
@@ -4008,13 +4028,13 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes301)
+			vgn = element(vgparent, "", "div", attributes302)
 			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Picker.Loaded))
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes221)
+				vgn = element(vgparent, "", "div", attributes222)
 				property(vgn, "style", filesHeight(&c.App.Picker.Folder))
 				{
 					vgparent := vgn
@@ -4024,7 +4044,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						r := r
 						_ = r
-						vgn = element(vgparent, "", "div", attributes308)
+						vgn = element(vgparent, "", "div", attributes309)
 						vgn.AddAttrInterface("aria-disabled", boolText(!r.takes))
 						vgn.AddAttrInterface("aria-label", r.label())
 						vgn.AddAttrInterface("aria-selected", boolText(r.chosen))
@@ -4040,7 +4060,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "div", attributes309)
+							vgn = element(vgparent, "", "div", attributes310)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -4061,14 +4081,14 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(r.Name)
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes310)
+							vgn = element(vgparent, "", "div", attributes311)
 							vgn.SetInnerHTML(r.size())
 						}
 					}
 				}
 			}
 			if c.App.Picker.Loaded && c.App.Picker.Total == 0 {
-				vgn = element(vgparent, "", "p", attributes311)
+				vgn = element(vgparent, "", "p", attributes312)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4079,7 +4099,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes312)
+				vgn = element(vgparent, "", "button", attributes313)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
 				{
@@ -4087,7 +4107,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes313)
+				vgn = element(vgparent, "", "button", attributes314)
 				vgn.AddAttrInterface("disabled", !c.App.Picker.Ready())
 				vgn.SetInnerHTML(c.button())
 				on(vgn, "click",
@@ -4111,19 +4131,19 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Question.No() })
-		vgn = element(vgparent, "", "section", attributes314)
+		vgn = element(vgparent, "", "section", attributes315)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes315)
+			vgn = element(vgparent, "", "h2", attributes316)
 			vgn.SetInnerHTML(c.App.Question.Title)
-			vgn = element(vgparent, "", "p", attributes316)
+			vgn = element(vgparent, "", "p", attributes317)
 			vgn.SetInnerHTML(c.App.Question.Means)
 			vgn = element(vgparent, "", "footer", attributes50)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes317)
+				vgn = element(vgparent, "", "button", attributes318)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.No() })
 				{
@@ -4131,7 +4151,7 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes318)
+				vgn = element(vgparent, "", "button", attributes319)
 				vgn.SetInnerHTML(c.App.Question.Yes)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.Agree() })
@@ -4156,7 +4176,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes272)
+			vgn = element(vgparent, "", "div", attributes273)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -4164,11 +4184,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes228)
+					vgn = element(vgparent, "svg", "svg", attributes229)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes319)
+						element(vgparent, "svg", "use", attributes320)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -4212,11 +4232,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes320)
+				vgn = element(vgparent, "", "div", attributes321)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes322)
+					vgn = element(vgparent, "", "button", attributes323)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -4235,7 +4255,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes323)
+							vgn = element(vgparent, "", "button", attributes324)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -4246,7 +4266,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes283)
+									element(vgparent, "svg", "use", attributes284)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -4256,7 +4276,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.all {
-								vgn = element(vgparent, "", "button", attributes325)
+								vgn = element(vgparent, "", "button", attributes326)
 								vgn.AddAttrInterface("disabled", !c.loaded())
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -4267,7 +4287,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes326)
+										element(vgparent, "svg", "use", attributes327)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -4277,7 +4297,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes324)
+							vgn = element(vgparent, "", "button", attributes325)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -4288,7 +4308,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes327)
+									element(vgparent, "svg", "use", attributes328)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -4306,7 +4326,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes328)
+								vgn = element(vgparent, "", "button", attributes329)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.retry() })
 								{
@@ -4316,14 +4336,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes329)
+										element(vgparent, "svg", "use", attributes330)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes330)
+								vgn = element(vgparent, "", "button", attributes331)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
@@ -4333,7 +4353,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes331)
+										element(vgparent, "svg", "use", attributes332)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -4353,7 +4373,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes333)
+								vgn = element(vgparent, "", "button", attributes334)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
@@ -4363,12 +4383,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes334)
+										element(vgparent, "svg", "use", attributes335)
 									}
 								}
 							}
 							if c.inJunk() {
-								vgn = element(vgparent, "", "button", attributes335)
+								vgn = element(vgparent, "", "button", attributes336)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
 								{
@@ -4378,7 +4398,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes334)
+										element(vgparent, "svg", "use", attributes335)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -4389,7 +4409,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes336)
+								vgn = element(vgparent, "", "button", attributes337)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -4399,11 +4419,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes294)
+										element(vgparent, "svg", "use", attributes295)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes332)
+							vgn = element(vgparent, "", "button", attributes333)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -4419,7 +4439,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes337)
+								vgn = element(vgparent, "", "button", attributes338)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -4429,12 +4449,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes269)
+										element(vgparent, "svg", "use", attributes270)
 									}
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes338)
+								vgn = element(vgparent, "", "button", attributes339)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -4455,7 +4475,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes339)
+								vgn = element(vgparent, "", "button", attributes340)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -4478,11 +4498,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "", "div", attributes185)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes340)
+										vgn = element(vgparent, "", "div", attributes341)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes341)
+											vgn = element(vgparent, "", "button", attributes342)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -4492,12 +4512,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes343)
+													element(vgparent, "svg", "use", attributes344)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes342)
+											vgn = element(vgparent, "", "button", attributes343)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -4507,7 +4527,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes344)
+													element(vgparent, "svg", "use", attributes345)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												{
@@ -4523,30 +4543,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes321)
+				vgn = element(vgparent, "", "article", attributes322)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes345)
+						vgn = element(vgparent, "", "header", attributes346)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes346)
+							vgn = element(vgparent, "", "h2", attributes347)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes347)
+							vgn = element(vgparent, "", "div", attributes348)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes348)
+								vgn = element(vgparent, "", "span", attributes349)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes349)
+								vgn = element(vgparent, "", "div", attributes350)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes351)
+									vgn = element(vgparent, "", "p", attributes352)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -4554,12 +4574,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes353)
+											vgn = element(vgparent, "", "span", attributes354)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes354)
+										vgn = element(vgparent, "", "p", attributes355)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -4573,11 +4593,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes352)
+									vgn = element(vgparent, "", "p", attributes353)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes355)
+										vgn = element(vgparent, "", "button", attributes356)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -4590,18 +4610,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes356)
+												element(vgparent, "svg", "use", attributes357)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes350)
+								vgn = element(vgparent, "", "time", attributes351)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes357)
+								vgn = element(vgparent, "", "dl", attributes358)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -4625,7 +4645,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes358)
+						vgn = element(vgparent, "", "div", attributes359)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -4650,7 +4670,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.words().Do)
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes359)
+									vgn = element(vgparent, "", "p", attributes360)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -4664,7 +4684,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes360)
+									vgn = element(vgparent, "", "button", attributes361)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 									{
@@ -4690,7 +4710,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes361)
+								vgn = element(vgparent, "", "button", attributes362)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 								{
@@ -4712,7 +4732,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes362)
+						vgn = element(vgparent, "", "ul", attributes363)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4721,7 +4741,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes363)
+								vgn = element(vgparent, "", "li", attributes364)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -4762,7 +4782,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes364)
+						vgn = element(vgparent, "", "div", attributes365)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4770,7 +4790,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes344)
+								element(vgparent, "svg", "use", attributes345)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -4779,11 +4799,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes366)
+									vgn = element(vgparent, "", "p", attributes367)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes365)
+							vgn = element(vgparent, "", "button", attributes366)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -4806,7 +4826,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Junk != "" {
-						vgn = element(vgparent, "", "div", attributes367)
+						vgn = element(vgparent, "", "div", attributes368)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4814,7 +4834,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes368)
+								element(vgparent, "svg", "use", attributes369)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -4832,7 +4852,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes369)
+						vgn = element(vgparent, "", "div", attributes370)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4840,14 +4860,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes370)
+								element(vgparent, "svg", "use", attributes371)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes371)
+						vgn = element(vgparent, "", "div", attributes372)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4855,14 +4875,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes372)
+								element(vgparent, "svg", "use", attributes373)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes373)
+						vgn = element(vgparent, "", "ul", attributes374)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4871,11 +4891,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								p := p
 								_ = p
-								vgn = element(vgparent, "", "li", attributes374)
+								vgn = element(vgparent, "", "li", attributes375)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes375)
+									vgn = element(vgparent, "", "button", attributes376)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -4909,15 +4929,15 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes376)
+										vgn = element(vgparent, "svg", "svg", attributes377)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes344)
+											element(vgparent, "svg", "use", attributes345)
 										}
 									}
 									if c.App.HasFiles() {
-										vgn = element(vgparent, "", "button", attributes377)
+										vgn = element(vgparent, "", "button", attributes378)
 										vgn.AddAttrInterface("aria-label", "Save "+p.Name+" to files…")
 										vgn.AddAttrInterface("data-index", p.Index)
 										vgn.AddAttrInterface("data-name", p.Name)
@@ -4981,7 +5001,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes378)
+						vgn = element(vgparent, "", "div", attributes379)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4993,7 +5013,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes379)
+						vgn = element(vgparent, "", "pre", attributes380)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -5040,7 +5060,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes380)
+								vgn = element(vgparent, "", "div", attributes381)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -5054,7 +5074,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes283)
+											element(vgparent, "svg", "use", attributes284)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -5074,7 +5094,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes326)
+												element(vgparent, "svg", "use", attributes327)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -5094,7 +5114,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes327)
+											element(vgparent, "svg", "use", attributes328)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -5246,9 +5266,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes381)
-		vgn.SetInnerHTML(c.App.Voice.Polite)
 		vgn = element(vgparent, "", "div", attributes382)
+		vgn.SetInnerHTML(c.App.Voice.Polite)
+		vgn = element(vgparent, "", "div", attributes383)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -5268,7 +5288,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes383)
+		vgn = element(vgparent, "", "input", attributes384)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -5277,7 +5297,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes384)
+			vgn = element(vgparent, "", "kbd", attributes385)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5285,7 +5305,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes385)
+			vgn = element(vgparent, "", "button", attributes386)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -5318,7 +5338,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes386)
+			vgn = element(vgparent, "", "section", attributes387)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5331,7 +5351,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes387)
+					vgn = element(vgparent, "", "code", attributes388)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -5348,7 +5368,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes388)
+					vgn = element(vgparent, "", "div", attributes389)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -5394,17 +5414,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes389)
+		vgn = element(vgparent, "", "section", attributes390)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes299)
+			vgn = element(vgparent, "", "header", attributes300)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes391)
+				vgn = element(vgparent, "", "h2", attributes392)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes392)
+				vgn = element(vgparent, "", "button", attributes393)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -5418,7 +5438,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes390)
+			vgn = element(vgparent, "", "div", attributes391)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5499,17 +5519,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if !c.App.Gate.Asked() {
-			vgn = element(vgparent, "", "form", attributes394)
+			vgn = element(vgparent, "", "form", attributes395)
 			on(vgn, "submit",
 				func(event vugu.DOMEvent) { c.submit(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "img", attributes239)
+				vgn = element(vgparent, "", "img", attributes240)
 				markup(vgn, "")
-				vgn = element(vgparent, "", "h1", attributes395)
+				vgn = element(vgparent, "", "h1", attributes396)
 				vgn.SetInnerHTML(c.title())
-				vgn = element(vgparent, "", "p", attributes396)
+				vgn = element(vgparent, "", "p", attributes397)
 				vgn.SetInnerHTML(c.lead())
 				if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 					{
@@ -5529,7 +5549,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.App.Session.Said() {
-					vgn = element(vgparent, "", "button", attributes398)
+					vgn = element(vgparent, "", "button", attributes399)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 					{
@@ -5585,24 +5605,24 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent.AppendChild(vgn)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes397)
+				vgn = element(vgparent, "", "button", attributes398)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 				vgn.SetInnerHTML(c.submitText())
 				if c.App.Session.CanSetUp() {
-					vgn = element(vgparent, "", "button", attributes399)
+					vgn = element(vgparent, "", "button", attributes400)
 					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 					vgn.SetInnerHTML(c.setupText())
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 				}
 				if c.App.Session.Offer() != "" {
-					vgn = element(vgparent, "", "button", attributes400)
+					vgn = element(vgparent, "", "button", attributes401)
 					vgn.SetInnerHTML(c.App.Session.Offer())
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
 				}
 				if c.App.Session.Adding {
-					vgn = element(vgparent, "", "button", attributes401)
+					vgn = element(vgparent, "", "button", attributes402)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 					{
@@ -5612,13 +5632,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if len(c.App.Gateway.Demo) > 0 {
-					vgn = element(vgparent, "", "div", attributes402)
+					vgn = element(vgparent, "", "div", attributes403)
 					{
 						vgparent := vgn
 						_ = vgparent
 						vgn = element(vgparent, "", "p", nil)
 						markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-						vgn = element(vgparent, "", "div", attributes403)
+						vgn = element(vgparent, "", "div", attributes404)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -5627,7 +5647,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								d := d
 								_ = d
-								vgn = element(vgparent, "", "button", attributes404)
+								vgn = element(vgparent, "", "button", attributes405)
 								vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 								vgn.AddAttrInterface("data-testid", demoHook(d))
 								on(vgn, "click",
@@ -5637,7 +5657,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									_ = vgparent
 									vgn = element(vgparent, "", "span", attributes26)
 									vgn.SetInnerHTML(demoInitials(d))
-									vgn = element(vgparent, "", "span", attributes405)
+									vgn = element(vgparent, "", "span", attributes406)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -5653,7 +5673,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes393)
+		vgn = element(vgparent, "", "footer", attributes394)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -5702,7 +5722,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes406)
+		vgn = element(vgparent, "", "form", attributes407)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
@@ -5712,7 +5732,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes407)
+				vgn = element(vgparent, "", "button", attributes408)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.SiteForm.Leave() })
 				{
@@ -5725,7 +5745,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes7)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes408)
+				vgn = element(vgparent, "", "h1", attributes409)
 				vgn.SetInnerHTML(c.App.SiteForm.Title())
 			}
 			vgn = element(vgparent, "", "div", attributes2)
@@ -5767,7 +5787,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent.AppendChild(vgn)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes409)
+				vgn = element(vgparent, "", "button", attributes410)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.SiteForm.Busy))
 				vgn.SetInnerHTML(c.App.SiteForm.Verb())
 			}
@@ -5786,29 +5806,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes410)
+		vgn = element(vgparent, "", "div", attributes411)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.fault() == nil {
-				vgn = element(vgparent, "", "span", attributes412)
+				vgn = element(vgparent, "", "span", attributes413)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.fault() != nil {
-				vgn = element(vgparent, "", "button", attributes413)
+				vgn = element(vgparent, "", "button", attributes414)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes414)
+				vgn = element(vgparent, "", "progress", attributes415)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes411)
+		vgn = element(vgparent, "", "button", attributes412)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -5858,7 +5878,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes415)
+			vgn = element(vgparent, "", "div", attributes416)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -5871,7 +5891,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes172)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes416)
+				vgn = element(vgparent, "", "div", attributes417)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -5894,12 +5914,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes418)
+					vgn = element(vgparent, "", "button", attributes419)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes417)
+				vgn = element(vgparent, "", "button", attributes418)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -5929,11 +5949,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes419)
+		vgn = element(vgparent, "", "header", attributes420)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes420)
+			vgn = element(vgparent, "", "button", attributes421)
 			vgn.AddAttrInterface("aria-expanded", boolText(c.App.Transfers.Open))
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Transfers.Toggle() })
@@ -5944,11 +5964,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				markup(vgn, "\x3Cuse href=\"/icons.svg#transfer\"\x3E\x3C/use\x3E")
 				vgn = element(vgparent, "", "strong", nil)
 				vgn.SetInnerHTML(c.summary())
-				vgn = element(vgparent, "svg", "svg", attributes421)
+				vgn = element(vgparent, "svg", "svg", attributes422)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
 			}
 			if c.App.Transfers.Done() {
-				vgn = element(vgparent, "", "button", attributes422)
+				vgn = element(vgparent, "", "button", attributes423)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
 				{
@@ -5958,12 +5978,12 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.progress() >= 0 && !c.App.Transfers.Open {
-				vgn = element(vgparent, "", "progress", attributes423)
+				vgn = element(vgparent, "", "progress", attributes424)
 				property(vgn, "value", c.progress())
 			}
 		}
 		if c.App.Transfers.Open {
-			vgn = element(vgparent, "", "ul", attributes424)
+			vgn = element(vgparent, "", "ul", attributes425)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5972,7 +5992,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					x := x
 					_ = x
-					vgn = element(vgparent, "", "li", attributes425)
+					vgn = element(vgparent, "", "li", attributes426)
 					vgn.AddAttrInterface("data-direction", string(x.Direction))
 					vgn.AddAttrInterface("data-done", x.done())
 					vgn.AddAttrInterface("data-id", x.id)
@@ -5995,11 +6015,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.AddAttrInterface("href", icon(x.words.Icon))
 							}
 						}
-						vgn = element(vgparent, "", "div", attributes426)
+						vgn = element(vgparent, "", "div", attributes427)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "p", attributes428)
+							vgn = element(vgparent, "", "p", attributes429)
 							vgn.AddAttrInterface("title", x.title())
 							{
 								vgparent := vgn
@@ -6010,7 +6030,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.SetInnerHTML(extension(x.Name))
 							}
 							if x.progress >= 0 {
-								vgn = element(vgparent, "", "progress", attributes429)
+								vgn = element(vgparent, "", "progress", attributes430)
 								vgn.AddAttrInterface("aria-label", x.Name)
 								property(vgn, "value", x.progress)
 							}
@@ -6033,11 +6053,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if x.State == api.TransferNeedsFile {
-								vgn = element(vgparent, "", "label", attributes430)
+								vgn = element(vgparent, "", "label", attributes431)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "input", attributes431)
+									vgn = element(vgparent, "", "input", attributes432)
 									vgn.AddAttrInterface("aria-label", "Choose "+x.Name+" again")
 									on(vgn, "change",
 										func(event vugu.DOMEvent) { c.choose(x.ID, event) })
@@ -6048,12 +6068,12 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 						}
-						vgn = element(vgparent, "", "div", attributes427)
+						vgn = element(vgparent, "", "div", attributes428)
 						{
 							vgparent := vgn
 							_ = vgparent
 							if x.canSave() {
-								vgn = element(vgparent, "", "button", attributes432)
+								vgn = element(vgparent, "", "button", attributes433)
 								vgn.AddAttrInterface("aria-label", "Save "+x.Name+" again")
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Transfers.Save(x.ID) })
@@ -6064,12 +6084,12 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes344)
+										element(vgparent, "svg", "use", attributes345)
 									}
 								}
 							}
 							if x.canPause() {
-								vgn = element(vgparent, "", "button", attributes433)
+								vgn = element(vgparent, "", "button", attributes434)
 								vgn.AddAttrInterface("aria-label", "Pause "+x.Name)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Transfers.Pause(x.ID) })
@@ -6080,12 +6100,12 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes434)
+										element(vgparent, "svg", "use", attributes435)
 									}
 								}
 							}
 							if x.canResume() {
-								vgn = element(vgparent, "", "button", attributes435)
+								vgn = element(vgparent, "", "button", attributes436)
 								vgn.AddAttrInterface("aria-label", x.resumeText()+": "+x.Name)
 								vgn.AddAttrInterface("title", x.resumeText())
 								on(vgn, "click",
@@ -6103,7 +6123,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if x.Session != 0 {
-								vgn = element(vgparent, "", "button", attributes436)
+								vgn = element(vgparent, "", "button", attributes437)
 								vgn.AddAttrInterface("aria-label", "What was said for "+x.Name)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Transfers.OpenSaid(x.Transfer) })
@@ -6119,7 +6139,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !x.over() {
-								vgn = element(vgparent, "", "button", attributes437)
+								vgn = element(vgparent, "", "button", attributes438)
 								vgn.AddAttrInterface("aria-label", "Cancel "+x.Name)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Transfers.Cancel(x.ID) })
@@ -6135,7 +6155,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if x.over() {
-								vgn = element(vgparent, "", "button", attributes438)
+								vgn = element(vgparent, "", "button", attributes439)
 								vgn.AddAttrInterface("aria-label", "Clear "+x.Name)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Transfers.Clear(x.ID) })
@@ -6255,7 +6275,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes439)
+		vgn = element(vgparent, "", "button", attributes440)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -6283,10 +6303,10 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes441)
+					vgn = element(vgparent, "", "p", attributes442)
 					vgn.SetInnerHTML(l.heading)
 				}
-				vgn = element(vgparent, "", "div", attributes440)
+				vgn = element(vgparent, "", "div", attributes441)
 				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-seq", l.seq)
@@ -6300,7 +6320,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes442)
+					vgn = element(vgparent, "", "span", attributes443)
 					vgn.SetInnerHTML(l.says)
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
@@ -6338,7 +6358,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes445)
+			vgn = element(vgparent, "", "h1", attributes446)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -6347,7 +6367,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "button", attributes446)
+			vgn = element(vgparent, "", "button", attributes447)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -6366,7 +6386,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes447)
+			vgn = element(vgparent, "", "button", attributes448)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -6377,7 +6397,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes344)
+					element(vgparent, "svg", "use", attributes345)
 				}
 				vgn = element(vgparent, "", "span", nil)
 				{
@@ -6387,7 +6407,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes443)
+		vgn = element(vgparent, "", "ul", attributes444)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6400,7 +6420,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes448)
+					vgn = element(vgparent, "", "button", attributes449)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -6435,7 +6455,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes444)
+		vgn = element(vgparent, "", "div", attributes445)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6466,7 +6486,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes450)
+				vgn = element(vgparent, "", "div", attributes451)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -6486,14 +6506,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes449)
+			vgn = element(vgparent, "", "div", attributes450)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes451)
+					vgn = element(vgparent, "", "button", attributes452)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -6518,13 +6538,13 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes451)
+					vgn = element(vgparent, "", "button", attributes452)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
 				}
 				if c.App.Wire.Loaded && len(c.lines) == 0 {
-					vgn = element(vgparent, "", "div", attributes272)
+					vgn = element(vgparent, "", "div", attributes273)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -6641,7 +6661,7 @@ var (
 	attributes86  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
 	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
 	attributes88  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
-	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet"}, {Key: "data-testid", Val: "upload-instead"}}
+	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button upload-instead"}, {Key: "data-testid", Val: "upload-instead"}}
 	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "composer-receipt"}, {Key: "role", Val: "status"}}
 	attributes91  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
 	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
@@ -6753,255 +6773,256 @@ var (
 	attributes198 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
 	attributes199 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "files"}, {Key: "data-testid", Val: "files-more"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
 	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "files"}}
-	attributes201 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "site-settings"}}
-	attributes202 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-testid", Val: "site-wire"}}
-	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "cab-new"}, {Key: "data-testid", Val: "file-new"}, {Key: "aria-label", Val: "New folder"}, {Key: "novalidate", Val: ""}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "icon cab-folder"}, {Key: "aria-hidden", Val: "true"}}
-	attributes205 = []vugu.VGAttribute{{Key: "type", Val: "text"}, {Key: "data-testid", Val: "file-name"}, {Key: "aria-label", Val: "Name of the new folder"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "file-name-save"}}
-	attributes207 = []vugu.VGAttribute{{Key: "class", Val: "hint hint-loud"}, {Key: "role", Val: "alert"}}
-	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "cab-trouble"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "cab-acts"}}
-	attributes210 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-retry"}}
-	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
-	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-settings"}}
-	attributes213 = []vugu.VGAttribute{{Key: "class", Val: "cab-columns"}, {Key: "role", Val: "row"}, {Key: "aria-rowindex", Val: "1"}}
-	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "rowgroup"}, {Key: "data-testid", Val: "file-list"}, {Key: "tabindex", Val: "-1"}}
-	attributes215 = []vugu.VGAttribute{{Key: "role", Val: "columnheader"}}
-	attributes216 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "files-column"}}
-	attributes217 = []vugu.VGAttribute{{Key: "class", Val: "cab-chosen"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "With what is selected"}, {Key: "data-testid", Val: "files-chosen"}}
-	attributes218 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes219 = []vugu.VGAttribute{{Key: "role", Val: "status"}}
-	attributes220 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}}
-	attributes221 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "presentation"}}
-	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "files-empty"}}
-	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file"}}
-	attributes224 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "aria-label", Val: "Choose files to upload"}}
-	attributes225 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#upload"}}
-	attributes226 = []vugu.VGAttribute{{Key: "class", Val: "cab-ended"}, {Key: "role", Val: "status"}}
-	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "cab-target"}, {Key: "aria-hidden", Val: "true"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "menu cab-menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "With this file"}, {Key: "data-menu", Val: "file"}, {Key: "data-testid", Val: "file-menu"}}
-	attributes230 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "menuitem"}}
-	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
-	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
-	attributes234 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
-	attributes235 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
-	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
-	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
-	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "data-testid", Val: "gate-submit"}}
-	attributes239 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes240 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#lock"}}
-	attributes241 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
-	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
-	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes246 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes247 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes250 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes251 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes255 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes257 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes258 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes259 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes260 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes264 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes269 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes270 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes271 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes283 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes284 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes285 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes286 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes287 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes288 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes289 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
-	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes291 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes292 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes294 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes295 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes296 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes297 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "sheet picker"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker"}}
-	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "picker-where"}}
-	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "listbox"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker-list"}, {Key: "tabindex", Val: "-1"}}
-	attributes302 = []vugu.VGAttribute{{Key: "id", Val: "picker-title"}}
-	attributes303 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Close"}, {Key: "title", Val: "Close (Esc)"}}
-	attributes304 = []vugu.VGAttribute{{Key: "data-testid", Val: "picker-site"}, {Key: "aria-label", Val: "Server"}}
-	attributes305 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb crumb-site"}}
-	attributes306 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "aria-label", Val: "The folder above"}}
-	attributes307 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}}
-	attributes308 = []vugu.VGAttribute{{Key: "role", Val: "option"}}
-	attributes309 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}}
-	attributes310 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}}
-	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "picker-empty"}}
-	attributes312 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "picker-cancel"}}
-	attributes313 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "picker-done"}}
-	attributes314 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
-	attributes315 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
-	attributes316 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
-	attributes317 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
-	attributes318 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
-	attributes319 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes320 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes321 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes322 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes324 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes326 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes327 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes328 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes329 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes330 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes331 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes332 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes333 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes334 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes335 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes336 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes337 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes338 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes339 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes340 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes341 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes342 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes343 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes344 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes345 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes346 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes347 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes348 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes349 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes350 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes351 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes352 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes353 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes354 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes355 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes356 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes357 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes358 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes359 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes360 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes361 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes362 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes363 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes364 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes365 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes366 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes367 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
-	attributes368 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
-	attributes369 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes370 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes371 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes372 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes373 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes374 = []vugu.VGAttribute{{Key: "class", Val: "part"}}
-	attributes375 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes376 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes377 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button part-files"}, {Key: "data-testid", Val: "save-to-files"}, {Key: "title", Val: "Save to files…"}}
-	attributes378 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes379 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes380 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes381 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes382 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes383 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes384 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes385 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes386 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes387 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes388 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes389 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes390 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes391 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes392 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes393 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes394 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes395 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes396 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes397 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes398 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes399 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes400 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
-	attributes401 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes402 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes403 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes404 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes405 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes406 = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "site-form"}, {Key: "aria-labelledby", Val: "site-title"}, {Key: "novalidate", Val: ""}}
-	attributes407 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes408 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "site-title"}}
-	attributes409 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "site-save"}}
-	attributes410 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes411 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes412 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes413 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes414 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes415 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes416 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes417 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes418 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes419 = []vugu.VGAttribute{{Key: "class", Val: "tray-head"}}
-	attributes420 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tray-title"}, {Key: "data-testid", Val: "transfers-toggle"}}
-	attributes421 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tray-turn"}, {Key: "aria-hidden", Val: "true"}}
-	attributes422 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet tray-clear"}, {Key: "data-testid", Val: "transfers-clear"}}
-	attributes423 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar tray-all"}, {Key: "aria-label", Val: "All transfers"}, {Key: "max", Val: "1000"}}
-	attributes424 = []vugu.VGAttribute{{Key: "class", Val: "tray-list"}}
-	attributes425 = []vugu.VGAttribute{{Key: "class", Val: "transfer"}, {Key: "data-testid", Val: "transfer"}}
-	attributes426 = []vugu.VGAttribute{{Key: "class", Val: "transfer-words"}}
-	attributes427 = []vugu.VGAttribute{{Key: "class", Val: "transfer-acts"}}
-	attributes428 = []vugu.VGAttribute{{Key: "class", Val: "transfer-name"}}
-	attributes429 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "max", Val: "1000"}}
-	attributes430 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file transfer-file"}}
-	attributes431 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "data-testid", Val: "transfer-choose"}}
-	attributes432 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-save"}, {Key: "title", Val: "Save again"}}
-	attributes433 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-pause"}, {Key: "title", Val: "Pause"}}
-	attributes434 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#pause"}}
-	attributes435 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-resume"}}
-	attributes436 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-said"}, {Key: "title", Val: "What was said"}}
-	attributes437 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-cancel"}, {Key: "title", Val: "Cancel"}}
-	attributes438 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-clear"}, {Key: "title", Val: "Clear"}}
-	attributes439 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes440 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes441 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes442 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes446 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes447 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes448 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes449 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes450 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes451 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes201 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item cab-refresh"}, {Key: "role", Val: "menuitem"}}
+	attributes202 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "site-settings"}}
+	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-testid", Val: "site-wire"}}
+	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "cab-new"}, {Key: "data-testid", Val: "file-new"}, {Key: "aria-label", Val: "New folder"}, {Key: "novalidate", Val: ""}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "icon cab-folder"}, {Key: "aria-hidden", Val: "true"}}
+	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "text"}, {Key: "data-testid", Val: "file-name"}, {Key: "aria-label", Val: "Name of the new folder"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes207 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "file-name-save"}}
+	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "hint hint-loud"}, {Key: "role", Val: "alert"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "cab-trouble"}}
+	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "cab-acts"}}
+	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-retry"}}
+	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
+	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-settings"}}
+	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "cab-columns"}, {Key: "role", Val: "row"}, {Key: "aria-rowindex", Val: "1"}}
+	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "rowgroup"}, {Key: "data-testid", Val: "file-list"}, {Key: "tabindex", Val: "-1"}}
+	attributes216 = []vugu.VGAttribute{{Key: "role", Val: "columnheader"}}
+	attributes217 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "files-column"}}
+	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "cab-chosen"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "With what is selected"}, {Key: "data-testid", Val: "files-chosen"}}
+	attributes219 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes220 = []vugu.VGAttribute{{Key: "role", Val: "status"}}
+	attributes221 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}}
+	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "presentation"}}
+	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "files-empty"}}
+	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file"}}
+	attributes225 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "aria-label", Val: "Choose files to upload"}}
+	attributes226 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#upload"}}
+	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "cab-ended"}, {Key: "role", Val: "status"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "cab-target"}, {Key: "aria-hidden", Val: "true"}}
+	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
+	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "menu cab-menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "With this file"}, {Key: "data-menu", Val: "file"}, {Key: "data-testid", Val: "file-menu"}}
+	attributes231 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "menuitem"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
+	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
+	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
+	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
+	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
+	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
+	attributes238 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
+	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "data-testid", Val: "gate-submit"}}
+	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes241 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#lock"}}
+	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
+	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
+	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
+	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
+	attributes247 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
+	attributes248 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
+	attributes251 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
+	attributes252 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
+	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
+	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
+	attributes257 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes258 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes259 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes260 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes270 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes271 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes284 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes285 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes286 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes288 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes289 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
+	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes292 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes294 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes295 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes296 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes297 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "sheet picker"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker"}}
+	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "picker-where"}}
+	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "listbox"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker-list"}, {Key: "tabindex", Val: "-1"}}
+	attributes303 = []vugu.VGAttribute{{Key: "id", Val: "picker-title"}}
+	attributes304 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Close"}, {Key: "title", Val: "Close (Esc)"}}
+	attributes305 = []vugu.VGAttribute{{Key: "data-testid", Val: "picker-site"}, {Key: "aria-label", Val: "Server"}}
+	attributes306 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb crumb-site"}}
+	attributes307 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "aria-label", Val: "The folder above"}}
+	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}}
+	attributes309 = []vugu.VGAttribute{{Key: "role", Val: "option"}}
+	attributes310 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}}
+	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}}
+	attributes312 = []vugu.VGAttribute{{Key: "class", Val: "picker-empty"}}
+	attributes313 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "picker-cancel"}}
+	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "picker-done"}}
+	attributes315 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
+	attributes316 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
+	attributes317 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
+	attributes318 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
+	attributes319 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
+	attributes320 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes321 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes322 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes324 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes326 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes327 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes328 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes329 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes330 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes331 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes332 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes333 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes334 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes335 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes336 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes337 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes338 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes339 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes340 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes341 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes342 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes343 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes344 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes345 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes346 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes347 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes348 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes349 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes350 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes351 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes352 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes353 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes354 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes355 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes356 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes357 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes358 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes359 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes360 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes361 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes362 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes363 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes364 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes365 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes366 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes367 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes368 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
+	attributes369 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
+	attributes370 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes371 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes372 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes373 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes374 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes375 = []vugu.VGAttribute{{Key: "class", Val: "part"}}
+	attributes376 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes377 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes378 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button part-files"}, {Key: "data-testid", Val: "save-to-files"}, {Key: "title", Val: "Save to files…"}}
+	attributes379 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes380 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes381 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes382 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes383 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes384 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes385 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes386 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes387 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes388 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes389 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes390 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes391 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes392 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes393 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes394 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes395 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes396 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes397 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes398 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes399 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes400 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes401 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
+	attributes402 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes403 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes404 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes405 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes406 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes407 = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "site-form"}, {Key: "aria-labelledby", Val: "site-title"}, {Key: "novalidate", Val: ""}}
+	attributes408 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes409 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "site-title"}}
+	attributes410 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "site-save"}}
+	attributes411 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes412 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes413 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes414 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes415 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes416 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes417 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes418 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes419 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes420 = []vugu.VGAttribute{{Key: "class", Val: "tray-head"}}
+	attributes421 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tray-title"}, {Key: "data-testid", Val: "transfers-toggle"}}
+	attributes422 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tray-turn"}, {Key: "aria-hidden", Val: "true"}}
+	attributes423 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet tray-clear"}, {Key: "data-testid", Val: "transfers-clear"}}
+	attributes424 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar tray-all"}, {Key: "aria-label", Val: "All transfers"}, {Key: "max", Val: "1000"}}
+	attributes425 = []vugu.VGAttribute{{Key: "class", Val: "tray-list"}}
+	attributes426 = []vugu.VGAttribute{{Key: "class", Val: "transfer"}, {Key: "data-testid", Val: "transfer"}}
+	attributes427 = []vugu.VGAttribute{{Key: "class", Val: "transfer-words"}}
+	attributes428 = []vugu.VGAttribute{{Key: "class", Val: "transfer-acts"}}
+	attributes429 = []vugu.VGAttribute{{Key: "class", Val: "transfer-name"}}
+	attributes430 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "max", Val: "1000"}}
+	attributes431 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file transfer-file"}}
+	attributes432 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "data-testid", Val: "transfer-choose"}}
+	attributes433 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-save"}, {Key: "title", Val: "Save again"}}
+	attributes434 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-pause"}, {Key: "title", Val: "Pause"}}
+	attributes435 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#pause"}}
+	attributes436 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-resume"}}
+	attributes437 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-said"}, {Key: "title", Val: "What was said"}}
+	attributes438 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-cancel"}, {Key: "title", Val: "Cancel"}}
+	attributes439 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-clear"}, {Key: "title", Val: "Clear"}}
+	attributes440 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes441 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes442 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes447 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes448 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes450 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes451 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes452 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

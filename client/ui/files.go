@@ -70,7 +70,7 @@ func wayTo(f *view.Folder, site string, most int) (w way) {
 }
 
 func (c *Files) way() way {
-	most := 4
+	most := 2
 	if c.App.Narrow() {
 		most = 1
 	}
@@ -254,6 +254,19 @@ func (c *Files) submit(e vugu.DOMEvent) {
 // behind keeps the columns from the keyboard while what is done with the selection stands in their place.
 func (c *Files) behind() any {
 	if c.choosing() {
+		return ""
+	}
+	return nil
+}
+
+func (c *Files) refresh() {
+	c.App.Menu.Close()
+	c.App.Files.Reload()
+}
+
+// hidden puts the list away while there is nothing to be shown in it.
+func (c *Files) hidden() any {
+	if f := &c.App.Files; f.Problem != nil && !f.Loaded {
 		return ""
 	}
 	return nil

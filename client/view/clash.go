@@ -14,26 +14,26 @@ type clash struct {
 
 // Upload sends files of this device to a folder.
 func (a *App) Upload(site api.AccountID, folder api.FilePath, files []LocalFile) {
-	for _, f := range files {
-		a.Transfers.upload(site, folder, f, api.ExistsAsk, nil)
+	if len(files) > 0 { // one after the other: so they wait in their order
+		a.Transfers.upload(site, folder, files[0], nil, func() { a.Upload(site, folder, files[1:]) })
 	}
 }
 
-func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile, exists api.Exists, then func(api.Transfer)) {
-	r := api.UploadFile{Site: site, Folder: folder, File: f.About(), Exists: exists}
+func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile, then func(api.Transfer), after func()) {
+	r := api.UploadFile{Site: site, Folder: folder, File: f.About()}
 	t.send(r.File.Name, func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error) {
 		r.Exists = exists
 		return svc.UploadFile(ctx, r)
-	}, exists, func(x api.Transfer) {
+	}, api.ExistsAsk, func(x api.Transfer) {
 		t.held[x.ID] = &upload{file: f}
 		if then != nil {
 			then(x)
 		}
-	})
+	}, after)
 }
 
 // send begins a transfer to a server. If there is a file of that name, it is asked what is to become of it.
-func (t *Transfers) send(name string, call func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error), exists api.Exists, then func(api.Transfer)) {
+func (t *Transfers) send(name string, call func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error), exists api.Exists, then func(api.Transfer), after func()) {
 	var x api.Transfer
 	t.app.ask(func(ctx context.Context, svc api.Service) (err error) {
 		x, err = call(ctx, svc, exists)
@@ -41,12 +41,15 @@ func (t *Transfers) send(name string, call func(ctx context.Context, svc api.Ser
 	}, func(p *api.Problem) {
 		switch {
 		case p != nil && p.Code == api.CodeFileExists && exists == api.ExistsAsk:
-			t.clash(clash{name, func(e api.Exists) { t.send(name, call, e, then) }})
+			t.clash(clash{name, func(e api.Exists) { t.send(name, call, e, then, nil) }})
 		case p != nil:
 			t.app.Toasts.FileTrouble(name+" could not be sent", p)
 		default:
 			then(x)
 			t.began(x)
+		}
+		if after != nil {
+			after()
 		}
 	})
 }

@@ -88,10 +88,10 @@ func (c *Composer) UploadInstead(i int) {
 	}
 	a, message := c.Attachments[i], c.Serial
 	c.app.Picker.ask(PickFolder, "Upload "+a.Name+" and link to it", "Upload here", "", "", func(site api.AccountID, folder api.FilePath, _ []api.File) {
-		c.app.Transfers.upload(site, folder, a.file, api.ExistsAsk, func(x api.Transfer) {
+		c.app.Transfers.upload(site, folder, a.file, func(x api.Transfer) {
 			c.app.Transfers.linked[x.ID] = link{message, a.serial}
 			c.settle(message, a.serial, func(a *Attachment) { a.Problem, a.Uploading, a.Transfer = nil, true, x.ID })
-		})
+		}, nil)
 	})
 	c.app.Picker.back = `[data-testid="upload-instead"]`
 }
@@ -161,7 +161,7 @@ func (r *Reader) SaveToFiles(index int) {
 	r.app.Picker.ask(PickFolder, "Save "+part.Name+" to files", "Save here", "", "", func(site api.AccountID, folder api.FilePath, _ []api.File) {
 		r.app.Transfers.send(part.Name, func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error) {
 			return svc.SavePart(ctx, api.SavePart{Part: ref, Site: site, Folder: folder, Exists: exists})
-		}, api.ExistsAsk, func(api.Transfer) {})
+		}, api.ExistsAsk, func(api.Transfer) {}, nil)
 		r.app.platform.Focus(saveToFiles(index))
 	})
 	r.app.Picker.back = saveToFiles(index)

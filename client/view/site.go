@@ -17,6 +17,9 @@ func (a *App) Site(id api.AccountID) api.Site {
 	return api.Site{}
 }
 
+// AtFiles says that the place is one of file servers, not of mail.
+func (a *App) AtFiles() bool { return a.Route.Page == PageFiles || a.Route.Page == PageSite }
+
 // SiteLabel is what a site is called here.
 func SiteLabel(s api.Site) string {
 	switch {

@@ -115,7 +115,7 @@ func (f *SiteForm) Sections() []Section {
 		{ID: "site-password", Label: "Password", Kind: PasswordField, Auto: "current-password", Value: &f.password, Example: example, Wrong: f.Problem != nil && f.Problem.Code == api.CodeWrongPassword},
 		{ID: "site-keep", Label: "Keep the password on this device, encrypted", Kind: ToggleField, On: &f.keep},
 	}}
-	name := Section{ID: "name", Title: "Here", Fields: []Field{{ID: "site-label", Label: "What it is called here", Kind: TextField, Value: &f.label, Hint: "Empty: the user and the server"}}}
+	name := Section{ID: "name", Title: "Name", Fields: []Field{{ID: "site-label", Label: "What it is called here", Kind: TextField, Value: &f.label, Hint: "Empty: the user and the server"}}}
 	list := []Section{where, who, name}
 	if f.own() {
 		name.Fields[0].Hint = "Empty: " + SiteLabel(api.Site{Server: f.was})

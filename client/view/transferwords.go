@@ -46,7 +46,8 @@ func (t *Transfers) WordsOf(x api.Transfer) TransferWords {
 		w.Icon, w.Tone, w.Problem, w.Text = "alert", "bad", x.Problem, "Failed"
 		if x.Problem != nil {
 			words := FileWords(x.Problem)
-			w.Text, w.More = words.Title, strings.TrimSpace(words.Means+" "+words.Do)
+			w.Text, w.More = words.Title, sentences(words.Means, words.Do)
+			w.Progress = -1
 		}
 	case api.TransferDone:
 		w.Icon, w.Tone, w.Progress = "check", "good", -1
@@ -56,7 +57,9 @@ func (t *Transfers) WordsOf(x api.Transfer) TransferWords {
 		}
 	default:
 		w.Text, w.More = t.waitingWords(x), ""
-		if x.Done > 0 {
+		if x.Done == 0 {
+			w.Progress = -1
+		} else {
 			w.Text += ", " + so + " so far"
 		}
 		w.Problem = x.Problem
@@ -96,6 +99,24 @@ func (t *Transfers) runningWords(x api.Transfer, so string) string {
 		}
 	}
 	return s
+}
+
+// sentences joins some, of which one may be a server's words and end without a full stop.
+func sentences(list ...string) string {
+	var b strings.Builder
+	for _, s := range list {
+		if s == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(s)
+		if strings.IndexByte(".!?", s[len(s)-1]) < 0 {
+			b.WriteByte('.')
+		}
+	}
+	return b.String()
 }
 
 // soFar is "12 of 50 MB".
