@@ -43,6 +43,11 @@ func TestAttacks(t *testing.T) {
 		{"a reader that stops", "what its windows hold and no more, and the session's end once nothing can be written", attackByNotReading},
 		{"a million tiny frames", "they are carried, at the sender's cost; others keep their turn", attackByTinyFrames},
 		{"compression bombs", "no compression is agreed on, a compressed frame ends the session; a settings file ends at 256 KiB unpacked", attackByCompression},
+		{"a data connection of FTP as a way in", "denied or malformed, nothing is dialled: it needs a control connection of the same session, and says no host", attackByData},
+		{"a control connection that is none", "no data connection beside it: not of SMTP, which greets alike, nor before TLS where that comes first", attackByFalseControl},
+		{"a server of FTP that lies", "the address it names is not read; what a client believes leads to the liar's own machine, looked up once", attackByLiar},
+		{"a scan by data connections", "two at a time, and after some failures none for a minute, whatever the session", attackByScan},
+		{"others' files", "the gateway's own server is asked for the data of that very control connection, and no port is dialled", attackOnFiles},
 		{"path traversal on static files", "404, or the page: files are looked up in a list, never on a disk", attackByPath},
 	} {
 		t.Run(attack.name, attack.run)

@@ -6,11 +6,16 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jlaffaye/ftp"
+
+	"github.com/postern-mail/postern/shared/tunnel"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 // visit signs in to an FTP server; secured with TLS.
@@ -190,5 +195,97 @@ func TestFilesWhereTheyAre(t *testing.T) {
 	<-p.ended
 	if p.code != 1 || !strings.Contains(p.stderr.String(), "for FTP, is in use") || !strings.Contains(p.stderr.String(), "--ftp 127.0.0.1:PORT") {
 		t.Errorf("%d %s", p.code, p.stderr)
+	}
+}
+
+// addressed has an address, which this library wants one to have.
+type addressed struct{ net.Conn }
+
+func (addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 21} }
+
+// tunnelled signs in to an FTP server of the gateway's through its tunnel, as the page does; secured with TLS.
+func tunnelled(t *testing.T, s *tunnel.Session, open wire.Open, user, password string, secured bool) *ftp.ServerConn {
+	t.Helper()
+	var control *tunnel.Conn
+	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	options := []ftp.DialOption{ftp.DialWithDialFunc(func(_, address string) (net.Conn, error) {
+		if control == nil {
+			conn, err := s.Open(t.Context(), open)
+			if err != nil {
+				return nil, err
+			}
+			control = conn.(*tunnel.Conn)
+			return addressed{control}, nil
+		}
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, err
+		}
+		data, err := control.OpenData(t.Context(), n)
+		if err == nil && secured { // which this library leaves to who dials
+			data = tls.Client(data, config)
+		}
+		return data, err
+	})}
+	if secured {
+		options = append(options, ftp.DialWithExplicitTLS(config))
+	}
+	c, err := ftp.Dial("gateway:21", options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Quit() })
+	if err := c.Login(user, password); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Through the tunnel there are all the files that there are at the ports, at both servers of a demo, and no port is dialled for them.
+func TestFilesThroughTheTunnel(t *testing.T) {
+	p := serveOn(t, "--demo", "--ftp=127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"))
+	s, err := dialAs(t, p.find(`Page +(http://localhost:\d+)`), wire.Hello{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	w := s.Welcome()
+	if !slices.Contains(w.Capabilities, wire.CapFTPData) {
+		t.Errorf("%q", w.Capabilities)
+	}
+	for _, server := range w.Servers() {
+		if !slices.ContainsFunc(server.Services, func(s wire.Service) bool { return s.Name == wire.FTP }) {
+			t.Errorf("%s has no files: %v", server.Hostname, server.Services)
+		}
+	}
+	content := strings.Repeat("postern", 1<<20)
+	for _, secured := range []bool{false, true} {
+		for _, who := range []struct{ user, password, server string }{{"alice@postern.test", "alice-postern", ""}, {"carol@elsewhere.test", "carol-postern", w.Beside[0].Hostname}} {
+			c := tunnelled(t, s, wire.Open{Service: wire.FTP, Server: who.server}, who.user, who.password, secured)
+			if list, err := c.List("/"); err != nil || len(list) == 0 {
+				t.Errorf("%v %v", list, err)
+			}
+			if err := c.Stor("large", strings.NewReader(content)); err != nil {
+				t.Fatal(err)
+			}
+			if got := retrieve(t, c, "large"); got != content {
+				t.Errorf("%d octets of %d", len(got), len(content))
+			}
+		}
+	}
+	// And the port that a session of somebody else was told is none of mine.
+	alice, err := s.Open(t.Context(), wire.Open{Service: wire.FTP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alice.Close()
+	for _, port := range []int{w.Embedded.Services[0].Port, 50000, 65535} {
+		if _, err := alice.(*tunnel.Conn).OpenData(t.Context(), port); reasonOf(err) != wire.Denied {
+			t.Errorf("port %d: %v", port, err)
+		}
 	}
 }

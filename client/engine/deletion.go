@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
@@ -93,7 +94,11 @@ func (t *transfer) show() {
 func (t *transfer) delete(ctx context.Context, x *siteSession) error {
 	d := &deleting{t: t, x: x, total: len(t.paths)}
 	for _, path := range t.paths {
-		if err := d.remove(ctx, path, 0); err != nil {
+		known, ok := t.site.tree.entry(path)
+		if !ok {
+			known.kind = ftp.Unknown
+		}
+		if err := d.remove(ctx, path, known.kind, 0); err != nil {
 			return err
 		}
 	}
@@ -120,15 +125,17 @@ func (d *deleting) progress() {
 //
 // A folder may be a link to another one, by a server that does not tell: what is behind that is not to be deleted. DELE takes a link
 // away and no folder, so it is said first. A folder is emptied when RMD does not take it as it is.
-func (d *deleting) remove(ctx context.Context, path string, depth int) error {
+func (d *deleting) remove(ctx context.Context, path string, kind ftp.Kind, depth int) error {
 	err := d.x.Dele(ctx, path)
-	if isFTPRefusal(err) {
+	if isFTPRefusal(err) && (kind == ftp.Folder || kind == ftp.Unknown) {
 		if failed := d.x.Rmd(ctx, path); !isFTPRefusal(failed) {
 			err = failed
-		} else if emptied, failed := d.empty(ctx, path, depth); failed != nil {
+		} else if folder, failed := d.isFolder(ctx, path, kind); failed != nil {
 			return failed
-		} else if emptied {
-			err = d.x.Rmd(ctx, path)
+		} else if folder {
+			if err = d.empty(ctx, path, depth); err == nil {
+				err = d.x.Rmd(ctx, path)
+			}
 		}
 	}
 	switch {
@@ -153,36 +160,44 @@ func (d *deleting) missing(ctx context.Context, path string) bool {
 	return err == nil && !there
 }
 
-// empty removes what is in a folder, and says whether it is one.
-func (d *deleting) empty(ctx context.Context, path string, depth int) (folder bool, err error) {
-	if known, ok := d.t.site.tree.entry(path); ok && known.kind == ftp.Link {
-		return false, nil
+// isFolder says whether a path is one. Where a listing has not told, one can go there or not.
+func (d *deleting) isFolder(ctx context.Context, path string, kind ftp.Kind) (bool, error) {
+	if kind == ftp.Folder {
+		return true, nil
 	}
+	_, err := d.x.Cwd(ctx, path)
+	if err != nil && !isFTPRefusal(err) {
+		return false, err
+	}
+	return err == nil, nil
+}
+
+// empty removes what is in a folder.
+func (d *deleting) empty(ctx context.Context, path string, depth int) error {
 	if depth >= deepest {
-		return false, &api.Problem{Code: api.CodeServerProtocol, Technical: fmt.Sprintf("more than %d folders in each other", deepest)}
+		return &api.Problem{Code: api.CodeServerProtocol, Technical: fmt.Sprintf("more than %d folders in each other", deepest)}
 	}
-	var within []string
+	var within []ftp.Entry
 	for e, err := range d.x.List(ctx, path) {
-		if isFTPRefusal(err) {
-			return false, nil
-		}
 		if err != nil {
-			return false, err
+			return err
 		}
-		inside, err := e.Path(path)
-		if err != nil {
-			continue // RMD will say that it is not empty
+		if e.Usable() { // else RMD will say that it is not empty
+			within = append(within, ftp.Entry{Name: strings.Clone(e.Name), Kind: e.Kind})
 		}
-		within = append(within, inside)
 		if d.total+len(within) > mostDeleted {
-			return false, &api.Problem{Code: api.CodeServerProtocol, Technical: fmt.Sprintf("more than %d files", mostDeleted)}
+			return &api.Problem{Code: api.CodeServerProtocol, Technical: fmt.Sprintf("more than %d files", mostDeleted)}
 		}
 	}
 	d.total += len(within)
-	for _, p := range within {
-		if err := d.remove(ctx, p, depth+1); err != nil {
-			return false, err
+	for _, e := range within {
+		inside, err := e.Path(path)
+		if err == nil {
+			err = d.remove(ctx, inside, e.Kind, depth+1)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }

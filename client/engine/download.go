@@ -67,7 +67,7 @@ func (t *transfer) download(ctx context.Context, x *siteSession) error {
 	}); err != nil {
 		return err
 	}
-	file, err := t.e.transfers.fs.Open(deviceName(rec.ID))
+	file, err := t.e.transfers.open(rec.ID)
 	if err != nil {
 		return storing(err)
 	}
@@ -208,7 +208,7 @@ func (e *Engine) ReadDownload(_ context.Context, r api.ReadDownload) ([]byte, er
 	if rec.Direction != api.Downloading || rec.State != api.TransferDone || r.Offset < 0 || r.Offset > rec.Size {
 		return nil, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("nothing to read at %d of transfer %d", r.Offset, r.ID)}
 	}
-	file, err := e.transfers.fs.Open(deviceName(rec.ID))
+	file, err := e.transfers.open(rec.ID)
 	if err != nil {
 		return nil, problemOf(storing(err))
 	}

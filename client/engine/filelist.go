@@ -126,8 +126,11 @@ func (s *site) resolve(ctx context.Context, path api.FilePath) (string, error) {
 
 // listed makes sure that a folder is in memory. One folder is listed at a time; who waited may find it done.
 func (s *site) listed(ctx context.Context, path string, fresh bool) error {
-	asked := s.e.Clock.Now()
-	if !fresh && s.tree.has(path, asked.Add(-listedFor)) {
+	since, begun := s.e.Clock.Now().Add(-listedFor), 0
+	if fresh {
+		begun = s.tree.begun() + 1 // a listing that begins from now on
+	}
+	if s.tree.has(path, since, begun) {
 		return nil
 	}
 	select {
@@ -136,11 +139,7 @@ func (s *site) listed(ctx context.Context, path string, fresh bool) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	since := asked.Add(-listedFor)
-	if fresh {
-		since = asked
-	}
-	if s.tree.has(path, since) {
+	if s.tree.has(path, since, begun) {
 		return nil
 	}
 	return s.session(ctx, func(x *siteSession) error { return s.fetchList(ctx, x, path) })
@@ -148,8 +147,8 @@ func (s *site) listed(ctx context.Context, path string, fresh bool) error {
 
 // fetchList lists a folder. What breaks off after some entries leaves these, and says so.
 func (s *site) fetchList(ctx context.Context, x *siteSession, path string) error {
-	changes := s.tree.changed(path)
 	f := &folder{path: path, listed: s.e.Clock.Now()}
+	changes := s.tree.begin(f)
 	for e, err := range x.List(ctx, path) {
 		if err != nil {
 			if ctx.Err() != nil || len(f.entries) == 0 && !errors.Is(err, ftp.ErrTruncated) {

@@ -3,13 +3,13 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +23,7 @@ import (
 // dataWay is how data connections go through a fakeGateway.
 type dataWay struct {
 	mu     sync.Mutex
+	live   map[net.Conn]bool
 	budget int64  // octets, both ways, until spent is called; 0: no end
 	spent  func() // in the middle of a read or write
 }
@@ -37,6 +38,15 @@ func (d *dataWay) spend(n int) {
 	if d.budget -= int64(n); d.budget <= 0 {
 		d.budget = 0
 		d.spent()
+	}
+}
+
+// severData closes the data connections.
+func (g *fakeGateway) severData() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.data.live {
+		c.Close()
 	}
 }
 
@@ -65,6 +75,10 @@ func (c *controlConn) OpenData(ctx context.Context, port int) (net.Conn, error) 
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
 	c.g.live[conn] = true
+	if c.g.data.live == nil {
+		c.g.data.live = map[net.Conn]bool{}
+	}
+	c.g.data.live[conn] = true
 	return &dataConn{Conn: conn, g: c.g}, nil
 }
 
@@ -89,6 +103,7 @@ func (c *dataConn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() e
 func (c *dataConn) Close() error {
 	c.g.mu.Lock()
 	delete(c.g.live, c.Conn)
+	delete(c.g.data.live, c.Conn)
 	c.g.mu.Unlock()
 	return c.Conn.Close()
 }
@@ -98,6 +113,16 @@ type filesWorld struct {
 	*world
 	ftp  *mailtest.FTP
 	site api.Site
+
+	faulty atomic.Pointer[func(stage string, nth int) *mailtest.FTPFault]
+}
+
+// fault has the server do something wrong from now on; nil ends it.
+func (w *filesWorld) fault(fn func(stage string, nth int) *mailtest.FTPFault) {
+	if fn == nil {
+		fn = func(string, int) *mailtest.FTPFault { return nil }
+	}
+	w.faulty.Store(&fn)
 }
 
 const bobFTP = "bob-pw"
@@ -112,6 +137,9 @@ func inFilesOf(t *testing.T, server *mailtest.FTP, fn func(t *testing.T, w *file
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &filesWorld{world: newWorld(t), ftp: server}
+		if w.fault(nil); server.Fault == nil {
+			server.Fault = func(stage string, nth int) *mailtest.FTPFault { return (*w.faulty.Load())(stage, nth) }
+		}
 		w.gateway.serveAt("ftp.example.org:21", server, nil)
 		w.start()
 		defer func() { w.halt() }()
@@ -254,6 +282,7 @@ func (w *filesWorld) read(id api.TransferID) []byte {
 type page struct {
 	w     *filesWorld
 	files map[string][]byte // by name
+	byID  map[api.TransferID][]byte
 	ctx   context.Context
 	leave context.CancelFunc
 	feeds sync.WaitGroup
@@ -264,7 +293,7 @@ type page struct {
 }
 
 func (w *filesWorld) newPage() *page {
-	p := &page{w: w, files: make(map[string][]byte), feeding: make(map[api.TransferID]bool)}
+	p := &page{w: w, files: make(map[string][]byte), byID: make(map[api.TransferID][]byte), feeding: make(map[api.TransferID]bool)}
 	p.ctx, p.leave = context.WithCancel(w.t.Context())
 	p.attach()
 	return p
@@ -286,7 +315,11 @@ func (p *page) start(t api.Transfer) {
 	if t.File == nil {
 		return
 	}
-	data, ok := p.files[t.File.Name]
+	data, ok := p.byID[t.ID]
+	if !ok {
+		data, ok = p.files[t.File.Name]
+		ok = ok && int64(len(data)) == t.File.Size
+	}
 	if !ok || p.feeding[id] || p.ctx.Err() != nil {
 		return
 	}
@@ -348,12 +381,11 @@ func (w *filesWorld) cutFor(d time.Duration) func() {
 	return func() {
 		go func() {
 			w.gateway.setTo(tunnel.Offline, errCut)
-			time.Sleep(d)
-			w.gateway.set(tunnel.Online)
+			select {
+			case <-time.After(d):
+				w.gateway.set(tunnel.Online)
+			case <-w.t.Context().Done():
+			}
 		}()
 	}
-}
-
-func (w *filesWorld) tls(names ...string) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{mailtest.SelfSigned(w.t, names...)}}
 }

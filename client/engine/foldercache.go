@@ -20,6 +20,7 @@ type folderCache struct {
 
 	mu       sync.Mutex
 	most     int
+	serial   int       // of the last listing
 	revision uint64    // of the last change of any
 	folders  []*folder // that was asked for last is the last
 	hidden   map[string]int
@@ -30,6 +31,7 @@ type folder struct {
 	path     string
 	entries  []fileEntry
 	listed   time.Time
+	serial   int
 	cut      bool
 	problem  *api.Problem
 	revision uint64
@@ -57,20 +59,29 @@ func (c *folderCache) find(path string) *folder {
 	return nil
 }
 
-// has says whether a folder was listed since then.
-func (c *folderCache) has(path string, since time.Time) bool {
+// has says whether a folder was listed since then, by a listing that is no earlier than that.
+func (c *folderCache) has(path string, since time.Time, begun int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := c.find(path)
-	return f != nil && !f.listed.Before(since)
+	return f != nil && !f.listed.Before(since) && f.serial >= begun
 }
 
-// changed counts the changes of a folder, for put.
-func (c *folderCache) changed(path string) int {
+// begun is the number of the last listing.
+func (c *folderCache) begun() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.find(path); f != nil {
-		return f.changes
+	return c.serial
+}
+
+// begin numbers a listing, and counts the changes of its folder so far, for put.
+func (c *folderCache) begin(f *folder) (changes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serial++
+	f.serial = c.serial
+	if o := c.find(f.path); o != nil {
+		return o.changes
 	}
 	return 0
 }

@@ -172,6 +172,7 @@ func (e *Engine) signInAgain(ctx context.Context, a *account, r api.SignIn) erro
 	a.resumeFetching(session)
 	a.announce()
 	ask(a.toSend)
+	e.lent(a)
 	return nil
 }
 
@@ -277,6 +278,7 @@ func (e *Engine) SignOut(ctx context.Context, r api.SignOut) error {
 	a.pauseFetching()
 	a.resumeFetching(nil)
 	a.announce()
+	e.lent(a)
 	return nil
 }
 

@@ -61,7 +61,12 @@ func (s *site) record() siteRecord {
 
 // snapshot is the site as a page sees it.
 func (s *site) snapshot() api.Site {
-	borrowed := s.lender() != nil
+	borrowed := false
+	if a := s.lender(); a != nil {
+		a.mu.Lock()
+		borrowed = a.hasPassword()
+		a.mu.Unlock()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return api.Site{
@@ -90,6 +95,17 @@ func (s *site) lender() *account {
 		return nil
 	}
 	return a
+}
+
+// lent tells the sites that have an account's password of another one.
+func (e *Engine) lent(a *account) {
+	for _, s := range e.allSites() {
+		if s.lender() == a {
+			s.forgive()
+			s.announce()
+			e.transfers.unblock(s)
+		}
+	}
 }
 
 // secret answers the password.

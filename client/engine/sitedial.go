@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +18,7 @@ const (
 	// sessionIdle is how long a session is kept that nobody uses: as long as a person takes to look at a folder and open the next.
 	sessionIdle = 30 * time.Second
 	// sessionFresh is for how long after its last use a session is believed to live; one that was idle for longer is asked.
-	sessionFresh = 3 * time.Second
+	sessionFresh = 500 * time.Millisecond
 	// mostIdle bounds the sessions that are kept: one for looking, and one for each transfer.
 	mostIdle = 1 + mostRunning
 	// dataPatience is how long a data connection may take to open. A port that a firewall hides answers nothing, and the person waits
@@ -131,9 +132,29 @@ func (x *siteSession) trace(e ftp.Exchange) {
 	if host, ok := strings.CutPrefix(e.Line, "PASV names "); ok && e.Note {
 		host, _, _ = strings.Cut(host, ":")
 		x.mu.Lock()
-		x.elsewhere = host
+		x.elsewhere = x.place.otherThan(host)
 		x.mu.Unlock()
 	}
+}
+
+// otherThan is an address that a server names in PASV, if it is surely none of the server's: one of a network of its own, while the
+// server is reached over another, or not the one that the settings name. Of a server that is reached by name the tunnel knows
+// no address.
+func (p place) otherThan(named string) string {
+	there, err := netip.ParseAddr(named)
+	if err != nil || there.IsLoopback() {
+		return ""
+	}
+	if own, err := netip.ParseAddr(p.server.Host); err == nil {
+		if own.Unmap() == there {
+			return ""
+		}
+		return named
+	}
+	if there.IsPrivate() || there.IsUnspecified() || there.IsLinkLocalUnicast() {
+		return named
+	}
+	return ""
 }
 
 // openData opens a data connection through the tunnel, to where the control connection goes.

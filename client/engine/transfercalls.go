@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/shared/ftp"
 )
 
 // over says that nothing happens to a transfer by itself any more.
@@ -117,8 +119,16 @@ func (x *transfers) removeTemp(t *transfer) {
 		if running != nil {
 			<-running.done
 		}
-		err := t.site.session(ctx, func(s *siteSession) error { return s.Dele(ctx, temp) })
-		if err != nil {
+		remove := func(s *siteSession) error { return s.Dele(ctx, temp) }
+		err := t.site.session(ctx, remove)
+		if errors.Is(err, ftp.ErrNoFile) { // a server that has not noticed the end may have still to write it
+			select {
+			case <-x.e.Clock.After(leftoverTime / 3):
+			case <-ctx.Done():
+			}
+			err = t.site.session(ctx, remove)
+		}
+		if err != nil && !errors.Is(err, ftp.ErrNoFile) {
 			x.e.Logf("transfer %d: removing what was sent: %v", t.rec.ID, err)
 			return
 		}

@@ -18,10 +18,13 @@ import (
 // transferLog keeps the transfers over restarts, in a journal of frames: a length, a CRC-32C, and a JSON text. Transfers come and
 // go, so it is written anew now and then, into the other of two files: a generation that is whole counts from then on. The CRC is over
 // the generation too, so that what a file held before is not taken for what it holds. A frame that a power cut tore ends the journal.
+//
+// There is none on the device until there is a transfer: most people have mail alone.
 type transferLog struct {
-	fs store.FS
+	root store.FS
 
 	mu         sync.Mutex
+	fs         store.FS // the folder; nil until it is needed
 	file       store.File
 	name       int // of the file: 0 or 1
 	generation uint64
@@ -53,11 +56,14 @@ type logEntry struct {
 
 // openTransferLog takes up what the last run left.
 func openTransferLog(fs store.FS) (*transferLog, error) {
-	sub, err := fs.Sub(transfersFolder)
-	if err != nil {
+	l := &transferLog{root: fs, live: make(map[api.TransferID]transferRecord)}
+	names, err := fs.List()
+	if err != nil || !slices.Contains(names, transfersFolder) {
+		return l, err
+	}
+	if l.fs, err = fs.Sub(transfersFolder); err != nil {
 		return nil, err
 	}
-	l := &transferLog{fs: sub, live: make(map[api.TransferID]transferRecord)}
 	for i := range logNames {
 		if err := l.read(i); err != nil {
 			if l.file != nil {
@@ -167,6 +173,30 @@ func appendFrame(b []byte, generation uint64, e logEntry) ([]byte, error) {
 	return append(b, p...), nil
 }
 
+// folder is where the journal is, and the downloads. It is made at first use.
+func (l *transferLog) folder() (store.FS, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.made()
+}
+
+// made is folder, with mu held.
+func (l *transferLog) made() (store.FS, error) {
+	if l.fs != nil {
+		return l.fs, nil
+	}
+	fs, err := l.root.Sub(transfersFolder)
+	if err != nil {
+		return nil, err
+	}
+	l.fs = fs
+	if err = l.rewrite(); err != nil {
+		l.fs = nil
+		return nil, err
+	}
+	return fs, nil
+}
+
 // records are the transfers, in the order of their numbers.
 func (l *transferLog) records() (list []transferRecord) {
 	l.mu.Lock()
@@ -188,6 +218,9 @@ func (l *transferLog) append(e logEntry) error {
 	defer l.mu.Unlock()
 	if l.closed {
 		return store.ErrClosed
+	}
+	if _, err := l.made(); err != nil {
+		return err
 	}
 	b, err := appendFrame(nil, l.generation, e)
 	if err != nil {
@@ -243,9 +276,12 @@ func (l *transferLog) rewrite() error {
 func (l *transferLog) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.file == nil {
+	if l.closed {
 		return nil
 	}
 	l.closed = true
+	if l.file == nil {
+		return nil
+	}
 	return l.file.Close()
 }

@@ -26,7 +26,6 @@ const (
 // transfers are those of all sites.
 type transfers struct {
 	e   *Engine
-	fs  store.FS // their folder
 	log *transferLog
 
 	toRun chan struct{}
@@ -44,7 +43,7 @@ func openTransfers(e *Engine) (*transfers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the list of transfers: %w", err)
 	}
-	x := &transfers{e: e, fs: log.fs, log: log, toRun: make(chan struct{}, 1)}
+	x := &transfers{e: e, log: log, toRun: make(chan struct{}, 1)}
 	x.last = max(log.last, api.TransferID(max(0, e.Clock.Now().UnixMilli()))) // deletions are numbered too, and not kept
 	files := map[string]bool{logNames[0]: true, logNames[1]: true}
 	for _, rec := range log.records() {
@@ -62,16 +61,28 @@ func openTransfers(e *Engine) (*transfers, error) {
 		files[deviceName(rec.ID)] = rec.Direction == api.Downloading
 		x.list = append(x.list, t)
 	}
-	names, err := x.fs.List()
+	if log.fs == nil {
+		return x, nil
+	}
+	names, err := log.fs.List()
 	for _, name := range names {
 		if !files[name] {
-			err = errors.Join(err, x.fs.RemoveAll(name))
+			err = errors.Join(err, log.fs.RemoveAll(name))
 		}
 	}
 	if err != nil {
 		e.Logf("removing what no transfer names: %v", err)
 	}
 	return x, nil
+}
+
+// open opens the file of a download.
+func (x *transfers) open(id api.TransferID) (store.File, error) {
+	fs, err := x.log.folder()
+	if err != nil {
+		return nil, err
+	}
+	return fs.Open(deviceName(id))
 }
 
 func deviceName(id api.TransferID) string { return strconv.FormatUint(uint64(id), 10) }
@@ -297,7 +308,11 @@ func (x *transfers) cleanUp(t *transfer) {
 	}
 	id := t.rec.ID
 	if t.rec.Direction == api.Downloading {
-		if err := x.fs.RemoveAll(deviceName(id)); err != nil {
+		fs, err := x.log.folder()
+		if err == nil {
+			err = fs.RemoveAll(deviceName(id))
+		}
+		if err != nil {
 			x.e.Logf("transfer %d: removing its file: %v", id, err)
 		}
 	}

@@ -97,6 +97,7 @@ func (ch *channel) connect() (net.Conn, error) {
 	case conn := <-ch.come:
 		return conn, nil
 	case <-ctx.Done():
+		ch.close() // it is too late for any
 		return nil, ctx.Err()
 	}
 }

@@ -338,6 +338,28 @@ func TestPassivePorts(t *testing.T) {
 	}
 }
 
+// Which port comes next nobody can tell, and be there first.
+func TestPortsAreNotTold(t *testing.T) {
+	first := uint16(20_000 + rand.IntN(10_000))
+	r := start(t, func(c *Config, _ *files.Options) { c.Passive = Ports{first, first + 999} })
+	direct, inside := r.login(), r.enter()
+	inside.login(alice)
+	for name, c := range map[string]*talk{"direct": direct, "inside": inside} {
+		steps := map[int]bool{}
+		last := c.port()
+		for range 8 {
+			port := c.port()
+			if port < int(first) || port > int(first)+999 {
+				t.Errorf("%s: port %d is not in the range from %d", name, port, first)
+			}
+			steps[port-last], last = true, port
+		}
+		if len(steps) < 4 {
+			t.Errorf("%s: they come in steps of %v", name, steps)
+		}
+	}
+}
+
 func TestShutdown(t *testing.T) {
 	r := start(t, nil)
 	r.write("big", strings.Repeat("x", 8<<20))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ func TestInsideIsOnesOwn(t *testing.T) {
 	// What was opened and not used ends with its session.
 	conn = mine.opened(port)
 	mine.ask("221", "QUIT")
-	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	for deadline := time.Now().Add(patience); ; {

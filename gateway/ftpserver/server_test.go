@@ -216,3 +216,21 @@ func TestIdle(t *testing.T) {
 	c.want("226", c.hear())
 	c.want("421", c.hear())
 }
+
+// The time for the login is for all of it: a stranger does not stay by talking.
+func TestStrangersGo(t *testing.T) {
+	r := start(t, func(c *Config, _ *files.Options) { c.Limits.Login = 200 * time.Millisecond })
+	c := r.dial()
+	began := time.Now()
+	for time.Since(began) < patience {
+		if _, err := fmt.Fprint(c.conn, "NOOP\r\n"); err != nil {
+			return
+		}
+		answer, err := c.heard()
+		if err != nil || strings.HasPrefix(answer, "421") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // a client that talks
+	}
+	t.Error("it stays")
+}

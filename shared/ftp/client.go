@@ -107,7 +107,7 @@ func (c *Client) settle(command string, err error) error {
 	case errors.As(err, &refused), errors.Is(err, ErrAborted), errors.Is(err, ErrProtocol), errors.Is(err, ErrTooLong), errors.Is(err, ErrTruncated):
 		return err // says all by itself
 	case err != nil && !errors.Is(err, cause):
-		return fmt.Errorf("ftp: %s: %w: %w", command, err, cause)
+		return fmt.Errorf("%w: %w", err, cause)
 	}
 	return fmt.Errorf("ftp: %s: %w", command, cause)
 }

@@ -3,9 +3,10 @@
 package ftp_test
 
 import (
+	"context"
+	"net"
 	"testing"
 
-	"github.com/postern-mail/postern/shared/ftp"
 	"github.com/postern-mail/postern/shared/mailtest/ftpsuite"
 	"github.com/postern-mail/postern/shared/mailtest/testbed"
 )
@@ -45,5 +46,7 @@ func TestVsftpd(t *testing.T) {
 
 func target(server *testbed.FTP, user int) ftpsuite.Target {
 	u := server.Users[user]
-	return ftpsuite.Target{Dial: server.Dial, DialData: server.DialData, User: u.Name, Password: u.Password, Options: &ftp.Options{}}
+	return ftpsuite.Target{User: u.Name, Password: u.Password, Dial: func(t testing.TB) (net.Conn, func(context.Context, int) (net.Conn, error)) {
+		return server.Dial(t), server.DialData
+	}}
 }

@@ -1,6 +1,7 @@
 package ftp_test
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"testing"
@@ -37,8 +38,9 @@ func TestInMemory(t *testing.T) {
 			server := mailtest.NewFTP()
 			c.mend(server)
 			target := ftpsuite.Target{
-				Dial:     func(t testing.TB) net.Conn { return mailtest.Connect(t, server, c.faults) },
-				DialData: server.Dial,
+				Dial: func(t testing.TB) (net.Conn, func(context.Context, int) (net.Conn, error)) {
+					return mailtest.Connect(t, server, c.faults), server.Dial
+				},
 				Implicit: server.Implicit, Resumes: server.Reuse,
 				User: "bob", Password: "bob-pw",
 			}

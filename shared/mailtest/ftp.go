@@ -102,11 +102,19 @@ func (f *FTP) ServeConn(conn net.Conn) {
 			return
 		}
 		verb, arg, _ := strings.Cut(line, " ")
-		verb = strings.ToUpper(strings.TrimLeft(verb, "\xff\xf4\xf2"))
+		verb = strings.ToUpper(withoutSignals(verb))
 		if !s.faulty(verb, func() bool { return s.command(verb, arg) }) {
 			return
 		}
 	}
+}
+
+// withoutSignals leaves Telnet's signals out that a line begins with: IAC, IP and DM.
+func withoutSignals(line string) string {
+	for len(line) > 0 && (line[0] == 0xff || line[0] == 0xf4 || line[0] == 0xf2) {
+		line = line[1:]
+	}
+	return line
 }
 
 func (s *ftpSession) use(conn net.Conn) { s.conn, s.r, s.out = conn, bufio.NewReader(conn), conn }

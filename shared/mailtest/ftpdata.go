@@ -1,7 +1,6 @@
 package mailtest
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -209,7 +208,7 @@ func (s *ftpSession) attend(data net.Conn) (aborted func() bool) {
 				return
 			}
 			line, s.partial = s.partial, ""
-			if bytes.HasPrefix(bytes.TrimLeft([]byte(line), "\xff\xf4\xf2"), []byte("ABOR")) {
+			if strings.HasPrefix(withoutSignals(line), "ABOR") {
 				abort = true
 				data.SetDeadline(time.Unix(1, 0))
 				return

@@ -28,6 +28,9 @@ var version = "dev"
 // for each stream that we do not read as fast as it comes: there are two for an account.
 const window = 8 << 20
 
+// folder is where the engine keeps everything, in the private file system of the browser.
+const folder = "postern"
+
 func main() {
 	tendMemory()
 	if err := run(context.Background()); err != nil {
@@ -40,12 +43,13 @@ func run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	fs, err := store.OpenOPFS(ctx, "postern")
+	device := folder + "/"
+	fs, err := store.OpenOPFS(ctx, folder)
 	if err != nil && !errors.Is(err, store.ErrNoOPFS) {
 		return &api.Problem{Code: api.CodeStorage, Technical: err.Error()}
 	}
 	if err != nil { // a private window: the mail lives as long as the page does, and the page says so
-		fs = store.NewMemFS()
+		fs, device = store.NewMemFS(), ""
 		platform.Tell(&api.Problem{Code: api.CodeStorage, Detail: "This window keeps nothing: what is not on the server is gone when it closes", Technical: err.Error()})
 	}
 	dialer := &tunnel.Dialer{
@@ -61,7 +65,7 @@ func run(ctx context.Context) error {
 	}
 	reader := mail.Reader{Charsets: platform.DecodeText}
 	e, err := engine.New(engine.Config{
-		FS: fs, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: reader, Prepare: func(ctx context.Context) { rehearsal.Play(ctx, reader) },
+		FS: fs, Device: device, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: reader, Prepare: func(ctx context.Context) { rehearsal.Play(ctx, reader) },
 		Version: version, Logf: logf,
 	})
 	if err != nil {

@@ -54,6 +54,7 @@ func Run(t *testing.T, p Place) {
 		{"tokens", tokens},
 		{"targets", targets},
 		{"streams are counted", counted},
+		{"data connections of FTP", dataConnections},
 		{"a server's cut is none of its ends", serverCuts},
 		{"a client's cut ends the server's connection", clientCuts},
 		{"a server that takes nothing is left when its client goes", deafServer},

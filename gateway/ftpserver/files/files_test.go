@@ -154,8 +154,11 @@ func TestNothingLeadsOut(t *testing.T) {
 					t.Errorf("%s: %s went well", name, what)
 				}
 			}
-			if _, err := f.List(p); err == nil {
-				t.Errorf("%s: was listed", name)
+			if _, err := f.List(p); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: was listed, or is told to be there: %v", name, err)
+			}
+			if _, err := f.Stat(p + "/x"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: is told to be there: %v", name, err)
 			}
 		}()
 		select {
@@ -536,4 +539,78 @@ func FuzzPaths(f *testing.F) {
 			t.Fatalf("%q: %q", p, got)
 		}
 	})
+}
+
+// Folders that are moved into folders come no deeper than paths do: beyond, nothing would be counted, and the quota be none.
+func TestNothingIsHiddenDeep(t *testing.T) {
+	f, _ := opened(t, Quota{Octets: 1000}, &Options{Limits: Limits{Depth: 4}})
+	for _, p := range []string{"/a", "/a/b", "/a/b/c", "/x", "/x/y"} {
+		must(t, f.Mkdir(p))
+	}
+	must(t, put(f, "/x/y/file", "content", 0))
+	for _, to := range []string{"/a/x", "/a/b/x", "/a/b/c/x"} {
+		if err := f.Rename("/x", to); !errors.Is(err, ErrName) && to != "/a/x" || err != nil && to == "/a/x" {
+			t.Errorf("%s: %v", to, err)
+		} else if err == nil {
+			if got, err := read(f, to+"/y/file"); err != nil || got != "content" {
+				t.Errorf("%s: %q %v", to, got, err)
+			}
+			must(t, f.Rename(to, "/x"))
+		}
+	}
+	must(t, f.Mkdir("/empty"))
+	must(t, f.Rename("/empty", "/a/b/c/empty")) // as deep as may be, with nothing in it
+	if err := f.Rename("/a", "/x/a"); !errors.Is(err, ErrName) {
+		t.Error(err)
+	}
+	must(t, f.Rename("/x/y/file", "/a/b/c/file"))
+}
+
+// A folder with many files in it holds up nobody else, and those who come to it at a time count it once.
+func TestFoldersOpenBesideEachOther(t *testing.T) {
+	_, dir := opened(t, Quota{}, nil)
+	must(t, os.WriteFile(filepath.Join(dir, "file"), []byte("content"), 0o600))
+	store := New(filepath.Dir(dir), nil)
+	blocked := &Folder{store: store, id: "9-z", users: 1, ready: make(chan struct{}), uploads: map[string]*Upload{}}
+	store.open["9-z"] = blocked // it is being counted
+	waits := make(chan error, 1)
+	go func() {
+		f, err := store.Folder("9-z", Quota{})
+		if err == nil {
+			err = f.Close()
+		}
+		waits <- err
+	}()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			f, err := store.Folder("1-a", Quota{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			used(t, f, 7, 1)
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	select {
+	case err := <-waits:
+		t.Errorf("it is not ready, and opened: %v", err)
+	default:
+	}
+	blocked.broken = ErrFailed
+	close(blocked.ready)
+	if err := <-waits; !errors.Is(err, ErrFailed) {
+		t.Error(err)
+	}
+	must(t, store.leave(blocked))
+	if len(store.open) != 0 {
+		t.Errorf("%d are open", len(store.open))
+	}
+	f, err := store.Folder("9-z", Quota{}) // another time it may go well
+	must(t, err)
+	must(t, f.Close())
 }

@@ -18,7 +18,9 @@ type Folder struct {
 	limits Limits
 	id     string
 	root   *os.Root
-	users  int // of store.mu
+	users  int           // of store.mu
+	ready  chan struct{} // closed when it is open, or
+	broken error         // why it is not
 
 	mu            sync.Mutex // held while names change
 	quota         Quota
@@ -290,6 +292,15 @@ func (f *Folder) Rename(from, to string) error {
 	moved, err := look(source, old)
 	if err != nil {
 		return err
+	}
+	if moved.IsDir() { // or who goes on moving folders into folders comes to where nothing is counted
+		deep, err := height(source, old, f.limits.Depth)
+		if err != nil {
+			return known(err)
+		}
+		if len(strings.Split(within(f.limits, to), "/"))+deep > f.limits.Depth {
+			return nameError("folders are at most %d deep", f.limits.Depth)
+		}
 	}
 	var replaced fs.FileInfo
 	if there, err := target.Lstat(name); err == nil {

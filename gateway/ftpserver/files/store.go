@@ -83,38 +83,52 @@ func (s *Store) Folder(id string, q Quota) (*Folder, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.open[id]; f != nil {
-		f.users++
-		f.mu.Lock()
-		f.quota = q
-		f.mu.Unlock()
-		return f, nil
+	f, first := s.open[id], false
+	if first = f == nil; first {
+		f = &Folder{store: s, limits: s.opts.Limits, id: id, uploads: map[string]*Upload{}, ready: make(chan struct{})}
+		s.open[id] = f
 	}
-	top, err := s.top(true)
+	f.users++
+	s.mu.Unlock()
+	if first { // others wait, but not those of other folders: counting can take its time
+		f.broken = f.begin()
+		close(f.ready)
+	}
+	<-f.ready
+	if f.broken != nil {
+		s.leave(f)
+		return nil, f.broken
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quota = q
+	return f, nil
+}
+
+// begin opens the folder, makes it if it is missing, and counts what is in it.
+func (f *Folder) begin() error {
+	top, err := f.store.top(true)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer top.Close()
-	if err := top.Mkdir(id, 0o700); err == nil {
-		err = syncFolder(top)
-		if err != nil {
-			return nil, known(err)
+	if err := top.Mkdir(f.id, 0o700); err == nil {
+		if err := syncFolder(top); err != nil {
+			return known(err)
 		}
 	} else if !errors.Is(err, fs.ErrExist) {
-		return nil, known(err)
+		return known(err)
 	}
-	root, err := enter(top, id)
+	root, err := enter(top, f.id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	f := &Folder{store: s, limits: s.opts.Limits, id: id, root: root, quota: q, users: 1, uploads: map[string]*Upload{}}
 	if f.octets, f.files, err = tidy(root, 0); err != nil {
 		root.Close()
-		return nil, known(err)
+		return known(err)
 	}
-	s.open[id] = f
-	return f, nil
+	f.root = root
+	return nil
 }
 
 // top opens the folder of all.
@@ -193,5 +207,8 @@ func (s *Store) leave(f *Folder) error {
 		return nil
 	}
 	delete(s.open, f.id)
+	if f.root == nil {
+		return nil
+	}
 	return f.root.Close()
 }

@@ -16,10 +16,11 @@ func enter(in *os.Root, name string) (*os.Root, error) {
 		return nil, known(err)
 	}
 	switch {
-	case seen.Mode()&fs.ModeSymlink != 0:
-		return nil, ErrNotFound
-	case !seen.IsDir():
+	case seen.IsDir():
+	case plain(seen):
 		return nil, ErrNotFolder
+	default: // a link, wherever it leads
+		return nil, ErrNotFound
 	}
 	r, err := in.OpenRoot(name)
 	if err != nil {
@@ -113,6 +114,32 @@ func each(in *os.Root, fn func(info fs.FileInfo) error) error {
 			return err
 		}
 	}
+}
+
+// height is how deep a folder is, of what clients can see: 0 if nothing is in it, 1 if there are files. It looks no deeper than most.
+func height(in *os.Root, name string, most int) (int, error) {
+	folder, err := enter(in, name)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer folder.Close()
+	highest := 0
+	err = each(folder, func(info fs.FileInfo) error {
+		n := 1
+		if info.IsDir() && most > 0 {
+			below, err := height(folder, info.Name(), most-1)
+			if err != nil {
+				return err
+			}
+			n += below
+		}
+		highest = max(highest, n)
+		return nil
+	})
+	return highest, err
 }
 
 // deepest is where counting ends: no client comes so deep.

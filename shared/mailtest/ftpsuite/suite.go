@@ -18,10 +18,8 @@ import (
 
 // Target is a server under test with one folder that is the suite's alone.
 type Target struct {
-	// Dial returns a new control connection to the server.
-	Dial func(testing.TB) net.Conn
-	// DialData opens a data connection to a port of the server's.
-	DialData func(ctx context.Context, port int) (net.Conn, error)
+	// Dial returns a new control connection to the server, and what opens a data connection beside it, to a port of the server's.
+	Dial func(testing.TB) (control net.Conn, data func(ctx context.Context, port int) (net.Conn, error))
 	// TLS is the client's configuration; nil for plain text. Implicit tells that TLS begins with the first octet.
 	TLS      *tls.Config
 	Implicit bool
@@ -31,6 +29,8 @@ type Target struct {
 	Resumes bool
 	// Underscores tells that control characters in names become underscores.
 	Underscores bool
+	// Strict tells that names with control characters in them, or that are not UTF-8, are refused.
+	Strict bool
 	// Options are for every client.
 	Options *ftp.Options
 }
@@ -87,7 +87,8 @@ func (s *suite) connect(t *testing.T, change func(*ftp.Options)) *session {
 	if s.Options != nil {
 		o = *s.Options
 	}
-	o.Dial = s.DialData
+	control, data := s.Dial(t)
+	o.Dial = data
 	o.AllowPlaintextAuth = s.TLS == nil
 	o.Trace = func(e ftp.Exchange) {
 		c.mu.Lock()
@@ -100,7 +101,7 @@ func (s *suite) connect(t *testing.T, change func(*ftp.Options)) *session {
 	if change != nil {
 		change(&o)
 	}
-	c.Client = ftp.New(s.Dial(t), &o)
+	c.Client = ftp.New(control, &o)
 	t.Cleanup(func() {
 		c.Close()
 		cancel()

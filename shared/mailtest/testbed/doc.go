@@ -9,6 +9,9 @@
 // Postfix takes mail to one more domain, [Bed.NeighbourDomain], to whoever listens at the port [Bed.Neighbour]. Servers that take no mail are
 // [Sinks].
 //
+// Beside them there are FTP servers ([FTP]), pure-ftpd and vsftpd, in plain text and under TLS, explicit or implicit; vsftpd demands
+// that data connections resume the control connection's session.
+//
 // The script install, beside this file, installs them on Debian. Where they are missing, or the test is not run by
 // root (both servers change to users of their own), Start skips the test and says why.
 package testbed
