@@ -23,7 +23,7 @@ func filesOf(list js.Value, use func(name, mediaType string, data []byte), tooLa
 		file := list.Index(i)
 		name, mediaType := file.Get("name").String(), file.Get("type").String()
 		if size := file.Get("size").Float(); size > view.LargestFile {
-			tooLarge(name, mediaType, int64(size), LocalFile(file))
+			go tooLarge(name, mediaType, int64(size), LocalFile(file)) // the event that brought the file is being handled still
 			continue
 		}
 		var done js.Func
