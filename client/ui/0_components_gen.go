@@ -1835,7 +1835,7 @@ func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					vgn = element(vgparent, "", "input", attributes161)
 					vgn.AddAttrInterface("aria-invalid", boolText(c.App.Files.Edit.Wrong != ""))
-					vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
+					vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
 					property(vgn, "value", c.App.Files.Edit.Name)
 					on(vgn, "input",
 						func(event vugu.DOMEvent) { c.App.Files.SetName(event.PropString("target", "value")) })
@@ -1923,7 +1923,7 @@ func (c *FilesNav) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = element(vgparent, "svg", "svg", attributes6)
 						markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
 						vgn = element(vgparent, "", "span", attributes168)
-						vgn.SetInnerHTML(view.SiteLabel(s))
+						vgn.SetInnerHTML(view.SiteShort(s))
 						if !s.Sealed {
 							vgn = element(vgparent, "", "span", attributes169)
 							{
@@ -1958,6 +1958,7 @@ func (c *FilesNav) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, "", "button", attributes173)
+					vgn.AddAttrInterface("aria-label", view.OfferLabel(a))
 					vgn.AddAttrInterface("data-account", string(a.ID))
 					vgn.AddAttrInterface("title", view.OfferLabel(a))
 					on(vgn, "click",
@@ -1968,7 +1969,7 @@ func (c *FilesNav) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = element(vgparent, "svg", "svg", attributes6)
 						markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
 						vgn = element(vgparent, "", "span", attributes168)
-						vgn.SetInnerHTML(view.OfferLabel(a))
+						vgn.SetInnerHTML(view.SiteShort(api.Site{Server: api.Server{User: a.Email}}))
 					}
 				}
 			}
@@ -2343,7 +2344,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				markup(vgn, "\x3Cuse href=\"/icons.svg#folder\"\x3E\x3C/use\x3E")
 				vgn = element(vgparent, "", "input", attributes206)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Files.Edit.Wrong != ""))
-				vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
+				vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
 				property(vgn, "value", c.App.Files.Edit.Name)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Files.SetName(event.PropString("target", "value")) })

@@ -241,6 +241,11 @@ func first(i int) any {
 
 // selectStem puts the caret where a name is most often changed: its end stays.
 func (c *Files) selectStem(el js.Value) {
+	if data := el.Get("dataset"); data.Get("placed").Truthy() {
+		return
+	} else {
+		data.Set("placed", "true")
+	}
 	name := el.Get("value").String()
 	n := js.Global().Get("String").New(stem(name)).Get("length").Int() // JavaScript counts in UTF-16
 	el.Call("setSelectionRange", 0, n)

@@ -19,6 +19,7 @@ type scroller struct {
 	row   float64 // height of a row, px
 	first int     // what the view was told
 	shown int
+	sizes js.Value // ResizeObserver
 	funcs []js.Func
 }
 
@@ -45,7 +46,8 @@ func scrolling(app *view.App, list window, prop string, height float64, el js.Va
 	options := js.Global().Get("Object").New()
 	options.Set("passive", true)
 	el.Call("addEventListener", "scroll", s.hear(func() { s.look(false) }), options)
-	js.Global().Get("ResizeObserver").New(s.hear(func() { s.look(true) })).Call("observe", el)
+	s.sizes = js.Global().Get("ResizeObserver").New(s.hear(func() { s.look(true) }))
+	s.sizes.Call("observe", el)
 	list.SetViewport(s)
 	return s
 }
@@ -57,6 +59,7 @@ func (s *scroller) hear(fn func()) js.Func {
 }
 
 func (s *scroller) release() {
+	s.sizes.Call("disconnect") // it tells of an element that was removed, too
 	for _, f := range s.funcs {
 		f.Release()
 	}

@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -33,6 +34,14 @@ func SiteLabel(s api.Site) string {
 	return s.Server.User + "@" + s.Server.Host
 }
 
+// SiteShort is what a site is called below a heading that says that it is one of files.
+func SiteShort(s api.Site) string {
+	if s.Label == "" && s.Server.Host == "" {
+		return domainOf(s.Server.User)
+	}
+	return SiteLabel(s)
+}
+
 // SiteSeal is a site's badge: who can read what goes between this device and its server.
 func SiteSeal(s api.Site) Seal {
 	if s.Sealed {
@@ -46,7 +55,8 @@ const filesReadAlong = "Everybody on the way can read the password and every fil
 // Offered are the mail accounts whose own server has files that are no site yet: one click makes them one.
 func (a *App) Offered() (list []api.Account) {
 	for _, acc := range a.Accounts {
-		if acc.Files && acc.HasPassword {
+		mine := func(s api.Site) bool { return s.Server.Host == "" && strings.EqualFold(s.Server.User, acc.Email) }
+		if acc.Files && acc.HasPassword && !slices.ContainsFunc(a.Sites, mine) {
 			list = append(list, acc)
 		}
 	}

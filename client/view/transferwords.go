@@ -62,7 +62,9 @@ func (t *Transfers) WordsOf(x api.Transfer) TransferWords {
 		} else {
 			w.Text += ", " + so + " so far"
 		}
-		w.Problem = x.Problem
+		if x.Problem != nil && x.Problem.Code != api.CodeGatewayOffline {
+			w.Problem = x.Problem
+		}
 	}
 	if x.Anew && x.State != api.TransferFailed {
 		w.More = strings.TrimSpace("It began again from the start: the file was not what it had been. " + w.More)

@@ -14,6 +14,7 @@ import (
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // fileRow is a JavaScript expression for the row of a file with a name.
@@ -150,8 +151,7 @@ func TestFilesPane(t *testing.T) {
 		b.Until(n+" is there", fileRow(n)+` !== undefined`)
 	}
 	b.Click("files-new-folder")
-	b.Eval(q("file-name")+`.select()`, nil)
-	b.run(chromedp.KeyEvent("Old v1.2"))
+	b.Fill("file-name", "Old v1.2")
 	b.Press(enter)
 	b.Until("the folder is there, and has the focus", fileRow("Old v1.2")+` === document.activeElement`)
 	b.Press(enter)
@@ -177,20 +177,20 @@ func TestFilesPane(t *testing.T) {
 	}
 
 	b.Eval(fileRow("photo.jpg")+`.focus()`, nil)
-	b.Press("F2")
+	b.Press(kb.F2)
 	b.Until("the name can be changed", q("file-name")+` === document.activeElement`)
 	b.run(chromedp.KeyEvent("harbour"))
 	b.Press(enter)
 	b.Until("the end of the name stayed", fileRow("harbour.jpg")+` !== undefined`)
 
 	b.Eval(fileRow("b.txt")+`.focus()`, nil)
-	b.Press("Delete")
+	b.Press(kb.Delete)
 	b.Until("it is gone from the list", fileRow("b.txt")+` === undefined`)
 	b.shot("files-deleted")
 	b.Eval(`[...document.querySelectorAll('[data-testid="toast"] .toast-action')].at(-1).click()`, nil)
 	b.Until("it is back", fileRow("b.txt")+` !== undefined`)
 	b.Eval(fileRow("b (2).txt")+`.focus()`, nil)
-	b.Press("Delete")
+	b.Press(kb.Delete)
 	b.Until("that is gone", fileRow("b (2).txt")+` === undefined`)
 	for range 200 {
 		if g.kept("b (2).txt") == nil {
