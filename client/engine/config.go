@@ -31,6 +31,9 @@ type Config struct {
 	// no such place.
 	Device string
 
+	// Room, if set, says how many octets there are for more on the device, if that is known.
+	Room func(ctx context.Context) (octets int64, known bool)
+
 	Version string // of the program, for Status
 	Poll    time.Duration
 	Limits  Limits

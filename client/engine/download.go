@@ -16,6 +16,8 @@ const (
 	// What is written of a download is synced after so many octets, or after so long. A cut costs no more than that.
 	syncedOctets = 8 << 20
 	syncedAfter  = 5 * time.Second
+	// leftForMail is what a download leaves of the room on the device: mail that comes meanwhile is not to be turned away.
+	leftForMail = 64 << 20
 	// mostHurried is how often a file may change under a download.
 	mostHurried = 3
 )
@@ -67,6 +69,9 @@ func (t *transfer) download(ctx context.Context, x *siteSession) error {
 	}); err != nil {
 		return err
 	}
+	if err := t.e.room(ctx, found.Size-t.record().Safe); err != nil {
+		return err
+	}
 	file, err := t.e.transfers.open(rec.ID)
 	if err != nil {
 		return storing(err)
@@ -89,6 +94,17 @@ func (t *transfer) download(ctx context.Context, x *siteSession) error {
 		return t.broken(w, err)
 	}
 	return t.keep(func(r *transferRecord) { r.Size = w.at })
+}
+
+// room says whether so many octets can be kept on the device, as far as that is known.
+func (e *Engine) room(ctx context.Context, octets int64) error {
+	if e.Room == nil {
+		return nil
+	}
+	if room, known := e.Room(ctx); known && octets > room-leftForMail {
+		return &api.Problem{Code: api.CodeStorageFull, Technical: fmt.Sprintf("%d octets, and room for %d", octets, room)}
+	}
+	return nil
 }
 
 // broken is a download that broke off with err: what came is kept.

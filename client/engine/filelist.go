@@ -99,8 +99,9 @@ func (s *site) list(ctx context.Context, q api.FilesQuery) (api.FilesPage, error
 		return api.FilesPage{}, &api.Problem{Code: api.CodeServerBusy, Technical: "too many folders at a time"}
 	}
 	page.Path, page.Crumbs = crossing(path), crumbsOf(path)
+	under := s.e.transfers.under(s)
 	for i := range page.Files {
-		page.Files[i].Transfer = s.e.transfers.about(s, page.Files[i].Path)
+		page.Files[i].Transfer = under[page.Files[i].Path]
 	}
 	return page, nil
 }
@@ -116,7 +117,7 @@ func (s *site) resolve(ctx context.Context, path api.FilePath) (string, error) {
 	}
 	home := s.record().Home
 	if home == "" {
-		if err := s.session(ctx, func(x *siteSession) error { return nil }); err != nil {
+		if err := s.look(ctx, func(x *siteSession) error { return nil }); err != nil {
 			return "", err
 		}
 		home = s.record().Home
@@ -133,16 +134,12 @@ func (s *site) listed(ctx context.Context, path string, fresh bool) error {
 	if s.tree.has(path, since, begun) {
 		return nil
 	}
-	select {
-	case s.tree.listing <- struct{}{}:
-		defer func() { <-s.tree.listing }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if s.tree.has(path, since, begun) {
-		return nil
-	}
-	return s.session(ctx, func(x *siteSession) error { return s.fetchList(ctx, x, path) })
+	return s.look(ctx, func(x *siteSession) error {
+		if s.tree.has(path, since, begun) {
+			return nil
+		}
+		return s.fetchList(ctx, x, path)
+	})
 }
 
 // fetchList lists a folder. What breaks off after some entries leaves these, and says so.

@@ -29,7 +29,7 @@ func (s *site) makeFolder(ctx context.Context, r api.MakeFolder) (api.File, erro
 	if err != nil {
 		return api.File{}, err
 	}
-	err = s.session(ctx, func(x *siteSession) error {
+	err = s.look(ctx, func(x *siteSession) error {
 		_, err := x.Mkd(ctx, path)
 		if isFTPRefusal(err) { // for which servers have no code
 			if there, looked := x.there(ctx, path); looked == nil && there {
@@ -84,7 +84,7 @@ func (s *site) rename(ctx context.Context, r api.RenameFile) (api.File, error) {
 		return api.File{}, err
 	}
 	_, name = parentOf(to)
-	if id := s.e.transfers.about(s, r.Path); id != 0 {
+	if id := s.e.transfers.under(s)[r.Path]; id != 0 {
 		return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred", Technical: fmt.Sprintf("transfer %d", id)}
 	}
 	moved, known := s.tree.entry(from)
@@ -92,7 +92,7 @@ func (s *site) rename(ctx context.Context, r api.RenameFile) (api.File, error) {
 		moved = fileEntry{kind: ftp.File, size: -1, modified: noTime}
 	}
 	if to != from {
-		err = s.session(ctx, func(x *siteSession) error {
+		err = s.look(ctx, func(x *siteSession) error {
 			if there, err := x.there(ctx, to); err != nil {
 				return err
 			} else if there {

@@ -24,6 +24,7 @@ import (
 type dataWay struct {
 	mu     sync.Mutex
 	live   map[net.Conn]bool
+	gate   chan struct{} // nothing is read before it is closed; nil: at once
 	budget int64  // octets, both ways, until spent is called; 0: no end
 	spent  func() // in the middle of a read or write
 }
@@ -88,6 +89,12 @@ type dataConn struct {
 }
 
 func (c *dataConn) Read(p []byte) (int, error) {
+	c.g.data.mu.Lock()
+	gate := c.g.data.gate
+	c.g.data.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
 	n, err := c.Conn.Read(p)
 	c.g.data.spend(n)
 	return n, err

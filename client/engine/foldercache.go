@@ -16,8 +16,6 @@ const mostFolders = 32
 
 // folderCache is what is known of a site's folders: as they were listed, with what was done to them since.
 type folderCache struct {
-	listing chan struct{} // holds a token while a folder is listed
-
 	mu       sync.Mutex
 	most     int
 	serial   int       // of the last listing

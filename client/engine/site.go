@@ -23,6 +23,8 @@ type site struct {
 	pool sessionPool
 	tree folderCache
 
+	looking, attaching chan struct{} // hold a token while a session is used for that
+
 	mu       sync.Mutex // guards what follows; never held while emitting
 	rec      siteRecord
 	joined   bool // it is one of the engine's
@@ -42,7 +44,7 @@ func newSite(e *Engine, rec siteRecord, joined bool) *site {
 		return s.joined
 	})
 	s.pool.site = s
-	s.tree.listing, s.tree.most = make(chan struct{}, 1), e.Limits.Folder
+	s.looking, s.attaching, s.tree.most = make(chan struct{}, 1), make(chan struct{}, 1), e.Limits.Folder
 	s.tree.revision = uint64(max(0, e.Clock.Now().UnixMicro())) // above those of the last run
 	return s
 }
@@ -203,8 +205,11 @@ func (e *Engine) openSites() error {
 // offersFiles says that an account's own server has an FTP server beside it which is no site yet.
 func (a *account) offersFiles() bool {
 	e := a.e
+	welcome := e.Gateway.State().Welcome
 	e.mu.Lock()
-	welcome := e.welcome
+	if welcome == nil {
+		welcome = e.welcome // of before
+	}
 	sites := slices.Clone(e.sites)
 	e.mu.Unlock()
 	if welcome == nil || !slices.Contains(welcome.Capabilities, wire.CapFTPData) || a.settings().Servers.POP3.Host != "" {

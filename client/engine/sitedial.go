@@ -12,6 +12,7 @@ import (
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
+	"github.com/postern-mail/postern/shared/wire"
 )
 
 const (
@@ -51,6 +52,14 @@ func (e *dataError) Error() string { return e.err.Error() }
 func (e *dataError) Unwrap() error { return e.err }
 
 func (e *dataError) code() (api.Code, string) {
+	var refused *wire.RefusedError
+	if errors.As(e.err, &refused) {
+		switch refused.Reason {
+		case wire.Unreachable, wire.Timeout, wire.NoSuchHost:
+		default: // it is the gateway that does not want to
+			return classifyGateway(refused)
+		}
+	}
 	if e.elsewhere != "" {
 		return api.CodeDataElsewhere, e.elsewhere
 	}
@@ -206,6 +215,22 @@ type sessionPool struct {
 	closed  bool
 	ended   chan struct{} // closed with the pool; nil before tending
 	tasks   sync.WaitGroup
+}
+
+// look runs fn with a session, for somebody who looks and waits: one after another, or a page would have a server see as many
+// sessions as it has questions.
+func (s *site) look(ctx context.Context, fn func(x *siteSession) error) error {
+	return s.inTurn(ctx, s.looking, fn)
+}
+
+func (s *site) inTurn(ctx context.Context, turn chan struct{}, fn func(x *siteSession) error) error {
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.session(ctx, fn)
 }
 
 // session runs fn with a session: one that is idle, or a new one. What goes wrong is told by a failure.

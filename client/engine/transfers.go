@@ -158,20 +158,18 @@ func (x *transfers) find(id api.TransferID) (*transfer, error) {
 	return x.list[i], nil
 }
 
-// about is the number of a transfer that has to do with a path and is not over; 0 if none has.
-func (x *transfers) about(s *site, path api.FilePath) uint64 {
-	if path == "" {
-		return 0
-	}
+// under are the transfers of a site that are not done, by the paths that they have to do with.
+func (x *transfers) under(s *site) map[api.FilePath]uint64 {
+	under := map[api.FilePath]uint64{}
 	for _, t := range x.all() {
-		if t.site == s {
-			r := t.record()
-			if r.Direction != api.Deleting && r.State != api.TransferDone && (r.Path == path || r.Temp == path) {
-				return uint64(r.ID)
+		if r := t.record(); t.site == s && r.Direction != api.Deleting && r.State != api.TransferDone {
+			under[r.Path] = uint64(r.ID)
+			if r.Temp != "" {
+				under[r.Temp] = uint64(r.ID)
 			}
 		}
 	}
-	return 0
+	return under
 }
 
 func (x *transfers) wake() { ask(x.toRun) }
@@ -221,10 +219,12 @@ func (x *transfers) keepTransferring(ctx context.Context) {
 func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 	now, online := x.e.Clock.Now(), x.e.online()
 	list := x.all()
-	busy := map[*site]int{}
+	busy, emptied := map[*site]int{}, map[*site]int{}
 	for _, t := range list {
 		t.mu.Lock()
-		if t.running != nil && t.rec.Direction != api.Deleting {
+		if t.running != nil && t.rec.Direction == api.Deleting {
+			emptied[t.site]++
+		} else if t.running != nil {
 			busy[t.site]++
 		}
 		t.mu.Unlock()
@@ -251,11 +251,13 @@ func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 		}
 		waiting := t.rec.State == api.TransferWaiting && t.running == nil && !t.blocked && !t.gone
 		switch {
-		case !waiting || !online || !deleting && busy[t.site] >= mostRunning:
+		case !waiting || !online || !deleting && busy[t.site] >= mostRunning || deleting && emptied[t.site] > 0 && !due.After(now):
 		case due.After(now):
 			soonest(due)
 		default:
-			if !deleting {
+			if deleting {
+				emptied[t.site]++
+			} else {
 				busy[t.site]++
 			}
 			t.rec.State, t.rec.Problem, t.retryAt, t.until = api.TransferRunning, nil, time.Time{}, time.Time{}

@@ -65,8 +65,8 @@ func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.F
 	switch exists {
 	case api.ExistsReplace:
 	case api.ExistsAsk, api.ExistsBoth:
-		taken := func(path string) bool { return e.transfers.about(s, crossing(path)) != 0 } // by another upload
-		err = s.session(ctx, func(x *siteSession) error {
+		taken := func(path string) bool { return e.transfers.under(s)[crossing(path)] != 0 } // by another upload
+		err = s.look(ctx, func(x *siteSession) error {
 			free, err := x.freeName(ctx, path, taken)
 			if err == nil && free != path && exists == api.ExistsAsk {
 				return fileExists(name)
@@ -376,7 +376,7 @@ func (e *Engine) AttachFile(ctx context.Context, r api.AttachFile) (api.DraftAtt
 	_, name := parentOf(path)
 	fetched := &attaching{e: e}
 	for try := 0; ; try++ {
-		err = s.session(ctx, func(x *siteSession) error { return fetched.fetch(ctx, x, path) })
+		err = s.inTurn(ctx, s.attaching, func(x *siteSession) error { return fetched.fetch(ctx, x, path) })
 		code, _ := classify(err)
 		if err == nil || try >= len(attachPauses) || ctx.Err() != nil || !passing(problemOf(err).Code) && !passing(code) {
 			break

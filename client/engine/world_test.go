@@ -42,6 +42,7 @@ type world struct {
 	limits  Limits
 	over    store.FS // instead of fs
 	batch   int      // 0: as it is
+	room    func(context.Context) (int64, bool)
 	prepare func(context.Context)
 
 	*Engine
@@ -74,7 +75,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) config() Config {
-	c := Config{Mail: mail.Reader{Charsets: charset.Decode}, FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf, cost: cheap, batch: w.batch, Prepare: w.prepare}
+	c := Config{Mail: mail.Reader{Charsets: charset.Decode}, FS: w.fs, Gateway: w.gateway, Vault: w.vault, Version: "test", Limits: w.limits, Logf: w.logf, cost: cheap, batch: w.batch, Prepare: w.prepare, Room: w.room}
 	if w.over != nil {
 		c.FS = w.over
 	}

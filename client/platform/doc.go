@@ -6,7 +6,7 @@
 // that runs no script), and Host, which starts the engine's worker in one tab and finds it from the others.
 //
 // For the engine: Vault (secrets under a key that cannot be taken out of the browser), Socket (the tunnel's WebSocket),
-// DecodeText (charsets) and ServeTabs.
+// DecodeText (charsets), Room (on the device) and ServeTabs.
 //
 // One tab holds the engine, because a file of the origin private file system has one holder: the tab that has the Web
 // Lock. The others speak to its worker over a BroadcastChannel, and one of them takes over when it goes. A page that

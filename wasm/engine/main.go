@@ -64,8 +64,12 @@ func run(ctx context.Context) error {
 		Options: &tunnel.Options{Window: window},
 	}
 	reader := mail.Reader{Charsets: platform.DecodeText}
+	var room func(context.Context) (int64, bool)
+	if device != "" {
+		room = platform.Room
+	}
 	e, err := engine.New(engine.Config{
-		FS: fs, Device: device, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: reader, Prepare: func(ctx context.Context) { rehearsal.Play(ctx, reader) },
+		FS: fs, Device: device, Room: room, Gateway: dialer, Vault: platform.NewVault("postern-vault"), Mail: reader, Prepare: func(ctx context.Context) { rehearsal.Play(ctx, reader) },
 		Version: version, Logf: logf,
 	})
 	if err != nil {
