@@ -6307,9 +6307,22 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "p", attributes442)
 					vgn.SetInnerHTML(l.heading)
 				}
+				if l.phase != "" {
+					vgn = element(vgparent, "", "p", attributes443)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "b", nil)
+						vgn.SetInnerHTML(l.phase)
+						words(vgparent, " ")
+						vgn = element(vgparent, "", "span", nil)
+						vgn.SetInnerHTML(l.held)
+					}
+				}
 				vgn = element(vgparent, "", "div", attributes441)
 				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
+				vgn.AddAttrInterface("data-data", l.dataOf())
 				vgn.AddAttrInterface("data-seq", l.seq)
 				vgn.AddAttrInterface("data-state", l.State)
 				vgn.AddAttrInterface("data-who", string(l.Who))
@@ -6321,8 +6334,8 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes443)
-					vgn.SetInnerHTML(l.says)
+					vgn = element(vgparent, "", "span", attributes444)
+					vgn.SetInnerHTML(l.who())
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
 				}
@@ -6339,6 +6352,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgn *vugu.VGNode
 	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "wire"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "wire-view"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "wire-title"}}}
 	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("data-files", c.files())
 	{
 		vgparent := vgn
 		_ = vgparent
@@ -6346,7 +6360,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes123)
+			vgn = element(vgparent, "", "button", attributes408)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -6359,16 +6373,16 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes446)
+			vgn = element(vgparent, "", "h1", attributes447)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "span", nil)
 				markup(vgn, "What was said")
 				vgn = element(vgparent, "", "small", nil)
-				vgn.SetInnerHTML(c.whose())
+				vgn.SetInnerHTML(c.App.Wire.Whose())
 			}
-			vgn = element(vgparent, "", "button", attributes447)
+			vgn = element(vgparent, "", "button", attributes448)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -6387,7 +6401,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes448)
+			vgn = element(vgparent, "", "button", attributes449)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -6408,7 +6422,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes444)
+		vgn = element(vgparent, "", "ul", attributes445)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6421,11 +6435,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes449)
+					vgn = element(vgparent, "", "button", attributes450)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Wire.Account, s.id) })
+						func(event vugu.DOMEvent) { c.open(s.id) })
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -6456,7 +6470,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes445)
+		vgn = element(vgparent, "", "div", attributes446)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6487,7 +6501,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes451)
+				vgn = element(vgparent, "", "div", attributes452)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -6499,22 +6513,43 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgin.BuildEnv.WireComponent(vgcomp)
 						}
 						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-						vgcomp.Look = lookOf(view.WordsFor(c.failed()))
-						vgcomp.Words = view.WordsFor(c.failed())
+						vgcomp.Look = lookOf(c.words())
+						vgcomp.Words = c.words()
 						vgout.Components = append(vgout.Components, vgcomp)
 						vgn = &vugu.VGNode{Component: vgcomp}
 						vgparent.AppendChild(vgn)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes450)
+			if c.App.Wire.Files() && len(c.lines) > 0 {
+				vgn = element(vgparent, "", "div", attributes453)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "", "span", nil)
+					element(vgparent, "", "span", nil)
+					vgn = element(vgparent, "", "strong", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Control connection")
+					}
+					vgn = element(vgparent, "", "strong", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Data connections")
+					}
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes451)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes452)
+					vgn = element(vgparent, "", "button", attributes454)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -6539,7 +6574,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes452)
+					vgn = element(vgparent, "", "button", attributes454)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
@@ -6554,14 +6589,16 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = element(vgparent, "", "h2", nil)
 						markup(vgn, "Nothing was said yet")
 						vgn = element(vgparent, "", "p", nil)
-						markup(vgn, "What this page and your mail servers say to each other appears here as it is said, with passwords masked.")
-						vgn = element(vgparent, "", "button", attributes42)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.SyncNow() })
-						{
-							vgparent := vgn
-							_ = vgparent
-							words(vgparent, "Fetch new mail")
+						vgn.SetInnerHTML(c.emptyText())
+						if !c.App.Wire.Files() {
+							vgn = element(vgparent, "", "button", attributes42)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.SyncNow() })
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "Fetch new mail")
+							}
 						}
 					}
 				}
@@ -7016,14 +7053,16 @@ var (
 	attributes440 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
 	attributes441 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
 	attributes442 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes447 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes448 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes450 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes451 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes452 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-held"}, {Key: "data-testid", Val: "wire-server-state"}}
+	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes447 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes448 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes450 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes451 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes452 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes453 = []vugu.VGAttribute{{Key: "class", Val: "wire-heads"}, {Key: "aria-hidden", Val: "true"}}
+	attributes454 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

@@ -55,6 +55,22 @@ func busy(s *viewtest.Service) {
 	}
 }
 
+// fileTalk is what was said to fetch a file from its middle on, and to rename another.
+func fileTalk(s *viewtest.Service) {
+	cabinet(s)
+	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Minute)
+	c, v, n := api.ClientSays, api.ServerSays, api.Remark
+	say := func(who api.Speaker, state, text string, data int) api.WireLine {
+		at = at.Add(37 * time.Millisecond)
+		return api.WireLine{At: at, Who: who, State: state, Text: text, Data: data}
+	}
+	s.Say(siteID, api.WireSession{ID: 1, Protocol: api.FTP, Server: "postern.test:2121", Began: at, TLS: "TLS 1.3, TLS_AES_128_GCM_SHA256"},
+		say(n, "OPENING", "Connected through the gateway", 0), say(v, "OPENING", "220 Postern", 0), say(c, "OPENING", "AUTH TLS", 0), say(v, "OPENING", "234 Go on", 0), say(c, "OPENING", "PASS ****", 0), say(v, "READY in /", "230 Welcome", 0),
+		say(c, "READY in /", "CWD /Pictures", 0), say(v, "READY in /Pictures", "250 Now in /Pictures", 0), say(c, "READY in /Pictures", "EPSV", 0), say(v, "READY in /Pictures", "229 Entering Extended Passive Mode (|||50012|)", 0), say(n, "READY in /Pictures", "Connected to port 50012 through the gateway; TLS 1.3, the control connection's session resumed", 1),
+		say(c, "READY in /Pictures at 12000000", "REST 12000000", 0), say(v, "READY in /Pictures at 12000000", "350 Ready", 0), say(c, "TRANSFERRING in /Pictures RETR talk.mp4", "RETR talk.mp4", 0), say(v, "TRANSFERRING in /Pictures RETR talk.mp4", "150 Opening", 0), say(v, "TRANSFERRING in /Pictures RETR talk.mp4", "... 39000000 octets", 1), say(n, "TRANSFERRING in /Pictures RETR talk.mp4", "The server closed it: that is the end of the file", 1), say(v, "READY in /Pictures", "226 Done", 0),
+		say(c, "READY in /Pictures", "RNFR a.txt", 0), say(v, "RENAMING in /Pictures from a.txt", "350 And to what?", 0), say(c, "RENAMING in /Pictures from a.txt", "RNTO b.txt", 0), say(v, "READY in /Pictures", "250 Done", 0))
+}
+
 // crowd is a folder with 200,000 files.
 func crowd(s *viewtest.Service) {
 	cabinet(s)
@@ -116,6 +132,7 @@ var fileScenes = []scene{
 		s.Do(func() { s.Upload(siteID, "/", viewtest.Files("numbers.csv", "press-photo.jpg", "talk.mp4")) })
 		synctest.Wait()
 	}},
+	{"files-wire", "/wire?site=" + siteID, fileTalk, nil},
 	{"files-offer", "/inbox/1", func(s *viewtest.Service) {
 		mailbox(s)
 		s.Change(func(st *api.Status) { st.Accounts[0].Files = true })

@@ -11,7 +11,7 @@ import (
 type FilesNav struct{ App *view.App }
 
 func (c *FilesNav) current(id api.AccountID) any {
-	if r := c.App.Route; r.Site == id && (r.Page == view.PageFiles || r.Page == view.PageSite && id != "") {
+	if c.App.Route.Site == id {
 		return "page"
 	}
 	return nil

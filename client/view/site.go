@@ -19,7 +19,7 @@ func (a *App) Site(id api.AccountID) api.Site {
 }
 
 // AtFiles says that the place is one of file servers, not of mail.
-func (a *App) AtFiles() bool { return a.Route.Page == PageFiles || a.Route.Page == PageSite }
+func (a *App) AtFiles() bool { return a.Route.Site != "" || a.Route.Page == PageSite }
 
 // SiteLabel is what a site is called here.
 func SiteLabel(s api.Site) string {
