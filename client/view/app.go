@@ -100,6 +100,7 @@ func (a *App) Attach(svc api.Service) {
 	a.Composer.resave()
 	a.Wire.again()
 	a.Desk.again()
+	a.Transfers.anew()
 	for _, f := range []*Folder{&a.Files.Folder, &a.Picker.Folder} {
 		if f.forgetCalls(); f.rows != nil {
 			f.Refresh()

@@ -236,6 +236,7 @@ func (f *Folder) replace(page api.FilesPage) {
 	f.Path, f.Crumbs, f.Cut, f.Ended, f.revision = page.Path, page.Crumbs, page.Cut, page.Problem, page.Revision
 	f.rows = map[int]api.File{}
 	f.add(page)
+	f.app.title()
 	if f.come != "" {
 		if i := f.Find(f.come); i >= 0 {
 			f.Cursor = i

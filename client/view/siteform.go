@@ -130,6 +130,13 @@ func (f *SiteForm) Sections() []Section {
 	return f.wrong.marked(list)
 }
 
+// hostName is the server's name, as people paste it.
+func (f *SiteForm) hostName() string {
+	host := strings.ToLower(strings.TrimSpace(f.host))
+	host = strings.TrimPrefix(strings.TrimPrefix(host, "ftp://"), "ftps://")
+	return strings.Trim(strings.TrimRight(host, "/"), "[]")
+}
+
 // read is what the form says, or what is wrong with it.
 func (f *SiteForm) read() (r api.AddSite, wrong wrongField) {
 	r = api.AddSite{Site: f.Site, Label: strings.TrimSpace(f.label), Password: f.password, Keep: f.keep}
@@ -138,9 +145,7 @@ func (f *SiteForm) read() (r api.AddSite, wrong wrongField) {
 		r.Keep = f.app.Site(f.Site).Kept
 		return r, wrong
 	}
-	host := strings.ToLower(strings.TrimSpace(f.host))
-	host = strings.TrimPrefix(strings.TrimPrefix(host, "ftp://"), "ftps://")
-	s := api.Server{Host: strings.Trim(strings.TrimRight(host, "/"), "[]"), Security: api.Security(f.security), User: strings.TrimSpace(f.user)}
+	s := api.Server{Host: f.hostName(), Security: api.Security(f.security), User: strings.TrimSpace(f.user)}
 	if s.Host == "" {
 		return r, wrongField{"site-host", "Enter the name of the server"}
 	}
@@ -210,7 +215,7 @@ func (f *SiteForm) failed(p *api.Problem) {
 	switch {
 	case p.Certificate != nil:
 		f.app.Trust.ask(p.Certificate, func(fingerprint string) {
-			f.was.Host, f.was.Pin = strings.ToLower(strings.TrimSpace(f.host)), fingerprint
+			f.was.Host, f.was.Pin = f.hostName(), fingerprint
 			f.Save()
 		})
 	case p.Code == api.CodeWrongPassword:

@@ -71,6 +71,13 @@ func (t *Transfers) set(list []api.Transfer) {
 	}
 }
 
+// anew has the files that are held handed over to a new engine: what waits for the former one is of no interest.
+func (t *Transfers) anew() {
+	for id, u := range t.held {
+		t.held[id] = &upload{file: u.file}
+	}
+}
+
 // put takes what the engine says of a transfer.
 func (t *Transfers) put(x api.Transfer) {
 	i := t.index(x.ID)
@@ -166,6 +173,9 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 			next = want.Offset
 		}
 	}, func(p *api.Problem) {
+		if t.held[id] != u {
+			return
+		}
 		u.feeding = false
 		x, there := t.Of(id)
 		switch {
