@@ -1,6 +1,6 @@
 // Package engine is the mail user agent: it keeps the accounts, fetches their mail, sends what is in their outboxes,
-// and answers the page's calls (client/api). It speaks POP3 (RFC 1939) and message submission (RFC 6409) itself, with
-// TLS that ends in this process, over streams that the gateway carries to the servers.
+// and answers the page's calls (client/api). It speaks POP3 (RFC 1939), message submission (RFC 6409) and FTP (RFC 959)
+// itself, with TLS that ends in this process, over streams that the gateway carries to the servers.
 //
 // # Parts
 //
@@ -39,6 +39,20 @@
 // An account that looks after the gateway's own mail server is told so by it over POP3, after the login (the capability
 // X-POSTERN-ADMIN). Its page sees the server's queue over connections of their own (desk.go), which begin when it asks,
 // sign in by the account's password (shared/control) and end when nobody has asked for a while.
+//
+// # Files
+//
+// A site is an FTP account (site.go), and its server speaks shared/ftp through the tunnel: a control connection for
+// whoever looks and one for each transfer, kept for a while when nobody uses them (sitedial.go), data connections beside
+// them. Folders are listed into memory (filelist.go, foldercache.go), and what is done to them is noted there.
+//
+// A transfer (transfer.go, transfers.go) is in a journal of its own (transferlog.go), and goes on from there in the next
+// run. A download counts as much as is synced on the device and in the journal, and only while the server's file has the
+// size and time that it had (download.go). An upload goes to a name of its own, counts what the server has of that, and
+// gets its own name when all of it is there (upload.go); its file comes from a page, piece by piece (feeder.go), or from
+// the mailbox. So no file that has the name of a whole one is a part of one, here or there, whatever is cut.
+//
+// A deletion waits for the time in which it can be taken back, and is in memory alone (deletion.go).
 //
 // # Secrets
 //

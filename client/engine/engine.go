@@ -63,11 +63,14 @@ func New(c Config) (*Engine, error) {
 		a.openBox()
 		e.accounts = append(e.accounts, a)
 	}
-	if err := e.openSites(); err != nil {
-		return nil, fmt.Errorf("engine: %w", err)
+	if err = e.openSites(); err == nil {
+		e.transfers, err = openTransfers(e)
 	}
-	if e.transfers, err = openTransfers(e); err != nil {
-		return nil, fmt.Errorf("engine: %w", err)
+	if err != nil {
+		for _, a := range e.accounts {
+			a.close()
+		}
+		return nil, errors.Join(fmt.Errorf("engine: %w", err), e.registry.close())
 	}
 	return e, nil
 }

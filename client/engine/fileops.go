@@ -117,6 +117,11 @@ func (x *siteSession) there(ctx context.Context, path string) (bool, error) {
 	if there, sure, err := x.fileThere(ctx, path); sure || err != nil {
 		return there, err
 	}
+	return x.isListed(ctx, path)
+}
+
+// isListed says whether the folder of a path lists it.
+func (x *siteSession) isListed(ctx context.Context, path string) (listed bool, err error) {
 	parent, name := parentOf(path)
 	for e, err := range x.List(ctx, parent) {
 		if err != nil {
@@ -129,8 +134,8 @@ func (x *siteSession) there(ctx context.Context, path string) (bool, error) {
 	return false, nil
 }
 
-// fileThere says whether a file is at a path, by MLST or SIZE. It is not sure of a No where a folder may be there, which no file ever
-// replaces, and where the server has neither.
+// fileThere says whether a file is at a path, by MLST or SIZE, or by the listing where the server has neither. It is not sure of a No
+// where a folder may be there, which no file ever replaces.
 func (x *siteSession) fileThere(ctx context.Context, path string) (there, sure bool, err error) {
 	if x.features.MLST {
 		_, err := x.Stat(ctx, path)
@@ -146,7 +151,11 @@ func (x *siteSession) fileThere(ctx context.Context, path string) (there, sure b
 	if _, err = x.Size(ctx, path); err == nil {
 		return true, true, nil
 	}
-	if isFTPRefusal(err) {
+	switch {
+	case errors.Is(err, ftp.ErrUnsupported):
+		there, err = x.isListed(ctx, path)
+		return there, err == nil, err
+	case isFTPRefusal(err):
 		return false, false, nil
 	}
 	return false, false, err

@@ -25,8 +25,8 @@ type dataWay struct {
 	mu     sync.Mutex
 	live   map[net.Conn]bool
 	gate   chan struct{} // nothing is read before it is closed; nil: at once
-	budget int64  // octets, both ways, until spent is called; 0: no end
-	spent  func() // in the middle of a read or write
+	budget int64         // octets, both ways, until spent is called; 0: no end
+	spent  func()        // in the middle of a read or write
 }
 
 // spend counts octets, and calls spent when they are enough.

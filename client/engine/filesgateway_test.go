@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +34,7 @@ type realGateway struct {
 	changed chan struct{}
 }
 
-func throughBridge(t *testing.T, c bridge.Config) *realGateway {
+func throughBridge(t *testing.T, c bridge.Config, roots *x509.CertPool) *realGateway {
 	b, err := bridge.New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +54,7 @@ func throughBridge(t *testing.T, c bridge.Config) *realGateway {
 		current = c
 		return wsconn.New(c), nil
 	}}
-	engine, err := New(Config{FS: store.NewMemFS(), Gateway: dialer, Logf: t.Logf})
+	engine, err := New(Config{FS: store.NewMemFS(), Gateway: dialer, Roots: roots, Logf: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +115,36 @@ func (g *realGateway) await(id api.TransferID, half func()) api.Transfer {
 	}
 }
 
+// gone waits until a deletion is.
+func (g *realGateway) gone(id api.TransferID) {
+	g.t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		t, err := g.transfers.find(id)
+		if err != nil {
+			return
+		}
+		if s := t.snapshot(); s.State == api.TransferFailed {
+			g.t.Fatalf("%+v, %v", s, s.Problem)
+		}
+		select {
+		case <-g.changed:
+		case <-time.After(50 * time.Millisecond):
+		case <-limit:
+			g.t.Fatalf("%+v", t.snapshot())
+		}
+	}
+}
+
 // upload hands a file over as a page does.
 func (g *realGateway) upload(site api.AccountID, name string, data []byte, half func()) api.Transfer {
 	g.t.Helper()
-	u, err := g.UploadFile(g.t.Context(), api.UploadFile{Site: site, File: localFile(name, data)})
+	return g.uploadAs(site, name, data, api.ExistsAsk, half)
+}
+
+func (g *realGateway) uploadAs(site api.AccountID, name string, data []byte, exists api.Exists, half func()) api.Transfer {
+	g.t.Helper()
+	u, err := g.UploadFile(g.t.Context(), api.UploadFile{Site: site, File: localFile(name, data), Exists: exists})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -188,7 +215,7 @@ func TestFilesThroughARealGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := throughBridge(t, bridge.Config{Server: "test", Policy: bridge.Policy{Allow: []bridge.Rule{rule}}})
+	g := throughBridge(t, bridge.Config{Server: "test", Policy: bridge.Policy{Allow: []bridge.Rule{rule}}}, nil)
 	at, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +256,7 @@ func TestFilesOfARealGatewaysOwn(t *testing.T) {
 			Services: []wire.Service{{Name: wire.FTP, Port: 2121}},
 		},
 		Inside: map[wire.ServiceName]func(context.Context) (net.Conn, error){wire.FTP: inside.Dial}, Data: server.OpenData,
-	}}})
+	}}}, nil)
 	site := g.addSite(api.Server{User: alice}, alicePW)
 	if !site.Sealed {
 		t.Error("it is not sealed")

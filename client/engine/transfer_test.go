@@ -531,3 +531,42 @@ func TestDownloadOfAFileThatGrows(t *testing.T) {
 		}
 	})
 }
+
+// A server that tells neither sizes nor what is at a path: everything is slower, and nothing is lost.
+func TestUploadToAnOldServer(t *testing.T) {
+	server := mailtest.NewFTP()
+	server.NoMLST, server.NoSize, server.NoFEAT, server.NoEPSV = true, true, true, true
+	inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+		data := noise(2<<20, 15)
+		w.ftp.Files.Put("/a", []byte("old"))
+		p := w.newPage()
+		defer p.close()
+		r := api.UploadFile{Folder: "/", File: localFile("a", data)}
+		if _, err := p.upload(r, data); code(err) != api.CodeFileExists {
+			t.Errorf("%v", err)
+		}
+		for _, exists := range []api.Exists{api.ExistsBoth, api.ExistsReplace} {
+			r.Exists = exists
+			w.gateway.data.after(1<<20, w.cutFor(time.Minute))
+			u, err := p.upload(r, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u = w.until(u.ID, api.TransferDone, api.TransferFailed); u.State != api.TransferDone || !u.Anew {
+				t.Errorf("%+v, %v", u, u.Problem)
+			}
+			if got, _ := w.ftp.Files.Get(string(u.Path)); !bytes.Equal(got, data) {
+				t.Errorf("%s has %d octets", u.Path, len(got))
+			}
+		}
+		p1, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID, Path: "/", Fresh: true})
+		if got := namesOf(p1); err != nil || len(got) != 2 || got[1] != "a (2)" {
+			t.Errorf("%v, %v", got, err)
+		}
+		w.gateway.data.after(1<<20, w.cutFor(time.Minute))
+		d := w.until(w.download("/a").ID, api.TransferDone)
+		if !bytes.Equal(w.read(d.ID), data) || !d.Anew {
+			t.Errorf("%+v", d)
+		}
+	})
+}

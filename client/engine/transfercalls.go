@@ -63,8 +63,8 @@ func (e *Engine) ResumeTransfer(_ context.Context, r api.ResumeTransfer) (api.Tr
 		t.rec.State, t.rec.Problem, t.retryAt, t.blocked, t.tries, t.hurried = api.TransferWaiting, nil, time.Time{}, false, 0, 0
 	}
 	t.mu.Unlock()
+	t.site.forgive()
 	if resume {
-		t.site.forgive()
 		err = t.keep(func(r *transferRecord) {})
 		t.announce()
 	}
@@ -108,9 +108,9 @@ func (x *transfers) removeTemp(t *transfer) {
 	running := t.running
 	t.mu.Unlock()
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	ctx := x.running
-	x.mu.Unlock()
-	if ctx == nil || ctx.Err() != nil {
+	if ctx == nil {
 		return
 	}
 	x.tasks.Go(func() {

@@ -34,7 +34,7 @@ type transfers struct {
 	mu      sync.Mutex
 	list    []*transfer // by number
 	last    api.TransferID
-	running context.Context // nil before Run, and done after it
+	running context.Context // nil before Run and after it
 }
 
 // openTransfers takes up the transfers of earlier runs. What belongs to none is removed.
@@ -201,7 +201,12 @@ func (x *transfers) keepTransferring(ctx context.Context) {
 	x.mu.Lock()
 	x.running = ctx
 	x.mu.Unlock()
-	defer x.tasks.Wait()
+	defer func() {
+		x.mu.Lock()
+		x.running = nil
+		x.mu.Unlock()
+		x.tasks.Wait()
+	}()
 	for ctx.Err() == nil {
 		var wait <-chan time.Time
 		if next := x.startDue(ctx); !next.IsZero() {

@@ -65,7 +65,11 @@ func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.F
 	switch exists {
 	case api.ExistsReplace:
 	case api.ExistsAsk, api.ExistsBoth:
-		taken := func(path string) bool { return e.transfers.under(s)[crossing(path)] != 0 } // by another upload
+		under := e.transfers.under(s)
+		taken := func(path string) bool { // by another upload, or by a folder, which only the listing tells where there is no MLST
+			known, ok := s.tree.entry(path)
+			return under[crossing(path)] != 0 || ok && known.kind == ftp.Folder
+		}
 		err = s.look(ctx, func(x *siteSession) error {
 			free, err := x.freeName(ctx, path, taken)
 			if err == nil && free != path && exists == api.ExistsAsk {
@@ -275,10 +279,10 @@ func (t *transfer) name(ctx context.Context, x *siteSession, temp string) error 
 	if there, _, err := x.fileThere(ctx, temp); err != nil {
 		return err
 	} else if !there {
-		if size, err := x.sizeOf(ctx, path); err == nil && (size == rec.Size || size < 0) {
-			return t.named(path)
-		} else if err != nil && !errors.Is(err, ftp.ErrNoFile) {
+		if named, err := t.isNamed(ctx, x, path); err != nil {
 			return err
+		} else if named {
+			return t.named(path)
 		}
 		if err := t.keep(func(r *transferRecord) { r.Whole, r.Begun, r.Anew = false, false, true }); err != nil {
 			return err
@@ -309,6 +313,18 @@ func (t *transfer) name(ctx context.Context, x *siteSession, temp string) error 
 		return err
 	}
 	return t.named(path)
+}
+
+// isNamed says whether a file that is whole, and not where it was, has its name already. Where the server tells no sizes, one that
+// replaces another cannot be told from that.
+func (t *transfer) isNamed(ctx context.Context, x *siteSession, path string) (bool, error) {
+	rec := t.record()
+	there, _, err := x.fileThere(ctx, path)
+	if err != nil || !there {
+		return false, err
+	}
+	size, err := x.sizeOf(ctx, path)
+	return size == rec.Size || size < 0 && rec.Exists != api.ExistsReplace, err
 }
 
 // named is the end of an upload.
