@@ -76,17 +76,21 @@ func kindIcon(f api.File) string {
 	case api.KindUnknown, api.KindOther:
 		return "question"
 	}
-	switch strings.ToLower(extension(f.Name)) {
-	case ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".heic", ".tif", ".tiff", ".bmp":
-		return "image"
-	case ".mp3", ".ogg", ".flac", ".wav", ".m4a", ".mp4", ".mkv", ".webm", ".mov", ".avi":
-		return "file-sound"
-	case ".zip", ".gz", ".tgz", ".xz", ".zst", ".bz2", ".7z", ".rar", ".tar", ".iso":
-		return "file-zip"
-	case ".txt", ".md", ".pdf", ".doc", ".docx", ".odt", ".rtf", ".html", ".csv", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".odp", ".eml", ".log", ".json", ".xml":
-		return "file-text"
+	ext := strings.ToLower(extension(f.Name)) + " "
+	for _, k := range kinds {
+		if len(ext) > 1 && strings.Contains(k[1], ext) {
+			return k[0]
+		}
 	}
 	return "file"
+}
+
+// kinds are pictures, and the endings of names that have them.
+var kinds = [][2]string{
+	{"image", ".png .jpg .jpeg .gif .webp .svg .heic .tif .tiff .bmp "},
+	{"file-sound", ".mp3 .ogg .flac .wav .m4a .mp4 .mkv .webm .mov .avi "},
+	{"file-zip", ".zip .gz .tgz .xz .zst .bz2 .7z .rar .tar .iso "},
+	{"file-text", ".txt .md .pdf .doc .docx .odt .rtf .html .csv .xls .xlsx .ods .ppt .pptx .odp .eml .log .json .xml "},
 }
 
 func kindName(f api.File) string {

@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -119,8 +118,18 @@ func (f *Files) Targets() []api.File {
 	for _, x := range f.Selected {
 		list = append(list, x)
 	}
-	slices.SortFunc(list, func(a, b api.File) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	inOrder(len(list), func(i, j int) bool { return list[i].Path < list[j].Path }, func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
+}
+
+// inOrder sorts a short list by insertion. The library's sorting is written anew for each type that it is used with, some 10 KB
+// of code that every page would fetch.
+func inOrder(n int, less func(i, j int) bool, swap func(i, j int)) {
+	for i := 1; i < n; i++ {
+		for j := i; j > 0 && less(j, j-1); j-- {
+			swap(j, j-1)
+		}
+	}
 }
 
 // Pick makes a row the only one selected.

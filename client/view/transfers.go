@@ -84,7 +84,7 @@ func (t *Transfers) put(x api.Transfer) {
 	var was api.TransferState
 	if i < 0 {
 		t.list = append(t.list, x)
-		slices.SortStableFunc(t.list, func(a, b api.Transfer) int { return int(int64(a.ID) - int64(b.ID)) })
+		inOrder(len(t.list), func(i, j int) bool { return t.list[i].ID < t.list[j].ID }, func(i, j int) { t.list[i], t.list[j] = t.list[j], t.list[i] })
 		if !t.seen && x.Direction != api.Deleting && !t.app.platform.Narrow() {
 			t.seen, t.Open = true, true
 		}
