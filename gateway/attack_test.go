@@ -24,6 +24,10 @@ import (
 
 // TestAttacks is what somebody may try who finds the gateway on the internet, and what it gets. The README has the same table.
 func TestAttacks(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, attack := range []struct {
 		name, gets string
 		run        func(*testing.T)
@@ -46,10 +50,13 @@ func TestAttacks(t *testing.T) {
 		{"a data connection of FTP as a way in", "denied or malformed, nothing is dialled: it needs a control connection of the same session, and says no host", attackByData},
 		{"a control connection that is none", "no data connection beside it: not of SMTP, which greets alike, nor before TLS where that comes first", attackByFalseControl},
 		{"a server of FTP that lies", "the address it names is not read; what a client believes leads to the liar's own machine, looked up once", attackByLiar},
-		{"a scan by data connections", "two at a time, and after some failures none for a minute, whatever the session", attackByScan},
+		{"a scan by data connections", "four at a time, and after some failures none for a minute, whatever the session", attackByScan},
 		{"others' files", "the gateway's own server is asked for the data of that very control connection, and no port is dialled", attackOnFiles},
 		{"path traversal on static files", "404, or the page: files are looked up in a list, never on a disk", attackByPath},
 	} {
+		if line := fmt.Sprintf("\n| %s | %s |\n", attack.name, attack.gets); !strings.Contains(string(readme), line) {
+			t.Errorf("the README lacks %q", line)
+		}
 		t.Run(attack.name, attack.run)
 	}
 }

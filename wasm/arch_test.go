@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	// The gateway's parts know what is shared, and not each other.
 	"gateway/bridge": {"gateway/bridge", "shared"},
 	// The bridge's platform where it is not this machine's; no other part of the gateway runs there.
-	"gateway/edge":       {"gateway/bridge", "shared"},
+	"gateway/edge":       {"gateway/edge", "gateway/bridge", "shared"},
 	"gateway/mailserver": {"gateway/mailserver", "gateway/turnstile", "shared"},
 	"gateway/ftpserver":  {"gateway/ftpserver", "gateway/turnstile", "shared"},
 	// Folders with files in them; no protocol.

@@ -18,7 +18,7 @@ var banned = map[string]string{
 	"net/url":                     "a route is parsed by hand, an address of the web by the browser",
 	"regexp":                      "0.1 MB, and slow in WebAssembly; the page parses by hand",
 	"github.com/coder/websocket":  "0.5 MB; the tunnel is the engine's",
-	"github.com/hashicorp/yamux":  "the tunnel is the engine's",
+	"github.com/hashicorp/yamux":  "the tunnel has a multiplexer of its own; this one is for its tests",
 	"github.com/emersion/go-smtp": "0.5 MB; protocols are the engine's",
 	module + "client/engine":      "the engine has a program of its own",
 	module + "client/store":       "mail is read through the engine",
@@ -34,6 +34,7 @@ var bannedEngine = map[string]string{
 	"html/template":              "0.5 MB",
 	"text/template":              "nothing here is written by a template",
 	"encoding/xml":               "the gateway reads XML for the engine",
+	"github.com/hashicorp/yamux": "the tunnel has a multiplexer of its own; this one is for its tests",
 }
 
 // bannedEdge are packages that the Worker must not link, and why. Sizes are after gzip.
@@ -42,6 +43,7 @@ var bannedEdge = map[string]string{
 	module + "gateway/bridge/discover": "0.7 MB with net/http's client; nothing can be looked up there",
 	module + "gateway/web":             "files are the platform's to serve",
 	module + "gateway/mailserver":      "there is no disk for mail",
+	"github.com/hashicorp/yamux":       "the tunnel has a multiplexer of its own; this one is for its tests",
 	"html/template":                    "0.5 MB",
 }
 

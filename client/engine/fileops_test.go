@@ -173,7 +173,7 @@ func TestAttachAndSave(t *testing.T) {
 		a := w.signIn(alice)
 		data := noise(5<<20, 1)
 		w.ftp.Files.Put("/report.pdf", data)
-		w.gateway.data.after(3<<20, w.cutFor(2*time.Second)) // and somebody waits
+		w.cutAfter(3<<20, 2*time.Second) // and somebody waits
 		at, err := w.AttachFile(t.Context(), api.AttachFile{FileRef: api.FileRef{Site: w.site.ID, Path: "/report.pdf"}, Account: a.ID})
 		if err != nil || at.Name != "report.pdf" || at.Size != int64(len(data)) {
 			t.Fatalf("%+v, %v", at, err)
@@ -190,7 +190,7 @@ func TestAttachAndSave(t *testing.T) {
 		if _, err := w.SavePart(t.Context(), api.SavePart{Part: part, Site: w.site.ID, Folder: "/"}); code(err) != api.CodeFileExists {
 			t.Errorf("%v", err)
 		}
-		w.gateway.data.after(2<<20, w.cutFor(time.Minute))
+		w.cutAfter(2<<20, time.Minute)
 		s, err := w.SavePart(t.Context(), api.SavePart{Part: part, Site: w.site.ID, Folder: "/", Exists: api.ExistsBoth})
 		if err != nil {
 			t.Fatal(err)

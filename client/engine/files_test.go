@@ -24,9 +24,31 @@ import (
 type dataWay struct {
 	mu     sync.Mutex
 	live   map[net.Conn]bool
-	gate   chan struct{} // nothing is read before it is closed; nil: at once
+	gate   chan struct{} // nothing is read or written before it is closed; nil: at once
 	budget int64         // octets, both ways, until spent is called; 0: no end
 	spent  func()        // in the middle of a read or write
+}
+
+// pass waits at the gate.
+func (d *dataWay) pass() {
+	d.mu.Lock()
+	gate := d.gate
+	d.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+}
+
+// holdAfter closes the gate after so many octets, calls fn, which may wait, and opens it.
+func (d *dataWay) holdAfter(octets int64, fn func()) {
+	d.after(octets, func() {
+		gate := make(chan struct{})
+		d.gate = gate
+		go func() {
+			defer close(gate)
+			fn()
+		}()
+	})
 }
 
 // spend counts octets, and calls spent when they are enough.
@@ -89,18 +111,14 @@ type dataConn struct {
 }
 
 func (c *dataConn) Read(p []byte) (int, error) {
-	c.g.data.mu.Lock()
-	gate := c.g.data.gate
-	c.g.data.mu.Unlock()
-	if gate != nil {
-		<-gate
-	}
+	c.g.data.pass()
 	n, err := c.Conn.Read(p)
 	c.g.data.spend(n)
 	return n, err
 }
 
 func (c *dataConn) Write(p []byte) (int, error) {
+	c.g.data.pass()
 	c.g.data.spend(len(p))
 	return c.Conn.Write(p)
 }
@@ -383,16 +401,16 @@ func noise(octets int, seed uint64) []byte {
 
 var errCut = errors.New("cut")
 
-// cut takes the gateway away in the middle of something, and brings it back after a while.
-func (w *filesWorld) cutFor(d time.Duration) func() {
-	return func() {
+// cutAfter takes the gateway away once so many octets more have gone through data connections, and brings it back after a while.
+func (w *filesWorld) cutAfter(octets int64, d time.Duration) {
+	w.gateway.data.holdAfter(octets, func() {
+		w.gateway.setTo(tunnel.Offline, errCut)
 		go func() {
-			w.gateway.setTo(tunnel.Offline, errCut)
 			select {
 			case <-time.After(d):
 				w.gateway.set(tunnel.Online)
 			case <-w.t.Context().Done():
 			}
 		}()
-	}
+	})
 }

@@ -51,7 +51,7 @@ func TestDownloadOverACut(t *testing.T) {
 	inFiles(t, func(t *testing.T, w *filesWorld) {
 		data := noise(50<<20, 2)
 		w.ftp.Files.Put("/big", data)
-		w.gateway.data.after(27<<20, w.cutFor(time.Minute))
+		w.cutAfter(27<<20, time.Minute)
 		d := w.download("/big")
 		w.until(d.ID, api.TransferWaiting)
 		time.Sleep(2 * time.Second)
@@ -75,7 +75,7 @@ func TestUploadOverACut(t *testing.T) {
 		data := noise(50<<20, 3)
 		p := w.newPage()
 		defer p.close()
-		w.gateway.data.after(27<<20, w.cutFor(time.Minute))
+		w.cutAfter(27<<20, time.Minute)
 		u, err := p.upload(api.UploadFile{Folder: "/", File: localFile("big", data)}, data)
 		if err != nil {
 			t.Fatal(err)
@@ -127,20 +127,18 @@ func TestPauseAndResume(t *testing.T) {
 			},
 		} {
 			begun, paused := make(chan api.TransferID, 1), make(chan struct{})
-			w.gateway.data.after(9<<20, func() {
-				go func() {
-					defer close(paused)
-					if err := w.PauseTransfer(t.Context(), <-begun); err != nil {
-						t.Error(err)
-					}
-				}()
+			w.gateway.data.holdAfter(9<<20, func() {
+				defer close(paused)
+				if err := w.PauseTransfer(t.Context(), <-begun); err != nil {
+					t.Error(err)
+				}
 			})
 			id := begin().ID
 			begun <- id
 			<-paused
 			time.Sleep(10 * time.Second)
 			x := w.transfer(id)
-			if x.State != api.TransferPaused || x.Problem != nil || x.Done < 8<<20 || x.Done > 18<<20 {
+			if x.State != api.TransferPaused || x.Problem != nil || x.Done < 8<<20 || x.Done > 19<<20 {
 				t.Fatalf("%+v, %v", x, x.Problem)
 			}
 			x0 := x
@@ -172,7 +170,7 @@ func TestCancel(t *testing.T) {
 		w.ftp.Files.Put("/down", data)
 		p := w.newPage()
 		defer p.close()
-		w.gateway.data.after(5<<20, w.cutFor(time.Minute))
+		w.cutAfter(5<<20, time.Minute)
 		d := w.download("/down")
 		time.Sleep(time.Second)
 		if w.transfer(d.ID).Done < 4<<20 {
@@ -183,13 +181,11 @@ func TestCancel(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		begun, canceled := make(chan api.TransferID, 1), make(chan struct{})
-		w.gateway.data.after(5<<20, func() {
-			go func() {
-				defer close(canceled)
-				if err := w.CancelTransfer(t.Context(), <-begun); err != nil {
-					t.Error(err)
-				}
-			}()
+		w.gateway.data.holdAfter(5<<20, func() {
+			defer close(canceled)
+			if err := w.CancelTransfer(t.Context(), <-begun); err != nil {
+				t.Error(err)
+			}
 		})
 		u, err := p.upload(api.UploadFile{Folder: "/", File: localFile("up", data)}, data)
 		if err != nil {
@@ -215,7 +211,7 @@ func TestUploadNeedsItsFile(t *testing.T) {
 		file := localFile("up", data)
 		p := w.newPage()
 		gone := make(chan struct{})
-		w.gateway.data.after(9<<20, func() { go func() { p.close(); close(gone) }() })
+		w.gateway.data.holdAfter(9<<20, func() { p.close(); close(gone) })
 		u, err := p.upload(api.UploadFile{Folder: "/", File: file}, data)
 		if err != nil {
 			t.Fatal(err)
@@ -358,7 +354,7 @@ func TestDownloadOfAFileThatChanges(t *testing.T) {
 	inFiles(t, func(t *testing.T, w *filesWorld) {
 		data := noise(20<<20, 9)
 		w.ftp.Files.Put("/down", data)
-		w.gateway.data.after(9<<20, w.cutFor(time.Minute))
+		w.cutAfter(9<<20, time.Minute)
 		d := w.download("/down")
 		time.Sleep(time.Second)
 		changed := noise(21<<20, 10)
@@ -368,7 +364,7 @@ func TestDownloadOfAFileThatChanges(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		// One that the server no longer has.
-		w.gateway.data.after(9<<20, w.cutFor(time.Minute))
+		w.cutAfter(9<<20, time.Minute)
 		d = w.download("/down")
 		time.Sleep(time.Second)
 		w.delete("/down")
@@ -547,7 +543,7 @@ func TestUploadToAnOldServer(t *testing.T) {
 		}
 		for _, exists := range []api.Exists{api.ExistsBoth, api.ExistsReplace} {
 			r.Exists = exists
-			w.gateway.data.after(1<<20, w.cutFor(time.Minute))
+			w.cutAfter(1<<20, time.Minute)
 			u, err := p.upload(r, data)
 			if err != nil {
 				t.Fatal(err)
@@ -563,7 +559,7 @@ func TestUploadToAnOldServer(t *testing.T) {
 		if got := namesOf(p1); err != nil || len(got) != 2 || got[1] != "a (2)" {
 			t.Errorf("%v, %v", got, err)
 		}
-		w.gateway.data.after(1<<20, w.cutFor(time.Minute))
+		w.cutAfter(1<<20, time.Minute)
 		d := w.until(w.download("/a").ID, api.TransferDone)
 		if !bytes.Equal(w.read(d.ID), data) || !d.Anew {
 			t.Errorf("%+v", d)

@@ -98,9 +98,9 @@ func (f *fire) run(script []act) {
 			f.uploads[u.ID] = data
 			f.known = append(f.known, u.ID)
 		case "cut":
-			f.gateway.data.after(int64(1+a.N*150_000), f.cutFor(time.Duration(a.M)*5*time.Second))
+			f.cutAfter(int64(1+a.N*150_000), time.Duration(a.M)*5*time.Second)
 		case "sever": // the data connections alone
-			f.gateway.data.after(int64(1+a.N*150_000), func() { go f.gateway.severData() })
+			f.gateway.data.holdAfter(int64(1+a.N*150_000), f.gateway.severData)
 		case "pause":
 			if any {
 				_ = f.PauseTransfer(t.Context(), id)

@@ -4,9 +4,13 @@ package bridge
 
 import "net"
 
-// atOnce is for sockets that can be asked to take what they take without waiting.
+// atOnce is for sockets that can be asked for what they do without waiting.
 type atOnce struct{}
 
-func newAtOnce(net.Conn) *atOnce { return nil }
+func writesAtOnce(net.Conn) *atOnce { return nil }
 
-func (*atOnce) write([]byte) int { return 0 }
+func readsAtOnce(net.Conn) *atOnce { return nil }
+
+func (*atOnce) move([]byte) int { return 0 }
+
+func (*atOnce) wait() {}

@@ -93,7 +93,7 @@ func TestControlEndsMeanwhile(t *testing.T) {
 
 // Data connections have a rate of their own, and do not take from that of other streams.
 func TestRatesOfData(t *testing.T) {
-	_, control := ftpHost(t, Limits{NewStreamsPerMinute: 2, NewStreamsPerTarget: 1}, func(*net.TCPConn) {}, nil)
+	g, control := ftpHost(t, Limits{NewStreamsPerMinute: 2, NewStreamsPerTarget: 1}, func(*net.TCPConn) {}, nil)
 	n := 0
 	for ; n < 100; n++ {
 		data, err := control.OpenData(t.Context(), 50123)
@@ -105,6 +105,7 @@ func TestRatesOfData(t *testing.T) {
 		}
 		_, _ = io.ReadAll(data)
 		_ = data.Close()
+		eventually(t, "it ends", func() bool { return g.Stats().Streams == 1 })
 	}
 	if n != dataConnections {
 		t.Errorf("%d data connections, want %d", n, dataConnections)

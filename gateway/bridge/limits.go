@@ -19,16 +19,16 @@ type Limits struct {
 	NewSessionsPerMinute int
 	// Streams of one session at one time. Default 32: two for an account and some to spare.
 	Streams int
-	// StreamsPerClient address, over all its sessions. Default 128: sixteen sessions with four accounts each. A stream
-	// holds a tunnel's window of 1 MiB of the gateway's memory if its target takes nothing, and a target takes nothing
-	// if the client does not read its answers: so this is the MiB that a hostile client can hold.
+	// StreamsPerClient address, over all its sessions. Default 128: sixteen sessions with four accounts each. If its target takes
+	// nothing, a stream holds its window of the gateway's memory, and a target takes nothing if the client does not read its
+	// answers. That is 256 KiB, and 4 MiB more for those of a session together: about 100 MiB for a hostile client.
 	StreamsPerClient int
 	// StreamsPerUser at one time. Default 256: two clients' worth, for who moves between networks.
 	StreamsPerUser int
 	// StreamsPerTarget address at one time, of the servers that are not the gateway's own. Default 1024, a quarter of all:
 	// that no server is flooded from here, nor can one that never answers hold everybody's places.
 	StreamsPerTarget int
-	// StreamsInAll at one time. Default 4096: the sessions with four each, and 4 GiB were all of them hostile.
+	// StreamsInAll at one time. Default 4096: the sessions with four each, and 5 GiB were all of them hostile.
 	StreamsInAll int
 	// NewStreamsPerMinute of a client address, and of a user. Default 600: a poll of ten accounts every thirty seconds needs
 	// forty, and sixteen such clients fit behind one address. Of data connections of FTP there may be ten times as many: a mirror of
@@ -38,8 +38,8 @@ type Limits struct {
 	// whose passwords somebody guesses from many addresses sees no more attempts than that. For
 	// data connections see NewStreamsPerMinute.
 	NewStreamsPerTarget int
-	// DataPerControl is how many data connections one control connection of FTP may have at one time. Default 2: it has one, and
-	// the next may come before the end of the last is through.
+	// DataPerControl is how many data connections one control connection of FTP may have at one time. Default 4: it has one, and
+	// the next may come before the end of the last is through, where files are small and many.
 	DataPerControl int
 	// FailedDataPerMinute is how many data connections of a client address may fail to come about in a minute, before it may open
 	// no more: who knows a server of FTP is not to search it for open ports. Default 30: a client that has tried EPSV in vain does
@@ -101,7 +101,7 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.StreamsInAll, 4096)
 	def(&l.NewStreamsPerMinute, 600)
 	def(&l.NewStreamsPerTarget, 1200)
-	def(&l.DataPerControl, 2)
+	def(&l.DataPerControl, 4)
 	def(&l.FailedDataPerMinute, 30)
 	def(&l.BytesPerSecond, 64<<20)
 	def(&l.Lookups, 20)

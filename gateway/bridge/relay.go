@@ -183,7 +183,7 @@ func (r *relay) toTarget() {
 			return
 		}
 	}
-	to := &toTarget{direction: direction{relay: r, count: r.up}, now: newAtOnce(r.target)}
+	to := &toTarget{direction: direction{relay: r, count: r.up}, now: writesAtOnce(r.target)}
 	_, err := to.Write(first)
 	if err == nil {
 		_, err = r.stream.WriteTo(to)
@@ -207,7 +207,7 @@ func (r *relay) toStream() {
 			return
 		}
 	}
-	from := &fromTarget{direction: direction{relay: r, count: r.down}}
+	from := &fromTarget{direction: direction{relay: r, count: r.down}, now: readsAtOnce(r.target)}
 	_, err := r.stream.Write(first)
 	if err == nil {
 		from.passed(len(first))
@@ -279,6 +279,9 @@ func (d *direction) passed(n int) {
 	d.due = now.Add(wait)
 }
 
+// waits says that nothing may pass yet.
+func (d *direction) waits() bool { return !d.due.IsZero() && time.Now().Before(d.due) }
+
 // wait waits until more may pass.
 func (d *direction) wait() {
 	if d.due.IsZero() {
@@ -300,7 +303,10 @@ type toTarget struct {
 	failed bool    // it takes no more
 }
 
-var _ tunnel.Taker = (*toTarget)(nil)
+var (
+	_ tunnel.Taker = (*toTarget)(nil)
+	_ tunnel.Giver = (*fromTarget)(nil)
+)
 
 // Write implements io.Writer.
 func (w *toTarget) Write(p []byte) (int, error) {
@@ -320,10 +326,10 @@ func (w *toTarget) Write(p []byte) (int, error) {
 
 // Take implements tunnel.Taker.
 func (w *toTarget) Take(p []byte) int {
-	if w.now == nil || !w.due.IsZero() && time.Now().Before(w.due) {
+	if w.now == nil || w.waits() {
 		return 0
 	}
-	n := w.now.write(p)
+	n := w.now.move(p)
 	if n > 0 {
 		w.passed(n)
 	}
@@ -333,7 +339,8 @@ func (w *toTarget) Take(p []byte) int {
 // fromTarget is where a stream is read from.
 type fromTarget struct {
 	direction
-	failed bool // it ended, and not properly
+	now    *atOnce // nil if the target is no socket
+	failed bool    // it ended, and not properly
 }
 
 // Read implements io.Reader.
@@ -345,6 +352,26 @@ func (r *fromTarget) Read(p []byte) (int, error) {
 	}
 	r.failed = err != nil && err != io.EOF
 	return n, err
+}
+
+// Give implements tunnel.Giver.
+func (r *fromTarget) Give(p []byte) int {
+	if r.now == nil || r.waits() {
+		return 0
+	}
+	n := r.now.move(p)
+	if n > 0 {
+		r.passed(n)
+	}
+	return n
+}
+
+// Wait implements tunnel.Giver.
+func (r *fromTarget) Wait() {
+	r.wait()
+	if r.now != nil {
+		r.now.wait()
+	}
 }
 
 func closeWrite(c net.Conn) {

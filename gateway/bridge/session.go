@@ -176,8 +176,8 @@ func (s *session) stream(request *tunnel.Request) {
 	log.Debug("stream closed", "lived", time.Since(r.began))
 }
 
-// survive keeps a panic from ending the process: it costs what it happened in. See also the tunnel, which does the same
-// beneath yamux.
+// survive keeps a panic from ending the process: it costs what it happened in. See also the tunnel, which does the same for its
+// own goroutines.
 func (s *session) survive(where string, then func()) {
 	if r := recover(); r != nil {
 		s.log.Error("panic", "in", where, "panic", r, "stack", string(debug.Stack()))

@@ -19,7 +19,7 @@ import (
 	"github.com/postern-mail/postern/shared/wire"
 )
 
-// BenchmarkTable measures the gateway beside a bare relay from WebSocket to TCP, all in
+// BenchmarkTable measures the gateway beside a bare relay from WebSocket to TCP and beside websockify, all in
 // processes of their own on loopback, and prints one table. Run it by `task bench`.
 func BenchmarkTable(b *testing.B) {
 	t := &table{B: b, targets: []string{serveTCP(b, source), serveTCP(b, sink), serveTCP(b, echo)}}
@@ -74,9 +74,10 @@ func sink(c *net.TCPConn) {
 
 // relayer opens a connection to one of the targets.
 type relayer struct {
-	name string
-	dial func(target int) (net.Conn, error)
-	*relayProcess
+	name    string
+	dial    func(target int) (net.Conn, error)
+	session func() (io.Closer, error) // the gateway's: without a target
+	memory  func() int                // octets
 }
 
 const (
@@ -94,10 +95,10 @@ func (t *table) relayers() (list []relayer) {
 		}
 		ws.SetReadLimit(-1)
 		return websocket.NetConn(context.Background(), ws, websocket.MessageBinary), nil
-	}, bare})
+	}, nil, func() int { return bare.memory(t) }})
 	own := startRelay(t, "gateway", t.targets...)
 	services := []wire.ServiceName{wire.POP3, wire.SMTP, wire.Submission}
-	return append(list, relayer{"gateway", func(i int) (net.Conn, error) {
+	list = append(list, relayer{"gateway", func(i int) (net.Conn, error) {
 		s, err := own.session(t)
 		if err != nil {
 			return nil, err
@@ -107,7 +108,11 @@ func (t *table) relayers() (list []relayer) {
 			return nil, err
 		}
 		return withSession{c, s}, nil
-	}, own})
+	}, func() (io.Closer, error) { return own.session(t) }, func() int { return own.memory(t) }})
+	if w, ok := startWebsockify(t, t.targets); ok {
+		list = append(list, w)
+	}
+	return list
 }
 
 // withSession ends its session with it.
@@ -126,7 +131,7 @@ func (p *relayProcess) session(t testing.TB) (*tunnel.Session, error) {
 	return tunnel.Client(t.Context(), wsconn.New(ws), wire.Hello{Version: wire.Version, Client: "bench"}, nil)
 }
 
-// compare measures the bare relay and the gateway in turns, three times, and takes the best of each.
+// compare measures the relays in turns, three times, and takes the best of each.
 func (t *table) compare(what, unit string, measure func(relayer) float64) {
 	best := map[string]float64{}
 	relayers := t.relayers()
@@ -204,9 +209,8 @@ func (t *table) roundTrips(r relayer) float64 {
 
 // memory is what connections cost on which nothing happens.
 func (t *table) memory() {
-	const count = 1000
-	each := func(p *relayProcess, open func() (io.Closer, error)) int {
-		before := p.memory(t)
+	each := func(r relayer, count int, open func() (io.Closer, error)) int {
+		before := r.memory()
 		list := make([]io.Closer, count)
 		var wg sync.WaitGroup
 		for i := range list {
@@ -217,18 +221,25 @@ func (t *table) memory() {
 			list[i] = c
 		}
 		time.Sleep(time.Second) // until the last of them is at rest
-		held := p.memory(t) - before
+		held := r.memory() - before
 		for _, c := range list {
 			wg.Go(func() { _ = c.Close() })
 		}
 		wg.Wait()
 		return held / count >> 10
 	}
+	const count = 1000
 	relayers, third := t.relayers(), t.relayers()[1]
-	bare := each(relayers[0].relayProcess, func() (io.Closer, error) { return relayers[0].dial(toEcho) })
-	idle := each(relayers[1].relayProcess, func() (io.Closer, error) { return relayers[1].session(t) })
-	used := each(third.relayProcess, func() (io.Closer, error) { return third.dial(toEcho) })
+	bare := each(relayers[0], count, func() (io.Closer, error) { return relayers[0].dial(toEcho) })
+	idle := each(relayers[1], count, relayers[1].session)
+	used := each(third, count, func() (io.Closer, error) { return third.dial(toEcho) })
 	t.figures.Add("memory of an idle connection, bare relay", fmt.Sprintf("%d KB", bare), "", "")
 	t.figures.Add("memory of an idle session", fmt.Sprintf("%d KB", idle), fmt.Sprintf("%+d KB", idle-bare), "bare relay")
 	t.figures.Add("memory of a session with an idle stream", fmt.Sprintf("%d KB", used), fmt.Sprintf("%+d KB", used-bare), "bare relay")
+	if len(relayers) < 3 {
+		t.figures.Add("websockify", "not installed", "", "")
+		return
+	}
+	theirs := each(relayers[2], websockifyConnections, func() (io.Closer, error) { return relayers[2].dial(toEcho) })
+	t.figures.Add("memory of an idle connection, websockify", fmt.Sprintf("%d KB", theirs), fmt.Sprintf("%+d KB", theirs-bare), "bare relay")
 }

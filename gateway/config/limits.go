@@ -36,7 +36,7 @@ func limitSettings(l *Limits) []setting {
 		{"limit-sessions-per-client", "`number` of them from one address (of IPv6: one /64)", (*count)(&l.SessionsPerClient)},
 		{"limit-sessions-per-user", "`number` of them with one token, or of one user of a proxy", (*count)(&l.SessionsPerUser)},
 		{"limit-new-sessions", "`number` of new ones in a minute from one address", (*count)(&l.NewSessions)},
-		{"limit-streams", "`number` of connections to mail servers at a time; a hostile one can hold 1 MiB", (*count)(&l.Streams)},
+		{"limit-streams", "`number` of connections to mail servers at a time; a hostile one can hold 256 KiB, and its tunnel 4 MiB more", (*count)(&l.Streams)},
 		{"limit-streams-per-session", "`number` of them in one tunnel", (*count)(&l.StreamsPerSession)},
 		{"limit-streams-per-client", "`number` of them from one address", (*count)(&l.StreamsPerClient)},
 		{"limit-streams-per-user", "`number` of them of one user", (*count)(&l.StreamsPerUser)},

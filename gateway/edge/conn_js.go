@@ -8,7 +8,7 @@ import (
 	"syscall/js"
 	"time"
 
-	"github.com/postern-mail/postern/shared/tunnel/deadline"
+	"github.com/postern-mail/postern/gateway/edge/internal/deadline"
 )
 
 // Conn is a TCP connection of the platform's: a net.Conn with CloseWrite, with the deadlines of any other. What it has not

@@ -14,10 +14,14 @@
 //   - Data connections (PASV, EPSV, PORT, EPRT; RFC 2428) are opened here: at the address by which the client came, in the range
 //     of ports that was set, from and to the client's own address alone, never to a port below 1024 (RFC 2577), and each read
 //     and write of theirs has an end. The library is handed the connection when it is there.
+//   - The gateway that a server is in connects for its own clients within the process (Inside), and for their data connections, too
+//     (OpenData): all of them come from this machine, where no address tells them apart, and so none is asked. For them no port is
+//     opened, and nothing is connected to.
 //   - ABOR, STAT and the idle time know of the transfer that is under way.
 //   - Files travel as they are, under TYPE A as well: a client that forgets TYPE I spoils nothing.
 //
-// A password is taken over TLS, or from this machine. There is no anonymous login and no SITE.
+// A password is taken over TLS, or from this machine; of wrong ones a connection may try three, each answered later than the one
+// before. There is no anonymous login and no SITE.
 //
 // RFCs: 959 (FTP), 1123 (section 4.1), 2228 and 4217 (TLS), 2389 (FEAT, OPTS), 2428 (EPSV, EPRT), 2577 (security), 2640 (UTF-8),
 // 3659 (SIZE, MDTM, REST, MLSD, MLST), draft-somers-ftp-mfxx (MFMT), draft-peterson-streamlined-ftp-command-extensions (AVBL).

@@ -57,13 +57,14 @@ func (t *transfer) breakOff(cause error) error {
 }
 
 // synchronize makes sure that the next reply is to the next command, when it is not known how many are owed: it asks a
-// question whose answer is like no other, PWD's 257, and drops what comes before.
+// question whose answer is like no other, PWD's 257, and drops what comes before. All of it takes no longer than within.
 func (c *Client) synchronize(within time.Duration) error {
+	until := time.Now().Add(within)
 	if err := c.shout("PWD", "", within); err != nil {
 		return err
 	}
 	for range maxStrays {
-		r, err := c.hear("PWD", within)
+		r, err := c.hear("PWD", time.Until(until))
 		if err != nil {
 			return err
 		}

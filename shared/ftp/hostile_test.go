@@ -2,23 +2,16 @@ package ftp_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/postern-mail/postern/shared/ftp"
 	"github.com/postern-mail/postern/shared/mailtest"
-	"github.com/postern-mail/postern/shared/trust"
 )
 
 // open logs in to a server in memory, in plain text.
@@ -103,51 +96,6 @@ func TestAnswersOfPassiveMode(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A data connection that never comes: its time ends, and the session goes on.
-func TestUnreachable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := mailtest.NewFTP()
-		server.Unreachable = true
-		c := open(t, server, ftp.Options{Timeout: 20 * time.Second})
-		start := time.Now()
-		_, err := c.Retr(t.Context(), "a", 0, -1, io.Discard)
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ftp.ErrNoData) || time.Since(start) != 40*time.Second { // by EPSV, and by PASV
-			t.Errorf("after %v: %v", time.Since(start), err)
-		}
-		alive(t, c)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := c.Retr(ctx, "a", 0, -1, io.Discard); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ftp.ErrAborted) {
-			t.Errorf("%v", err)
-		}
-		alive(t, c)
-		c.Close()
-	})
-}
-
-// Data that stands still, in either direction, is given up after DataTimeout; the session goes on.
-func TestStandstill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := mailtest.NewFTP()
-		server.DataFaults = &mailtest.Faults{StallAfter: 3}
-		server.Files.Put("/a", []byte("content"))
-		c := open(t, server, ftp.Options{KeepAlive: 7 * time.Second})
-		start := time.Now()
-		n, err := c.Retr(t.Context(), "a", 0, -1, io.Discard)
-		if n != 3 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Minute {
-			t.Errorf("%d octets after %v: %v", n, time.Since(start), err)
-		}
-		alive(t, c)
-		for _, err := range c.List(t.Context(), "") {
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("a listing: %v", err)
-			}
-		}
-		alive(t, c)
-		c.Close()
-	})
 }
 
 // Listings that never end, in lines or in one line, are broken off; the session goes on.
@@ -296,155 +244,6 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// secured logs in by AUTH TLS.
-func secured(t *testing.T, server *mailtest.FTP, config *tls.Config, o ftp.Options) (*ftp.Client, error) {
-	t.Helper()
-	o.Dial = server.Dial
-	c := ftp.New(mailtest.Connect(t, server, nil), &o)
-	t.Cleanup(func() { c.Close() })
-	if err := c.AuthTLS(t.Context(), config); err != nil {
-		return c, err
-	}
-	return c, c.Login(t.Context(), "bob", "bob-pw")
-}
-
-// Data under TLS that ends without TLS having said so: what cannot be shown to be whole is not taken for it.
-func TestNoNotice(t *testing.T) {
-	authority := mailtest.NewAuthority(t)
-	config := &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}
-	for _, c := range []struct {
-		name   string
-		mend   func(*mailtest.FTP)
-		size   int64
-		intact bool
-	}{
-		{"size told", func(*mailtest.FTP) {}, 7, true},
-		{"size asked for", func(*mailtest.FTP) {}, -1, true},
-		{"size not to be had", func(f *mailtest.FTP) { f.NoSize = true }, -1, false},
-		{"too short", func(*mailtest.FTP) {}, 8, false},
-	} {
-		server := mailtest.NewFTP()
-		server.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server()}}
-		server.NoNotice = true
-		server.Files.Put("/a", []byte("content"))
-		c.mend(server)
-		client, err := secured(t, server, config, ftp.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got strings.Builder
-		if _, err := client.Retr(t.Context(), "a", 0, c.size, &got); (err == nil) != c.intact || err != nil && !errors.Is(err, ftp.ErrTruncated) || got.String() != "content" {
-			t.Errorf("%s: %q, %v", c.name, got.String(), err)
-		}
-		alive(t, client)
-		var last error
-		entries := 0
-		for e, err := range client.List(t.Context(), "") {
-			if last = err; e.Name == "a" {
-				entries++
-			}
-		}
-		if !errors.Is(last, ftp.ErrTruncated) || entries != 1 {
-			t.Errorf("%s: a listing of %d, then %v", c.name, entries, last)
-		}
-		alive(t, client)
-	}
-}
-
-// The data connection's certificate is checked as the control connection's was, pins included, and the password is never sent where that
-// fails.
-func TestCertificates(t *testing.T) {
-	authority := mailtest.NewAuthority(t)
-	good, other := authority.Server(), authority.Server("elsewhere.test")
-	for name, options := range map[string]trust.Options{
-		"a name": {ServerName: "localhost", Roots: authority.Pool()},
-		"a pin":  {ServerName: "localhost", Pins: []string{trust.Fingerprint(good.Leaf.Raw)}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			server := mailtest.NewFTP()
-			shown := 0
-			server.TLS = &tls.Config{SessionTicketsDisabled: true, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-				if shown++; shown > 1 {
-					return &other, nil
-				}
-				return &good, nil
-			}}
-			server.Files.Put("/a", []byte("content"))
-			c, err := secured(t, server, trust.Config(options), ftp.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var refused *trust.CertificateError
-			if n, err := c.Retr(t.Context(), "a", 0, -1, io.Discard); !errors.As(err, &refused) || n != 0 {
-				t.Errorf("another certificate for the data: %v", err)
-			}
-			alive(t, c)
-			var said []string
-			if c, err := secured(t, server, trust.Config(options), ftp.Options{Trace: func(e ftp.Exchange) { said = append(said, e.Line) }}); !errors.As(err, &refused) || c.State().Phase != ftp.Closed {
-				t.Errorf("another certificate for the control connection: %v", err)
-			}
-			if slices.ContainsFunc(said, func(l string) bool { return strings.HasPrefix(l, "USER") }) {
-				t.Errorf("said %q", said)
-			}
-		})
-	}
-}
-
-// A server that demands that the session be resumed, and cannot: its words are in the error.
-func TestNoTickets(t *testing.T) {
-	authority := mailtest.NewAuthority(t)
-	server := mailtest.NewFTP()
-	server.TLS = &tls.Config{SessionTicketsDisabled: true, Certificates: []tls.Certificate{authority.Server()}}
-	server.Reuse = true
-	server.Files.Put("/a", []byte("content"))
-	c, err := secured(t, server, &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}, ftp.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var refused *ftp.Error
-	if _, err := c.Retr(t.Context(), "a", 0, -1, io.Discard); !errors.As(err, &refused) || refused.Code != 522 || !errors.Is(err, ftp.ErrNeedsTLS) {
-		t.Errorf("%v", err)
-	}
-	alive(t, c)
-}
-
-// PROT P refused: no data in plain text unless it is allowed.
-func TestNoPROT(t *testing.T) {
-	authority := mailtest.NewAuthority(t)
-	server := mailtest.NewFTP()
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Server()}}
-	server.NoPROT = true
-	server.Files.Put("/a", []byte("content"))
-	config := &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}
-	var refused *ftp.Error
-	c, err := secured(t, server, config, ftp.Options{})
-	if !errors.As(err, &refused) || refused.Command != "PROT" || c.State().Phase != ftp.Ready {
-		t.Errorf("%v, state %+v", err, c.State())
-	}
-	if _, err := c.Retr(t.Context(), "a", 0, -1, io.Discard); !errors.Is(err, ftp.ErrPlaintext) || len(server.Dialed()) != 0 {
-		t.Errorf("%v", err)
-	}
-	c, err = secured(t, server, config, ftp.Options{AllowPlaintextData: true})
-	if err != nil || c.State().Private {
-		t.Fatalf("%v, state %+v", err, c.State())
-	}
-	if n, err := c.Retr(t.Context(), "a", 0, 7, io.Discard); err != nil || n != 7 {
-		t.Errorf("%d octets, %v", n, err)
-	}
-}
-
-// What comes before the handshake is refused after the server has agreed to it, and nothing is said under TLS.
-func TestInjection(t *testing.T) {
-	for _, injected := range []string{"230 you are in\r\n", "2", "\x16\x03\x03"} {
-		conn := mailtest.Connect(t, mailtest.Script(t, mailtest.Say("220 ready\r\n"), mailtest.Hear("AUTH TLS"),
-			mailtest.Say("234 go ahead\r\n"+injected), mailtest.HearClose()), nil)
-		c := ftp.New(conn, nil)
-		if err := c.AuthTLS(t.Context(), &tls.Config{ServerName: "localhost"}); !errors.Is(err, ftp.ErrProtocol) || c.State().Phase != ftp.Closed {
-			t.Errorf("%q: %v", injected, err)
-		}
-	}
-}
-
 // An account is wanted beside the password: that is said, and nothing more.
 func TestAccount(t *testing.T) {
 	server := mailtest.NewFTP()
@@ -487,42 +286,5 @@ func TestGreetings(t *testing.T) {
 			t.Errorf("%.40q: %v, state %v", greeting, err, c.State().Phase)
 		}
 		c.Close()
-	}
-}
-
-// Close while a transfer is under way ends it, from another goroutine.
-func TestClose(t *testing.T) {
-	server := mailtest.NewFTP()
-	server.DataFaults = &mailtest.Faults{StallAfter: 3}
-	server.Files.Put("/a", []byte("content"))
-	c := open(t, server, ftp.Options{})
-	reached := make(chan struct{})
-	go func() {
-		<-reached
-		c.Close()
-	}()
-	_, err := c.Retr(t.Context(), "a", 0, -1, writerFunc(func(p []byte) (int, error) { close(reached); return len(p), nil }))
-	if !errors.Is(err, net.ErrClosed) || c.State().Phase != ftp.Closed {
-		t.Errorf("%v, state %+v", err, c.State())
-	}
-}
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-// A callback that panics leaves no session behind.
-func TestPanic(t *testing.T) {
-	server := mailtest.NewFTP()
-	server.Files.Put("/a", []byte("content"))
-	c := open(t, server, ftp.Options{})
-	func() {
-		defer func() { recover() }()
-		for range c.List(t.Context(), "") {
-			panic("in the loop")
-		}
-	}()
-	if c.State().Phase != ftp.Closed {
-		t.Errorf("state %+v", c.State())
 	}
 }

@@ -29,6 +29,7 @@ type link struct {
 	mu    sync.Mutex
 	conn  net.Conn
 	data  net.Conn // may be nil
+	dials func()   // ends the dialling of one; may be nil
 	cause error    // the first failure; the conversation cannot go on
 	stop  error    // why it is interrupted
 }
@@ -59,6 +60,19 @@ func (l *link) wake() {
 	l.conn.SetDeadline(past)
 	if l.data != nil {
 		l.data.SetDeadline(past)
+	}
+	if l.dials != nil {
+		l.dials()
+	}
+}
+
+// dialling takes what ends the dialling of a data connection, which waits as the connections do; nil when it is over.
+func (l *link) dialling(end func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dials = end
+	if end != nil && (l.cause != nil || l.stop != nil) {
+		end()
 	}
 }
 

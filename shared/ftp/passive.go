@@ -47,7 +47,9 @@ func (c *Client) dialData(ctx context.Context) (net.Conn, error) {
 func (c *Client) open(ctx context.Context, port int, by string) (net.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
+	c.link.dialling(cancel)
 	conn, err := c.options.Dial(limited, port)
+	c.link.dialling(nil)
 	if err == nil && conn == nil {
 		err = errors.New("no connection")
 	}
@@ -57,7 +59,7 @@ func (c *Client) open(ctx context.Context, port int, by string) (net.Conn, error
 		if c.link.failure() == nil && ctx.Err() != nil { // no reply is owed: the session goes on
 			return nil, fmt.Errorf("%w: %w", ErrAborted, ctx.Err())
 		}
-		if limited.Err() != nil && c.link.failure() == nil {
+		if limited.Err() == context.DeadlineExceeded && c.link.failure() == nil {
 			err = fmt.Errorf("no answer within %v: %w", c.options.Timeout, err)
 		}
 		return nil, fmt.Errorf("%w: port %d (%s): %w", ErrNoData, port, by, err)

@@ -76,7 +76,8 @@ func (c *Client) protect() error {
 //
 // In TLS 1.3 tickets come after the handshake, with the first octets that are read: a reply has always been, before the first data
 // connection opens. A ticket is used more than once, against the advice of RFC 8446 appendix C.4, which is about
-// observers that link connections: the ports of these are said to belong together anyway.
+// observers that link connections: the ports of these are said to belong together anyway. A ticket lives as long as the server says, hours
+// at least; a session that outlives it cannot resume it, and has to be begun anew where that is demanded (522, [ErrNeedsTLS]).
 type tickets struct {
 	mu     sync.Mutex
 	latest *tls.ClientSessionState

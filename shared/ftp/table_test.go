@@ -25,8 +25,8 @@ const (
 	largeFile  = 200 << 20
 	smallFiles = 2000
 	smallFile  = 4 << 10
-	curlFiles  = 10 // of the small ones for curl, which may take a tenth of a second for each
-	rounds     = 3  // of each, in turn; the fastest counts
+	curlFiles  = 5 // of the small ones for curl, which takes up to a second for each under TLS
+	rounds     = 3 // of each, in turn; the fastest counts
 )
 
 // BenchmarkTable moves files from and to pure-ftpd, in plain text and under TLS, with this client, curl and lftp, in turn, each from login to

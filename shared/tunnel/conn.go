@@ -36,6 +36,7 @@ type Conn struct {
 	ended    bool        // no more writing, by CloseWrite, Close or the peer's reset
 	finished bool        // our FIN is sent
 	closed   bool        // nobody reads any more
+	ignored  bool        // something came nevertheless
 	isReset  bool        // by the peer
 	isCut    bool        // short of the peer's end
 	afterCut func()      // see AfterCut
@@ -70,7 +71,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Taker is a writer that can also take what it can take without waiting. Take answers how much that is, and leaves errors for
-// Write. It is not called while Write is.
+// Write. It is not called while Write is. It calls no method of the conn's: it is called with a lock of it held, by the goroutine
+// that reads the session.
 type Taker interface {
 	io.Writer
 	Take(p []byte) int
@@ -146,17 +148,35 @@ func (c *Conn) wait(n int) error {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom. It reads when the peer takes more and no more than that, into what is sent: nothing is copied,
-// and next to nothing held while r is waited for.
+// Giver is a reader that can also give what it has without waiting, and wait without memory to read into. Give answers how much that
+// is, Wait returns when a Read would not wait, and both leave ends and errors for Read.
+type Giver interface {
+	io.Reader
+	Give(p []byte) int
+	Wait()
+}
+
+// ReadFrom implements io.ReaderFrom. It reads when the peer takes more and no more than that, into what is sent: nothing is copied.
+// A Giver is waited for with next to nothing held.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	giver, _ := r.(Giver)
 	size := smallBlock
 	for {
-		k, err := c.room(size - headerSize)
+		room, err := c.room(size - headerSize)
 		if err != nil {
 			return n, c.op("write", err)
 		}
-		b := lend(headerSize + k)
-		k, err = r.Read(b.room[headerSize : headerSize+k])
+		b, k := lend(headerSize+room), 0
+		if giver != nil && size > smallBlock {
+			if k = giver.Give(b.room[headerSize : headerSize+room]); k == 0 {
+				b.free()
+				giver.Wait()
+				b = lend(headerSize + room)
+			}
+		}
+		if k == 0 {
+			k, err = r.Read(b.room[headerSize : headerSize+room])
+		}
 		if k > 0 {
 			sent, err := c.send(b, k)
 			n += int64(sent)
@@ -190,13 +210,14 @@ func (c *Conn) room(most int) (int, error) {
 	return min(most, c.credit), nil
 }
 
-// send sends n bytes that lie in a block, after the room for their header.
+// send sends n bytes that lie in a block, after the room for their header. There may be none for them in the queue any more:
+// that of many streams was asked for before their readers had anything, and may be needed all at once.
 func (c *Conn) send(b *block, n int) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	m := c.mux
 	m.mu.Lock()
-	if c.unwritable() != nil || n > c.credit { // another has written meanwhile
+	if c.wait(n) != nil || n > c.credit { // another has written meanwhile
 		p := bytes.Clone(b.room[headerSize : headerSize+n])
 		m.mu.Unlock()
 		b.free()
@@ -238,8 +259,8 @@ func (c *Conn) unwritable() error {
 const mostCredit = 1 << 30
 
 // credited is called when the peer takes n bytes more; mux.mu is held.
-func (c *Conn) credited(n int) {
-	c.credit = min(c.credit+n, mostCredit)
+func (c *Conn) credited(n uint32) {
+	c.credit = int(min(uint64(c.credit)+uint64(n), mostCredit))
 	if c.waiting > 0 {
 		c.writable.Broadcast()
 	}
@@ -301,7 +322,7 @@ func (c *Conn) cut() {
 
 // listen tells whom heard is for.
 func (c *Conn) listen() {
-	if c.id != 1 {
+	if c.id != controlStream {
 		return
 	}
 	c.mux.mu.Lock()

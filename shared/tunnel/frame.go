@@ -20,6 +20,9 @@ const (
 	flagRST
 )
 
+// controlStream is the client's first stream.
+const controlStream = 1
+
 // initialWindow is what either side of a new stream may send before it is told of more.
 const initialWindow = 256 << 10
 

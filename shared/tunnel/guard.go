@@ -17,7 +17,7 @@ func (m *mux) finish(c *Conn, unread bool) {
 		return
 	}
 	c.closed = true
-	if unread {
+	if unread || c.ignored {
 		m.reset(c)
 		return
 	}
@@ -37,7 +37,7 @@ func (m *mux) reset(c *Conn) {
 		return
 	}
 	m.forget(c)
-	m.stray += c.in.remaining()
+	m.stray = min(m.stray+c.in.remaining(), mostStray)
 	m.inject(newHeader(typeWindowUpdate, flagRST, c.id, 0))
 	c.in.tell(func() { c.in.fin, c.in.short = true, c.in.short || !c.in.fin })
 	c.endWriting()
@@ -61,7 +61,7 @@ func (m *mux) forget(c *Conn) {
 func (m *mux) withdrawn(id uint32, no *wire.RefusedError) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c := m.streams[id]; c != nil && id > 1 {
+	if c := m.streams[id]; c != nil && id != controlStream {
 		c.refusedByPeer(no)
 	}
 }
@@ -75,6 +75,20 @@ func (m *mux) count() int {
 
 // hardStreams is where refusing streams ends and the session does: refused streams cost too until they are gone.
 func (o *Options) hardStreams() int { return 2*o.Streams + 16 }
+
+// earlyStreams is the same before the welcome, which most clients wait for: who says nothing of who it is can make us hold the
+// windows of so many, and not of all.
+const earlyStreams = 1 + 4
+
+// welcome lets the peer have as many streams as the welcome, which comes next, says.
+func (m *mux) welcome() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bears = m.o.hardStreams()
+}
+
+// mostStray is more than an honest peer has on its way for streams that are gone.
+const mostStray = 1 << 30
 
 // bucket allows so many of something in a second, and burst times as many at once.
 type bucket struct {

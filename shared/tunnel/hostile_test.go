@@ -119,7 +119,16 @@ func TestHostileClient(t *testing.T) {
 		"deaf, with endless streams": {afterHello(always(func(i int) []byte {
 			return append(packed(syn, uint32(2*i+3), openBytes()), yamuxFrame(windowUpdate, rst, uint32(2*i+3), 0)...)
 		})), tunnel.ErrStalled, true},
-		"silence after hello": {afterHello(once()), tunnel.ErrSilent, false},
+		"silence after hello":  {afterHello(once()), tunnel.ErrSilent, false},
+		"another stream first": {once(append(yamuxFrame(windowUpdate, syn, 3, 0), packed(0, 3, helloBytes())...)), tunnel.ErrProtocol, false},
+		"streams and no hello": {once(bytes.Join([][]byte{
+			yamuxFrame(windowUpdate, syn, 1, 0), yamuxFrame(windowUpdate, syn, 3, 0), yamuxFrame(windowUpdate, syn, 5, 0),
+			yamuxFrame(windowUpdate, syn, 7, 0), yamuxFrame(windowUpdate, syn, 9, 0), yamuxFrame(windowUpdate, syn, 11, 0),
+		}, nil)), tunnel.ErrProtocol, false},
+		"as few as may be and no hello": {once(bytes.Join([][]byte{
+			yamuxFrame(windowUpdate, syn, 1, 0), yamuxFrame(windowUpdate, syn, 3, 0), yamuxFrame(windowUpdate, syn, 5, 0),
+			yamuxFrame(windowUpdate, syn, 7, 0), yamuxFrame(windowUpdate, syn, 9, 0),
+		}, nil)), tunnel.ErrSilent, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mine, theirs := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{Buffer: 16 << 10})

@@ -2,7 +2,9 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/postern-mail/postern/shared/wire"
@@ -12,7 +14,26 @@ import (
 type inbound struct {
 	frames
 	into  *Conn   // whose payload comes; nil: nobody's
+	run   run     // what this message has brought, and its stream has not been given
 	fresh []*Conn // to whom this message has brought something
+}
+
+// run is payload of one stream: msg[from:to] of a message.
+type run struct {
+	c        *Conn // nil: there is none
+	from, to int
+}
+
+// join adds msg[from:to], which comes after the run, with nothing between them but what has been read. The shorter of the two is
+// moved to the other. So a stream that fills messages is given each in one piece, whose frames are split elsewhere: as they are
+// when the other end writes what just does not fit a message.
+func (r *run) join(msg []byte, from, to int) {
+	if r.to-r.from <= to-from {
+		r.from = from - copy(msg[from-(r.to-r.from):from], msg[r.from:r.to])
+		r.to = to
+	} else {
+		r.to += copy(msg[r.to:], msg[from:to])
+	}
 }
 
 // unbounded is the context of a MessageConn's calls: Close ends them, and one that can end by itself costs something at each.
@@ -24,7 +45,7 @@ func (m *mux) receive() {
 	for {
 		p, err := m.mc.Read(unbounded)
 		if err != nil {
-			m.fail(fmt.Errorf("tunnel: reading: %w", err))
+			m.fail(broken("reading", err))
 			return
 		}
 		if len(p) > wire.MaxMessage {
@@ -42,36 +63,19 @@ func (m *mux) receive() {
 	}
 }
 
-// take takes a message apart. Its readers are told at its end: so each gets all of it at once.
-func (m *mux) take(p []byte) error {
-	in := &m.in
-	for len(p) > 0 {
-		if in.payload > 0 {
-			n := min(in.payload, len(p))
-			if c := in.into; c != nil {
-				c.in.deliver(p[:n], n == len(p))
-				if len(in.fresh) == 0 || in.fresh[len(in.fresh)-1] != c {
-					in.fresh = append(in.fresh, c)
-				}
-			}
-			in.payload -= n
-			p = p[n:]
-		} else {
-			var whole bool
-			if p, whole = in.gather(p); !whole {
-				break
-			}
-			var err error
-			if in.into, err = m.judge(&in.header); err != nil {
-				return err
-			}
-		}
-		if in.payload == 0 && in.into != nil && (in.header.has(flagFIN) || in.header.has(flagRST)) {
-			if err := m.finished(in.into, in.header.has(flagRST)); err != nil {
-				return err
-			}
-		}
+// broken is what a MessageConn's error means for the session. A connection's end is no stream's: so it is no io.EOF to errors.Is.
+func broken(doing string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("tunnel: %s: %v", doing, err)
 	}
+	return fmt.Errorf("tunnel: %s: %w", doing, err)
+}
+
+// take takes a message apart. Its readers are told at its end: so each gets all of it at once.
+func (m *mux) take(msg []byte) error {
+	err := m.unpack(msg)
+	in := &m.in
+	in.deliver(msg, true)
 	for _, c := range in.fresh {
 		if c.in.announce() {
 			m.grant(c)
@@ -83,7 +87,62 @@ func (m *mux) take(p []byte) error {
 	if in.payload == 0 {
 		in.into = nil
 	}
+	return err
+}
+
+// unpack judges what a message consists of. It leaves in.run to be delivered.
+func (m *mux) unpack(msg []byte) error {
+	in := &m.in
+	for at := 0; at < len(msg); {
+		if in.payload > 0 {
+			n := min(in.payload, len(msg)-at)
+			in.bring(msg, at, at+n)
+			in.payload -= n
+			at += n
+		} else {
+			rest, whole := in.gather(msg[at:])
+			if !whole {
+				break
+			}
+			at = len(msg) - len(rest)
+			var err error
+			if in.into, err = m.judge(&in.header); err != nil {
+				return err
+			}
+		}
+		if in.payload == 0 && in.into != nil && (in.header.has(flagFIN) || in.header.has(flagRST)) {
+			in.deliver(msg, false)
+			if err := m.finished(in.into, in.header.has(flagRST)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// bring has msg[from:to] delivered to the stream that it is for, together with what comes for the same next.
+func (in *inbound) bring(msg []byte, from, to int) {
+	switch {
+	case in.into == nil:
+	case in.run.c == in.into:
+		in.run.join(msg, from, to)
+	default:
+		in.deliver(msg, false)
+		in.run = run{in.into, from, to}
+	}
+}
+
+// deliver gives the run to its stream. last says that the message brings no more.
+func (in *inbound) deliver(msg []byte, last bool) {
+	c := in.run.c
+	if c == nil {
+		return
+	}
+	c.in.deliver(msg[in.run.from:in.run.to], last)
+	if len(in.fresh) == 0 || in.fresh[len(in.fresh)-1] != c {
+		in.fresh = append(in.fresh, c)
+	}
+	in.run = run{}
 }
 
 // judge judges a header from the peer, does what it says, and answers whose the payload is. What an honest peer never sends
@@ -106,11 +165,12 @@ func (m *mux) judge(h *header) (*Conn, error) {
 		m.goneAway = true
 		return nil, nil
 	case typeData:
-		if h.length() > largestFrame {
+		if uint64(h.length()) > uint64(initialWindow+m.o.Window) { // than any window; an int bears it
 			return nil, fmt.Errorf("%w: a frame of %d bytes is too long", ErrProtocol, h.length())
 		}
 		m.earned = min(m.earned+int(h.length()), bytesPerPing)
 	}
+	m.earned = min(m.earned+headerSize, bytesPerPing)
 	id := h.stream()
 	if h.has(flagSYN) {
 		if err := m.opened(id); err != nil {
@@ -123,7 +183,7 @@ func (m *mux) judge(h *header) (*Conn, error) {
 	c := m.streams[id]
 	if h.kind() == typeWindowUpdate {
 		if c != nil {
-			c.credited(int(h.length()))
+			c.credited(h.length())
 		}
 		return c, nil
 	}
@@ -138,14 +198,13 @@ func (m *mux) judge(h *header) (*Conn, error) {
 		return nil, fmt.Errorf("%w: %d bytes are more than the window of stream %d takes", ErrProtocol, n, id)
 	}
 	if n > 0 && c.closed {
-		m.reset(c)
+		if c.ignored = true; c.finished { // else its FIN is to come first
+			m.reset(c)
+		}
 		return nil, nil
 	}
 	return c, nil
 }
-
-// largestFrame bounds a data frame from the peer, as package wire has it. Ours are smaller.
-const largestFrame = 1 << 20
 
 // opened is for a stream that the peer opens; m.mu is held.
 func (m *mux) opened(id uint32) error {
@@ -154,7 +213,7 @@ func (m *mux) opened(id uint32) error {
 		return fmt.Errorf("%w: stream %d is not the peer's to open", ErrProtocol, id)
 	case m.streams[id] != nil:
 		return fmt.Errorf("%w: stream %d opened twice", ErrProtocol, id)
-	case len(m.streams) >= m.o.hardStreams():
+	case len(m.streams) >= m.bears:
 		return fmt.Errorf("%w: %d streams open", ErrProtocol, len(m.streams))
 	case !m.opens.take(time.Now()):
 		return fmt.Errorf("%w: a flood of streams", ErrProtocol)

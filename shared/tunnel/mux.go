@@ -34,6 +34,7 @@ type mux struct {
 	arrived  []*Conn          // opened by the peer, and not yet accepted
 	arrival  chan struct{}    // tells of them; holds one
 	accepted func(*Conn)      // takes them instead, once it is set
+	bears    int              // how many streams there may be before a peer that opens another is taken for hostile
 	stray    int              // bytes that may still come for streams that we have reset
 	spare    int              // by how much the windows may still grow
 	pings    bucket
@@ -48,7 +49,7 @@ func newMux(mc MessageConn, server bool, o Options) *mux {
 		mc: mc, server: server, o: o, began: now,
 		closed: make(chan struct{}), gone: make(chan struct{}), arrival: make(chan struct{}, 1),
 		streams: make(map[uint32]*Conn), stray: initialWindow, // a stock yamux may let a frame slip behind its FIN
-		spare: o.Window,
+		bears: earlyStreams, spare: o.Window,
 		pings: newBucket(pingsPerSecond, now), opens: newBucket(float64(o.OpensPerSecond), now),
 		out: outbound{mark: leastMark}, pace: newPace(mc),
 	}
@@ -74,7 +75,7 @@ func (m *mux) open(remote string, limit int) (*Conn, error) {
 	}
 	m.last += 2
 	if m.last == 2 {
-		m.last = 1 // the client's ids are odd
+		m.last = controlStream // the client's ids are odd
 	}
 	c := m.admit(m.last, remote)
 	m.inject(newHeader(typeWindowUpdate, flagSYN, c.id, 0))

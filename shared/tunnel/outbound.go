@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/postern-mail/postern/shared/wire"
@@ -161,7 +160,7 @@ func (m *mux) send() {
 		}
 		b.free()
 		if err != nil {
-			m.fail(fmt.Errorf("tunnel: writing: %w", err))
+			m.fail(broken("writing", err))
 			return
 		}
 	}

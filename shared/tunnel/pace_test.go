@@ -9,6 +9,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -182,4 +183,24 @@ func TestPingsAreEarned(t *testing.T) {
 	if !errors.Is(s.Err(), tunnel.ErrProtocol) {
 		t.Errorf("a flood of pings: %v", s.Err())
 	}
+}
+
+// An honest peer's pings are paid for by all that it has to send, however little of it is what a stream carries.
+func TestCrumbsPayForPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // in no time: nothing comes for nothing
+		a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{})
+		c, s := sessions(t, a, unpaced{b}, nil)
+		client, server := conns(t, c, s)
+		const crumbs = 350_000 // some 70 pings, of which 40 may come at once, and 21 for the octets alone
+		go func() {
+			for range crumbs {
+				_, _ = server.Write([]byte{1})
+			}
+			_ = server.Close()
+		}()
+		if n, err := io.Copy(io.Discard, client); n != crumbs || err != nil {
+			t.Errorf("%d octets came, %v; %v", n, err, c.Err())
+		}
+		_ = client.Close()
+	})
 }

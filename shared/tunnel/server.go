@@ -42,6 +42,9 @@ func (s *ServerSession) greeted(ctx context.Context, greet func(context.Context,
 		return s.mux.sessionError()
 	}
 	s.control.remote = "control"
+	if s.control.id != controlStream {
+		return fmt.Errorf("%w: it begins with stream %d", ErrProtocol, s.control.id)
+	}
 	if s.hello, err = wire.ReadHello(s.control); err != nil {
 		if errors.Is(err, wire.ErrMalformed) {
 			s.refused(wire.Malformed)
@@ -61,6 +64,7 @@ func (s *ServerSession) greeted(ctx context.Context, greet func(context.Context,
 	welcome, err := greet(ctx, s.hello)
 	if err == nil {
 		welcome.Version = wire.Version
+		s.mux.welcome()
 		err = wire.WriteWelcome(s.control, welcome)
 	}
 	if err != nil {
@@ -182,7 +186,8 @@ func (r *Request) Accept() (net.Conn, error) {
 func (r *Request) Refuse(e *wire.RefusedError) error {
 	err := errAnswered
 	r.once.Do(func() {
-		_ = r.conn.SetDeadline(time.Now().Add(r.s.o.Handshake))
+		r.conn.in.close() // what follows the Open is for nobody, and not to be held for as long as the peer does not take this
+		_ = r.conn.SetWriteDeadline(time.Now().Add(r.s.o.Handshake))
 		err = wire.WriteRefused(r.conn, e)
 		_ = r.conn.Close()
 	})

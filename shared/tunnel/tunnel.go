@@ -12,7 +12,7 @@ import (
 // reads and one writes at a time; Close may come from any, at any time, and unblocks both. The boundaries of messages
 // carry no meaning, and no message is over wire.MaxMessage.
 type MessageConn interface {
-	// Read returns the next message. The slice is the reader's until the next Read.
+	// Read returns the next message. The slice is the reader's, who may write to it, until the next Read.
 	Read(ctx context.Context) ([]byte, error)
 	// Write returns when p may be used again. It may return before p is on the wire.
 	Write(ctx context.Context, p []byte) error
@@ -36,8 +36,8 @@ type Options struct {
 	// may be on their way to a reader here who has not taken them. Each stream has one of 256 KiB, yamux's own; it grows as
 	// it is used and for as long as its reader keeps up, to three quarters of this at the most. Default 4 MiB: one stream then
 	// carries 30 MB/s at a round trip of 100 ms, where 256 KiB carry 2.6, and on a fast line two thirds more.
-	// The other end has windows of its own, and holds no more than a queue of 128 to 512 KiB for all that it sends, however
-	// large ours are: so a client may have large ones at no cost to its gateway.
+	// The other end has windows of its own, and holds no more than a queue of 128 to 512 KiB and a message of each stream for all
+	// that it sends, however large ours are: so a client may have large ones at no cost to its gateway.
 	Window int
 	// Streams is how many streams the peer may have open at one time, the control stream not counted. Default 32: an
 	// account needs two, and 32 windows with what they may grow by are the 12 MiB that one hostile session may cost.

@@ -27,7 +27,7 @@
 //
 // # A session
 //
-// The client opens its first stream, the control stream, and sends
+// The client opens its first stream, the control stream, with the id 1, and sends
 //
 //	{"hello":{"version":1,"client":"…","token":"…"}}
 //
@@ -135,13 +135,13 @@
 //
 // # Limits
 //
-// What ends a session, with the WebSocket's close: a message over [MaxMessage]; a frame over the window (a data frame of
-// more than 1 MiB); a yamux header that is no header; a stream opened by the gateway, with an even id, or twice; a second
-// FIN; an answer on a stream that is not open yet; more data for a stream that was reset than a window; more streams open
-// than twice what the welcome's limits say; more than four yamux pings, or a hundred new streams, in a second over a
-// longer time. A stream beyond the limit is refused (too-many). A side that hears nothing for 20 s sends a yamux ping;
-// one that hears nothing for 60 s may take the other for gone. The gateway closes a stream without a byte either way
-// after the idleSeconds of its limits.
+// What ends a session, with the WebSocket's close: a message over [MaxMessage]; a data frame over the window; a yamux header
+// that is no header; a stream opened by the gateway, with an even id, or twice; a second FIN; an answer on a stream that is
+// not open yet; more data for a stream that was reset than a window; more streams open than twice what the welcome's limits
+// say, or than four beside the control stream before the welcome; more than a hundred new streams in a second over a longer
+// time, or than four yamux pings beside one for each 16 KiB that are sent. A stream beyond the limit is refused (too-many).
+// A side that hears nothing for 20 s sends a yamux ping; one that hears nothing for 60 s may take the other for gone. The
+// gateway closes a stream without a byte either way after the idleSeconds of its limits.
 //
 // # Versions
 //

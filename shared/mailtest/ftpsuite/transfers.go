@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,18 @@ func (s *suite) resume(t *testing.T) {
 		}
 	}
 	same(t, c, "file", whole) // the last REST counts no more
+	var restarts []int64
+	for _, e := range c.transcript() {
+		switch {
+		case e.Sent && e.Line == "RETR file":
+			restarts = append(restarts, e.State.Restart)
+		case !e.Sent && strings.HasPrefix(e.Line, "226") && e.State.Restart != 0:
+			t.Errorf("at %q the next transfer still starts at %d", e.Line, e.State.Restart)
+		}
+	}
+	if !slices.Equal(restarts, []int64{0, 1, 65_536, 299_999, 300_000, 0}) {
+		t.Errorf("the state showed transfers from %v", restarts)
+	}
 	c.alive(t)
 }
 

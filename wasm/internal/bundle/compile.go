@@ -31,7 +31,7 @@ var (
 		"golang.org/x/crypto/...", "vendor/golang.org/x/crypto/...",
 		"hash/...", "math/bits", "internal/byteorder", "encoding/binary", "encoding/base64",
 		"bytes", "strings", "strconv", "unicode/...", "bufio", "io", "golang.org/x/net/html/...",
-		"github.com/hashicorp/yamux/...", "github.com/dchest/siphash",
+		"github.com/dchest/siphash",
 		"github.com/postern-mail/postern/client/store", "github.com/postern-mail/postern/client/sanitize", "github.com/postern-mail/postern/shared/...",
 	}}
 )

@@ -24,7 +24,6 @@ const (
 // program is compiled for speed where bytes go through and for size elsewhere, as the engine is.
 var program = bundle.Program{Package: "./wasm/edge", Quick: []string{
 	"runtime/...", "internal/runtime/...", "internal/bytealg", "sync/...", "syscall/js", "bytes", "bufio", "io", "encoding/binary",
-	"github.com/hashicorp/yamux/...",
 	"github.com/postern-mail/postern/gateway/bridge", "github.com/postern-mail/postern/gateway/edge", "github.com/postern-mail/postern/shared/...",
 }}
 

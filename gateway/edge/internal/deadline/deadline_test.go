@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postern-mail/postern/shared/tunnel/deadline"
+	"github.com/postern-mail/postern/gateway/edge/internal/deadline"
 )
 
 func passed(c <-chan struct{}) bool {
