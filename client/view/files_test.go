@@ -49,7 +49,7 @@ func names(f *view.Folder) string {
 	return strings.Join(list, ",")
 }
 
-func here(p *page) string {
+func cursorOf(p *page) string {
 	x, _ := p.Files.Here()
 	return x.Name
 }
@@ -113,12 +113,12 @@ func TestFilesPane(t *testing.T) {
 		equal(t, "Esc shows all", f.Total, 5)
 
 		key("a", view.Key{})
-		equal(t, "type ahead", here(p), "apple.txt")
+		equal(t, "type ahead", cursorOf(p), "apple.txt")
 		key("v", view.Key{})
-		equal(t, "two letters", here(p), "avocado.txt")
+		equal(t, "two letters", cursorOf(p), "avocado.txt")
 		p.pass(time.Second)
 		key("a", view.Key{})
-		equal(t, "the same letter later: the next", here(p), "apple.txt")
+		equal(t, "the same letter later: the next", cursorOf(p), "apple.txt")
 		equal(t, "focus", p.Browser.Focused, `[data-testid="file-list"] [data-row="2"]`)
 
 		key(" ", view.Key{})
@@ -130,7 +130,7 @@ func TestFilesPane(t *testing.T) {
 		key("ArrowUp", view.Key{Shift: true})
 		equal(t, "and back", chosenOf(p), "apple.txt,avocado.txt")
 		key("ArrowUp", view.Key{Ctrl: true})
-		equal(t, "Ctrl moves alone", here(p)+": "+chosenOf(p), "apple.txt: apple.txt,avocado.txt")
+		equal(t, "Ctrl moves alone", cursorOf(p)+": "+chosenOf(p), "apple.txt: apple.txt,avocado.txt")
 		key("a", view.Key{Ctrl: true})
 		equal(t, "all that can be used", chosenOf(p), "Banana.txt,Music,apple.txt,avocado.txt")
 		key("Escape", view.Key{})
@@ -141,12 +141,12 @@ func TestFilesPane(t *testing.T) {
 		equal(t, "into the folder", f.Path, "/home/Music")
 		equal(t, "address", p.Browser.Location(), "/files/ftp:a/home/Music/")
 		key("Backspace", view.Key{})
-		equal(t, "up, to where one came from", string(f.Path)+" "+here(p), "/home Music")
+		equal(t, "up, to where one came from", string(f.Path)+" "+cursorOf(p), "/home Music")
 		p.act(p.Browser.Back)
 		equal(t, "Back", f.Path, "/home/Music")
 		key("ArrowUp", view.Key{Alt: true})
 		key("ArrowUp", view.Key{Alt: true})
-		equal(t, "to the top", string(f.Path)+" "+here(p), "/ home")
+		equal(t, "to the top", string(f.Path)+" "+cursorOf(p), "/ home")
 		equal(t, "and no further", key("Backspace", view.Key{}) && f.Path == "/", true)
 		if p.Key(view.Key{Name: "c", InList: true}); p.Composer.Open {
 			t.Error("a letter of the mail's was heard in the pane")
@@ -185,7 +185,7 @@ func TestFilesWindow(t *testing.T) {
 		equal(t, "where it stopped", x.Name, "photo-189905.jpg")
 		p.act(func() { p.Files.MoveTo(199_999) })
 		p.pass(time.Second)
-		equal(t, "the end", here(p), "photo-199999.jpg")
+		equal(t, "the end", cursorOf(p), "photo-199999.jpg")
 		equal(t, "has the focus", p.Browser.Focused, `[data-testid="file-list"] [data-row="199999"]`)
 		p.act(p.Files.SelectAll)
 		equal(t, "as many as one action takes", len(p.Files.Selected), api.MaxDelete)
@@ -196,14 +196,14 @@ func TestFilesWindow(t *testing.T) {
 func TestFilesFollow(t *testing.T) {
 	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
 		p.act(func() { p.Files.SetCursor(3) })
-		equal(t, "cursor", here(p), "avocado.txt")
+		equal(t, "cursor", cursorOf(p), "avocado.txt")
 		_, err := p.svc.MakeFolder(t.Context(), api.MakeFolder{Site: site, Folder: "/home", Name: "Aaa"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.pass(time.Second)
 		equal(t, "it is there", names(&p.Files.Folder), "Aaa,Music,?? what,apple.txt,avocado.txt,Banana.txt")
-		equal(t, "the cursor stayed", here(p), "avocado.txt")
+		equal(t, "the cursor stayed", cursorOf(p), "avocado.txt")
 	})
 }
 
@@ -219,13 +219,13 @@ func TestFileNames(t *testing.T) {
 		equal(t, "there is one", f.Edit.Wrong, "There is one of that name already. “Music” is there already.")
 		p.act(func() { f.SetName("Films"); f.CommitEdit() })
 		equal(t, "made", names(&f.Folder), "Films,Music,?? what,apple.txt,avocado.txt,Banana.txt")
-		equal(t, "the cursor is on it", here(p), "Films")
+		equal(t, "the cursor is on it", cursorOf(p), "Films")
 
 		p.act(func() { f.MoveTo(3); f.Rename() })
 		equal(t, "begins with the name", f.Edit.Name, "apple.txt")
 		p.act(func() { f.SetName("zebra.txt"); f.LeaveEdit() })
 		equal(t, "renamed", names(&f.Folder), "Films,Music,?? what,avocado.txt,Banana.txt,zebra.txt")
-		equal(t, "the cursor goes with it", here(p), "zebra.txt")
+		equal(t, "the cursor goes with it", cursorOf(p), "zebra.txt")
 		p.act(func() { f.Rename(); f.SetName("x") })
 		p.act(func() { p.Key(view.Key{Name: "Escape", Typing: true}) })
 		equal(t, "Esc leaves it", names(&f.Folder), "Films,Music,?? what,avocado.txt,Banana.txt,zebra.txt")
@@ -242,7 +242,7 @@ func TestDeleteFiles(t *testing.T) {
 		p.pass(time.Second)
 		equal(t, "gone at once", names(&f.Folder), "Music,?? what,Banana.txt")
 		equal(t, "said", p.Toasts.Shown[0].Text, "2 items deleted")
-		equal(t, "the next has the focus", here(p), "Banana.txt")
+		equal(t, "the next has the focus", cursorOf(p), "Banana.txt")
 		equal(t, "nothing in the tray", len(p.Transfers.Shown()), 0)
 		p.act(p.UndoLast)
 		p.pass(time.Second)

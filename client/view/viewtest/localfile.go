@@ -14,6 +14,8 @@ type LocalFile struct {
 	Of   api.LocalFile
 	Data string
 	Gone bool // it cannot be read
+
+	Reading func(offset int64) // called before each piece is read
 }
 
 // File is a file of the device with a text in it.
@@ -34,6 +36,9 @@ func (f *LocalFile) About() api.LocalFile { return f.Of }
 
 // Read implements view.LocalFile.
 func (f *LocalFile) Read(_ context.Context, offset int64, length int) ([]byte, error) {
+	if f.Reading != nil {
+		f.Reading(offset)
+	}
 	if f.Gone || offset+int64(length) > int64(len(f.Data)) {
 		return nil, errors.New("NotReadableError")
 	}
