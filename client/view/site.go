@@ -31,6 +31,9 @@ func SiteLabel(s api.Site) string {
 	case s.Server.User == "" || s.Server.User == "anonymous":
 		return s.Server.Host
 	}
+	if name, _, address := strings.Cut(s.Server.User, "@"); address {
+		return s.Server.Host + " (" + name + ")"
+	}
 	return s.Server.User + "@" + s.Server.Host
 }
 
