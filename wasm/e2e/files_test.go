@@ -13,6 +13,7 @@ import (
 	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -321,4 +322,48 @@ func TestAddFileServer(t *testing.T) {
 	b.Until("back at the files", q("files-pane")+` !== null`)
 	b.Reload()
 	b.Until("still there after a reload", fileRow("Read me.txt")+` !== undefined`)
+}
+
+// The browser asks before a page is left that an upload needs; if it is left all the same, the upload waits for its file, takes
+// no other, and goes on from where it was.
+func TestUploadGoesOnAfterAReload(t *testing.T) {
+	data := octets(50_000_000)
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "film.bin"), filepath.Join(dir, "other.bin")
+	for p, b := range map[string][]byte{path: data, other: data[:1000]} {
+		if err := os.WriteFile(p, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := startGateway(t)
+	b := startBrowser(t, "alice")
+	b.Go(g.URL())
+	b.SignInDemo("alice")
+	b.OpenOwnFiles()
+	asked := make(chan struct{}, 4)
+	chromedp.ListenTarget(b.ctx, func(ev any) {
+		if _, ok := ev.(*page.EventJavascriptDialogOpening); ok {
+			asked <- struct{}{}
+			go chromedp.Run(b.ctx, page.HandleJavaScriptDialog(true))
+		}
+	})
+	b.run(chromedp.SetUploadFiles(tid("files-upload"), []string{path}, chromedp.ByQuery))
+	b.Until("it is in its middle", fmt.Sprintf(`(e => e && e.dataset.state === "running" && +e.dataset.done > 5e6)(%s)`, transfer("film.bin")))
+	b.Reload()
+	select {
+	case <-asked:
+	default:
+		t.Error("the browser did not ask before the page was left")
+	}
+	b.Until("it is in the tray", q("transfers-toggle")+` !== null`)
+	b.Eval(q("transfers-toggle")+`.ariaExpanded === "true" || `+q("transfers-toggle")+`.click()`, nil)
+	b.Until("it needs its file", transfer("film.bin")+`?.dataset.state === "needs-file"`)
+	b.shot("files-needs-file")
+	b.run(chromedp.SetUploadFiles(tid("transfer-choose"), []string{other}, chromedp.ByQuery))
+	b.Until("another is not taken", `[...document.querySelectorAll('[data-testid="toast"]')].some(e => e.innerText.includes("That is another file"))`)
+	b.run(chromedp.SetUploadFiles(tid("transfer-choose"), []string{path}, chromedp.ByQuery))
+	b.within(2*wait, "it is done", transfer("film.bin")+`?.dataset.state === "done"`)
+	if got := g.kept("film.bin"); !bytes.Equal(got, data) {
+		t.Errorf("the server has %d octets that are not those sent", len(got))
+	}
 }
