@@ -43,7 +43,7 @@
 // # Files
 //
 // A site is an FTP account (site.go), and its server speaks shared/ftp through the tunnel: a control connection for
-// whoever looks and one for each transfer, kept for a while when nobody uses them (sitedial.go), data connections beside
+// whoever looks and one for each transfer (sitedial.go), kept for a while when nobody uses them (sitepool.go), data connections beside
 // them. Folders are listed into memory (filelist.go, foldercache.go), and what is done to them is noted there.
 //
 // A transfer (transfer.go, transfers.go) is in a journal of its own (transferlog.go), and goes on from there in the next

@@ -221,3 +221,25 @@ func TestAttachAndSave(t *testing.T) {
 		}
 	})
 }
+
+// A server with folders in folders without end is not followed for ever, and what was hidden is seen again.
+func TestDeletionOfABottomlessFolder(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		w.ftp.Files.Put(strings.Repeat("/d", deepest+20)+"/f", nil)
+		w.ftp.Files.Put("/e"+strings.Repeat("/d", deepest-20)+"/f", nil)
+		w.list("/")
+		d := w.until(w.delete("/d").ID, api.TransferFailed)
+		if problemCode(d.Problem) != api.CodeServerProtocol {
+			t.Errorf("%+v", d.Problem)
+		}
+		e := w.delete("/e")
+		time.Sleep(api.UndoTime + time.Second)
+		synctest.Wait()
+		if got := strings.Join(namesOf(w.list("/")), " "); got != "d" {
+			t.Errorf("%s, %+v", got, w.transferList())
+		}
+		if err := w.ClearTransfers(t.Context(), []api.TransferID{d.ID, e.ID}); err != nil || len(w.transferList()) != 0 {
+			t.Errorf("%v, %+v", err, w.transferList())
+		}
+	})
+}

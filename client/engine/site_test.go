@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/mailtest"
 	"github.com/postern-mail/postern/shared/trust"
 	"github.com/postern-mail/postern/shared/tunnel"
@@ -388,5 +389,94 @@ func TestTheGatewaysOwnFiles(t *testing.T) {
 		}
 		w.addSite(api.AddSite{Site: w.site.ID, Server: w.site.Server, Password: alicePW})
 		w.list("/")
+	})
+}
+
+// A site's password is under the passphrase as those of mail accounts are; what had to wait for it goes on.
+func TestASiteUnderAPassphrase(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		data := noise(1000, 1)
+		w.ftp.Files.Put("/a", data)
+		if err := w.SetPassphrase(t.Context(), api.Passphrase{New: "correct horse"}); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+		d := w.download("/a")
+		time.Sleep(time.Minute)
+		if x := w.transfer(d.ID); x.State != api.TransferWaiting || problemCode(x.Problem) != api.CodeLocked {
+			t.Errorf("%+v, %v", x, x.Problem)
+		}
+		if _, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID}); code(err) != api.CodeLocked {
+			t.Errorf("%v", err)
+		}
+		other := w.site.Server
+		other.Port = 2121
+		w.gateway.serveAt("ftp.example.org:2121", w.ftp, nil)
+		added, err := w.AddSite(t.Context(), api.AddSite{Server: other, Password: bobFTP, Keep: true}) // kept once that can be
+		if err != nil || added.Kept || added.ID == w.site.ID {
+			t.Errorf("%+v, %v", added, err)
+		}
+		if err := w.Unlock(t.Context(), "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+		w.until(d.ID, api.TransferDone)
+		w.restart()
+		if err := w.Unlock(t.Context(), "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+		if s, _ := w.Status(t.Context()); len(s.Sites) != 2 || !s.Sites[0].Kept || !s.Sites[1].Kept {
+			t.Errorf("%+v", s.Sites)
+		}
+		if p, err := w.ListFiles(t.Context(), api.FilesQuery{Site: added.ID}); err != nil || len(p.Files) != 1 {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}
+
+// A server that repeats the password has it neither in an answer, nor in the transcript, an event or a file.
+func TestNoPasswordOfASiteIsRepeated(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		w.fault(func(stage string, _ int) *mailtest.FTPFault {
+			if stage == "MLSD" || stage == "MLST" {
+				return &mailtest.FTPFault{Reply: "550 no files for " + bobFTP + "\r\n"}
+			}
+			return nil
+		})
+		_, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID})
+		d := w.until(w.download("/a").ID, api.TransferFailed)
+		p, _ := w.Wire(t.Context(), api.WireQuery{Account: w.site.ID})
+		all := fmt.Sprintf("%v %+v %+v %+v", err, d.Problem, p, w.siteNow())
+		for _, e := range w.seen.all() {
+			if e.Transfer != nil && e.Transfer.Problem != nil {
+				all += fmt.Sprintf("%+v", *e.Transfer.Problem)
+			}
+		}
+		if strings.Contains(all, bobFTP) || !strings.Contains(all, "****") {
+			t.Errorf("%s", all)
+		}
+		var scan func(fs store.FS)
+		scan = func(fs store.FS) {
+			names, _ := fs.List()
+			for _, name := range names {
+				if sub, err := fs.Sub(name); err == nil {
+					scan(sub)
+					continue
+				}
+				f, err := fs.Open(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, _ := f.Size()
+				b := make([]byte, n)
+				_, _ = f.ReadAt(b, 0)
+				f.Close()
+				if strings.Contains(string(b), bobFTP) {
+					t.Errorf("the password is in %s", name)
+				}
+			}
+		}
+		w.halt()
+		scan(w.fs)
+		w.start()
 	})
 }

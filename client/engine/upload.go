@@ -3,15 +3,12 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
@@ -20,114 +17,6 @@ import (
 // An upload goes to a name of its own and gets the right one when it is whole: so there is never a file of that name which is a
 // part of one, and the file that it replaces stays until then. Nobody else writes to that name, so what the server has of it is
 // what was sent.
-
-// UploadFile begins to send a file that a page hands over.
-func (e *Engine) UploadFile(ctx context.Context, r api.UploadFile) (api.Transfer, error) {
-	if r.File.Size < 0 {
-		return api.Transfer{}, &api.Problem{Code: api.CodeBadRequest, Technical: "a size below zero"}
-	}
-	rec := transferRecord{File: &r.File, Size: r.File.Size}
-	t, err := e.beginUpload(ctx, r.Site, r.Folder, r.File.Name, r.Exists, rec)
-	if err != nil {
-		return api.Transfer{}, problemOf(err)
-	}
-	return t.snapshot(), nil
-}
-
-// SavePart begins to send an attachment of a message.
-func (e *Engine) SavePart(ctx context.Context, r api.SavePart) (api.Transfer, error) {
-	part, data, err := e.Attachment(ctx, r.Part)
-	if err != nil {
-		return api.Transfer{}, err
-	}
-	rec := transferRecord{Part: &r.Part, Size: int64(len(data))}
-	t, err := e.beginUpload(ctx, r.Site, r.Folder, part.Name, r.Exists, rec)
-	if err != nil {
-		return api.Transfer{}, problemOf(err)
-	}
-	return t.snapshot(), nil
-}
-
-// beginUpload looks whether there is a file of that name, and has the upload wait for its turn.
-func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.FilePath, name string, exists api.Exists, rec transferRecord) (*transfer, error) {
-	s, err := e.site(id)
-	if err != nil {
-		return nil, err
-	}
-	parent, err := s.resolve(ctx, folder)
-	if err != nil {
-		return nil, err
-	}
-	path, err := within(parent, name)
-	if err != nil {
-		return nil, err
-	}
-	switch exists {
-	case api.ExistsReplace:
-	case api.ExistsAsk, api.ExistsBoth:
-		under := e.transfers.under(s)
-		taken := func(path string) bool { // by another upload, or by a folder, which only the listing tells where there is no MLST
-			known, ok := s.tree.entry(path)
-			return under[crossing(path)] != 0 || ok && known.kind == ftp.Folder
-		}
-		err = s.look(ctx, func(x *siteSession) error {
-			free, err := x.freeName(ctx, path, taken)
-			if err == nil && free != path && exists == api.ExistsAsk {
-				return fileExists(name)
-			}
-			path = free
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	default:
-		return nil, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("%q is nothing to do with a file that exists", exists)}
-	}
-	rec.Direction, rec.Path, rec.Exists = api.Uploading, crossing(path), exists
-	rec.Temp = crossing(tempPath(path))
-	return e.transfers.add(s, rec)
-}
-
-// tempPath is where a file is until it is whole.
-func tempPath(path string) string {
-	var b [4]byte
-	rand.Read(b[:]) // it never fails
-	suffix := "." + hex.EncodeToString(b[:]) + ".part"
-	parent, name := parentOf(path)
-	path, err := ftp.Entry{Name: shortenName(name, len(suffix)) + suffix, Kind: ftp.File}.Path(parent)
-	if err != nil { // it was a usable name
-		return name + suffix
-	}
-	return path
-}
-
-// mostBeside is how many names are tried for a file beside others of its name.
-const mostBeside = 1000
-
-// freeName is a path for a file that is not there yet: that one, or one beside it. taken says that one is spoken for.
-func (x *siteSession) freeName(ctx context.Context, path string, taken func(path string) bool) (string, error) {
-	parent, name := parentOf(path)
-	for n := 2; ; n++ {
-		there := taken(path)
-		if !there {
-			var err error
-			if there, _, err = x.fileThere(ctx, path); err != nil {
-				return "", err
-			}
-		}
-		if !there {
-			return path, nil
-		}
-		if n > mostBeside {
-			return "", fileExists(name)
-		}
-		var err error
-		if path, err = (ftp.Entry{Name: besides(name, n), Kind: ftp.File}).Path(parent); err != nil {
-			return "", err
-		}
-	}
-}
 
 // upload sends the file, or the rest of it.
 func (t *transfer) upload(ctx context.Context, x *siteSession) error {
@@ -374,85 +263,4 @@ func (e *Engine) PutChunk(ctx context.Context, r api.PutChunk, data []byte) (api
 	}
 	want, err := t.feed.put(ctx, r.Offset, data)
 	return want, asError(problemOf(err))
-}
-
-// AttachFile fetches a file for a draft.
-func (e *Engine) AttachFile(ctx context.Context, r api.AttachFile) (api.DraftAttachment, error) {
-	s, err := e.site(r.Site)
-	if err != nil {
-		return api.DraftAttachment{}, err
-	}
-	if _, err := e.mailbox(r.Account); err != nil {
-		return api.DraftAttachment{}, err
-	}
-	path, err := octets(r.Path)
-	if err != nil {
-		return api.DraftAttachment{}, err
-	}
-	_, name := parentOf(path)
-	fetched := &attaching{e: e}
-	for try := 0; ; try++ {
-		err = s.inTurn(ctx, s.attaching, func(x *siteSession) error { return fetched.fetch(ctx, x, path) })
-		code, _ := classify(err)
-		if err == nil || try >= len(attachPauses) || ctx.Err() != nil || !passing(problemOf(err).Code) && !passing(code) {
-			break
-		}
-		select {
-		case <-e.Clock.After(attachPauses[try]):
-		case <-ctx.Done():
-		}
-	}
-	if err != nil {
-		return api.DraftAttachment{}, problemOf(err)
-	}
-	shown := ftp.Entry{Name: name, Kind: ftp.File}.Shown()
-	return e.Upload(ctx, api.Upload{Account: r.Account, Name: shown, Type: ""}, fetched.octets)
-}
-
-// attachPauses are between attempts to fetch a file for a draft: somebody waits, and does not wait for ever.
-var attachPauses = []time.Duration{time.Second, 3 * time.Second, 5 * time.Second}
-
-// passing says that a problem may be over soon.
-func passing(c api.Code) bool {
-	switch c {
-	case api.CodeGatewayOffline, api.CodeGatewayCut, api.CodeServerClosed, api.CodeServerTimeout, api.CodeServerBusy, api.CodeTruncated:
-		return true
-	}
-	return false
-}
-
-// attaching is a file on its way into a draft.
-type attaching struct {
-	e      *Engine
-	found  remote
-	octets []byte
-}
-
-func (a *attaching) fetch(ctx context.Context, x *siteSession, path string) error {
-	found, err := x.look(ctx, path)
-	if err != nil {
-		return err
-	}
-	if err := a.e.checkTotal(found.Size); err != nil {
-		return err
-	}
-	if !a.found.same(found) {
-		a.octets = nil
-	}
-	a.found = found
-	_, err = x.Retr(ctx, path, int64(len(a.octets)), found.Size, a)
-	if err == nil && found.Size >= 0 && int64(len(a.octets)) != found.Size {
-		a.octets = nil
-		return fmt.Errorf("%w: it changed meanwhile", ftp.ErrTruncated)
-	}
-	return err
-}
-
-// Write implements io.Writer.
-func (a *attaching) Write(p []byte) (int, error) {
-	if err := a.e.checkTotal(int64(len(a.octets) + len(p))); err != nil {
-		return 0, err
-	}
-	a.octets = append(a.octets, p...)
-	return len(p), nil
 }

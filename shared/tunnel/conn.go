@@ -102,27 +102,50 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// Write implements net.Conn. It returns when all of p is with the session, whose order is that of the wire.
+// Write implements net.Conn. It returns when all of p is with the session, whose order is that of the wire. Much on a fast line it
+// also writes to the MessageConn, by which it may outlast its deadline: when the line breaks down in that moment, by
+// Options.DeadAfter at most.
 func (c *Conn) Write(p []byte) (n int, err error) {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	if n, err = c.write(p); err != nil {
+	n, mine, err := c.queue(p)
+	if mine {
+		c.mux.sendSome()
+	}
+	if err != nil {
 		err = c.op("write", err)
 	}
 	return n, err
 }
 
-// write writes; c.writing is held.
-func (c *Conn) write(p []byte) (n int, err error) {
+// queue writes p into the queue; mine is as of mux.claim.
+func (c *Conn) queue(p []byte) (n int, mine bool, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	m := c.mux
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	n, err = c.write(p)
+	switch {
+	case m.out.first == nil || m.alive() != nil:
+	case len(p) < bulk:
+		m.start()
+	default:
+		mine = m.claim()
+	}
+	return n, mine, err
+}
+
+// bulk is what a writer may be held up for: who says a line has other things to do, refusing others for one.
+const bulk = 16 << 10
+
+// write writes; c.writing and mux.mu are held. The caller sees to it that there is a sender.
+func (c *Conn) write(p []byte) (n int, err error) {
+	m := c.mux
 	for {
 		if err := c.wait(len(p) - n); err != nil || n == len(p) {
 			return n, err
 		}
 		k := min(len(p)-n, c.credit, m.out.fit())
-		m.push(newHeader(typeData, 0, c.id, uint32(k)), p[n:n+k])
+		m.out.push(newHeader(typeData, 0, c.id, uint32(k)), p[n:n+k])
 		c.credit -= k
 		if n += k; n == len(p) {
 			return n, nil
@@ -139,6 +162,9 @@ func (c *Conn) wait(n int) error {
 		}
 		if c.credit >= min(n, leastPiece) && out.queued < out.mark {
 			return nil
+		}
+		if out.first != nil {
+			c.mux.start()
 		}
 		c.waiting++
 		out.waiting++
@@ -217,13 +243,16 @@ func (c *Conn) send(b *block, n int) (int, error) {
 	defer c.writing.Unlock()
 	m := c.mux
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if c.wait(n) != nil || n > c.credit { // another has written meanwhile
 		p := bytes.Clone(b.room[headerSize : headerSize+n])
-		m.mu.Unlock()
 		b.free()
-		return c.write(p)
+		n, err := c.write(p)
+		if m.out.first != nil && m.alive() == nil {
+			m.start()
+		}
+		return n, err
 	}
-	defer m.mu.Unlock()
 	h := newHeader(typeData, 0, c.id, uint32(n))
 	copy(b.room, h[:])
 	b.b = b.room[:headerSize+n]

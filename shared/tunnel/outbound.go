@@ -141,29 +141,60 @@ func (m *mux) inject(h header) {
 	}
 }
 
+// claim makes the caller the sender, if there is none and the line is a fast one: the caller has to call sendSome, with no lock
+// held. Else it sees to it that there is a sender. To write at once what one has queued spares the waking of a goroutine, and what
+// is written is still in the processor's cache. m.mu is held.
+func (m *mux) claim() bool {
+	if m.out.sending || m.out.mark == leastMark || m.pace.most > 0 {
+		m.start()
+		return false
+	}
+	m.out.sending = true
+	m.ends.Add(1)
+	return true
+}
+
 // send writes what is queued, until nothing is.
 func (m *mux) send() {
 	defer m.survive()
-	for {
-		b := m.next()
-		if b == nil {
-			return
-		}
-		n := len(b.b)
-		if !m.await(n) {
-			b.free()
-			return
-		}
-		err := m.mc.Write(unbounded, b.b)
-		if ping := m.wrote(n); ping != nil && err == nil {
-			err = m.mc.Write(unbounded, ping)
-		}
-		b.free()
-		if err != nil {
-			m.fail(broken("writing", err))
+	for m.write() {
+	}
+}
+
+// mostAtOnce is how many messages a writer sends by itself, which may be others': what it has written is two, as a rule.
+const mostAtOnce = 4
+
+// sendSome writes what is queued. If that is much, a goroutine does the rest.
+func (m *mux) sendSome() {
+	defer m.ends.Done()
+	defer m.survive()
+	for range mostAtOnce {
+		if !m.write() {
 			return
 		}
 	}
+	m.ends.Go(m.send)
+}
+
+// write writes the next message. It answers false when there is no sender any more.
+func (m *mux) write() bool {
+	b := m.next()
+	if b == nil {
+		return false
+	}
+	defer b.free()
+	n := len(b.b)
+	if !m.await(n) {
+		return false
+	}
+	err := m.mc.Write(unbounded, b.b)
+	if ping := m.wrote(n); ping != nil && err == nil {
+		err = m.mc.Write(unbounded, ping)
+	}
+	if err != nil {
+		m.fail(broken("writing", err))
+	}
+	return err == nil
 }
 
 // next is the message to write now; nil: there is none, and the sender ends.

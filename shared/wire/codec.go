@@ -14,9 +14,9 @@ import (
 const MaxFrame = 16 << 10
 
 // MaxMessage bounds one WebSocket message. Message boundaries carry no meaning, so a sender splits as it likes below
-// this; the bound is what a reader must be ready to hold. 64 KiB costs a per-message overhead of well under a
-// thousandth.
-const MaxMessage = 64 << 10
+// this; the bound is what a reader must be ready to hold. Programs write powers of two: 64 KiB and the heads of some frames
+// fit, and cost a per-message overhead of well under a per mille.
+const MaxMessage = 65 << 10
 
 var (
 	ErrMalformed = errors.New("wire: malformed frame")                 // not JSON, not the frame that is due, or a field breaks its rule
