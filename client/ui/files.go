@@ -2,6 +2,7 @@ package ui
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vugu/vugu"
@@ -125,7 +126,13 @@ var columns = []column{{api.SortName, "Name", "cab-name"}, {api.SortSize, "Size"
 
 func (c *Files) sort(value string) { c.App.Files.SortBy(api.FileSort(value)) }
 
-func (c *Files) label() string { return "Files in " + c.App.Files.Title() }
+func (c *Files) label() string {
+	if t := c.App.Files.Title(); strings.HasPrefix(t, "Files ") {
+		return t
+	} else {
+		return "Files in " + t
+	}
+}
 
 func (c *Files) count() string {
 	f := &c.App.Files
