@@ -2,6 +2,8 @@ package platform
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"syscall/js"
 
 	"github.com/postern-mail/postern/client/internal/promise"
@@ -18,7 +20,47 @@ const urlLife = 60_000
 func (p *Page) SaveFile(name, mediaType string, data []byte) {
 	// A type that a browser would show instead of save runs in this origin if somebody opens the URL: HTML and SVG of a
 	// stranger. As octets it is never shown.
-	blob := p.window.Get("Blob").New([]any{octets(data)}, map[string]any{"type": harmless(mediaType)})
+	p.saveBlob(name, p.window.Get("Blob").New([]any{octets(data)}, map[string]any{"type": harmless(mediaType)}))
+}
+
+// SaveDevice hands a file of the private file system to the browser's downloads. The browser reads it by itself.
+func (p *Page) SaveDevice(path, name string, done func(saved bool)) {
+	go func() {
+		file, err := p.deviceFile(path)
+		p.sched.Update(func() {
+			if err == nil {
+				// A blob with a file in it refers to it; and has the type that keeps it from being shown.
+				p.saveBlob(name, p.window.Get("Blob").New([]any{file}, map[string]any{"type": "application/octet-stream"}))
+			}
+			done(err == nil)
+		})
+	}()
+}
+
+// deviceFile is a File of the private file system.
+func (p *Page) deviceFile(path string) (file js.Value, err error) {
+	storage := p.window.Get("navigator").Get("storage")
+	if !storage.Truthy() || storage.Get("getDirectory").Type() != js.TypeFunction {
+		return js.Undefined(), errors.ErrUnsupported
+	}
+	at, err := promise.Await(background, storage.Call("getDirectory"))
+	parts := strings.Split(path, "/")
+	for _, name := range parts[:len(parts)-1] {
+		if err != nil {
+			return js.Undefined(), err
+		}
+		at, err = promise.Await(background, at.Call("getDirectoryHandle", name))
+	}
+	if err != nil {
+		return js.Undefined(), err
+	}
+	if at, err = promise.Await(background, at.Call("getFileHandle", parts[len(parts)-1])); err != nil {
+		return js.Undefined(), err
+	}
+	return promise.Await(background, at.Call("getFile"))
+}
+
+func (p *Page) saveBlob(name string, blob js.Value) {
 	url := p.window.Get("URL").Call("createObjectURL", blob)
 	a := p.document.Call("createElement", "a")
 	a.Set("href", url)
@@ -35,6 +77,7 @@ type File struct {
 	Name, Type string
 	Size       int64
 	Data       []byte // nil if Size is over the largest that is wanted
+	Value      js.Value
 }
 
 // OnDrop calls fn for each file that is dropped on the page while wanted says so, without reading those over largest
@@ -76,7 +119,7 @@ func (p *Page) ReadFiles(list js.Value, largest int64, fn func(File)) {
 	}
 	go func() {
 		for _, f := range files {
-			file := File{Name: f.Get("name").String(), Type: f.Get("type").String(), Size: int64(f.Get("size").Float())}
+			file := File{Name: f.Get("name").String(), Type: f.Get("type").String(), Size: int64(f.Get("size").Float()), Value: f}
 			if file.Size > largest {
 				p.sched.Update(func() { fn(file) })
 				continue

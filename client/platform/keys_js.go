@@ -15,7 +15,7 @@ type Key struct {
 const (
 	fields   = `textarea, select, [contenteditable=""], [contenteditable="true"], input:not([type="checkbox"], [type="radio"], [type="button"], [type="submit"], [type="reset"], [type="file"])`
 	controls = `a[href], button, summary, select, input, [role="button"], [role="link"], [role="menuitem"]`
-	list     = `[data-testid="message-list"]`
+	list     = `[data-testid="message-list"], [data-testid="file-list"], [data-testid="picker-list"]`
 )
 
 // OnKey calls fn for each key pressed anywhere in the page. When fn says that the key meant something, the browser does

@@ -628,6 +628,74 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
+func (c *Clash) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "div", attributes45)
+		markup(vgn, "")
+		vgn = element(vgparent, "", "section", attributes55)
+		vgn.AddAttrInterface("data-name", c.name())
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "h2", attributes56)
+			vgn.SetInnerHTML("There is a “" + c.name() + "” already")
+			vgn = element(vgparent, "", "p", attributes57)
+			markup(vgn, "Replace it with the new one, keep both, or leave it as it is? The old one is kept until the new one is there whole.")
+			if c.more() > 0 {
+				vgn = element(vgparent, "", "label", attributes51)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "input", attributes58)
+					property(vgn, "checked", c.all)
+					on(vgn, "change",
+						func(event vugu.DOMEvent) { c.all = event.PropBool("target", "checked") })
+					vgn = element(vgparent, "", "span", nil)
+					vgn.SetInnerHTML("The same for the other " + view.Number(c.more()))
+				}
+			}
+			vgn = element(vgparent, "", "footer", attributes50)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "button", attributes59)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.settle(api.ExistsAsk) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Skip")
+				}
+				vgn = element(vgparent, "", "button", attributes60)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.settle(api.ExistsReplace) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Replace")
+				}
+				vgn = element(vgparent, "", "button", attributes61)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.settle(api.ExistsBoth) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Keep both")
+				}
+			}
+		}
+	}
+	return vgout
+}
+
 func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout = &vugu.BuildOut{}
 	var vgiterkey interface{}
@@ -641,21 +709,21 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes55)
+		vgn = element(vgparent, "", "form", attributes62)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes56)
+			vgn = element(vgparent, "", "header", attributes63)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "h2", nil)
 				vgn.SetInnerHTML(c.App.Composer.Title())
-				vgn = element(vgparent, "", "span", attributes61)
+				vgn = element(vgparent, "", "span", attributes68)
 				vgn.SetInnerHTML(c.App.Composer.SavedWords())
-				vgn = element(vgparent, "", "button", attributes62)
+				vgn = element(vgparent, "", "button", attributes69)
 				vgn.AddAttrInterface("aria-label", c.growText())
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Full))
 				vgn.AddAttrInterface("title", c.growText())
@@ -672,7 +740,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.AddAttrInterface("href", icon(c.growIcon()))
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes63)
+				vgn = element(vgparent, "", "button", attributes70)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Leave() })
 				{
@@ -682,7 +750,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes64)
+						element(vgparent, "svg", "use", attributes71)
 					}
 				}
 			}
@@ -703,13 +771,13 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Composer.Senders()) > 1 {
-				vgn = element(vgparent, "", "div", attributes57)
+				vgn = element(vgparent, "", "div", attributes64)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "label", attributes65)
+					vgn = element(vgparent, "", "label", attributes72)
 					markup(vgn, "From")
-					vgn = element(vgparent, "", "select", attributes66)
+					vgn = element(vgparent, "", "select", attributes73)
 					property(vgn, "value", strconv.Itoa(c.App.Composer.Sender()))
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.from(event.PropString("target", "value")) })
@@ -730,13 +798,13 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes57)
+			vgn = element(vgparent, "", "div", attributes64)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes67)
+				vgn = element(vgparent, "", "label", attributes74)
 				markup(vgn, "To")
-				vgn = element(vgparent, "", "input", attributes68)
+				vgn = element(vgparent, "", "input", attributes75)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.To != ""))
 				property(vgn, "value", c.App.Composer.To)
 				on(vgn, "input",
@@ -745,25 +813,25 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.App.Composer.Wrong.To != "" {
-				vgn = element(vgparent, "", "p", attributes69)
+				vgn = element(vgparent, "", "p", attributes76)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.To)
 			}
-			vgn = element(vgparent, "", "div", attributes58)
+			vgn = element(vgparent, "", "div", attributes65)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes70)
+				vgn = element(vgparent, "", "label", attributes77)
 				markup(vgn, "Cc")
-				vgn = element(vgparent, "", "input", attributes71)
+				vgn = element(vgparent, "", "input", attributes78)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Cc != ""))
 				property(vgn, "value", c.App.Composer.Cc)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetCc(event.PropString("target", "value")) })
 				on(vgn, "change",
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
-				vgn = element(vgparent, "", "label", attributes72)
+				vgn = element(vgparent, "", "label", attributes79)
 				markup(vgn, "Bcc")
-				vgn = element(vgparent, "", "input", attributes73)
+				vgn = element(vgparent, "", "input", attributes80)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Bcc != ""))
 				property(vgn, "value", c.App.Composer.Bcc)
 				on(vgn, "input",
@@ -772,27 +840,27 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.wrongCc() != "" {
-				vgn = element(vgparent, "", "p", attributes74)
+				vgn = element(vgparent, "", "p", attributes81)
 				vgn.SetInnerHTML(c.wrongCc())
 			}
-			vgn = element(vgparent, "", "div", attributes57)
+			vgn = element(vgparent, "", "div", attributes64)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes75)
+				vgn = element(vgparent, "", "label", attributes82)
 				markup(vgn, "Subject")
-				vgn = element(vgparent, "", "input", attributes76)
+				vgn = element(vgparent, "", "input", attributes83)
 				property(vgn, "value", c.App.Composer.Subject)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetSubject(event.PropString("target", "value")) })
 			}
-			vgn = element(vgparent, "", "textarea", attributes59)
+			vgn = element(vgparent, "", "textarea", attributes66)
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.caret(value) })
 			property(vgn, "value", c.App.Composer.Text)
 			on(vgn, "input",
 				func(event vugu.DOMEvent) { c.App.Composer.SetText(event.PropString("target", "value")) })
 			if len(c.App.Composer.Attachments) > 0 {
-				vgn = element(vgparent, "", "ul", attributes77)
+				vgn = element(vgparent, "", "ul", attributes84)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -809,18 +877,18 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes78)
+							vgn = element(vgparent, "svg", "svg", attributes85)
 							{
 								vgparent := vgn
 								_ = vgparent
 								vgn = element(vgparent, "svg", "use", nil)
 								vgn.AddAttrInterface("href", icon(fileIcon(a.Type)))
 							}
-							vgn = element(vgparent, "", "span", attributes79)
+							vgn = element(vgparent, "", "span", attributes86)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes81)
+								vgn = element(vgparent, "", "span", attributes88)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -830,9 +898,20 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(extension(a.Name))
 								}
 								vgn = element(vgparent, "", "small", nil)
-								vgn.SetInnerHTML(fileNote(a))
+								vgn.SetInnerHTML(c.fileNote(a))
 							}
-							vgn = element(vgparent, "", "button", attributes80)
+							if c.App.Composer.CanLink(a) {
+								vgn = element(vgparent, "", "button", attributes89)
+								vgn.AddAttrInterface("data-name", a.Name)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Composer.UploadInstead(i) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "Upload and link instead")
+								}
+							}
+							vgn = element(vgparent, "", "button", attributes87)
 							vgn.AddAttrInterface("aria-label", "Take "+a.Name+" away")
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Composer.Unattach(i) })
@@ -843,7 +922,7 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes64)
+									element(vgparent, "svg", "use", attributes71)
 								}
 							}
 						}
@@ -851,34 +930,49 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Composer.Wrong.Attachments != "" {
-				vgn = element(vgparent, "", "p", attributes74)
+				vgn = element(vgparent, "", "p", attributes81)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.Attachments)
 			}
 			if c.App.Composer.Receipt {
-				vgn = element(vgparent, "", "p", attributes82)
+				vgn = element(vgparent, "", "p", attributes90)
 				{
 					vgparent := vgn
 					_ = vgparent
 					words(vgparent, "Your mail server is asked to tell you when the message was delivered, or could not be. That does not say whether it was read, and not every server on the way takes part.")
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes60)
+			vgn = element(vgparent, "", "footer", attributes67)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes83)
+				vgn = element(vgparent, "", "button", attributes91)
 				markup(vgn, "\x3Csvg class=\"icon\" aria-hidden=\"true\"\x3E\x3Cuse href=\"/icons.svg#send\"\x3E\x3C/use\x3E\x3C/svg\x3E\x3Cspan\x3ESend\x3C/span\x3E")
-				vgn = element(vgparent, "", "label", attributes84)
+				vgn = element(vgparent, "", "label", attributes92)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes88)
+					vgn = element(vgparent, "", "input", attributes96)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.attach(event) })
 					vgn = element(vgparent, "svg", "svg", attributes6)
 					markup(vgn, "\x3Cuse href=\"/icons.svg#attach\"\x3E\x3C/use\x3E")
 				}
-				vgn = element(vgparent, "", "button", attributes85)
+				if c.App.HasFiles() {
+					vgn = element(vgparent, "", "button", attributes97)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Composer.FromFiles() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "svg", attributes6)
+						{
+							vgparent := vgn
+							_ = vgparent
+							element(vgparent, "svg", "use", attributes98)
+						}
+					}
+				}
+				vgn = element(vgparent, "", "button", attributes93)
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Receipt))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.ToggleReceipt() })
@@ -889,16 +983,16 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes89)
+						element(vgparent, "svg", "use", attributes99)
 					}
 				}
 				if len(c.App.Composer.Attachments) > 1 {
-					vgn = element(vgparent, "", "span", attributes90)
+					vgn = element(vgparent, "", "span", attributes100)
 					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
 				}
-				vgn = element(vgparent, "", "span", attributes86)
+				vgn = element(vgparent, "", "span", attributes94)
 				markup(vgn, "")
-				vgn = element(vgparent, "", "button", attributes87)
+				vgn = element(vgparent, "", "button", attributes95)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Composer.Discard() })
 				{
@@ -930,7 +1024,7 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "button", attributes91)
+		vgn = element(vgparent, "", "button", attributes101)
 		vgn.AddAttrInterface("aria-label", c.App.ConnectionWords()+". Try the gateway now")
 		vgn.AddAttrInterface("disabled", c.App.Gateway.State != "offline")
 		on(vgn, "click",
@@ -938,7 +1032,7 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes92)
+			vgn = element(vgparent, "", "i", attributes102)
 			markup(vgn, "")
 			vgn = element(vgparent, "", "span", nil)
 			vgn.SetInnerHTML(c.App.ConnectionWords())
@@ -957,11 +1051,11 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes93)
+		vgn = element(vgparent, "", "div", attributes103)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes95)
+			vgn = element(vgparent, "", "button", attributes105)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Desk.OpenRow(0) })
 			{
@@ -971,10 +1065,10 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes64)
+					element(vgparent, "svg", "use", attributes71)
 				}
 			}
-			vgn = element(vgparent, "", "span", attributes86)
+			vgn = element(vgparent, "", "span", attributes94)
 			markup(vgn, "")
 			if c.item != nil && !c.App.Desk.Gone {
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
@@ -987,7 +1081,7 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						a := a
 						_ = a
-						vgn = element(vgparent, "", "button", attributes96)
+						vgn = element(vgparent, "", "button", attributes106)
 						vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 						vgn.AddAttrInterface("data-testid", "admin-"+string(a.Action))
 						vgn.AddAttrInterface("title", a.Title)
@@ -998,14 +1092,14 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes94)
+		vgn = element(vgparent, "", "div", attributes104)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes97)
+			vgn = element(vgparent, "", "h2", attributes107)
 			vgn.SetInnerHTML(c.title())
 			if c.App.Desk.Gone {
-				vgn = element(vgparent, "", "div", attributes98)
+				vgn = element(vgparent, "", "div", attributes108)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1044,7 +1138,7 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "div", attributes99)
+					vgn = element(vgparent, "", "div", attributes109)
 					vgn.AddAttrInterface("class", classes("notice", when(c.item.Problem != "", "notice-waits")))
 					{
 						vgparent := vgn
@@ -1113,7 +1207,7 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.item.Transcript) > 0 {
-						vgn = element(vgparent, "", "div", attributes100)
+						vgn = element(vgparent, "", "div", attributes110)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1133,7 +1227,7 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.item.Header != "" {
-						vgn = element(vgparent, "", "details", attributes101)
+						vgn = element(vgparent, "", "details", attributes111)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1174,7 +1268,7 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = element(vgparent, "", "span", nil)
 			vgn.SetInnerHTML(c.App.Desk.World.Summary())
 		}
-		vgn = element(vgparent, "", "div", attributes102)
+		vgn = element(vgparent, "", "div", attributes112)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -1191,7 +1285,7 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "button", attributes103)
+			vgn = element(vgparent, "", "button", attributes113)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Desk.World.Start() })
 			{
@@ -1200,7 +1294,7 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				words(vgparent, "Let it go wrong")
 			}
 			if len(c.App.Desk.World.State.Faults) > 0 {
-				vgn = element(vgparent, "", "ul", attributes105)
+				vgn = element(vgparent, "", "ul", attributes115)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1209,7 +1303,7 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						f := f
 						_ = f
-						vgn = element(vgparent, "", "li", attributes106)
+						vgn = element(vgparent, "", "li", attributes116)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1228,7 +1322,7 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes104)
+			vgn = element(vgparent, "", "div", attributes114)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1239,10 +1333,10 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "b", nil)
 					markup(vgn, "Its clock")
 					words(vgparent, " ")
-					vgn = element(vgparent, "", "span", attributes108)
+					vgn = element(vgparent, "", "span", attributes118)
 					vgn.SetInnerHTML(c.App.Desk.World.Clock())
 				}
-				vgn = element(vgparent, "", "div", attributes107)
+				vgn = element(vgparent, "", "div", attributes117)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1251,14 +1345,14 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						r := r
 						_ = r
-						vgn = element(vgparent, "", "button", attributes109)
+						vgn = element(vgparent, "", "button", attributes119)
 						vgn.AddAttrInterface("aria-pressed", boolText(r.Rate == c.App.Desk.World.State.Rate))
 						vgn.SetInnerHTML(r.Name)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Desk.World.SetRate(r.Rate) })
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes107)
+				vgn = element(vgparent, "", "div", attributes117)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1267,7 +1361,7 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						j := j
 						_ = j
-						vgn = element(vgparent, "", "button", attributes110)
+						vgn = element(vgparent, "", "button", attributes120)
 						vgn.AddAttrInterface("aria-label", "Put the clock forward by "+j.Name)
 						vgn.SetInnerHTML("+ " + j.Name)
 						on(vgn, "click",
@@ -1291,11 +1385,11 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes111)
+		vgn = element(vgparent, "", "header", attributes121)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes113)
+			vgn = element(vgparent, "", "button", attributes123)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveDesk() })
 			{
@@ -1308,7 +1402,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes114)
+			vgn = element(vgparent, "", "h1", attributes124)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1317,10 +1411,10 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "span", attributes115)
+			vgn = element(vgparent, "", "span", attributes125)
 			vgn.SetInnerHTML(c.App.Desk.Tally())
 		}
-		vgn = element(vgparent, "", "div", attributes112)
+		vgn = element(vgparent, "", "div", attributes122)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -1339,15 +1433,15 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes116)
+			vgn = element(vgparent, "", "div", attributes126)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "input", attributes118)
+				vgn = element(vgparent, "", "input", attributes128)
 				property(vgn, "value", c.App.Desk.Text)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Desk.Filter(event.PropString("target", "value")) })
-				vgn = element(vgparent, "", "div", attributes119)
+				vgn = element(vgparent, "", "div", attributes129)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1356,7 +1450,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						s := s
 						_ = s
-						vgn = element(vgparent, "", "button", attributes120)
+						vgn = element(vgparent, "", "button", attributes130)
 						vgn.AddAttrInterface("aria-pressed", boolText(s.State == c.App.Desk.State))
 						vgn.AddAttrInterface("data-state", string(s.State))
 						on(vgn, "click",
@@ -1394,7 +1488,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = &vugu.VGNode{Component: vgcomp}
 						vgparent.AppendChild(vgn)
 					}
-					vgn = element(vgparent, "", "button", attributes121)
+					vgn = element(vgparent, "", "button", attributes131)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Desk.Retry() })
 					{
@@ -1405,29 +1499,29 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if len(c.App.Desk.Page.Rows) > 0 {
-				vgn = element(vgparent, "", "div", attributes122)
+				vgn = element(vgparent, "", "div", attributes132)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "label", attributes123)
+					vgn = element(vgparent, "", "label", attributes133)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "input", attributes125)
+						vgn = element(vgparent, "", "input", attributes135)
 						property(vgn, "checked", c.App.Desk.PageChosen())
 						on(vgn, "change",
 							func(event vugu.DOMEvent) { c.App.Desk.ChoosePage() })
 					}
-					vgn = element(vgparent, "", "span", attributes124)
+					vgn = element(vgparent, "", "span", attributes134)
 					vgn.SetInnerHTML(c.chosen())
 					if c.more() {
-						vgn = element(vgparent, "", "button", attributes126)
+						vgn = element(vgparent, "", "button", attributes136)
 						vgn.SetInnerHTML("Select all " + view.Number(c.App.Desk.Page.Matching))
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Desk.ChooseAll() })
 					}
 					if c.App.Desk.Selected() > 0 {
-						vgn = element(vgparent, "", "div", attributes127)
+						vgn = element(vgparent, "", "div", attributes137)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1436,7 +1530,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								a := a
 								_ = a
-								vgn = element(vgparent, "", "button", attributes96)
+								vgn = element(vgparent, "", "button", attributes106)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", "admin-"+string(a.Action)+"-chosen")
 								vgn.AddAttrInterface("title", a.Title)
@@ -1448,7 +1542,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "ul", attributes117)
+			vgn = element(vgparent, "", "ul", attributes127)
 			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Desk.Loaded))
 			vgn.AddAttrInterface("data-total", c.App.Desk.Page.Matching)
 			{
@@ -1464,17 +1558,17 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "label", attributes123)
+						vgn = element(vgparent, "", "label", attributes133)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "input", attributes129)
+							vgn = element(vgparent, "", "input", attributes139)
 							vgn.AddAttrInterface("aria-label", "Select, to "+r.Recipient)
 							property(vgn, "checked", c.App.Desk.Chosen[r.ID])
 							on(vgn, "change",
 								func(event vugu.DOMEvent) { c.App.Desk.Choose(r.ID) })
 						}
-						vgn = element(vgparent, "", "button", attributes128)
+						vgn = element(vgparent, "", "button", attributes138)
 						vgn.AddAttrInterface("aria-current", c.current(r))
 						vgn.AddAttrInterface("data-id", r.ID)
 						vgn.AddAttrInterface("data-state", string(r.State))
@@ -1483,7 +1577,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", attributes130)
+							vgn = element(vgparent, "", "span", attributes140)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -1506,7 +1600,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.App.Desk.Next(r))
 								}
 							}
-							vgn = element(vgparent, "", "span", attributes131)
+							vgn = element(vgparent, "", "span", attributes141)
 							vgn.SetInnerHTML(view.Why(r))
 							vgn = element(vgparent, "", "small", nil)
 							vgn.SetInnerHTML(c.about(r))
@@ -1515,11 +1609,11 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes132)
+				vgn = element(vgparent, "", "div", attributes142)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes133)
+					vgn = element(vgparent, "", "span", attributes143)
 					markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#outbox\"\x3E\x3C/use\x3E\x3C/svg\x3E")
 					vgn = element(vgparent, "", "h2", nil)
 					vgn.SetInnerHTML(c.emptyTitle())
@@ -1528,11 +1622,11 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Desk.Pages() > 1 {
-				vgn = element(vgparent, "", "nav", attributes134)
+				vgn = element(vgparent, "", "nav", attributes144)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes135)
+					vgn = element(vgparent, "", "button", attributes145)
 					vgn.AddAttrInterface("disabled", c.App.Desk.Number == 1)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Desk.Earlier() })
@@ -1543,7 +1637,7 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 					vgn = element(vgparent, "", "span", nil)
 					vgn.SetInnerHTML("Page " + view.Number(c.App.Desk.Number) + " of " + view.Number(c.App.Desk.Pages()))
-					vgn = element(vgparent, "", "button", attributes136)
+					vgn = element(vgparent, "", "button", attributes146)
 					vgn.AddAttrInterface("disabled", c.App.Desk.Number >= c.App.Desk.Pages())
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Desk.Later() })
@@ -1594,7 +1688,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes137)
+				vgn = element(vgparent, "", "label", attributes147)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1622,7 +1716,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if f.Kind == view.AreaField {
-						vgn = element(vgparent, "", "textarea", attributes138)
+						vgn = element(vgparent, "", "textarea", attributes148)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "value", *f.Value)
@@ -1630,14 +1724,14 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							func(event vugu.DOMEvent) { f.Set(event.PropString("target", "value")) })
 					}
 					if f.Kind == view.ToggleField {
-						vgn = element(vgparent, "", "input", attributes129)
+						vgn = element(vgparent, "", "input", attributes139)
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "checked", *f.On)
 						on(vgn, "change",
 							func(event vugu.DOMEvent) { f.Switch(event.PropBool("target", "checked")) })
 					}
 					if f.Value != nil && inputType(f) != "" {
-						vgn = element(vgparent, "", "input", attributes139)
+						vgn = element(vgparent, "", "input", attributes149)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("aria-invalid", boolText(f.Wrong))
 						vgn.AddAttrInterface("autocomplete", autocomplete(f))
@@ -1663,6 +1757,953 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
+func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "row"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("aria-label", c.label())
+	vgn.AddAttrInterface("aria-rowindex", c.Index+2)
+	vgn.AddAttrInterface("aria-selected", boolText(c.selected()))
+	vgn.AddAttrInterface("class", c.class())
+	vgn.AddAttrInterface("data-kind", c.kindOf())
+	vgn.AddAttrInterface("data-name", c.nameOf())
+	vgn.AddAttrInterface("data-row", c.Index)
+	vgn.AddAttrInterface("data-size", c.sizeOf())
+	vgn.AddAttrInterface("data-testid", c.hook())
+	vgn.AddAttrInterface("tabindex", c.tabindex())
+	property(vgn, "style", c.place())
+	on(vgn, "click",
+		func(event vugu.DOMEvent) { c.click(event) })
+	on(vgn, "dblclick",
+		func(event vugu.DOMEvent) { c.open() })
+	on(vgn, "focus",
+		func(event vugu.DOMEvent) { c.focus() })
+	on(vgn, "contextmenu",
+		func(event vugu.DOMEvent) { c.menu(event) })
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "div", attributes150)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "span", attributes154)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.check(event) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes155)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "svg", "use", attributes156)
+				}
+			}
+			if c.there {
+				vgn = element(vgparent, "svg", "svg", attributes157)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "use", nil)
+					vgn.AddAttrInterface("href", icon(kindIcon(c.file)))
+				}
+			}
+			if !c.editing() {
+				vgn = element(vgparent, "", "span", attributes158)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "span", attributes159)
+					vgn.AddAttrInterface("title", c.nameOf())
+					vgn.SetInnerHTML(c.file.Name)
+					if c.small() != "" {
+						vgn = element(vgparent, "", "small", nil)
+						vgn.SetInnerHTML(c.small())
+					}
+				}
+			}
+			if c.editing() {
+				vgn = element(vgparent, "", "form", attributes160)
+				on(vgn, "submit",
+					func(event vugu.DOMEvent) { c.submit(event) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "input", attributes161)
+					vgn.AddAttrInterface("aria-invalid", boolText(c.App.Files.Edit.Wrong != ""))
+					vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
+					property(vgn, "value", c.App.Files.Edit.Name)
+					on(vgn, "input",
+						func(event vugu.DOMEvent) { c.App.Files.SetName(event.PropString("target", "value")) })
+					on(vgn, "blur",
+						func(event vugu.DOMEvent) { c.App.Files.LeaveEdit() })
+					if c.App.Files.Edit.Wrong != "" {
+						vgn = element(vgparent, "", "small", attributes162)
+						vgn.SetInnerHTML(c.App.Files.Edit.Wrong)
+					}
+				}
+			}
+		}
+		vgn = element(vgparent, "", "div", attributes151)
+		vgn.SetInnerHTML(c.size())
+		vgn = element(vgparent, "", "div", attributes152)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "time", nil)
+			vgn.AddAttrInterface("datetime", c.stamp())
+			vgn.AddAttrInterface("title", c.fullDate())
+			vgn.SetInnerHTML(c.date)
+		}
+		vgn = element(vgparent, "", "div", attributes153)
+		{
+			vgparent := vgn
+			_ = vgparent
+			if c.there && c.file.Usable {
+				vgn = element(vgparent, "", "button", attributes163)
+				vgn.AddAttrInterface("aria-label", "What can be done with "+c.file.Name)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.menu(event) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes164)
+					}
+				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *FilesNav) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "files-nav"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "files-nav"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "files-nav-title"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "h2", attributes165)
+		markup(vgn, "Files")
+		vgn = element(vgparent, "", "ul", attributes166)
+		{
+			vgparent := vgn
+			_ = vgparent
+			for _, s := range c.App.Sites {
+				var vgiterkey interface{} = s.ID
+				_ = vgiterkey
+				s := s
+				_ = s
+				vgn = element(vgparent, "", "li", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "a", attributes167)
+					vgn.AddAttrInterface("aria-current", c.current(s.ID))
+					vgn.AddAttrInterface("aria-label", c.label(s))
+					vgn.AddAttrInterface("data-site", string(s.ID))
+					vgn.AddAttrInterface("href", c.href(s))
+					vgn.AddAttrInterface("title", c.label(s))
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.open(s.ID, event) })
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "svg", attributes6)
+						markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
+						vgn = element(vgparent, "", "span", attributes168)
+						vgn.SetInnerHTML(view.SiteShort(s))
+						if !s.Sealed {
+							vgn = element(vgparent, "", "span", attributes169)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "svg", attributes23)
+								{
+									vgparent := vgn
+									_ = vgparent
+									element(vgparent, "svg", "use", attributes170)
+								}
+							}
+						}
+						if s.Problem != nil || !s.HasPassword {
+							vgn = element(vgparent, "svg", "svg", attributes171)
+							{
+								vgparent := vgn
+								_ = vgparent
+								element(vgparent, "svg", "use", attributes172)
+							}
+						}
+					}
+				}
+			}
+			for _, a := range c.App.Offered() {
+				var vgiterkey interface{} = a.ID
+				_ = vgiterkey
+				a := a
+				_ = a
+				vgn = element(vgparent, "", "li", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "button", attributes173)
+					vgn.AddAttrInterface("aria-label", view.OfferLabel(a))
+					vgn.AddAttrInterface("data-account", string(a.ID))
+					vgn.AddAttrInterface("title", view.OfferLabel(a))
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.TakeOffer(a.ID) })
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "svg", attributes6)
+						markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
+						vgn = element(vgparent, "", "span", attributes168)
+						vgn.SetInnerHTML(view.SiteShort(api.Site{Server: api.Server{User: a.Email}}))
+					}
+				}
+			}
+			vgn = element(vgparent, "", "li", nil)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "a", attributes174)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.add(event) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes38)
+					}
+					vgn = element(vgparent, "", "span", attributes168)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Add a file server…")
+					}
+				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cabinet"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "files-pane"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "files-title"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("data-path", string(c.App.Files.Path))
+	vgn.AddAttrInterface("data-site", string(c.App.Files.Site))
+	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.drop(value) })
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "header", attributes175)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "button", attributes178)
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.LeaveFiles() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "svg", "use", attributes7)
+				}
+			}
+			vgn = element(vgparent, "", "h1", attributes179)
+			vgn.SetInnerHTML(c.label())
+			vgn = element(vgparent, "", "nav", attributes180)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "ol", nil)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, p := range c.way().first {
+						var vgiterkey interface{} = p.Path
+						_ = vgiterkey
+						p := p
+						_ = p
+						vgn = element(vgparent, "", "li", nil)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "a", attributes182)
+							vgn.AddAttrInterface("aria-current", c.last(p))
+							vgn.AddAttrInterface("href", c.href(p))
+							vgn.AddAttrInterface("title", p.Name)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.goTo(p, event) })
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "svg", attributes6)
+								markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
+								vgn = element(vgparent, "", "span", nil)
+								vgn.SetInnerHTML(p.Name)
+							}
+						}
+					}
+					if len(c.way().hidden) > 0 {
+						vgn = element(vgparent, "", "li", attributes183)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "button", attributes184)
+							vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuCrumbs))
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuCrumbs) })
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "…")
+							}
+							if c.App.Menu.Open == view.MenuCrumbs {
+								vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+								vgparent.AppendChild(vgn)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "", "div", attributes185)
+									on(vgn, "click",
+										func(event vugu.DOMEvent) { c.App.Menu.Close() })
+									vgn = element(vgparent, "", "div", attributes186)
+									{
+										vgparent := vgn
+										_ = vgparent
+										for i, p := range c.way().hidden {
+											var vgiterkey interface{} = p.Path
+											_ = vgiterkey
+											i := i
+											_ = i
+											p := p
+											_ = p
+											vgn = element(vgparent, "", "a", attributes187)
+											vgn.AddAttrInterface("data-first", first(i))
+											vgn.AddAttrInterface("href", c.href(p))
+											on(vgn, "click",
+												func(event vugu.DOMEvent) { c.goTo(p, event) })
+											{
+												vgparent := vgn
+												_ = vgparent
+												vgn = element(vgparent, "svg", "svg", attributes6)
+												{
+													vgparent := vgn
+													_ = vgparent
+													element(vgparent, "svg", "use", attributes188)
+												}
+												vgn = element(vgparent, "", "span", attributes27)
+												vgn.SetInnerHTML(p.Name)
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+					for _, p := range c.way().rest {
+						var vgiterkey interface{} = p.Path
+						_ = vgiterkey
+						p := p
+						_ = p
+						vgn = element(vgparent, "", "li", nil)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "a", attributes189)
+							vgn.AddAttrInterface("aria-current", c.last(p))
+							vgn.AddAttrInterface("href", c.href(p))
+							vgn.AddAttrInterface("title", p.Name)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.goTo(p, event) })
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "span", nil)
+								vgn.SetInnerHTML(p.Name)
+							}
+						}
+					}
+				}
+			}
+			if c.App.Site(c.App.Files.Site).ID != "" && !c.App.Site(c.App.Files.Site).Sealed {
+				vgn = element(vgparent, "", "span", attributes190)
+				vgn.AddAttrInterface("title", view.SiteSeal(c.App.Site(c.App.Files.Site)).Title)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes23)
+					markup(vgn, "\x3Cuse href=\"/icons.svg#unlocked\"\x3E\x3C/use\x3E")
+					vgn = element(vgparent, "", "span", nil)
+					vgn.SetInnerHTML(view.SiteSeal(c.App.Site(c.App.Files.Site)).Text)
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes181)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "input", attributes191)
+				property(vgn, "value", c.App.Files.Filter)
+				on(vgn, "input",
+					func(event vugu.DOMEvent) { c.App.Files.SetFilter(event.PropString("target", "value")) })
+				vgn = element(vgparent, "", "select", attributes192)
+				vgn.AddAttrInterface("data-down", c.sortWay())
+				on(vgn, "change",
+					func(event vugu.DOMEvent) { c.sort(event.PropString("target", "value")) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, k := range columns {
+						var vgiterkey interface{} = k.kind
+						_ = vgiterkey
+						k := k
+						_ = k
+						vgn = element(vgparent, "", "option", nil)
+						vgn.AddAttrInterface("value", string(k.by))
+						property(vgn, "selected", k.by == c.App.Files.Sort)
+						vgn.SetInnerHTML(k.name)
+					}
+				}
+				vgn = element(vgparent, "", "label", attributes193)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "input", attributes196)
+					on(vgn, "change",
+						func(event vugu.DOMEvent) { c.upload(event) })
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					markup(vgn, "\x3Cuse href=\"/icons.svg#upload\"\x3E\x3C/use\x3E")
+					vgn = element(vgparent, "", "span", nil)
+					markup(vgn, "Upload")
+				}
+				vgn = element(vgparent, "", "button", attributes194)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Files.MakeFolder() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes197)
+					}
+					vgn = element(vgparent, "", "span", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "New folder")
+					}
+				}
+				vgn = element(vgparent, "", "button", attributes195)
+				vgn.AddAttrInterface("aria-busy", boolText(c.App.Files.Busy))
+				vgn.AddAttrInterface("class", classes("icon-button", when(c.App.Files.Busy, "turning")))
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Files.Reload() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes198)
+					}
+				}
+				vgn = element(vgparent, "", "div", attributes183)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "button", attributes199)
+					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuFiles))
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuFiles) })
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "svg", attributes6)
+						{
+							vgparent := vgn
+							_ = vgparent
+							element(vgparent, "svg", "use", attributes164)
+						}
+					}
+					if c.App.Menu.Open == view.MenuFiles {
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+						vgparent.AppendChild(vgn)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "div", attributes185)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.Menu.Close() })
+							vgn = element(vgparent, "", "div", attributes200)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "button", attributes201)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.refresh() })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes198)
+									}
+									vgn = element(vgparent, "", "span", attributes27)
+									{
+										vgparent := vgn
+										_ = vgparent
+										words(vgparent, "Refresh")
+									}
+								}
+								vgn = element(vgparent, "", "button", attributes202)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes34)
+									}
+									vgn = element(vgparent, "", "span", attributes27)
+									{
+										vgparent := vgn
+										_ = vgparent
+										words(vgparent, "Settings of this server")
+									}
+								}
+								vgn = element(vgparent, "", "button", attributes203)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.OpenSiteWire(c.App.Files.Site, 0) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes35)
+									}
+									vgn = element(vgparent, "", "span", attributes27)
+									{
+										vgparent := vgn
+										_ = vgparent
+										words(vgparent, "What was said")
+										vgn = element(vgparent, "", "small", nil)
+										{
+											vgparent := vgn
+											_ = vgparent
+											words(vgparent, "Between this page and the file server")
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+		if c.App.Files.Edit.Making {
+			vgn = element(vgparent, "", "form", attributes204)
+			on(vgn, "submit",
+				func(event vugu.DOMEvent) { c.submit(event) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes205)
+				markup(vgn, "\x3Cuse href=\"/icons.svg#folder\"\x3E\x3C/use\x3E")
+				vgn = element(vgparent, "", "input", attributes206)
+				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Files.Edit.Wrong != ""))
+				vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
+				property(vgn, "value", c.App.Files.Edit.Name)
+				on(vgn, "input",
+					func(event vugu.DOMEvent) { c.App.Files.SetName(event.PropString("target", "value")) })
+				vgn = element(vgparent, "", "button", attributes207)
+				vgn.AddAttrInterface("aria-busy", boolText(c.App.Files.Edit.Busy))
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Make")
+				}
+				vgn = element(vgparent, "", "button", attributes42)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Files.StopEdit() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Cancel")
+				}
+				if c.App.Files.Edit.Wrong != "" {
+					vgn = element(vgparent, "", "p", attributes208)
+					vgn.SetInnerHTML(c.App.Files.Edit.Wrong)
+				}
+			}
+		}
+		if c.App.Files.Problem != nil {
+			vgn = element(vgparent, "", "div", attributes209)
+			{
+				vgparent := vgn
+				_ = vgparent
+				{
+					vgcompKey := vugu.MakeCompKey(0x2EFD854BB1B9F3F8^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Hook = "files-problem"
+					vgcomp.Look = lookOf(c.words())
+					vgcomp.Words = c.words()
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+				vgn = element(vgparent, "", "div", attributes210)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "button", attributes211)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Files.Reload() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Try again")
+					}
+					if c.certificate() != nil {
+						vgn = element(vgparent, "", "button", attributes212)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.LookAt(c.App.Files.Site, c.certificate()) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							words(vgparent, "Look at the certificate")
+						}
+					}
+					if c.needsForm() {
+						vgn = element(vgparent, "", "button", attributes213)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							words(vgparent, "Settings of this server")
+						}
+					}
+					if c.App.Files.Problem.Session != 0 {
+						vgn = element(vgparent, "", "button", attributes44)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.OpenSiteFault(c.App.Files.Site, c.App.Files.Problem) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							words(vgparent, "What was said")
+						}
+					}
+				}
+			}
+		}
+		vgn = element(vgparent, "", "div", attributes176)
+		vgn.AddAttrInterface("aria-busy", boolText(!c.App.Files.Loaded))
+		vgn.AddAttrInterface("aria-label", c.label())
+		vgn.AddAttrInterface("aria-rowcount", c.App.Files.Total+1)
+		vgn.AddAttrInterface("hidden", c.hidden())
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "div", attributes214)
+			vgn.AddAttrInterface("inert", c.behind())
+			{
+				vgparent := vgn
+				_ = vgparent
+				for _, k := range columns {
+					var vgiterkey interface{} = k.kind
+					_ = vgiterkey
+					k := k
+					_ = k
+					vgn = element(vgparent, "", "span", attributes216)
+					vgn.AddAttrInterface("aria-sort", c.sorted(k.by))
+					vgn.AddAttrInterface("class", k.kind)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "button", attributes217)
+						vgn.AddAttrInterface("data-sort", string(k.by))
+						vgn.AddAttrInterface("title", "Sort by "+view.SortName(k.by))
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Files.SortBy(k.by) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "span", nil)
+							vgn.SetInnerHTML(k.name)
+							vgn = element(vgparent, "svg", "svg", attributes23)
+							markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
+						}
+					}
+				}
+			}
+			if c.choosing() {
+				vgn = element(vgparent, "", "div", attributes218)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "button", attributes219)
+					on(vgn, "click",
+						func(event vugu.DOMEvent) { c.App.Files.Clear() })
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "svg", "svg", attributes6)
+						{
+							vgparent := vgn
+							_ = vgparent
+							element(vgparent, "svg", "use", attributes71)
+						}
+					}
+					vgn = element(vgparent, "", "strong", attributes220)
+					vgn.SetInnerHTML(c.App.Files.SelectedWords())
+					vgn = element(vgparent, "", "span", attributes94)
+					markup(vgn, "")
+					for _, a := range c.App.Files.ActList() {
+						var vgiterkey interface{} = a.ID
+						_ = vgiterkey
+						a := a
+						_ = a
+						vgn = element(vgparent, "", "button", attributes221)
+						vgn.AddAttrInterface("aria-label", a.Name)
+						vgn.AddAttrInterface("data-testid", a.ID+"-chosen")
+						vgn.AddAttrInterface("title", a.Name)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { a.Do() })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "svg", attributes6)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "use", nil)
+								vgn.AddAttrInterface("href", icon(a.Icon))
+							}
+						}
+					}
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes215)
+			vgn.AddAttrInterface("data-loaded", boolText(c.App.Files.Loaded))
+			vgn.AddAttrInterface("data-total", c.App.Files.Total)
+			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "div", attributes222)
+				property(vgn, "style", filesHeight(&c.App.Files.Folder))
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, s := range fileSlots(&c.App.Files.Folder) {
+						var vgiterkey interface{} = s.slot
+						_ = vgiterkey
+						s := s
+						_ = s
+						{
+							vgcompKey := vugu.MakeCompKey(0x6FE045FD8AE6C21D^vgin.CurrentPositionHash(), s.slot)
+							vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*FileRow)
+							if vgcomp == nil {
+								vgcomp = new(FileRow)
+								vgin.BuildEnv.WireComponent(vgcomp)
+							}
+							vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+							vgcomp.App = c.App
+							vgcomp.Index = s.index
+							vgcomp.Now = c.now
+							vgout.Components = append(vgout.Components, vgcomp)
+							vgn = &vugu.VGNode{Component: vgcomp}
+							vgparent.AppendChild(vgn)
+						}
+					}
+				}
+			}
+			if c.empty() {
+				vgn = element(vgparent, "", "div", attributes223)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "span", attributes143)
+					markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#folder\"\x3E\x3C/use\x3E\x3C/svg\x3E")
+					if c.App.Files.Filter != "" {
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+						vgparent.AppendChild(vgn)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "h2", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "Nothing is called that")
+							}
+							vgn = element(vgparent, "", "p", nil)
+							vgn.SetInnerHTML("No name in this folder has “" + c.App.Files.Filter + "” in it.")
+							vgn = element(vgparent, "", "button", attributes42)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.Files.SetFilter("") })
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "Show all")
+							}
+						}
+					}
+					if c.App.Files.Filter == "" {
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+						vgparent.AppendChild(vgn)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "h2", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "This folder is empty")
+							}
+							vgn = element(vgparent, "", "p", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "Drop files here, or choose some to upload.")
+							}
+							vgn = element(vgparent, "", "label", attributes224)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "input", attributes225)
+								on(vgn, "change",
+									func(event vugu.DOMEvent) { c.upload(event) })
+								vgn = element(vgparent, "svg", "svg", attributes6)
+								{
+									vgparent := vgn
+									_ = vgparent
+									element(vgparent, "svg", "use", attributes226)
+								}
+								vgn = element(vgparent, "", "span", nil)
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "Upload")
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+		vgn = element(vgparent, "", "footer", attributes177)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "span", nil)
+			vgn.SetInnerHTML(c.count())
+			if c.App.Files.Ended != nil {
+				vgn = element(vgparent, "", "span", attributes227)
+				vgn.SetInnerHTML("The listing ended early: " + view.FileWords(c.App.Files.Ended).Title)
+			}
+		}
+		if c.App.Files.Over {
+			vgn = element(vgparent, "", "div", attributes228)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes229)
+				markup(vgn, "\x3Cuse href=\"/icons.svg#upload\"\x3E\x3C/use\x3E")
+				vgn = element(vgparent, "", "strong", nil)
+				vgn.SetInnerHTML("Drop to upload to " + c.App.Files.Title())
+			}
+		}
+		if c.App.Files.Acts.Open {
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
+			vgparent.AppendChild(vgn)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "div", attributes185)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Files.CloseActs() })
+				vgn = element(vgparent, "", "div", attributes230)
+				property(vgn, "style", c.place())
+				{
+					vgparent := vgn
+					_ = vgparent
+					for i, a := range c.App.Files.ActList() {
+						var vgiterkey interface{} = a.ID
+						_ = vgiterkey
+						i := i
+						_ = i
+						a := a
+						_ = a
+						vgn = element(vgparent, "", "button", attributes231)
+						vgn.AddAttrInterface("class", classes("item", when(a.Bad, "item-bad")))
+						vgn.AddAttrInterface("data-first", first(i))
+						vgn.AddAttrInterface("data-testid", a.ID)
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Files.Act(a) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "svg", attributes6)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "use", nil)
+								vgn.AddAttrInterface("href", icon(a.Icon))
+							}
+							vgn = element(vgparent, "", "span", attributes27)
+							vgn.SetInnerHTML(a.Name)
+							if a.Keys != "" {
+								vgn = element(vgparent, "", "kbd", attributes32)
+								vgn.SetInnerHTML(a.Keys)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return vgout
+}
+
 func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout = &vugu.BuildOut{}
 	var vgiterkey interface{}
@@ -1674,7 +2715,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Several() {
-			vgn = element(vgparent, "", "a", attributes140)
+			vgn = element(vgparent, "", "a", attributes232)
 			vgn.AddAttrInterface("aria-current", c.inAll())
 			vgn.AddAttrInterface("aria-label", c.allLabel())
 			vgn.AddAttrInterface("title", view.AllInboxes)
@@ -1685,10 +2726,10 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgparent
 				vgn = element(vgparent, "svg", "svg", attributes6)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#inboxes\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "span", attributes141)
+				vgn = element(vgparent, "", "span", attributes168)
 				vgn.SetInnerHTML(view.AllInboxes)
 				if c.App.AllUnread() > 0 {
-					vgn = element(vgparent, "", "span", attributes142)
+					vgn = element(vgparent, "", "span", attributes233)
 					vgn.SetInnerHTML(view.Number(c.App.AllUnread()))
 				}
 			}
@@ -1698,13 +2739,13 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			t := t
 			_ = t
-			vgn = element(vgparent, "", "div", attributes143)
+			vgn = element(vgparent, "", "div", attributes234)
 			property(vgn, "style", t.order())
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.Several() {
-					vgn = element(vgparent, "", "button", attributes144)
+					vgn = element(vgparent, "", "button", attributes235)
 					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
 					vgn.AddAttrInterface("aria-label", t.name+", "+t.Email+", "+view.SealOf(t.Account).Text+", "+t.sync)
 					vgn.AddAttrInterface("data-account", string(t.ID))
@@ -1752,15 +2793,15 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 						if t.folded && t.unread() > 0 {
-							vgn = element(vgparent, "", "span", attributes142)
+							vgn = element(vgparent, "", "span", attributes233)
 							vgn.SetInnerHTML(view.Number(t.unread()))
 						}
-						vgn = element(vgparent, "svg", "svg", attributes145)
+						vgn = element(vgparent, "svg", "svg", attributes236)
 						markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
 					}
 				}
 				if !t.folded {
-					vgn = element(vgparent, "", "ul", attributes146)
+					vgn = element(vgparent, "", "ul", attributes237)
 					vgn.AddAttrInterface("aria-label", t.label())
 					{
 						vgparent := vgn
@@ -1774,7 +2815,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "a", attributes147)
+								vgn = element(vgparent, "", "a", attributes238)
 								vgn.AddAttrInterface("aria-current", c.current(t, f))
 								vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
 								vgn.AddAttrInterface("data-account", string(t.ID))
@@ -1793,7 +2834,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "svg", "use", nil)
 										vgn.AddAttrInterface("href", icon(string(f.ID)))
 									}
-									vgn = element(vgparent, "", "span", attributes141)
+									vgn = element(vgparent, "", "span", attributes168)
 									vgn.SetInnerHTML(view.FolderName(f.ID))
 									if view.FolderCount(f) > 0 {
 										vgn = element(vgparent, "", "span", nil)
@@ -1825,14 +2866,14 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Session.Shown() {
-			element(vgparent, "", "img", attributes149)
+			element(vgparent, "", "img", attributes240)
 		}
 		if !c.App.Session.Shown() {
 			vgn = element(vgparent, "svg", "svg", attributes6)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes150)
+				element(vgparent, "svg", "use", attributes241)
 			}
 		}
 		vgn = element(vgparent, "", "div", attributes41)
@@ -1867,7 +2908,7 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes148)
+		vgn = element(vgparent, "", "button", attributes239)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Gate.Busy))
 		vgn.AddAttrInterface("class", c.button())
 		vgn.SetInnerHTML(c.text())
@@ -1887,17 +2928,17 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes151)
+		vgn = element(vgparent, "", "header", attributes242)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes154)
+			vgn = element(vgparent, "", "a", attributes245)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "", "img", attributes156)
+				element(vgparent, "", "img", attributes247)
 				vgn = element(vgparent, "", "b", nil)
 				{
 					vgparent := vgn
@@ -1931,11 +2972,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "div", attributes155)
+			vgn = element(vgparent, "", "div", attributes246)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes157)
+				vgn = element(vgparent, "", "button", attributes248)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -1944,7 +2985,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes158)
+					vgn = element(vgparent, "", "span", attributes249)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
@@ -1953,10 +2994,10 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "div", attributes159)
+						vgn = element(vgparent, "", "div", attributes185)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes160)
+						vgn = element(vgparent, "", "div", attributes250)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2024,12 +3065,12 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes152)
+		vgn = element(vgparent, "", "nav", attributes243)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, "", "button", attributes161)
+				vgn = element(vgparent, "", "button", attributes251)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
 				{
@@ -2039,7 +3080,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes162)
+						element(vgparent, "svg", "use", attributes252)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2062,8 +3103,21 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
+			{
+				vgcompKey := vugu.MakeCompKey(0x534DFE1C687D5A41^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*FilesNav)
+				if vgcomp == nil {
+					vgcomp = new(FilesNav)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes163)
+				vgn = element(vgparent, "", "div", attributes253)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2128,6 +3182,36 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
+		if c.App.Route.Page == view.PageFiles {
+			{
+				vgcompKey := vugu.MakeCompKey(0x2F523969DC39D9F4^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Files)
+				if vgcomp == nil {
+					vgcomp = new(Files)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
+		if c.App.Route.Page == view.PageSite {
+			{
+				vgcompKey := vugu.MakeCompKey(0x1AFF2D8D3379F71F^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*SiteForm)
+				if vgcomp == nil {
+					vgcomp = new(SiteForm)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		{
 			vgcompKey := vugu.MakeCompKey(0xF4A3316959CE08D4^vgin.CurrentPositionHash(), vgiterkey)
 			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageList)
@@ -2141,7 +3225,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes153)
+		vgn = element(vgparent, "", "div", attributes244)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -2181,12 +3265,27 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
+		if len(c.App.Transfers.Shown()) > 0 {
+			{
+				vgcompKey := vugu.MakeCompKey(0xB9E2951A90E5D21E^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Transfers)
+				if vgcomp == nil {
+					vgcomp = new(Transfers)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes164)
+			vgn = element(vgparent, "", "nav", attributes254)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes165)
+				vgn = element(vgparent, "", "a", attributes255)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.home(event) })
@@ -2197,7 +3296,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes168)
+						element(vgparent, "svg", "use", attributes258)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2206,7 +3305,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Inbox")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes166)
+				vgn = element(vgparent, "", "button", attributes256)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.FocusSearch() })
@@ -2217,7 +3316,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes169)
+						element(vgparent, "svg", "use", attributes259)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2226,7 +3325,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Search")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes167)
+				vgn = element(vgparent, "", "button", attributes257)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
@@ -2237,7 +3336,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes162)
+						element(vgparent, "svg", "use", attributes252)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2246,7 +3345,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Compose")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes166)
+				vgn = element(vgparent, "", "button", attributes256)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
@@ -2257,7 +3356,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes170)
+						element(vgparent, "svg", "use", attributes260)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -2287,7 +3386,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes172)
+				vgn = element(vgparent, "", "h1", attributes262)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2296,16 +3395,16 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "small", attributes32)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes173)
+				vgn = element(vgparent, "", "span", attributes263)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes174)
+			vgn = element(vgparent, "", "header", attributes264)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes175)
+				vgn = element(vgparent, "", "button", attributes265)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
@@ -2315,12 +3414,12 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes64)
+						element(vgparent, "svg", "use", attributes71)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes176)
+				vgn = element(vgparent, "", "h1", attributes266)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes177)
+				vgn = element(vgparent, "", "button", attributes267)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
@@ -2330,10 +3429,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes180)
+						element(vgparent, "svg", "use", attributes270)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes178)
+				vgn = element(vgparent, "", "button", attributes268)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
 				{
@@ -2343,10 +3442,10 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes181)
+						element(vgparent, "svg", "use", attributes271)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes179)
+				vgn = element(vgparent, "", "button", attributes269)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
@@ -2391,7 +3490,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes171)
+		vgn = element(vgparent, "", "div", attributes261)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -2402,7 +3501,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes182)
+			vgn = element(vgparent, "", "div", attributes272)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -2430,15 +3529,15 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes183)
+				vgn = element(vgparent, "", "div", attributes273)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes133)
+					vgn = element(vgparent, "", "span", attributes143)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes184)
+						vgn = element(vgparent, "svg", "svg", attributes229)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2501,78 +3600,78 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes185)
+		vgn = element(vgparent, "", "div", attributes274)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes187)
+			vgn = element(vgparent, "", "i", attributes276)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes188)
+			vgn = element(vgparent, "", "span", attributes277)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes189)
+				vgn = element(vgparent, "svg", "svg", attributes155)
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes190)
+					element(vgparent, "svg", "use", attributes156)
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes186)
+		vgn = element(vgparent, "", "div", attributes275)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes191)
+			vgn = element(vgparent, "", "div", attributes278)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes192)
+				vgn = element(vgparent, "", "span", attributes279)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes193)
+				vgn = element(vgparent, "", "time", attributes280)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes191)
+			vgn = element(vgparent, "", "div", attributes278)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes194)
+				vgn = element(vgparent, "", "span", attributes281)
 				vgn.SetInnerHTML(c.subject())
-				vgn = element(vgparent, "", "span", attributes195)
+				vgn = element(vgparent, "", "span", attributes282)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes196)
+						vgn = element(vgparent, "svg", "svg", attributes283)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes197)
+							element(vgparent, "svg", "use", attributes284)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes198)
+						vgn = element(vgparent, "svg", "svg", attributes285)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes199)
+							element(vgparent, "svg", "use", attributes286)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes200)
+						vgn = element(vgparent, "svg", "svg", attributes287)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes201)
+							element(vgparent, "svg", "use", attributes288)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes191)
+			vgn = element(vgparent, "", "div", attributes278)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2593,21 +3692,21 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes202)
+				vgn = element(vgparent, "", "span", attributes289)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, "", "span", attributes203)
+					vgn = element(vgparent, "", "span", attributes290)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes204)
+			vgn = element(vgparent, "", "div", attributes291)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes206)
+					vgn = element(vgparent, "", "button", attributes293)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -2625,7 +3724,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes207)
+					vgn = element(vgparent, "", "button", attributes294)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -2635,11 +3734,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes208)
+							element(vgparent, "svg", "use", attributes295)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes205)
+				vgn = element(vgparent, "", "button", attributes292)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -2682,7 +3781,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes209)
+					vgn = element(vgparent, "", "div", attributes296)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2701,7 +3800,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes210)
+									vgn = element(vgparent, "", "a", attributes297)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -2732,7 +3831,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes210)
+									vgn = element(vgparent, "", "a", attributes297)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -2743,7 +3842,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes211)
+					vgn = element(vgparent, "", "details", attributes298)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2769,7 +3868,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes210)
+										vgn = element(vgparent, "", "a", attributes297)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -2780,6 +3879,240 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "div", attributes45)
+		on(vgn, "click",
+			func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
+		vgn = element(vgparent, "", "section", attributes299)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "header", attributes300)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "h2", attributes303)
+				vgn.SetInnerHTML(c.App.Picker.Title)
+				vgn = element(vgparent, "", "button", attributes304)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes71)
+					}
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes301)
+			{
+				vgparent := vgn
+				_ = vgparent
+				if c.several() {
+					vgn = element(vgparent, "", "select", attributes305)
+					on(vgn, "change",
+						func(event vugu.DOMEvent) { c.App.Picker.SetSite(api.AccountID(event.PropString("target", "value"))) })
+					{
+						vgparent := vgn
+						_ = vgparent
+						for _, s := range c.App.Sites {
+							var vgiterkey interface{} = s.ID
+							_ = vgiterkey
+							s := s
+							_ = s
+							vgn = element(vgparent, "", "option", nil)
+							vgn.AddAttrInterface("value", string(s.ID))
+							property(vgn, "selected", s.ID == c.App.Picker.Site)
+							vgn.SetInnerHTML(view.SiteLabel(s))
+						}
+					}
+				}
+				vgn = element(vgparent, "", "nav", attributes180)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "", "ol", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						for _, p := range c.way().first {
+							var vgiterkey interface{} = p.Path
+							_ = vgiterkey
+							p := p
+							_ = p
+							vgn = element(vgparent, "", "li", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "button", attributes306)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.goTo(p) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
+									vgn = element(vgparent, "", "span", nil)
+									vgn.SetInnerHTML(p.Name)
+								}
+							}
+						}
+						if len(c.way().hidden) > 0 {
+							vgn = element(vgparent, "", "li", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "button", attributes307)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.goTo(c.way().hidden[len(c.way().hidden)-1]) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									words(vgparent, "…")
+								}
+							}
+						}
+						for _, p := range c.way().rest {
+							var vgiterkey interface{} = p.Path
+							_ = vgiterkey
+							p := p
+							_ = p
+							vgn = element(vgparent, "", "li", nil)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "button", attributes308)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.goTo(p) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "", "span", nil)
+									vgn.SetInnerHTML(p.Name)
+								}
+							}
+						}
+					}
+				}
+			}
+			if c.App.Picker.Problem != nil {
+				{
+					vgcompKey := vugu.MakeCompKey(0x5B94B27A7851C4E0^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+					if vgcomp == nil {
+						vgcomp = new(Trouble)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.Look = lookOf(view.FileWords(c.App.Picker.Problem))
+					vgcomp.Words = view.FileWords(c.App.Picker.Problem)
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes302)
+			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Picker.Loaded))
+			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "div", attributes222)
+				property(vgn, "style", filesHeight(&c.App.Picker.Folder))
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, r := range c.rows() {
+						var vgiterkey interface{} = r.slot.slot
+						_ = vgiterkey
+						r := r
+						_ = r
+						vgn = element(vgparent, "", "div", attributes309)
+						vgn.AddAttrInterface("aria-disabled", boolText(!r.takes))
+						vgn.AddAttrInterface("aria-label", r.label())
+						vgn.AddAttrInterface("aria-selected", boolText(r.chosen))
+						vgn.AddAttrInterface("class", r.class())
+						vgn.AddAttrInterface("data-kind", string(r.Kind))
+						vgn.AddAttrInterface("data-name", r.Name)
+						vgn.AddAttrInterface("data-row", r.index)
+						vgn.AddAttrInterface("data-testid", r.hook())
+						vgn.AddAttrInterface("tabindex", c.tabindex(r))
+						property(vgn, "style", r.place())
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.Picker.Press(r.index) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "div", attributes310)
+							{
+								vgparent := vgn
+								_ = vgparent
+								if r.there {
+									vgn = element(vgparent, "svg", "svg", attributes157)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "svg", "use", nil)
+										vgn.AddAttrInterface("href", icon(kindIcon(r.File)))
+									}
+								}
+								vgn = element(vgparent, "", "span", attributes158)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "", "span", attributes159)
+									vgn.SetInnerHTML(r.Name)
+								}
+							}
+							vgn = element(vgparent, "", "div", attributes311)
+							vgn.SetInnerHTML(r.size())
+						}
+					}
+				}
+			}
+			if c.App.Picker.Loaded && c.App.Picker.Total == 0 {
+				vgn = element(vgparent, "", "p", attributes312)
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "This folder is empty")
+				}
+			}
+			vgn = element(vgparent, "", "footer", attributes50)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "button", attributes313)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Cancel")
+				}
+				vgn = element(vgparent, "", "button", attributes314)
+				vgn.AddAttrInterface("disabled", !c.App.Picker.Ready())
+				vgn.SetInnerHTML(c.button())
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Picker.Done() })
 			}
 		}
 	}
@@ -2799,19 +4132,19 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Question.No() })
-		vgn = element(vgparent, "", "section", attributes212)
+		vgn = element(vgparent, "", "section", attributes315)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes213)
+			vgn = element(vgparent, "", "h2", attributes316)
 			vgn.SetInnerHTML(c.App.Question.Title)
-			vgn = element(vgparent, "", "p", attributes214)
+			vgn = element(vgparent, "", "p", attributes317)
 			vgn.SetInnerHTML(c.App.Question.Means)
 			vgn = element(vgparent, "", "footer", attributes50)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes215)
+				vgn = element(vgparent, "", "button", attributes318)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.No() })
 				{
@@ -2819,7 +4152,7 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes216)
+				vgn = element(vgparent, "", "button", attributes319)
 				vgn.SetInnerHTML(c.App.Question.Yes)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.Agree() })
@@ -2844,19 +4177,19 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes183)
+			vgn = element(vgparent, "", "div", attributes273)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes133)
+				vgn = element(vgparent, "", "span", attributes143)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes184)
+					vgn = element(vgparent, "svg", "svg", attributes229)
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes217)
+						element(vgparent, "svg", "use", attributes320)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -2900,11 +4233,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes218)
+				vgn = element(vgparent, "", "div", attributes321)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes220)
+					vgn = element(vgparent, "", "button", attributes323)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -2923,7 +4256,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes221)
+							vgn = element(vgparent, "", "button", attributes324)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -2934,7 +4267,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes197)
+									element(vgparent, "svg", "use", attributes284)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2944,7 +4277,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.all {
-								vgn = element(vgparent, "", "button", attributes223)
+								vgn = element(vgparent, "", "button", attributes326)
 								vgn.AddAttrInterface("disabled", !c.loaded())
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -2955,7 +4288,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes224)
+										element(vgparent, "svg", "use", attributes327)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -2965,7 +4298,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes222)
+							vgn = element(vgparent, "", "button", attributes325)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -2976,7 +4309,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes225)
+									element(vgparent, "svg", "use", attributes328)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -2994,7 +4327,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes226)
+								vgn = element(vgparent, "", "button", attributes329)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.retry() })
 								{
@@ -3004,14 +4337,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes227)
+										element(vgparent, "svg", "use", attributes330)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes228)
+								vgn = element(vgparent, "", "button", attributes331)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
@@ -3021,7 +4354,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes229)
+										element(vgparent, "svg", "use", attributes332)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -3033,7 +4366,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 					}
-					element(vgparent, "", "span", attributes86)
+					element(vgparent, "", "span", attributes94)
 					if !c.lost() {
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
 						vgparent.AppendChild(vgn)
@@ -3041,7 +4374,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes232)
+								vgn = element(vgparent, "", "button", attributes334)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
@@ -3051,12 +4384,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes233)
+										element(vgparent, "svg", "use", attributes335)
 									}
 								}
 							}
 							if c.inJunk() {
-								vgn = element(vgparent, "", "button", attributes234)
+								vgn = element(vgparent, "", "button", attributes336)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
 								{
@@ -3066,7 +4399,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes233)
+										element(vgparent, "svg", "use", attributes335)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -3077,7 +4410,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes235)
+								vgn = element(vgparent, "", "button", attributes337)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -3087,11 +4420,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes208)
+										element(vgparent, "svg", "use", attributes295)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes230)
+							vgn = element(vgparent, "", "button", attributes333)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -3107,7 +4440,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes236)
+								vgn = element(vgparent, "", "button", attributes338)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -3117,12 +4450,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes180)
+										element(vgparent, "svg", "use", attributes270)
 									}
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes237)
+								vgn = element(vgparent, "", "button", attributes339)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -3139,11 +4472,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes231)
+							vgn = element(vgparent, "", "div", attributes183)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes238)
+								vgn = element(vgparent, "", "button", attributes340)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -3154,7 +4487,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes239)
+										element(vgparent, "svg", "use", attributes164)
 									}
 								}
 								if c.App.Menu.Open == view.MenuMessage {
@@ -3163,14 +4496,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "div", attributes159)
+										vgn = element(vgparent, "", "div", attributes185)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes240)
+										vgn = element(vgparent, "", "div", attributes341)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes241)
+											vgn = element(vgparent, "", "button", attributes342)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -3180,12 +4513,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes243)
+													element(vgparent, "svg", "use", attributes344)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes242)
+											vgn = element(vgparent, "", "button", attributes343)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -3195,7 +4528,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes244)
+													element(vgparent, "svg", "use", attributes345)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												{
@@ -3211,30 +4544,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes219)
+				vgn = element(vgparent, "", "article", attributes322)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes245)
+						vgn = element(vgparent, "", "header", attributes346)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes246)
+							vgn = element(vgparent, "", "h2", attributes347)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes247)
+							vgn = element(vgparent, "", "div", attributes348)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes248)
+								vgn = element(vgparent, "", "span", attributes349)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes249)
+								vgn = element(vgparent, "", "div", attributes350)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes251)
+									vgn = element(vgparent, "", "p", attributes352)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -3242,12 +4575,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes253)
+											vgn = element(vgparent, "", "span", attributes354)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes254)
+										vgn = element(vgparent, "", "p", attributes355)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -3255,17 +4588,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes255)
+												element(vgparent, "svg", "use", attributes172)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes252)
+									vgn = element(vgparent, "", "p", attributes353)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes256)
+										vgn = element(vgparent, "", "button", attributes356)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -3278,18 +4611,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes257)
+												element(vgparent, "svg", "use", attributes357)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes250)
+								vgn = element(vgparent, "", "time", attributes351)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes258)
+								vgn = element(vgparent, "", "dl", attributes358)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3313,7 +4646,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes259)
+						vgn = element(vgparent, "", "div", attributes359)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -3338,7 +4671,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.words().Do)
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes260)
+									vgn = element(vgparent, "", "p", attributes360)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -3352,7 +4685,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes261)
+									vgn = element(vgparent, "", "button", attributes361)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 									{
@@ -3378,7 +4711,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes262)
+								vgn = element(vgparent, "", "button", attributes362)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 								{
@@ -3400,7 +4733,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes263)
+						vgn = element(vgparent, "", "ul", attributes363)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3409,7 +4742,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes264)
+								vgn = element(vgparent, "", "li", attributes364)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -3450,7 +4783,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes265)
+						vgn = element(vgparent, "", "div", attributes365)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3458,7 +4791,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes244)
+								element(vgparent, "svg", "use", attributes345)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -3467,11 +4800,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes267)
+									vgn = element(vgparent, "", "p", attributes367)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes266)
+							vgn = element(vgparent, "", "button", attributes366)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -3485,7 +4818,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes268)
+										element(vgparent, "svg", "use", attributes198)
 									}
 								}
 								vgn = element(vgparent, "", "span", nil)
@@ -3494,7 +4827,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Junk != "" {
-						vgn = element(vgparent, "", "div", attributes269)
+						vgn = element(vgparent, "", "div", attributes368)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3502,7 +4835,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes270)
+								element(vgparent, "svg", "use", attributes369)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -3520,7 +4853,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes271)
+						vgn = element(vgparent, "", "div", attributes370)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3528,14 +4861,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes272)
+								element(vgparent, "svg", "use", attributes371)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.App.Reader.Message.Note)
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes273)
+						vgn = element(vgparent, "", "div", attributes372)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3543,14 +4876,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes274)
+								element(vgparent, "svg", "use", attributes373)
 							}
 							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes275)
+						vgn = element(vgparent, "", "ul", attributes374)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3559,11 +4892,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								p := p
 								_ = p
-								vgn = element(vgparent, "", "li", nil)
+								vgn = element(vgparent, "", "li", attributes375)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes276)
+									vgn = element(vgparent, "", "button", attributes376)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -3574,18 +4907,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes78)
+										vgn = element(vgparent, "svg", "svg", attributes85)
 										{
 											vgparent := vgn
 											_ = vgparent
 											vgn = element(vgparent, "svg", "use", nil)
 											vgn.AddAttrInterface("href", icon(fileIcon(p.Type)))
 										}
-										vgn = element(vgparent, "", "span", attributes79)
+										vgn = element(vgparent, "", "span", attributes86)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "span", attributes81)
+											vgn = element(vgparent, "", "span", attributes88)
 											{
 												vgparent := vgn
 												_ = vgparent
@@ -3597,11 +4930,29 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes277)
+										vgn = element(vgparent, "svg", "svg", attributes377)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes244)
+											element(vgparent, "svg", "use", attributes345)
+										}
+									}
+									if c.App.HasFiles() {
+										vgn = element(vgparent, "", "button", attributes378)
+										vgn.AddAttrInterface("aria-label", "Save "+p.Name+" to files…")
+										vgn.AddAttrInterface("data-index", p.Index)
+										vgn.AddAttrInterface("data-name", p.Name)
+										on(vgn, "click",
+											func(event vugu.DOMEvent) { c.App.Reader.SaveToFiles(p.Index) })
+										{
+											vgparent := vgn
+											_ = vgparent
+											vgn = element(vgparent, "svg", "svg", attributes6)
+											{
+												vgparent := vgn
+												_ = vgparent
+												element(vgparent, "svg", "use", attributes98)
+											}
 										}
 									}
 								}
@@ -3651,7 +5002,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes278)
+						vgn = element(vgparent, "", "div", attributes379)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3663,7 +5014,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes279)
+						vgn = element(vgparent, "", "pre", attributes380)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -3710,7 +5061,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes280)
+								vgn = element(vgparent, "", "div", attributes381)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3724,7 +5075,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes197)
+											element(vgparent, "svg", "use", attributes284)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -3744,7 +5095,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes224)
+												element(vgparent, "svg", "use", attributes327)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -3764,7 +5115,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes225)
+											element(vgparent, "svg", "use", attributes328)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -3873,6 +5224,36 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
+		if c.App.Picker.Asked {
+			{
+				vgcompKey := vugu.MakeCompKey(0x1CDE4BF80AD81D^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Picker)
+				if vgcomp == nil {
+					vgcomp = new(Picker)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
+		if c.clash() {
+			{
+				vgcompKey := vugu.MakeCompKey(0x2C9B7A39DBF768A0^vgin.CurrentPositionHash(), vgiterkey)
+				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Clash)
+				if vgcomp == nil {
+					vgcomp = new(Clash)
+					vgin.BuildEnv.WireComponent(vgcomp)
+				}
+				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp.App = c.App
+				vgout.Components = append(vgout.Components, vgcomp)
+				vgn = &vugu.VGNode{Component: vgcomp}
+				vgparent.AppendChild(vgn)
+			}
+		}
 		{
 			vgcompKey := vugu.MakeCompKey(0x651AC266CBAE7517^vgin.CurrentPositionHash(), vgiterkey)
 			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Toasts)
@@ -3886,9 +5267,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes281)
+		vgn = element(vgparent, "", "div", attributes382)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes282)
+		vgn = element(vgparent, "", "div", attributes383)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -3908,7 +5289,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes283)
+		vgn = element(vgparent, "", "input", attributes384)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -3917,7 +5298,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes284)
+			vgn = element(vgparent, "", "kbd", attributes385)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3925,7 +5306,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes285)
+			vgn = element(vgparent, "", "button", attributes386)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -3935,7 +5316,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes64)
+					element(vgparent, "svg", "use", attributes71)
 				}
 			}
 		}
@@ -3958,7 +5339,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes286)
+			vgn = element(vgparent, "", "section", attributes387)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3971,7 +5352,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes287)
+					vgn = element(vgparent, "", "code", attributes388)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -3988,7 +5369,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes288)
+					vgn = element(vgparent, "", "div", attributes389)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -4001,7 +5382,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes96)
+								vgn = element(vgparent, "", "button", attributes106)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
@@ -4034,17 +5415,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes289)
+		vgn = element(vgparent, "", "section", attributes390)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes290)
+			vgn = element(vgparent, "", "header", attributes300)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes292)
+				vgn = element(vgparent, "", "h2", attributes392)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes293)
+				vgn = element(vgparent, "", "button", attributes393)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -4054,11 +5435,11 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes64)
+						element(vgparent, "svg", "use", attributes71)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes291)
+			vgn = element(vgparent, "", "div", attributes391)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -4139,17 +5520,17 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if !c.App.Gate.Asked() {
-			vgn = element(vgparent, "", "form", attributes295)
+			vgn = element(vgparent, "", "form", attributes395)
 			on(vgn, "submit",
 				func(event vugu.DOMEvent) { c.submit(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "img", attributes149)
+				vgn = element(vgparent, "", "img", attributes240)
 				markup(vgn, "")
-				vgn = element(vgparent, "", "h1", attributes296)
+				vgn = element(vgparent, "", "h1", attributes396)
 				vgn.SetInnerHTML(c.title())
-				vgn = element(vgparent, "", "p", attributes297)
+				vgn = element(vgparent, "", "p", attributes397)
 				vgn.SetInnerHTML(c.lead())
 				if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 					{
@@ -4169,7 +5550,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.App.Session.Said() {
-					vgn = element(vgparent, "", "button", attributes299)
+					vgn = element(vgparent, "", "button", attributes399)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 					{
@@ -4225,24 +5606,24 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent.AppendChild(vgn)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes298)
+				vgn = element(vgparent, "", "button", attributes398)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 				vgn.SetInnerHTML(c.submitText())
 				if c.App.Session.CanSetUp() {
-					vgn = element(vgparent, "", "button", attributes300)
+					vgn = element(vgparent, "", "button", attributes400)
 					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 					vgn.SetInnerHTML(c.setupText())
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 				}
 				if c.App.Session.Offer() != "" {
-					vgn = element(vgparent, "", "button", attributes301)
+					vgn = element(vgparent, "", "button", attributes401)
 					vgn.SetInnerHTML(c.App.Session.Offer())
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
 				}
 				if c.App.Session.Adding {
-					vgn = element(vgparent, "", "button", attributes302)
+					vgn = element(vgparent, "", "button", attributes402)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 					{
@@ -4252,13 +5633,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if len(c.App.Gateway.Demo) > 0 {
-					vgn = element(vgparent, "", "div", attributes303)
+					vgn = element(vgparent, "", "div", attributes403)
 					{
 						vgparent := vgn
 						_ = vgparent
 						vgn = element(vgparent, "", "p", nil)
 						markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-						vgn = element(vgparent, "", "div", attributes304)
+						vgn = element(vgparent, "", "div", attributes404)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4267,7 +5648,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								d := d
 								_ = d
-								vgn = element(vgparent, "", "button", attributes305)
+								vgn = element(vgparent, "", "button", attributes405)
 								vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 								vgn.AddAttrInterface("data-testid", demoHook(d))
 								on(vgn, "click",
@@ -4277,7 +5658,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									_ = vgparent
 									vgn = element(vgparent, "", "span", attributes26)
 									vgn.SetInnerHTML(demoInitials(d))
-									vgn = element(vgparent, "", "span", attributes306)
+									vgn = element(vgparent, "", "span", attributes406)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -4293,7 +5674,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes294)
+		vgn = element(vgparent, "", "footer", attributes394)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4332,6 +5713,90 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
+func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "main", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "settings"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "site-title"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "form", attributes407)
+		on(vgn, "submit",
+			func(event vugu.DOMEvent) { c.submit(event) })
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "header", attributes1)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "", "button", attributes408)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.SiteForm.Leave() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes7)
+					}
+				}
+				vgn = element(vgparent, "", "h1", attributes409)
+				vgn.SetInnerHTML(c.App.SiteForm.Title())
+			}
+			vgn = element(vgparent, "", "div", attributes2)
+			{
+				vgparent := vgn
+				_ = vgparent
+				{
+					vgcompKey := vugu.MakeCompKey(0xADC21BCA62FE85D4^vgin.CurrentPositionHash(), vgiterkey)
+					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
+					if vgcomp == nil {
+						vgcomp = new(Sections)
+						vgin.BuildEnv.WireComponent(vgcomp)
+					}
+					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp.List = c.App.SiteForm.Sections()
+					vgout.Components = append(vgout.Components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgcomp}
+					vgparent.AppendChild(vgn)
+				}
+			}
+			vgn = element(vgparent, "", "footer", attributes3)
+			{
+				vgparent := vgn
+				_ = vgparent
+				if c.App.SiteForm.Problem != nil {
+					{
+						vgcompKey := vugu.MakeCompKey(0x1EDB4F4FB2EF01BD^vgin.CurrentPositionHash(), vgiterkey)
+						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
+						if vgcomp == nil {
+							vgcomp = new(Trouble)
+							vgin.BuildEnv.WireComponent(vgcomp)
+						}
+						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp.Hook = "site-error"
+						vgcomp.Look = lookOf(c.words())
+						vgcomp.Words = c.words()
+						vgout.Components = append(vgout.Components, vgcomp)
+						vgn = &vugu.VGNode{Component: vgcomp}
+						vgparent.AppendChild(vgn)
+					}
+				}
+				vgn = element(vgparent, "", "button", attributes410)
+				vgn.AddAttrInterface("aria-busy", boolText(c.App.SiteForm.Busy))
+				vgn.SetInnerHTML(c.App.SiteForm.Verb())
+			}
+		}
+	}
+	return vgout
+}
+
 func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgout = &vugu.BuildOut{}
 	var vgiterkey interface{}
@@ -4342,29 +5807,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes307)
+		vgn = element(vgparent, "", "div", attributes411)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.fault() == nil {
-				vgn = element(vgparent, "", "span", attributes309)
+				vgn = element(vgparent, "", "span", attributes413)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.fault() != nil {
-				vgn = element(vgparent, "", "button", attributes310)
+				vgn = element(vgparent, "", "button", attributes414)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes311)
+				vgn = element(vgparent, "", "progress", attributes415)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes308)
+		vgn = element(vgparent, "", "button", attributes412)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -4375,7 +5840,7 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "svg", "use", attributes268)
+				element(vgparent, "svg", "use", attributes198)
 			}
 		}
 		{
@@ -4414,7 +5879,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes312)
+			vgn = element(vgparent, "", "div", attributes416)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -4424,10 +5889,10 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes255)
+						element(vgparent, "svg", "use", attributes172)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes313)
+				vgn = element(vgparent, "", "div", attributes417)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4445,17 +5910,17 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgn = element(vgparent, "", "summary", nil)
 							markup(vgn, "Technical details")
 							vgn = element(vgparent, "", "code", nil)
-							vgn.SetInnerHTML(view.WordsFor(n.Problem).Technical)
+							vgn.SetInnerHTML(n.Words().Technical)
 						}
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes315)
+					vgn = element(vgparent, "", "button", attributes419)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes314)
+				vgn = element(vgparent, "", "button", attributes418)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -4465,7 +5930,248 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes64)
+						element(vgparent, "svg", "use", attributes71)
+					}
+				}
+			}
+		}
+	}
+	return vgout
+}
+
+func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
+	vgout = &vugu.BuildOut{}
+	var vgiterkey interface{}
+	_ = vgiterkey
+	var vgn *vugu.VGNode
+	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "aside", Attr: []vugu.VGAttribute{{Namespace: "", Key: "data-testid", Val: "transfers"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Transfers"}}}
+	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("class", classes("tray", when(!c.App.Transfers.Open, "tray-line")))
+	{
+		vgparent := vgn
+		_ = vgparent
+		vgn = element(vgparent, "", "header", attributes420)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, "", "button", attributes421)
+			vgn.AddAttrInterface("aria-expanded", boolText(c.App.Transfers.Open))
+			on(vgn, "click",
+				func(event vugu.DOMEvent) { c.App.Transfers.Toggle() })
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, "svg", "svg", attributes6)
+				markup(vgn, "\x3Cuse href=\"/icons.svg#transfer\"\x3E\x3C/use\x3E")
+				vgn = element(vgparent, "", "strong", nil)
+				vgn.SetInnerHTML(c.summary())
+				vgn = element(vgparent, "svg", "svg", attributes422)
+				markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
+			}
+			if c.App.Transfers.Done() {
+				vgn = element(vgparent, "", "button", attributes423)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Clear")
+				}
+			}
+			if c.progress() >= 0 && !c.App.Transfers.Open {
+				vgn = element(vgparent, "", "progress", attributes424)
+				property(vgn, "value", c.progress())
+			}
+		}
+		if c.App.Transfers.Open {
+			vgn = element(vgparent, "", "ul", attributes425)
+			{
+				vgparent := vgn
+				_ = vgparent
+				for _, x := range c.items() {
+					var vgiterkey interface{} = x.ID
+					_ = vgiterkey
+					x := x
+					_ = x
+					vgn = element(vgparent, "", "li", attributes426)
+					vgn.AddAttrInterface("data-direction", string(x.Direction))
+					vgn.AddAttrInterface("data-done", x.done())
+					vgn.AddAttrInterface("data-id", x.id)
+					vgn.AddAttrInterface("data-name", x.Name)
+					vgn.AddAttrInterface("data-size", x.Size)
+					vgn.AddAttrInterface("data-state", string(x.State))
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "span", nil)
+						vgn.AddAttrInterface("class", classes("transfer-icon", "tone-"+x.words.Tone))
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "svg", attributes6)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "use", nil)
+								vgn.AddAttrInterface("href", icon(x.words.Icon))
+							}
+						}
+						vgn = element(vgparent, "", "div", attributes427)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "", "p", attributes429)
+							vgn.AddAttrInterface("title", x.title())
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "", "span", nil)
+								vgn.SetInnerHTML(stem(x.Name))
+								vgn = element(vgparent, "", "span", nil)
+								vgn.SetInnerHTML(extension(x.Name))
+							}
+							if x.progress >= 0 {
+								vgn = element(vgparent, "", "progress", attributes430)
+								vgn.AddAttrInterface("aria-label", x.Name)
+								property(vgn, "value", x.progress)
+							}
+							vgn = element(vgparent, "", "small", nil)
+							vgn.AddAttrInterface("class", "tone-"+x.words.Tone)
+							vgn.SetInnerHTML(x.words.Text)
+							if x.words.More != "" {
+								vgn = element(vgparent, "", "small", nil)
+								vgn.SetInnerHTML(x.words.More)
+							}
+							if x.technical() != "" {
+								vgn = element(vgparent, "", "details", nil)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "", "summary", nil)
+									markup(vgn, "Technical details")
+									vgn = element(vgparent, "", "code", nil)
+									vgn.SetInnerHTML(x.technical())
+								}
+							}
+							if x.State == api.TransferNeedsFile {
+								vgn = element(vgparent, "", "label", attributes431)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "", "input", attributes432)
+									vgn.AddAttrInterface("aria-label", "Choose "+x.Name+" again")
+									on(vgn, "change",
+										func(event vugu.DOMEvent) { c.choose(x.ID, event) })
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									markup(vgn, "\x3Cuse href=\"/icons.svg#file\"\x3E\x3C/use\x3E")
+									vgn = element(vgparent, "", "span", nil)
+									markup(vgn, "Choose the file…")
+								}
+							}
+						}
+						vgn = element(vgparent, "", "div", attributes428)
+						{
+							vgparent := vgn
+							_ = vgparent
+							if x.canSave() {
+								vgn = element(vgparent, "", "button", attributes433)
+								vgn.AddAttrInterface("aria-label", "Save "+x.Name+" again")
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Transfers.Save(x.ID) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes345)
+									}
+								}
+							}
+							if x.canPause() {
+								vgn = element(vgparent, "", "button", attributes434)
+								vgn.AddAttrInterface("aria-label", "Pause "+x.Name)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Transfers.Pause(x.ID) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes435)
+									}
+								}
+							}
+							if x.canResume() {
+								vgn = element(vgparent, "", "button", attributes436)
+								vgn.AddAttrInterface("aria-label", x.resumeText()+": "+x.Name)
+								vgn.AddAttrInterface("title", x.resumeText())
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Transfers.Resume(x.ID) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, "svg", "use", nil)
+										vgn.AddAttrInterface("href", icon(x.resumeIcon()))
+									}
+								}
+							}
+							if x.Session != 0 {
+								vgn = element(vgparent, "", "button", attributes437)
+								vgn.AddAttrInterface("aria-label", "What was said for "+x.Name)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Transfers.OpenSaid(x.Transfer) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes35)
+									}
+								}
+							}
+							if !x.over() {
+								vgn = element(vgparent, "", "button", attributes438)
+								vgn.AddAttrInterface("aria-label", "Cancel "+x.Name)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Transfers.Cancel(x.ID) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes71)
+									}
+								}
+							}
+							if x.over() {
+								vgn = element(vgparent, "", "button", attributes439)
+								vgn.AddAttrInterface("aria-label", "Clear "+x.Name)
+								on(vgn, "click",
+									func(event vugu.DOMEvent) { c.App.Transfers.Clear(x.ID) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, "svg", "svg", attributes6)
+									{
+										vgparent := vgn
+										_ = vgparent
+										element(vgparent, "svg", "use", attributes71)
+									}
+								}
+							}
+						}
 					}
 				}
 			}
@@ -4570,7 +6276,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes316)
+		vgn = element(vgparent, "", "button", attributes440)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -4598,12 +6304,25 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes318)
+					vgn = element(vgparent, "", "p", attributes442)
 					vgn.SetInnerHTML(l.heading)
 				}
-				vgn = element(vgparent, "", "div", attributes317)
+				if l.phase != "" {
+					vgn = element(vgparent, "", "p", attributes443)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, "", "b", nil)
+						vgn.SetInnerHTML(l.phase)
+						words(vgparent, " ")
+						vgn = element(vgparent, "", "span", nil)
+						vgn.SetInnerHTML(l.held)
+					}
+				}
+				vgn = element(vgparent, "", "div", attributes441)
 				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
+				vgn.AddAttrInterface("data-data", l.dataOf())
 				vgn.AddAttrInterface("data-seq", l.seq)
 				vgn.AddAttrInterface("data-state", l.State)
 				vgn.AddAttrInterface("data-who", string(l.Who))
@@ -4615,8 +6334,8 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes319)
-					vgn.SetInnerHTML(l.says)
+					vgn = element(vgparent, "", "span", attributes444)
+					vgn.SetInnerHTML(l.who())
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
 				}
@@ -4633,14 +6352,15 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgn *vugu.VGNode
 	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "wire"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "wire-view"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "wire-title"}}}
 	vgout.Out = append(vgout.Out, vgn)
+	vgn.AddAttrInterface("data-files", c.files())
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes111)
+		vgn = element(vgparent, "", "header", attributes121)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes113)
+			vgn = element(vgparent, "", "button", attributes408)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -4653,16 +6373,16 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes322)
+			vgn = element(vgparent, "", "h1", attributes447)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, "", "span", nil)
 				markup(vgn, "What was said")
 				vgn = element(vgparent, "", "small", nil)
-				vgn.SetInnerHTML(c.whose())
+				vgn.SetInnerHTML(c.App.Wire.Whose())
 			}
-			vgn = element(vgparent, "", "button", attributes323)
+			vgn = element(vgparent, "", "button", attributes448)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -4681,7 +6401,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes324)
+			vgn = element(vgparent, "", "button", attributes449)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -4692,7 +6412,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes244)
+					element(vgparent, "svg", "use", attributes345)
 				}
 				vgn = element(vgparent, "", "span", nil)
 				{
@@ -4702,7 +6422,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes320)
+		vgn = element(vgparent, "", "ul", attributes445)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4715,11 +6435,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes325)
+					vgn = element(vgparent, "", "button", attributes450)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Wire.Account, s.id) })
+						func(event vugu.DOMEvent) { c.open(s.id) })
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -4750,7 +6470,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes321)
+		vgn = element(vgparent, "", "div", attributes446)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4781,7 +6501,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes327)
+				vgn = element(vgparent, "", "div", attributes452)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4793,22 +6513,43 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgin.BuildEnv.WireComponent(vgcomp)
 						}
 						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-						vgcomp.Look = lookOf(view.WordsFor(c.failed()))
-						vgcomp.Words = view.WordsFor(c.failed())
+						vgcomp.Look = lookOf(c.words())
+						vgcomp.Words = c.words()
 						vgout.Components = append(vgout.Components, vgcomp)
 						vgn = &vugu.VGNode{Component: vgcomp}
 						vgparent.AppendChild(vgn)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes326)
+			if c.App.Wire.Files() && len(c.lines) > 0 {
+				vgn = element(vgparent, "", "div", attributes453)
+				{
+					vgparent := vgn
+					_ = vgparent
+					element(vgparent, "", "span", nil)
+					element(vgparent, "", "span", nil)
+					vgn = element(vgparent, "", "strong", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Control connection")
+					}
+					vgn = element(vgparent, "", "strong", nil)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Data connections")
+					}
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes451)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes328)
+					vgn = element(vgparent, "", "button", attributes454)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -4833,29 +6574,31 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes328)
+					vgn = element(vgparent, "", "button", attributes454)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
 				}
 				if c.App.Wire.Loaded && len(c.lines) == 0 {
-					vgn = element(vgparent, "", "div", attributes183)
+					vgn = element(vgparent, "", "div", attributes273)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "span", attributes133)
+						vgn = element(vgparent, "", "span", attributes143)
 						markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#wire\"\x3E\x3C/use\x3E\x3C/svg\x3E")
 						vgn = element(vgparent, "", "h2", nil)
 						markup(vgn, "Nothing was said yet")
 						vgn = element(vgparent, "", "p", nil)
-						markup(vgn, "What this page and your mail servers say to each other appears here as it is said, with passwords masked.")
-						vgn = element(vgparent, "", "button", attributes42)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.SyncNow() })
-						{
-							vgparent := vgn
-							_ = vgparent
-							words(vgparent, "Fetch new mail")
+						vgn.SetInnerHTML(c.emptyText())
+						if !c.App.Wire.Files() {
+							vgn = element(vgparent, "", "button", attributes42)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { c.App.SyncNow() })
+							{
+								vgparent := vgn
+								_ = vgparent
+								words(vgparent, "Fetch new mail")
+							}
 						}
 					}
 				}
@@ -4922,278 +6665,404 @@ var (
 	attributes52  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "certificate-sure"}}
 	attributes53  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "certificate-cancel"}}
 	attributes54  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "trust-certificate"}}
-	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
-	attributes56  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
-	attributes57  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
-	attributes58  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
-	attributes59  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
-	attributes60  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
-	attributes61  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
-	attributes62  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
-	attributes63  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
-	attributes64  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
-	attributes65  = []vugu.VGAttribute{{Key: "for", Val: "compose-from"}}
-	attributes66  = []vugu.VGAttribute{{Key: "id", Val: "compose-from"}, {Key: "data-testid", Val: "compose-from"}}
-	attributes67  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
-	attributes68  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
-	attributes69  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
-	attributes70  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
-	attributes71  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes72  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
-	attributes73  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes74  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
-	attributes75  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
-	attributes76  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
-	attributes77  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes78  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
-	attributes79  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
-	attributes80  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
-	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
-	attributes82  = []vugu.VGAttribute{{Key: "class", Val: "composer-receipt"}, {Key: "role", Val: "status"}}
-	attributes83  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
-	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
-	attributes85  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-receipt"}, {Key: "aria-label", Val: "Ask for a delivery receipt"}, {Key: "title", Val: "Ask for a delivery receipt"}}
-	attributes86  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
-	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
-	attributes88  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
-	attributes89  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#receipt"}}
-	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
-	attributes91  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
-	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes93  = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "This message"}}
-	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "desk-body"}}
-	attributes95  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "admin-close"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes96  = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes97  = []vugu.VGAttribute{{Key: "id", Val: "desk-item-title"}, {Key: "tabindex", Val: "-1"}, {Key: "data-testid", Val: "admin-title"}}
-	attributes98  = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "status"}, {Key: "data-testid", Val: "admin-gone"}}
-	attributes99  = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-why"}}
-	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "desk-said"}, {Key: "data-testid", Val: "admin-transcript"}, {Key: "role", Val: "region"}, {Key: "aria-label", Val: "What was said in the last attempt"}, {Key: "tabindex", Val: "0"}}
-	attributes101 = []vugu.VGAttribute{{Key: "class", Val: "desk-header"}}
-	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "desk-world-body"}}
-	attributes103 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "admin-fault-start"}}
-	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "desk-clock"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "The clock of the world"}}
-	attributes105 = []vugu.VGAttribute{{Key: "class", Val: "desk-faults"}, {Key: "aria-label", Val: "What goes wrong now"}}
-	attributes106 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-fault-lasts"}}
-	attributes107 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}}
-	attributes108 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-clock"}}
-	attributes109 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-rate"}}
-	attributes110 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-jump"}}
-	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "desk-list"}}
-	attributes113 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes114 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "desk-title"}}
-	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}, {Key: "data-testid", Val: "admin-count"}}
-	attributes116 = []vugu.VGAttribute{{Key: "class", Val: "desk-filter"}}
-	attributes117 = []vugu.VGAttribute{{Key: "class", Val: "desk-rows"}, {Key: "data-testid", Val: "admin-list"}, {Key: "aria-label", Val: "What waits for other servers"}}
-	attributes118 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "admin-filter"}, {Key: "aria-label", Val: "Show only what has this in sender or recipient"}, {Key: "placeholder", Val: "Filter by sender or recipient"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes119 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "Show"}}
-	attributes120 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-state"}}
-	attributes121 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button desk-retry"}}
-	attributes122 = []vugu.VGAttribute{{Key: "class", Val: "desk-choice"}}
-	attributes123 = []vugu.VGAttribute{{Key: "class", Val: "desk-check"}}
-	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "desk-chosen"}, {Key: "role", Val: "status"}}
-	attributes125 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "admin-choose-page"}, {Key: "aria-label", Val: "Select all on this page"}}
-	attributes126 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet"}, {Key: "data-testid", Val: "admin-choose-all"}}
-	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "desk-acts"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "With what is selected"}}
-	attributes128 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-main"}, {Key: "data-testid", Val: "admin-row"}}
-	attributes129 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
-	attributes130 = []vugu.VGAttribute{{Key: "class", Val: "desk-line"}}
-	attributes131 = []vugu.VGAttribute{{Key: "class", Val: "desk-why"}}
-	attributes132 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "admin-empty"}}
-	attributes133 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
-	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "desk-pages"}, {Key: "aria-label", Val: "Pages"}}
-	attributes135 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-earlier"}}
-	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-later"}}
-	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "field"}}
-	attributes138 = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
-	attributes139 = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
-	attributes141 = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
-	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
-	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
-	attributes144 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
-	attributes145 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
-	attributes146 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
-	attributes147 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
-	attributes148 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "data-testid", Val: "gate-submit"}}
-	attributes149 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes150 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#lock"}}
-	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
-	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
-	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes156 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes157 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes158 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes159 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
-	attributes160 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes162 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes163 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes164 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes166 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes167 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes168 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes169 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes170 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes172 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes173 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes175 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes176 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes177 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes179 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes180 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes181 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes184 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes188 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
-	attributes190 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
-	attributes191 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes194 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes195 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes196 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes198 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes199 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes201 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes202 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes203 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes205 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes207 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes208 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes210 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes211 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes212 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
-	attributes213 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
-	attributes214 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
-	attributes215 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
-	attributes216 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
-	attributes217 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes219 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes220 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes221 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes222 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes223 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes224 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes225 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes226 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes227 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes228 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes229 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes230 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes231 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes232 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes233 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes234 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes236 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes237 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes238 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes239 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes241 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes242 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes243 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes244 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes246 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes247 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes248 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes251 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes252 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes255 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes257 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes258 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes259 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes260 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes261 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes262 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes264 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes267 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes268 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes269 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
-	attributes270 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
-	attributes271 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes272 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes274 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes276 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes283 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes284 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes285 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes286 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes288 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes289 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes292 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes294 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes295 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes296 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes297 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
-	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes303 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes304 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes305 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes306 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes307 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes309 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes310 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes312 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes313 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes315 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes316 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes317 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes318 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes319 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes320 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes321 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes322 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes324 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes326 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes327 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes328 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "clash-title"}, {Key: "aria-describedby", Val: "clash-means"}, {Key: "data-testid", Val: "clash"}}
+	attributes56  = []vugu.VGAttribute{{Key: "id", Val: "clash-title"}}
+	attributes57  = []vugu.VGAttribute{{Key: "id", Val: "clash-means"}}
+	attributes58  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "clash-all"}}
+	attributes59  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "clash-skip"}}
+	attributes60  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "clash-replace"}}
+	attributes61  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "clash-both"}}
+	attributes62  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
+	attributes63  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
+	attributes64  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
+	attributes65  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
+	attributes66  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
+	attributes67  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
+	attributes68  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
+	attributes69  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
+	attributes70  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
+	attributes71  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
+	attributes72  = []vugu.VGAttribute{{Key: "for", Val: "compose-from"}}
+	attributes73  = []vugu.VGAttribute{{Key: "id", Val: "compose-from"}, {Key: "data-testid", Val: "compose-from"}}
+	attributes74  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
+	attributes75  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
+	attributes76  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
+	attributes77  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
+	attributes78  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes79  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
+	attributes80  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
+	attributes82  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
+	attributes83  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
+	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes85  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
+	attributes86  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
+	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
+	attributes88  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
+	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button upload-instead"}, {Key: "data-testid", Val: "upload-instead"}}
+	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "composer-receipt"}, {Key: "role", Val: "status"}}
+	attributes91  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
+	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
+	attributes93  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-receipt"}, {Key: "aria-label", Val: "Ask for a delivery receipt"}, {Key: "title", Val: "Ask for a delivery receipt"}}
+	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
+	attributes95  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
+	attributes96  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
+	attributes97  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "attach-from-files"}, {Key: "aria-label", Val: "Attach from files…"}, {Key: "title", Val: "Attach from files…"}}
+	attributes98  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#drive"}}
+	attributes99  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#receipt"}}
+	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
+	attributes101 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
+	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "This message"}}
+	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "desk-body"}}
+	attributes105 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "admin-close"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes106 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
+	attributes107 = []vugu.VGAttribute{{Key: "id", Val: "desk-item-title"}, {Key: "tabindex", Val: "-1"}, {Key: "data-testid", Val: "admin-title"}}
+	attributes108 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "status"}, {Key: "data-testid", Val: "admin-gone"}}
+	attributes109 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-why"}}
+	attributes110 = []vugu.VGAttribute{{Key: "class", Val: "desk-said"}, {Key: "data-testid", Val: "admin-transcript"}, {Key: "role", Val: "region"}, {Key: "aria-label", Val: "What was said in the last attempt"}, {Key: "tabindex", Val: "0"}}
+	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "desk-header"}}
+	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "desk-world-body"}}
+	attributes113 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "admin-fault-start"}}
+	attributes114 = []vugu.VGAttribute{{Key: "class", Val: "desk-clock"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "The clock of the world"}}
+	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "desk-faults"}, {Key: "aria-label", Val: "What goes wrong now"}}
+	attributes116 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-fault-lasts"}}
+	attributes117 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}}
+	attributes118 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-clock"}}
+	attributes119 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-rate"}}
+	attributes120 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-jump"}}
+	attributes121 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
+	attributes122 = []vugu.VGAttribute{{Key: "class", Val: "desk-list"}}
+	attributes123 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "desk-title"}}
+	attributes125 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}, {Key: "data-testid", Val: "admin-count"}}
+	attributes126 = []vugu.VGAttribute{{Key: "class", Val: "desk-filter"}}
+	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "desk-rows"}, {Key: "data-testid", Val: "admin-list"}, {Key: "aria-label", Val: "What waits for other servers"}}
+	attributes128 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "admin-filter"}, {Key: "aria-label", Val: "Show only what has this in sender or recipient"}, {Key: "placeholder", Val: "Filter by sender or recipient"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes129 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "Show"}}
+	attributes130 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-state"}}
+	attributes131 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button desk-retry"}}
+	attributes132 = []vugu.VGAttribute{{Key: "class", Val: "desk-choice"}}
+	attributes133 = []vugu.VGAttribute{{Key: "class", Val: "desk-check"}}
+	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "desk-chosen"}, {Key: "role", Val: "status"}}
+	attributes135 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "admin-choose-page"}, {Key: "aria-label", Val: "Select all on this page"}}
+	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet"}, {Key: "data-testid", Val: "admin-choose-all"}}
+	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "desk-acts"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "With what is selected"}}
+	attributes138 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-main"}, {Key: "data-testid", Val: "admin-row"}}
+	attributes139 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
+	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "desk-line"}}
+	attributes141 = []vugu.VGAttribute{{Key: "class", Val: "desk-why"}}
+	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "admin-empty"}}
+	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
+	attributes144 = []vugu.VGAttribute{{Key: "class", Val: "desk-pages"}, {Key: "aria-label", Val: "Pages"}}
+	attributes145 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-earlier"}}
+	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-later"}}
+	attributes147 = []vugu.VGAttribute{{Key: "class", Val: "field"}}
+	attributes148 = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
+	attributes149 = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}, {Key: "role", Val: "gridcell"}}
+	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}, {Key: "role", Val: "gridcell"}}
+	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "cab-date"}, {Key: "role", Val: "gridcell"}}
+	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "cab-more"}, {Key: "role", Val: "gridcell"}}
+	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (Space)"}}
+	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
+	attributes156 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
+	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "icon cab-kind"}, {Key: "aria-hidden", Val: "true"}}
+	attributes158 = []vugu.VGAttribute{{Key: "class", Val: "cab-words"}}
+	attributes159 = []vugu.VGAttribute{{Key: "class", Val: "cab-title"}}
+	attributes160 = []vugu.VGAttribute{{Key: "class", Val: "cab-rename"}, {Key: "novalidate", Val: ""}}
+	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "text"}, {Key: "data-testid", Val: "file-name"}, {Key: "aria-label", Val: "New name"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "hint-loud"}, {Key: "role", Val: "alert"}}
+	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "data-testid", Val: "file-more"}, {Key: "aria-haspopup", Val: "menu"}, {Key: "title", Val: "More"}}
+	attributes164 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
+	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "files-nav-title"}, {Key: "id", Val: "files-nav-title"}}
+	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "folders"}}
+	attributes167 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "data-testid", Val: "site-row"}}
+	attributes168 = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
+	attributes169 = []vugu.VGAttribute{{Key: "class", Val: "seal seal-open"}}
+	attributes170 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unlocked"}}
+	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-waits"}, {Key: "aria-hidden", Val: "true"}}
+	attributes172 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
+	attributes173 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "folder"}, {Key: "data-testid", Val: "site-offer"}}
+	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "folder folder-add"}, {Key: "href", Val: "/files/new"}, {Key: "data-testid", Val: "site-add"}, {Key: "title", Val: "Add a file server"}}
+	attributes175 = []vugu.VGAttribute{{Key: "class", Val: "cab-head"}}
+	attributes176 = []vugu.VGAttribute{{Key: "class", Val: "cab-grid"}, {Key: "role", Val: "grid"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-colcount", Val: "3"}}
+	attributes177 = []vugu.VGAttribute{{Key: "class", Val: "cab-foot"}, {Key: "data-testid", Val: "files-count"}}
+	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back to the mail"}}
+	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "id", Val: "files-title"}}
+	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "crumbs"}, {Key: "aria-label", Val: "Where you are"}}
+	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "cab-tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Files"}}
+	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "crumb crumb-site"}, {Key: "data-testid", Val: "crumb"}}
+	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
+	attributes184 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "data-opens", Val: "crumbs"}, {Key: "aria-label", Val: "Folders between"}, {Key: "title", Val: "Folders between"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
+	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "menu crumbs-menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "Folders between"}, {Key: "data-menu", Val: "crumbs"}}
+	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes188 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#folder"}}
+	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "crumb"}, {Key: "data-testid", Val: "crumb"}}
+	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "seal seal-open cab-seal"}, {Key: "data-testid", Val: "site-seal"}}
+	attributes191 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "class", Val: "cab-filter"}, {Key: "data-testid", Val: "files-filter"}, {Key: "aria-label", Val: "Show only names with these letters"}, {Key: "placeholder", Val: "Filter"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "cab-sort"}, {Key: "data-testid", Val: "files-sort"}, {Key: "aria-label", Val: "Sort by"}}
+	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "tool tool-file"}, {Key: "title", Val: "Upload files"}}
+	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "files-new-folder"}, {Key: "title", Val: "New folder"}, {Key: "aria-label", Val: "New folder"}}
+	attributes195 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "files-refresh"}, {Key: "aria-label", Val: "Refresh"}, {Key: "title", Val: "Refresh"}}
+	attributes196 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "files-upload"}, {Key: "aria-label", Val: "Upload files"}}
+	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#folder-plus"}}
+	attributes198 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
+	attributes199 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "files"}, {Key: "data-testid", Val: "files-more"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "files"}}
+	attributes201 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item cab-refresh"}, {Key: "role", Val: "menuitem"}}
+	attributes202 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "site-settings"}}
+	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-testid", Val: "site-wire"}}
+	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "cab-new"}, {Key: "data-testid", Val: "file-new"}, {Key: "aria-label", Val: "New folder"}, {Key: "novalidate", Val: ""}}
+	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "icon cab-folder"}, {Key: "aria-hidden", Val: "true"}}
+	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "text"}, {Key: "data-testid", Val: "file-name"}, {Key: "aria-label", Val: "Name of the new folder"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes207 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "file-name-save"}}
+	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "hint hint-loud"}, {Key: "role", Val: "alert"}}
+	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "cab-trouble"}}
+	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "cab-acts"}}
+	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-retry"}}
+	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
+	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-settings"}}
+	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "cab-columns"}, {Key: "role", Val: "row"}, {Key: "aria-rowindex", Val: "1"}}
+	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "rowgroup"}, {Key: "data-testid", Val: "file-list"}, {Key: "tabindex", Val: "-1"}}
+	attributes216 = []vugu.VGAttribute{{Key: "role", Val: "columnheader"}}
+	attributes217 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "files-column"}}
+	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "cab-chosen"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "With what is selected"}, {Key: "data-testid", Val: "files-chosen"}}
+	attributes219 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes220 = []vugu.VGAttribute{{Key: "role", Val: "status"}}
+	attributes221 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}}
+	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "presentation"}}
+	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "files-empty"}}
+	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file"}}
+	attributes225 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "aria-label", Val: "Choose files to upload"}}
+	attributes226 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#upload"}}
+	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "cab-ended"}, {Key: "role", Val: "status"}}
+	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "cab-target"}, {Key: "aria-hidden", Val: "true"}}
+	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
+	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "menu cab-menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "With this file"}, {Key: "data-menu", Val: "file"}, {Key: "data-testid", Val: "file-menu"}}
+	attributes231 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "menuitem"}}
+	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
+	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
+	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
+	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
+	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
+	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
+	attributes238 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
+	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "data-testid", Val: "gate-submit"}}
+	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
+	attributes241 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#lock"}}
+	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
+	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
+	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
+	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
+	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
+	attributes247 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
+	attributes248 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
+	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
+	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
+	attributes251 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
+	attributes252 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
+	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
+	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
+	attributes257 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes258 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes259 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes260 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes270 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes271 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes284 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes285 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes286 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes288 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes289 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
+	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes292 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes294 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes295 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes296 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes297 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "sheet picker"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker"}}
+	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "picker-where"}}
+	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "listbox"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker-list"}, {Key: "tabindex", Val: "-1"}}
+	attributes303 = []vugu.VGAttribute{{Key: "id", Val: "picker-title"}}
+	attributes304 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Close"}, {Key: "title", Val: "Close (Esc)"}}
+	attributes305 = []vugu.VGAttribute{{Key: "data-testid", Val: "picker-site"}, {Key: "aria-label", Val: "Server"}}
+	attributes306 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb crumb-site"}}
+	attributes307 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "aria-label", Val: "The folder above"}}
+	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}}
+	attributes309 = []vugu.VGAttribute{{Key: "role", Val: "option"}}
+	attributes310 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}}
+	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}}
+	attributes312 = []vugu.VGAttribute{{Key: "class", Val: "picker-empty"}}
+	attributes313 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "picker-cancel"}}
+	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "picker-done"}}
+	attributes315 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
+	attributes316 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
+	attributes317 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
+	attributes318 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
+	attributes319 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
+	attributes320 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes321 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes322 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes324 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes326 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes327 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes328 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes329 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes330 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes331 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes332 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes333 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes334 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes335 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes336 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes337 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes338 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes339 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes340 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes341 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes342 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes343 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes344 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes345 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes346 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes347 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes348 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes349 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes350 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes351 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes352 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes353 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes354 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes355 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes356 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes357 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes358 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes359 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes360 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes361 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes362 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes363 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes364 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes365 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes366 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes367 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes368 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
+	attributes369 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
+	attributes370 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes371 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes372 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes373 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes374 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes375 = []vugu.VGAttribute{{Key: "class", Val: "part"}}
+	attributes376 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes377 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes378 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button part-files"}, {Key: "data-testid", Val: "save-to-files"}, {Key: "title", Val: "Save to files…"}}
+	attributes379 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes380 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes381 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes382 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes383 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes384 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes385 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes386 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes387 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes388 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes389 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes390 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes391 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes392 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes393 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes394 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes395 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes396 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes397 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes398 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes399 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes400 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes401 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
+	attributes402 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
+	attributes403 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes404 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes405 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes406 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes407 = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "site-form"}, {Key: "aria-labelledby", Val: "site-title"}, {Key: "novalidate", Val: ""}}
+	attributes408 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes409 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "site-title"}}
+	attributes410 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "site-save"}}
+	attributes411 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes412 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes413 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes414 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes415 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes416 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes417 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes418 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes419 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes420 = []vugu.VGAttribute{{Key: "class", Val: "tray-head"}}
+	attributes421 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tray-title"}, {Key: "data-testid", Val: "transfers-toggle"}}
+	attributes422 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tray-turn"}, {Key: "aria-hidden", Val: "true"}}
+	attributes423 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet tray-clear"}, {Key: "data-testid", Val: "transfers-clear"}}
+	attributes424 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar tray-all"}, {Key: "aria-label", Val: "All transfers"}, {Key: "max", Val: "1000"}}
+	attributes425 = []vugu.VGAttribute{{Key: "class", Val: "tray-list"}}
+	attributes426 = []vugu.VGAttribute{{Key: "class", Val: "transfer"}, {Key: "data-testid", Val: "transfer"}}
+	attributes427 = []vugu.VGAttribute{{Key: "class", Val: "transfer-words"}}
+	attributes428 = []vugu.VGAttribute{{Key: "class", Val: "transfer-acts"}}
+	attributes429 = []vugu.VGAttribute{{Key: "class", Val: "transfer-name"}}
+	attributes430 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "max", Val: "1000"}}
+	attributes431 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file transfer-file"}}
+	attributes432 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "data-testid", Val: "transfer-choose"}}
+	attributes433 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-save"}, {Key: "title", Val: "Save again"}}
+	attributes434 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-pause"}, {Key: "title", Val: "Pause"}}
+	attributes435 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#pause"}}
+	attributes436 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-resume"}}
+	attributes437 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-said"}, {Key: "title", Val: "What was said"}}
+	attributes438 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-cancel"}, {Key: "title", Val: "Cancel"}}
+	attributes439 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-clear"}, {Key: "title", Val: "Clear"}}
+	attributes440 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes441 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes442 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-held"}, {Key: "data-testid", Val: "wire-server-state"}}
+	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes447 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes448 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes450 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes451 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes452 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes453 = []vugu.VGAttribute{{Key: "class", Val: "wire-heads"}, {Key: "aria-hidden", Val: "true"}}
+	attributes454 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

@@ -6,11 +6,7 @@ import (
 )
 
 // accountScenes are those of signing in, of certificates and of settings.
-var accountScenes = []struct {
-	name, at string
-	setup    func(*viewtest.Service)
-	do       func(*screen)
-}{
+var accountScenes = []scene{
 	{"set-up", "/", nobody, func(s *screen) { byHand(s); s.click("setup-more") }},
 	{"set-up-plain", "/", nobody, func(s *screen) {
 		byHand(s)

@@ -66,8 +66,8 @@ func (c *Composer) attach(e vugu.DOMEvent) {
 func (c *Composer) take(files js.Value) {
 	filesOf(files, func(name, mediaType string, data []byte) {
 		c.App.Do(func() { c.App.Composer.Attach(name, mediaType, data) })
-	}, func(name, mediaType string, size int64) {
-		c.App.Do(func() { c.App.Composer.TooLarge(name, mediaType, size) })
+	}, func(name, mediaType string, size int64, file view.LocalFile) {
+		c.App.Do(func() { c.App.Composer.TooLarge(name, mediaType, size, file) })
 	})
 }
 
@@ -80,8 +80,17 @@ func (c *Composer) paste(e vugu.DOMEvent) {
 	}
 }
 
-func fileNote(a view.Attachment) string {
+func (c *Composer) fileNote(a view.Attachment) string {
 	switch {
+	case a.Problem != nil && a.From != "":
+		return view.FileWords(a.Problem).Title
+	case a.Transfer != 0:
+		if t, ok := c.App.Transfers.Of(a.Transfer); ok {
+			return "To be linked to: " + c.App.Transfers.WordsOf(t).Text
+		}
+		return "Uploading…"
+	case a.Uploading && a.From != "":
+		return view.Size(a.Size) + ", from " + a.From + "…"
 	case a.Problem != nil:
 		return view.WordsFor(a.Problem).Title
 	case a.Uploading:

@@ -15,7 +15,7 @@ func plainClick(e vugu.DOMEvent) bool {
 }
 
 // filesOf reads files one after another; each is given to use when its bytes are there.
-func filesOf(list js.Value, use func(name, mediaType string, data []byte), tooLarge func(name, mediaType string, size int64)) {
+func filesOf(list js.Value, use func(name, mediaType string, data []byte), tooLarge func(name, mediaType string, size int64, file view.LocalFile)) {
 	if !list.Truthy() {
 		return
 	}
@@ -23,7 +23,7 @@ func filesOf(list js.Value, use func(name, mediaType string, data []byte), tooLa
 		file := list.Index(i)
 		name, mediaType := file.Get("name").String(), file.Get("type").String()
 		if size := file.Get("size").Float(); size > view.LargestFile {
-			tooLarge(name, mediaType, int64(size))
+			go tooLarge(name, mediaType, int64(size), LocalFile(file)) // the event that brought the file is being handled still
 			continue
 		}
 		var done js.Func

@@ -97,6 +97,9 @@ func (t tree) look() string {
 }
 
 func (c *FolderList) current(t tree, f api.Folder) any {
+	if c.App.AtFiles() {
+		return nil
+	}
 	if p := c.App.List.Place(); !p.All && p.Folder == f.ID && t.ID == c.App.Account {
 		return "page"
 	}
@@ -104,7 +107,7 @@ func (c *FolderList) current(t tree, f api.Folder) any {
 }
 
 func (c *FolderList) inAll() any {
-	if c.App.InAll() {
+	if c.App.InAll() && !c.App.AtFiles() {
 		return "page"
 	}
 	return nil

@@ -44,8 +44,13 @@ func (c *MessageList) slots() []slot {
 	if shown == 0 {
 		shown = rowsAtFirst
 	}
+	return slotsOf(l.First, shown, total)
+}
+
+// slotsOf are the rows of a list to draw.
+func slotsOf(from, shown, total int) []slot {
 	n := min(shown+2*spareRows, rowsMost)
-	first := min(max(l.First-spareRows, 0), max(total-n, 0))
+	first := min(max(from-spareRows, 0), max(total-n, 0))
 	last := min(first+n, total)
 	out := make([]slot, 0, n)
 	for i := first; i < last; i++ {

@@ -14,21 +14,23 @@ type Root struct {
 
 func (c *Root) ready() string { return boolText(c.App.Ready()) }
 
-// guard has the browser ask before it leaves settings that are not saved. What is written is in Drafts.
+// guard has the browser ask before it leaves settings that are not saved, or uploads of which this page has the files. What is written is in Drafts.
 func (c *Root) guard(js.Value) {
 	js.Global().Call("addEventListener", "beforeunload", js.FuncOf(func(_ js.Value, args []js.Value) any {
-		if len(args) > 0 && c.App.AccountForm.Changed() {
+		if len(args) > 0 && (c.App.AccountForm.Changed() || c.App.Transfers.NeedsPage()) {
 			args[0].Call("preventDefault")
 		}
 		return nil
 	}))
 }
 
+func (c *Root) clash() bool { name, _ := c.App.Transfers.Clash(); return name != "" }
+
 func (c *Root) pane() string { return string(c.App.Pane()) }
 
 // inert keeps the focus in the sheet before the page.
 func inert(a *view.App) any {
-	if a.Trust.Certificate != nil || a.Question.Asked() {
+	if clash, _ := a.Transfers.Clash(); a.Trust.Certificate != nil || a.Question.Asked() || a.Picker.Asked || clash != "" {
 		return ""
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +20,15 @@ var scenesDir = flag.String("scenes", "", "write each scene as a page into this 
 
 const bob = "bob@work.test"
 
-// scenes are pages that are rare in a real mailbox and have to look right all the same.
-var scenes = []struct {
+// scene is a page to be looked at.
+type scene struct {
 	name, at string
 	setup    func(*viewtest.Service)
 	do       func(*screen)
-}{
+}
+
+// scenes are pages that are rare in a real mailbox and have to look right all the same.
+var scenes = []scene{
 	{"all", "/all/1", twoAccounts, nil},
 	{"all-folded", "/inbox?account=" + bob, twoAccounts, func(s *screen) { s.click("account-tree") }},
 	{"all-selected", "/all", twoAccounts, func(s *screen) { s.fire("message-row", "click", map[string]any{"ctrlKey": true}) }},
@@ -126,9 +130,10 @@ func TestScenes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, c := range append(scenes, accountScenes...) {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range slices.Concat(scenes, accountScenes, fileScenes) {
+		scene := func(t *testing.T, name string, phone bool) {
 			show(t, c.at, c.setup, func(t *testing.T, s *screen) {
+				s.Do(func() { s.Browser.OnePane = phone })
 				if c.do != nil {
 					c.do(s)
 				}
@@ -143,11 +148,13 @@ func TestScenes(t *testing.T) {
 				var b strings.Builder
 				html.Render(&b, all(doc, func(n *html.Node) bool { return n.Data == "body" })[0].FirstChild)
 				page := fmt.Sprintf(`<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="stylesheet" href="app.css"><script>document.documentElement.dataset.theme=location.hash.slice(1)</script><div id="app">%s</div>`, b.String())
-				if err := os.WriteFile(filepath.Join(*scenesDir, c.name+".html"), []byte(page), 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(*scenesDir, name+".html"), []byte(page), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			})
-		})
+		}
+		t.Run(c.name, func(t *testing.T) { scene(t, c.name, false) })
+		t.Run(c.name+"-phone", func(t *testing.T) { scene(t, c.name+"-phone", true) })
 	}
 }
 

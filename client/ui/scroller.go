@@ -13,27 +13,43 @@ import (
 // rendering, because rows are drawn beyond the edges.
 type scroller struct {
 	app   *view.App
+	list  window
+	prop  string // the custom property with a row's height
 	el    js.Value
 	row   float64 // height of a row, px
 	first int     // what the view was told
 	shown int
+	sizes js.Value // ResizeObserver
 	funcs []js.Func
+}
+
+// window is a list of which the rows on the screen, and a few more, are drawn.
+type window interface {
+	SetWindow(first, shown int)
+	SetViewport(view.Viewport)
+	Count() int
 }
 
 var _ view.Viewport = (*scroller)(nil)
 
 // scroller takes the element when it has been made.
 func (c *MessageList) scroller(el js.Value) {
-	if c.scroll != nil {
-		c.scroll.release()
+	c.scroll = scrolling(c.App, &c.App.List, "--row-height", rowHeight, el, c.scroll)
+}
+
+// scrolling makes an element scroll a list, in the stead of the one before.
+func scrolling(app *view.App, list window, prop string, height float64, el js.Value, before *scroller) *scroller {
+	if before != nil {
+		before.release()
 	}
-	s := &scroller{app: c.App, el: el, row: rowHeight}
-	c.scroll = s
+	s := &scroller{app: app, list: list, prop: prop, el: el, row: height}
 	options := js.Global().Get("Object").New()
 	options.Set("passive", true)
 	el.Call("addEventListener", "scroll", s.hear(func() { s.look(false) }), options)
-	js.Global().Get("ResizeObserver").New(s.hear(func() { s.look(true) })).Call("observe", el)
-	c.App.List.SetViewport(s)
+	s.sizes = js.Global().Get("ResizeObserver").New(s.hear(func() { s.look(true) }))
+	s.sizes.Call("observe", el)
+	list.SetViewport(s)
+	return s
 }
 
 func (s *scroller) hear(fn func()) js.Func {
@@ -43,6 +59,7 @@ func (s *scroller) hear(fn func()) js.Func {
 }
 
 func (s *scroller) release() {
+	s.sizes.Call("disconnect") // it tells of an element that was removed, too
 	for _, f := range s.funcs {
 		f.Release()
 	}
@@ -63,11 +80,11 @@ func (s *scroller) look(resized bool) {
 		return
 	}
 	s.first, s.shown = first, shown
-	s.app.Do(func() { s.app.List.SetWindow(first, shown) })
+	s.app.Do(func() { s.list.SetWindow(first, shown) })
 }
 
 func (s *scroller) measure() {
-	css := js.Global().Call("getComputedStyle", s.el).Call("getPropertyValue", "--row-height").String()
+	css := js.Global().Call("getComputedStyle", s.el).Call("getPropertyValue", s.prop).String()
 	if px, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(css), "px"), 64); err == nil && px > 0 {
 		s.row = px
 	}
@@ -76,7 +93,7 @@ func (s *scroller) measure() {
 // ShiftBy implements view.Viewport.
 func (s *scroller) ShiftBy(rows int) {
 	s.first += rows
-	s.el.Get("firstElementChild").Get("style").Set("height", strconv.Itoa(int(float64(s.app.List.Total)*s.row))+"px")
+	s.el.Get("firstElementChild").Get("style").Set("height", strconv.Itoa(int(float64(s.list.Count())*s.row))+"px")
 	s.el.Set("scrollTop", s.el.Get("scrollTop").Float()+float64(rows)*s.row)
 }
 
@@ -93,7 +110,7 @@ func (s *scroller) Reveal(index int) {
 		return
 	}
 	s.first = int(s.el.Get("scrollTop").Float() / s.row)
-	s.app.List.SetWindow(s.first, max(s.shown, 1))
+	s.list.SetWindow(s.first, max(s.shown, 1))
 }
 
 // Top implements view.Viewport.

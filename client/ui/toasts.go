@@ -6,7 +6,7 @@ import "github.com/postern-mail/postern/client/view"
 type Toasts struct{ App *view.App }
 
 func trouble(n view.Toast) string {
-	w := view.WordsFor(n.Problem)
+	w := n.Words()
 	s := w.Title + "."
 	if w.Means != "" {
 		s += " " + w.Means

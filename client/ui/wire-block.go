@@ -12,6 +12,22 @@ func (l wireLine) current() any {
 	return nil
 }
 
+// dataOf is the data connection that a line is about.
+func (l wireLine) dataOf() any {
+	if l.data == "" {
+		return nil
+	}
+	return l.data
+}
+
+// who said a line, and on which connection.
+func (l wireLine) who() string {
+	if l.data != "" {
+		return "Data " + l.data
+	}
+	return l.says
+}
+
 type wireBlock struct {
 	key   uint64
 	lines []wireLine

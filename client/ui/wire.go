@@ -32,6 +32,8 @@ type wireLine struct {
 	heading       string // of the connection, where another begins
 	same          bool   // the line before is in the same state
 	fault         bool   // the failure is about it
+	data          string // of a file server: the data connection that it is about
+	phase, held   string // and what the server holds of the session, where that is not what it was
 }
 
 // Compute runs before each build.
@@ -48,6 +50,15 @@ func (c *Wire) Compute() {
 		} else {
 			l.same = drawn[i-1].State == l.State
 		}
+		if w.Files() {
+			phase, held := view.SplitState(l.State)
+			if l.State = phase; l.Data != 0 {
+				l.data = strconv.Itoa(l.Data)
+			}
+			if !l.same {
+				l.phase, l.held = phase, held
+			}
+		}
 	}
 }
 
@@ -60,7 +71,35 @@ func wireLines(list []api.WireLine) []wireLine {
 	return lines
 }
 
-func (c *Wire) whose() string { return view.Label(c.App.AccountOf(c.App.Wire.Account)) }
+func (c *Wire) files() any {
+	if c.App.Wire.Files() {
+		return "true"
+	}
+	return nil
+}
+
+func (c *Wire) open(session uint64) {
+	if c.App.Wire.Files() {
+		c.App.OpenSiteWire(c.App.Wire.Account, session)
+		return
+	}
+	c.App.OpenWire(c.App.Wire.Account, session)
+}
+
+// words are of what went wrong in the connection that is shown alone.
+func (c *Wire) words() view.Words {
+	if c.App.Wire.Files() {
+		return view.FileWords(c.failed())
+	}
+	return view.WordsFor(c.failed())
+}
+
+func (c *Wire) emptyText() string {
+	if c.App.Wire.Files() {
+		return "What this page and the file server say to each other appears here as it is said, with passwords masked."
+	}
+	return "What this page and your mail servers say to each other appears here as it is said, with passwords masked."
+}
 
 func (c *Wire) pauseText() string {
 	if c.App.Wire.Paused {

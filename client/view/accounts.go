@@ -93,7 +93,7 @@ func (s *Settings) Fold(id api.AccountID) {
 	for x := range s.folded {
 		list = append(list, escape(string(x)))
 	}
-	slices.Sort(list)
+	inOrder(len(list), func(i, j int) bool { return list[i] < list[j] }, func(i, j int) { list[i], list[j] = list[j], list[i] })
 	s.app.platform.SetPreference(foldedKey, strings.Join(list, ","))
 }
 

@@ -35,6 +35,12 @@ type App struct {
 	Question    Question
 	AccountForm AccountForm
 
+	Sites     []api.Site // in the order in which they were added
+	Files     Files
+	Picker    Picker
+	Transfers Transfers
+	SiteForm  SiteForm
+
 	Version string // the engine's
 
 	svc      api.Service
@@ -44,6 +50,7 @@ type App struct {
 	depth    int    // entries of the history that this page pushed
 	attached int    // counts Attach, so that an answer of a former engine is known
 	back     Route  // the place behind /compose
+	offering bool   // files are being opened beside a mail account
 	batch    *batch // what the newest Undo is about
 }
 
@@ -54,6 +61,10 @@ func New(svc api.Service, p Platform, s Scheduler) *App {
 	a.Toasts.app, a.Menu.app, a.Settings.app, a.Voice.app, a.Wire.app = a, a, a, a, a
 	a.Desk.app, a.Desk.World.app = a, a
 	a.Gate.app, a.Vault.app, a.Trust.app, a.Question.app, a.AccountForm.app = a, a, a, a, a
+	a.Files.app, a.Picker.app, a.Transfers.app, a.SiteForm.app = a, a, a, a
+	a.Files.list, a.Picker.list = "file-list", "picker-list"
+	a.Transfers.held, a.Transfers.mine = map[api.TransferID]*upload{}, map[api.TransferID]bool{}
+	a.Transfers.handed, a.Transfers.linked = map[api.TransferID]bool{}, map[api.TransferID]link{}
 	a.Gateway.State = api.Connecting
 	a.Session.Keep = true
 	return a
@@ -89,6 +100,12 @@ func (a *App) Attach(svc api.Service) {
 	a.Composer.resave()
 	a.Wire.again()
 	a.Desk.again()
+	a.Transfers.anew()
+	for _, f := range []*Folder{&a.Files.Folder, &a.Picker.Folder} {
+		if f.forgetCalls(); f.rows != nil {
+			f.Refresh()
+		}
+	}
 	if a.AccountForm.Account != "" && !a.AccountForm.Ready() {
 		a.AccountForm.load()
 	}
@@ -151,6 +168,8 @@ func (a *App) loadStatus() {
 		for i := range a.Accounts {
 			a.recountPending(a.Accounts[i].ID)
 		}
+		a.Sites = slices.Clone(st.Sites)
+		a.Transfers.set(st.Transfers)
 		if len(a.Accounts) == 0 {
 			a.Session.signedOut()
 			a.Gate.changed(asked)
@@ -199,6 +218,9 @@ func (a *App) handle(e api.Event) {
 		was, asked := a.Gateway.State, a.Gate.Asked()
 		a.Gateway = *e.Gateway
 		a.Gate.changed(asked)
+		if was != api.Online && a.Gateway.State == api.Online && a.Files.rows != nil && a.Files.Problem != nil {
+			a.Files.Refresh()
+		}
 		if was != a.Gateway.State && a.Gateway.State != api.Connecting && a.Session.Phase == SignedIn && was != "" {
 			a.Voice.Say(a.ConnectionWords())
 		}
@@ -212,6 +234,17 @@ func (a *App) handle(e api.Event) {
 		a.outboxChanged(*e.Outbox)
 	case e.Vault != nil:
 		a.Vault.set(*e.Vault)
+	case e.Site != nil:
+		a.siteChanged(*e.Site)
+	case e.SiteGone != "":
+		a.siteGone(e.SiteGone)
+	case e.Transfer != nil:
+		a.Transfers.put(*e.Transfer)
+	case e.TransferGone != 0:
+		a.Transfers.gone(e.TransferGone)
+	case e.Files != nil:
+		a.Files.changed(*e.Files)
+		a.Picker.changed(*e.Files)
 	}
 }
 
@@ -293,6 +326,10 @@ func (a *App) title() {
 		t = "Settings"
 	case a.Route.Page == PageServer:
 		t = "Mail server"
+	case a.Route.Page == PageFiles:
+		t = a.Files.Title()
+	case a.Route.Page == PageSite:
+		t = "File server"
 	case a.Route.Query != "":
 		t = "Search: " + a.Route.Query
 	case a.Route.All:
@@ -301,6 +338,7 @@ func (a *App) title() {
 	switch {
 	case acc.Email == "":
 		t = "Sign in"
+	case a.Route.Page == PageFiles || a.Route.Page == PageSite:
 	case !a.Route.All:
 		t += " – " + acc.Email
 	}

@@ -20,7 +20,7 @@ func (c *Composer) Attach(name, mediaType string, data []byte) {
 		mediaType = "application/octet-stream"
 	}
 	if len(data) > LargestFile {
-		c.TooLarge(name, mediaType, int64(len(data)))
+		c.TooLarge(name, mediaType, int64(len(data)), nil)
 		return
 	}
 	c.serials++
@@ -49,14 +49,14 @@ func (c *Composer) Attach(name, mediaType string, data []byte) {
 }
 
 // TooLarge says of a file that it cannot be attached. Files over LargestFile are not even read: there may be no memory
-// for them.
-func (c *Composer) TooLarge(name, mediaType string, size int64) {
+// for them. The file itself, if it is there, can be put on a file server instead.
+func (c *Composer) TooLarge(name, mediaType string, size int64, file LocalFile) {
 	if !c.Open {
 		return
 	}
 	c.serials++
 	c.Attachments = append(c.Attachments, Attachment{
-		DraftAttachment: api.DraftAttachment{Name: name, Type: mediaType, Size: size}, serial: c.serials,
+		DraftAttachment: api.DraftAttachment{Name: name, Type: mediaType, Size: size}, serial: c.serials, file: file,
 		Problem: &api.Problem{Code: api.CodeTooLarge, Detail: Size(LargestFile)},
 	})
 	c.app.Voice.Cry(name + " is too large")

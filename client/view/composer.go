@@ -43,7 +43,10 @@ type Attachment struct {
 	api.DraftAttachment
 	Uploading bool
 	Problem   *api.Problem
+	From      string         // of one from a file server: which
+	Transfer  api.TransferID // it is being put on a file server, to be linked to
 	serial    int
+	file      LocalFile // of one that is too large: the file itself
 }
 
 // Compose starts a new message.

@@ -23,6 +23,8 @@ type ShortcutGroup struct {
 
 var deskShortcuts = ShortcutGroup{"Mail server", []Shortcut{{"j", "Next message"}, {"k", "Previous message"}, {"/", "Filter"}, {"Esc", "Back"}}}
 
+var fileShortcuts = ShortcutGroup{"Files", []Shortcut{{"Enter", "Open, or download"}, {"Backspace", "Up"}, {"Space", "Select"}, {"Ctrl+A", "Select all"}, {"F2", "Rename"}, {"Delete", "Delete"}, {"/", "Filter"}, {"a … z", "Go to a name"}}}
+
 var shortcuts = []ShortcutGroup{
 	{"Reading", []Shortcut{{"j  ↓", "Next message"}, {"k  ↑", "Previous message"}, {"o  Enter", "Open"}, {"Esc", "Back"}, {"u", "Mark unread or read"}, {"s", "Flag"}, {"x", "Select"}, {"#  Delete", "Delete"}}},
 	{"Writing", []Shortcut{{"c", "New message"}, {"r", "Reply"}, {"a", "Reply to all"}, {"f", "Forward"}, {"Ctrl+Enter", "Send"}, {"Esc", "Put away, saved in Drafts"}}},
@@ -31,6 +33,9 @@ var shortcuts = []ShortcutGroup{
 
 // Shortcuts are all of them that mean something here.
 func (a *App) Shortcuts() []ShortcutGroup {
+	if a.Route.Page == PageFiles {
+		return append([]ShortcutGroup{fileShortcuts}, shortcuts...)
+	}
 	if a.Route.Page == PageServer {
 		return append([]ShortcutGroup{deskShortcuts}, shortcuts...)
 	}
@@ -51,6 +56,15 @@ func (a *App) Key(k Key) bool {
 		}
 		return k.Name == "Escape"
 	}
+	if name, _ := a.Transfers.Clash(); name != "" {
+		if k.Name == "Escape" {
+			a.Transfers.Settle(api.ExistsAsk, false)
+		}
+		return k.Name == "Escape"
+	}
+	if a.Picker.Asked {
+		return a.Picker.key(k)
+	}
 	if a.Session.Phase != SignedIn || a.Session.Adding {
 		if k.Name == "Escape" && a.Session.Adding {
 			a.Session.Cancel()
@@ -64,6 +78,9 @@ func (a *App) Key(k Key) bool {
 		return true
 	case k.Name == "Escape":
 		return a.escape(k)
+	case a.Route.Page == PageFiles && a.Menu.Open == MenuNone && !k.Typing && k.Name != "?":
+		a.Menu.going = false
+		return a.Files.key(k)
 	case k.Typing || k.Ctrl || k.Alt:
 		a.Menu.going = false
 		return false
@@ -86,7 +103,7 @@ func (a *App) Key(k Key) bool {
 	if a.Route.Page == PageServer && a.Menu.Open == MenuNone {
 		return a.Desk.key(k)
 	}
-	if a.Menu.Open != MenuNone || a.Route.Page == PageSettings || a.Route.Page == PageWire {
+	if a.Menu.Open != MenuNone || a.Route.Page == PageSettings || a.Route.Page == PageWire || a.Route.Page == PageSite {
 		return false
 	}
 	return a.letter(k) || a.listKey(k)
@@ -219,6 +236,10 @@ func (a *App) escape(k Key) bool {
 		a.AccountForm.Leave()
 	case a.Route.Page == PageWire:
 		a.LeaveWire()
+	case a.Route.Page == PageFiles:
+		return a.Files.escape()
+	case a.Route.Page == PageSite:
+		a.SiteForm.Leave()
 	case a.Route.Page == PageServer && a.Desk.Open != 0:
 		a.Desk.OpenRow(0)
 	case a.Route.Page == PageServer:

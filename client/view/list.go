@@ -69,6 +69,9 @@ const (
 // SetViewport tells the list what scrolls it.
 func (l *List) SetViewport(v Viewport) { l.viewport = v }
 
+// Count is how many rows there are.
+func (l *List) Count() int { return l.Total }
+
 // Place is the folder and search that the list shows.
 func (l *List) Place() Route { return l.place }
 

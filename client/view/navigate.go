@@ -97,6 +97,9 @@ func (a *App) arrive(r Route) {
 	if a.Route.Page == PageServer && r.Page != PageServer {
 		a.Desk.close()
 	}
+	if a.Route.Page == PageSite && r.Page != PageSite {
+		a.SiteForm.close()
+	}
 	switch r.Page {
 	case PageComposer:
 		if a.Route.Page != PageComposer {
@@ -117,7 +120,23 @@ func (a *App) arrive(r Route) {
 	case PageWire:
 		a.Route = r
 		a.behind(a.List.place)
-		a.Wire.open(r.Account, r.Session, r.Line)
+		of := r.Account
+		if r.Site != "" {
+			of = r.Site
+		}
+		a.Wire.open(of, r.Session, r.Line)
+	case PageFiles:
+		a.Route = r
+		a.behind(a.List.place)
+		if a.Site(r.Site).ID == "" { // it is gone, or never was
+			a.swap(a.List.place)
+			return
+		}
+		a.Files.show(r.Site, r.Path)
+	case PageSite:
+		a.Route = r
+		a.behind(a.List.place)
+		a.SiteForm.open(r.Site)
 	case PageServer:
 		a.Route = r
 		a.behind(a.List.place)
@@ -263,7 +282,7 @@ func (a *App) Pane() Page {
 		return PageComposer
 	case a.Route.Page == PageReader && a.Reader.ID != 0:
 		return PageReader
-	case a.Route.Page == PageAccounts, a.Route.Page == PageSettings, a.Route.Page == PageWire, a.Route.Page == PageServer:
+	case a.Route.Page == PageAccounts, a.Route.Page == PageSettings, a.Route.Page == PageWire, a.Route.Page == PageServer, a.Route.Page == PageFiles, a.Route.Page == PageSite:
 		return a.Route.Page
 	}
 	return PageList

@@ -41,6 +41,9 @@ type Platform interface {
 
 	// SaveFile hands a file to the browser's downloads.
 	SaveFile(name, mediaType string, data []byte)
+	// SaveDevice hands a file of the browser's private file system to its downloads, without reading it, and says by done
+	// whether that was possible.
+	SaveDevice(path, name string, done func(saved bool))
 	// Copy puts text on the clipboard.
 	Copy(text string)
 	// Notify shows a notification of the system if the user allowed it and does not look at the page; a click on it

@@ -18,6 +18,8 @@ import (
 //	/wire                   what was said to an account's servers, with ?session=3 one connection's part of it, and with ?line=9 from
 //	                        that line on
 //	/server                 what waits at the account's mail server, and /server/12 a message of it
+//	/files/SITE/path/       a folder of a file server
+//	/files/new              a new file server, and /files/settings?site=SITE the settings of one
 //	/accounts               folders, accounts and state, where one pane is shown at a time
 //	/settings               the settings of an account
 //
@@ -29,10 +31,12 @@ type Route struct {
 	ID      api.MessageID // 0: none is open
 	Draft   api.MessageID // in the composer: the draft that it saves to
 	Query   string
-	Search  bool   // the search's own address, also while Query is empty
-	Session uint64 // of /wire: the connection, 0 for all
-	Line    uint64 // of /wire: the line that it is about, 0 for the last
-	Row     int64  // of /server: the message that is shown
+	Search  bool          // the search's own address, also while Query is empty
+	Session uint64        // of /wire: the connection, 0 for all
+	Line    uint64        // of /wire: the line that it is about, 0 for the last
+	Row     int64         // of /server: the message that is shown
+	Site    api.AccountID // of /files and /wire: the file server
+	Path    api.FilePath  // of /files: the folder, empty for where one begins
 	Page    Page
 }
 
@@ -48,6 +52,8 @@ const (
 	PageWire     Page = "wire"
 	PageSettings Page = "settings"
 	PageServer   Page = "server"
+	PageFiles    Page = "files"
+	PageSite     Page = "site"
 )
 
 // ParseRoute reads an address; one that means nothing is the inbox.
@@ -59,6 +65,7 @@ func ParseRoute(location string) Route {
 	r := Route{Folder: api.Inbox, Page: PageList}
 	in, all := api.Inbox, false
 	var session, line uint64
+	var site api.AccountID
 	for pair := range strings.SplitSeq(query, "&") {
 		k, v, _ := strings.Cut(pair, "=")
 		v = unescape(v)
@@ -74,6 +81,8 @@ func ParseRoute(location string) Route {
 			session, _ = strconv.ParseUint(v, 10, 64)
 		case "line":
 			line, _ = strconv.ParseUint(v, 10, 64)
+		case "site":
+			site = api.AccountID(v)
 		case "account":
 			r.Account = api.AccountID(v)
 		}
@@ -81,12 +90,22 @@ func ParseRoute(location string) Route {
 	head, tail, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	switch {
 	case head == "wire":
-		r.Page, r.Query, r.Session, r.Line = PageWire, "", session, line
+		r.Page, r.Query, r.Session, r.Line, r.Site = PageWire, "", session, line, site
 		return r
 	case head == "server":
 		r.Page, r.Query = PageServer, ""
 		id, _ := parseID(tail)
 		r.Row = int64(id)
+		return r
+	case head == "files" && (tail == "new" || tail == "settings"):
+		r.Page, r.Query = PageSite, ""
+		if tail == "settings" {
+			r.Site = site
+		}
+		return r
+	case head == "files" && tail != "":
+		r.Page, r.Query = PageFiles, ""
+		r.Site, r.Path = parsePlace(strings.TrimPrefix(path, "/files/"))
 		return r
 	case head == "compose":
 		r.Page, r.Query = PageComposer, ""
@@ -122,6 +141,45 @@ func parseID(s string) (api.MessageID, bool) {
 	return api.MessageID(id), true
 }
 
+// parsePlace reads a site and the path of a folder there. The slash at the end is the address's, not the path's: with it, no
+// folder looks like a file of the page's own.
+func parsePlace(s string) (api.AccountID, api.FilePath) {
+	site, path, _ := strings.Cut(s, "/")
+	path = strings.TrimRight(path, "/")
+	if !strings.Contains(s, "/") || path == "" && !strings.HasSuffix(s, "//") {
+		return api.AccountID(unescape(site)), ""
+	}
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		parts[i] = strings.ReplaceAll(p, "+", "%2B")
+		parts[i] = unescape(parts[i])
+	}
+	path = strings.Join(parts, "/")
+	if first, rest, _ := strings.Cut(path, "/"); first == "~" { // see folderAddress
+		return api.AccountID(unescape(site)), api.FilePath(rest)
+	}
+	return api.AccountID(unescape(site)), api.FilePath("/" + path)
+}
+
+// folderAddress is a folder's path in an address: that of one that does not begin at the root begins with "~".
+func folderAddress(path api.FilePath) string {
+	switch path {
+	case "":
+		return "/"
+	case "/":
+		return "//"
+	}
+	s := string(path)
+	if s[0] != '/' {
+		s = "/~/" + s
+	}
+	parts := strings.Split(s, "/")
+	for i, p := range parts {
+		parts[i] = escape(p)
+	}
+	return strings.TrimRight(strings.Join(parts, "/"), "/") + "/"
+}
+
 // String is the address of the place.
 func (r Route) String() string {
 	var b strings.Builder
@@ -142,6 +200,13 @@ func (r Route) String() string {
 		b.WriteString("/wire")
 	case r.Page == PageServer:
 		b.WriteString("/server")
+	case r.Page == PageFiles:
+		b.WriteString("/files/" + escape(string(r.Site)) + folderAddress(r.Path))
+	case r.Page == PageSite && r.Site != "":
+		b.WriteString("/files/settings")
+		arg("site", string(r.Site))
+	case r.Page == PageSite:
+		b.WriteString("/files/new")
 	case r.Search:
 		b.WriteString("/search")
 	case r.All:
@@ -168,6 +233,9 @@ func (r Route) String() string {
 	if r.Account != "" {
 		arg("account", string(r.Account))
 	}
+	if r.Page == PageWire && r.Site != "" {
+		arg("site", string(r.Site))
+	}
 	if r.Page == PageWire && r.Session != 0 {
 		arg("session", strconv.FormatUint(r.Session, 10))
 	}
@@ -179,7 +247,7 @@ func (r Route) String() string {
 
 // ofMail says that the place is a folder, a search or a message.
 func (r Route) ofMail() bool {
-	return r.Page != PageComposer && r.Page != PageAccounts && r.Page != PageSettings && r.Page != PageWire && r.Page != PageServer
+	return r.Page != PageComposer && r.Page != PageAccounts && r.Page != PageSettings && r.Page != PageWire && r.Page != PageServer && r.Page != PageFiles && r.Page != PageSite
 }
 
 // place is what the list shows at the route: two routes of one place differ in the open message alone.

@@ -1,10 +1,6 @@
 package view
 
 import (
-	"cmp"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -141,9 +137,15 @@ func (l *List) ClearSelection() { l.Selected = nil }
 // Targets are the messages that an action is about: those selected, or the one open, or the one under the cursor.
 func (l *List) Targets() []api.MessageRef {
 	if len(l.Selected) > 0 {
-		return slices.SortedFunc(maps.Keys(l.Selected), func(a, b api.MessageRef) int {
-			return cmp.Or(strings.Compare(string(a.Account), string(b.Account)), cmp.Compare(a.ID, b.ID))
-		})
+		list := make([]api.MessageRef, 0, len(l.Selected))
+		for m := range l.Selected {
+			list = append(list, m)
+		}
+		inOrder(len(list), func(i, j int) bool {
+			a, b := &list[i], &list[j]
+			return a.Account < b.Account || a.Account == b.Account && a.ID < b.ID
+		}, func(i, j int) { list[i], list[j] = list[j], list[i] })
+		return list
 	}
 	if l.app.Route.Page == PageReader && l.app.Reader.ID != 0 {
 		return []api.MessageRef{l.app.Reader.MessageRef}

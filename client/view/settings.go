@@ -91,6 +91,8 @@ const (
 	MenuMessage   MenuID = "message"
 	MenuShortcuts MenuID = "shortcuts"
 	MenuSignOut   MenuID = "signout"
+	MenuFiles     MenuID = "files"
+	MenuCrumbs    MenuID = "crumbs"
 )
 
 // Menu is what is open on top of the page.
@@ -122,6 +124,8 @@ func (m *Menu) Close() {
 		m.app.platform.Focus(`[data-testid="account-menu"]`)
 	case MenuMessage:
 		m.app.platform.Focus(`[data-opens="message"]`)
+	case MenuFiles, MenuCrumbs:
+		m.app.platform.Focus(`[data-opens="` + string(was) + `"]`)
 	default:
 		m.app.List.focusCursor()
 	}

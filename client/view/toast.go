@@ -22,6 +22,7 @@ type Toast struct {
 	Do      func() // what the button does; the toast goes
 	Gone    func() // what happens when the time is over, or it was dismissed, and Do was not called
 	Problem *api.Problem
+	files   bool           // Problem is about files, not mail
 	about   api.MessageRef // the message on its way that it tells of, if it tells of one
 	timer   *time.Timer
 }
@@ -76,6 +77,21 @@ func (t *Toasts) Trouble(what string, p *api.Problem) int {
 		return 0
 	}
 	return t.Show(Toast{Text: what + ".", Problem: p})
+}
+
+// FileTrouble is Trouble with files.
+func (t *Toasts) FileTrouble(what string, p *api.Problem) {
+	if p.Code != api.CodeCanceled {
+		t.Show(Toast{Text: what + ".", Problem: p, files: true})
+	}
+}
+
+// Words put the note's problem into words.
+func (n Toast) Words() Words {
+	if n.files {
+		return FileWords(n.Problem)
+	}
+	return WordsFor(n.Problem)
 }
 
 // Act does what the note's button says.

@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +46,24 @@ func (a *App) OpenWire(acc api.AccountID, session uint64) {
 	a.Go(Route{Page: PageWire, Account: acc, Session: session})
 }
 
+// Files says that what is shown was said to a file server: over one connection for control and others for data.
+func (w *Wire) Files() bool { return w.app.Site(w.Account).ID != "" }
+
+// Whose is the account or the file server that the transcript is of.
+func (w *Wire) Whose() string {
+	if w.Files() {
+		return SiteLabel(w.app.Site(w.Account))
+	}
+	return Label(w.app.AccountOf(w.Account))
+}
+
+// SplitState answers the first word of what a file server holds of a session, and as held the rest: where one is, what is being renamed,
+// where the next transfer begins, and what is under way.
+func SplitState(state string) (phase, held string) {
+	phase, held, _ = strings.Cut(state, " ")
+	return phase, held
+}
+
 // OpenFault shows what was said where something went wrong.
 func (a *App) OpenFault(acc api.AccountID, p *api.Problem) {
 	a.Go(Route{Page: PageWire, Account: acc, Session: p.Session, Line: p.Line})
@@ -75,6 +94,10 @@ func (s *Session) accountHere() api.AccountID {
 
 // LeaveWire goes back to the mail.
 func (a *App) LeaveWire() {
+	if site := a.Route.Site; site != "" {
+		a.leave(Route{Page: PageFiles, Site: site})
+		return
+	}
 	a.leave(a.List.place)
 	a.List.focusCursor()
 }
@@ -261,6 +284,9 @@ func (w *Wire) SessionOf(id uint64) api.WireSession {
 func (w *Wire) Outcome(s api.WireSession) string {
 	switch {
 	case s.Problem != nil:
+		if s.Protocol == api.FTP {
+			return FileWords(s.Problem).Title
+		}
 		return WordsFor(s.Problem).Title
 	case s.Ended.IsZero():
 		return "Open"
@@ -287,9 +313,12 @@ func Stamp(t time.Time) string { return t.Format("15:04:05.000") }
 
 // Save saves what is here as a text file.
 func (w *Wire) Save() {
-	acc := w.app.AccountOf(w.Account)
+	whose, servers := w.app.AccountOf(w.Account).Email, "its mail servers"
+	if w.Files() {
+		whose, servers = w.Whose(), "its file server"
+	}
 	var b strings.Builder
-	b.WriteString("What " + acc.Email + " and its mail servers said. C: this browser, S: the server, #: a note. Secrets are masked, mail is left out.\n")
+	b.WriteString("What " + whose + " and " + servers + " said. C: this browser, S: the server, #: a note. Secrets are masked, mail is left out.\n")
 	session := uint64(0)
 	for _, x := range w.Lines {
 		if x.Session != session {
@@ -304,13 +333,17 @@ func (w *Wire) Save() {
 		case api.ServerSays:
 			mark = "S:"
 		}
-		b.WriteString(Stamp(x.At) + " " + mark + " " + x.Text)
+		b.WriteString(Stamp(x.At) + " " + mark + " ")
+		if x.Data != 0 {
+			b.WriteString("(data " + strconv.Itoa(x.Data) + ") ")
+		}
+		b.WriteString(x.Text)
 		if x.State != "" {
 			b.WriteString("   [" + x.State + "]")
 		}
 		b.WriteByte('\n')
 	}
-	w.app.platform.SaveFile("wire "+FileName(acc.Email)+".txt", "text/plain", []byte(b.String()))
+	w.app.platform.SaveFile("wire "+FileName(whose)+".txt", "text/plain", []byte(b.String()))
 }
 
 // When says when a connection began, and by which version of TLS it is protected.

@@ -190,7 +190,7 @@ func place(name string) bool {
 		return true
 	}
 	return name[0] != '/' && path.Clean("/"+name) == "/"+strings.TrimSuffix(name, "/") &&
-		!strings.Contains(path.Base(name), ".") &&
+		!strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ".") && // a folder of a file server ends in a slash
 		!strings.HasPrefix(name, "assets/") && !strings.HasPrefix(name, "icons/") &&
 		!strings.ContainsAny(name, "\\\x00")
 }

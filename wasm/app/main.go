@@ -15,6 +15,7 @@ import (
 	"github.com/postern-mail/postern/client/ui"
 	"github.com/postern-mail/postern/client/view"
 	"github.com/vugu/vugu"
+	vjs "github.com/vugu/vugu/js"
 )
 
 func main() {
@@ -37,7 +38,7 @@ func main() {
 	page.OnKey(func(k platform.Key) bool { return app.Key(view.Key(k)) })
 	page.OnDrop(func() bool { return app.Composer.Open }, view.LargestFile, func(f platform.File) {
 		if f.Data == nil {
-			app.Composer.TooLarge(f.Name, f.Type, f.Size)
+			app.Composer.TooLarge(f.Name, f.Type, f.Size, ui.LocalFile(vjs.Value(f.Value)))
 			return
 		}
 		app.Composer.Attach(f.Name, f.Type, f.Data)

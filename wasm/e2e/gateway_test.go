@@ -56,7 +56,7 @@ type gateway struct {
 func startGateway(t testing.TB, flags ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, dir: t.TempDir(), flags: flags, ports: map[string]int{}, log: &logBuffer{}}
-	for _, name := range []string{"listen", "smtp", "submission", "submissions", "pop3", "pop3s"} {
+	for _, name := range []string{"listen", "smtp", "submission", "submissions", "pop3", "pop3s", "ftp"} {
 		g.ports[name] = freePort(t)
 	}
 	g.Start()

@@ -189,6 +189,15 @@ func (s *Service) Trust(ctx context.Context, r api.Trust) error {
 		return err
 	}
 	s.mu.Lock()
+	if r.Protocol == api.FTP {
+		for i := range s.status.Sites {
+			if s.status.Sites[i].ID == r.Account {
+				s.status.Sites[i].Server.Pin = r.Fingerprint
+			}
+		}
+		s.mu.Unlock()
+		return nil
+	}
 	v, err := s.settingsOf(r.Account)
 	if err == nil {
 		if r.Protocol == api.SMTP {

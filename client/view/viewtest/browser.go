@@ -21,6 +21,8 @@ type Browser struct {
 	Theme     string
 	Kept      map[string]string
 	Saved     []SavedFile
+	Devices   []string // files of the device given to its downloads: "path as name"
+	NoDevice  bool     // it cannot
 	Notified  []string
 	Allow     bool
 	Clipboard string
@@ -91,6 +93,12 @@ func (b *Browser) SetPreference(key, value string) { b.Kept[key] = value }
 // SaveFile implements view.Platform.
 func (b *Browser) SaveFile(name, mediaType string, data []byte) {
 	b.Saved = append(b.Saved, SavedFile{name, mediaType, data})
+}
+
+// SaveDevice implements view.Platform.
+func (b *Browser) SaveDevice(path, name string, done func(bool)) {
+	b.Devices = append(b.Devices, path+" as "+name)
+	done(!b.NoDevice)
 }
 
 // Copy implements view.Platform.

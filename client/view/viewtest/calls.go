@@ -20,6 +20,7 @@ func (s *Service) Status(ctx context.Context) (api.Status, error) {
 	defer s.mu.Unlock()
 	st := s.status
 	st.Accounts = slices.Clone(st.Accounts)
+	st.Sites = slices.Clone(st.Sites)
 	return st, nil
 }
 

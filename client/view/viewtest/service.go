@@ -30,6 +30,7 @@ type Service struct {
 	token    string // that the gateway asks for
 	world    world
 	queue    queue
+	files    files
 }
 
 var _ api.Service = (*Service)(nil)

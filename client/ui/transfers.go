@@ -1,0 +1,102 @@
+package ui
+
+import (
+	"strconv"
+
+	"github.com/vugu/vugu"
+
+	"github.com/postern-mail/postern/client/api"
+	"github.com/postern-mail/postern/client/view"
+)
+
+// Transfers is the tray with the files on their way: at the lower right, or a bar where there is room for one pane.
+type Transfers struct{ App *view.App }
+
+type transferItem struct {
+	api.Transfer
+	words    view.TransferWords
+	where    string
+	id       string
+	progress int // of 1000; -1: none
+}
+
+func (c *Transfers) items() []transferItem {
+	var out []transferItem
+	t := &c.App.Transfers
+	for _, x := range t.Shown() {
+		i := transferItem{Transfer: x, words: t.WordsOf(x), where: view.SiteLabel(c.App.Site(x.Site)), id: strconv.FormatUint(uint64(x.ID), 10), progress: -1}
+		if i.words.Progress >= 0 && x.Direction != api.Deleting {
+			i.progress = int(i.words.Progress * 1000)
+		}
+		if x.Count > 1 {
+			i.Name = view.Count(x.Count, "item")
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+func (x transferItem) title() string {
+	switch x.Direction {
+	case api.Uploading:
+		return "To " + x.where
+	case api.Deleting:
+		return "Deleting on " + x.where
+	}
+	return "From " + x.where
+}
+
+func (x transferItem) canPause() bool {
+	return x.Direction != api.Deleting && (x.State == api.TransferRunning || x.State == api.TransferWaiting)
+}
+
+func (x transferItem) canResume() bool {
+	return x.Direction != api.Deleting && (x.State == api.TransferPaused || x.State == api.TransferFailed)
+}
+
+func (x transferItem) over() bool {
+	return x.State == api.TransferDone || x.State == api.TransferFailed
+}
+
+func (x transferItem) canSave() bool {
+	return x.State == api.TransferDone && x.Direction == api.Downloading
+}
+
+func (x transferItem) resumeText() string {
+	if x.State == api.TransferFailed {
+		return "Try again"
+	}
+	return "Go on"
+}
+
+func (x transferItem) resumeIcon() string {
+	if x.State == api.TransferFailed {
+		return "sync"
+	}
+	return "play"
+}
+
+func (x transferItem) done() string { return strconv.FormatInt(x.Done, 10) }
+
+func (x transferItem) technical() string {
+	if x.words.Problem == nil {
+		return ""
+	}
+	return view.FileWords(x.words.Problem).Technical
+}
+
+func (c *Transfers) summary() string { s, _ := c.App.Transfers.Summary(); return s }
+
+func (c *Transfers) progress() int {
+	if _, p := c.App.Transfers.Summary(); p >= 0 {
+		return int(p * 1000)
+	}
+	return -1
+}
+
+func (c *Transfers) choose(id api.TransferID, e vugu.DOMEvent) {
+	for _, f := range chosen(e.JSEventTarget()) {
+		c.App.Transfers.Choose(id, f)
+		return
+	}
+}

@@ -1,0 +1,97 @@
+package view
+
+import (
+	"context"
+
+	"github.com/postern-mail/postern/client/api"
+)
+
+// clash is a file that was to be sent to where there is one of its name. Nothing of it is sent before somebody decides.
+type clash struct {
+	name string
+	send func(api.Exists)
+}
+
+// Upload sends files of this device to a folder.
+func (a *App) Upload(site api.AccountID, folder api.FilePath, files []LocalFile) {
+	if len(files) > 0 { // one after the other: so they wait in their order
+		a.Transfers.upload(site, folder, files[0], nil, func() { a.Upload(site, folder, files[1:]) })
+	}
+}
+
+func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile, then func(api.Transfer), after func()) {
+	r := api.UploadFile{Site: site, Folder: folder, File: f.About()}
+	t.send(r.File.Name, func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error) {
+		r.Exists = exists
+		return svc.UploadFile(ctx, r)
+	}, api.ExistsAsk, func(x api.Transfer) {
+		t.held[x.ID] = &upload{file: f}
+		if then != nil {
+			then(x)
+		}
+	}, after)
+}
+
+// send begins a transfer to a server. If there is a file of that name, it is asked what is to become of it.
+func (t *Transfers) send(name string, call func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error), exists api.Exists, then func(api.Transfer), after func()) {
+	var x api.Transfer
+	t.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+		x, err = call(ctx, svc, exists)
+		return err
+	}, func(p *api.Problem) {
+		switch {
+		case p != nil && p.Code == api.CodeFileExists && exists == api.ExistsAsk:
+			t.clash(clash{name, func(e api.Exists) { t.send(name, call, e, then, nil) }})
+		case p != nil:
+			t.app.Toasts.FileTrouble(name+" could not be sent", p)
+		default:
+			then(x)
+			t.began(x)
+		}
+		if after != nil {
+			after()
+		}
+	})
+}
+
+func (t *Transfers) clash(c clash) {
+	t.clashes = append(t.clashes, c)
+	if len(t.clashes) == 1 {
+		t.askClash()
+	}
+}
+
+func (t *Transfers) askClash() {
+	t.app.Voice.Cry("There is a file called " + t.clashes[0].name + " already. Replace it, keep both, or skip?")
+	t.app.platform.Focus(`[data-testid="clash-both"]`)
+}
+
+// Clash is the name that is there already, "" if there is nothing to decide, and how many more there are.
+func (t *Transfers) Clash() (name string, more int) {
+	if len(t.clashes) == 0 {
+		return "", 0
+	}
+	return t.clashes[0].name, len(t.clashes) - 1
+}
+
+// Settle decides about the file that is asked about, or about all of them. ExistsAsk skips it.
+func (t *Transfers) Settle(e api.Exists, all bool) {
+	n := 1
+	if all {
+		n = len(t.clashes)
+	}
+	now := t.clashes[:min(n, len(t.clashes))]
+	t.clashes = append([]clash(nil), t.clashes[len(now):]...)
+	for _, c := range now {
+		if e != api.ExistsAsk {
+			c.send(e)
+		}
+	}
+	if len(t.clashes) > 0 {
+		t.askClash()
+		return
+	}
+	if t.app.Route.Page == PageFiles {
+		t.app.Files.FocusCursor()
+	}
+}
