@@ -32,9 +32,8 @@ func chosen(input js.Value) []view.LocalFile {
 	if !input.Truthy() {
 		return nil
 	}
-	files := localFiles(input.Get("files"))
-	input.Set("value", "")
-	return files
+	defer input.Set("value", "")
+	return localFiles(input.Get("files"))
 }
 
 // About implements view.LocalFile.

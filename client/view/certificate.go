@@ -40,7 +40,7 @@ func (t *Trust) Believe() {
 // Cancel closes the sheet; nothing is believed.
 func (t *Trust) Cancel() {
 	t.Certificate, t.believe = nil, nil
-	t.app.platform.Focus(`[data-opens="certificate"], [data-testid="signin-submit"], [data-testid="settings-save"]`)
+	t.app.platform.Focus(`[data-opens="certificate"], [data-testid="signin-submit"], [data-testid="settings-save"], [data-testid="site-save"]`)
 }
 
 // Changed says that another certificate is trusted for this server: the one case that is loud.

@@ -202,6 +202,19 @@ func TestFilesPane(t *testing.T) {
 	if g.kept("b (2).txt") != nil || g.kept("b.txt") == nil {
 		t.Error("what was deleted is still on the server, or what was brought back is not")
 	}
+
+	// Files are dropped anywhere in the pane, and it says so while they are over it.
+	drag := func(kind string) string {
+		return q("files-pane") + `.dispatchEvent(new DragEvent("` + kind + `", {bubbles: true, cancelable: true, dataTransfer: (d => { d.items.add(new File(["dropped"], "dropped.txt")); return d })(new DataTransfer())}))`
+	}
+	b.Eval(drag("dragenter"), nil)
+	b.Until("the target is shown", `document.querySelector(".cab-target")?.innerText.includes("Drop to upload to Files on postern.test")`)
+	b.shot("files-drop")
+	b.Eval(drag("drop"), nil)
+	b.Until("it is sent", transfer("dropped.txt")+`?.dataset.state === "done" && document.querySelector(".cab-target") === null`)
+	if got := string(g.kept("dropped.txt")); got != "dropped" {
+		t.Errorf("dropped: %q", got)
+	}
 	b.Phone()
 	b.Until("the phone has the pane", q("files-pane")+`.getClientRects().length > 0`)
 	b.shot("files-phone")
