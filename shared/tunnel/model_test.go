@@ -106,7 +106,8 @@ func drawPlay(r *rapid.T) *play {
 
 // run plays it, and answers what the model does not allow.
 func (p *play) run() (wrong []string) {
-	o := &tunnel.Options{Window: p.window, Linger: time.Second, DeadAfter: time.Hour, Streams: 8}
+	// An Open may wait long behind a stream that goes octet by octet, each of them delayed.
+	o := &tunnel.Options{Window: p.window, Linger: time.Second, DeadAfter: time.Hour, Handshake: time.Hour, OpenTimeout: time.Hour, Streams: 8}
 	a, b := tunneltest.Pipe(tunneltest.Faults{}, tunneltest.Faults{CutAfterBytes: p.cut})
 	var mine, theirs tunnel.MessageConn = p.rough(a, 1), p.rough(b, 2)
 	if p.unpaced {
