@@ -12,10 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/postern-mail/postern/shared/tunnel"
-	"github.com/postern-mail/postern/shared/tunnel/wsconn"
 	"github.com/postern-mail/postern/shared/wire"
 )
 
@@ -81,13 +78,7 @@ func startBusy(t *testing.T, page, mail string, sessions, streams int, every tim
 func dialFrom(t *testing.T, page string, from netip.Addr) (*tunnel.Session, error) {
 	t.Helper()
 	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}).DialContext}
-	ws, _, err := websocket.Dial(t.Context(), "ws://"+page+wire.Path, &websocket.DialOptions{
-		Subprotocols: []string{wire.Subprotocol}, HTTPClient: &http.Client{Transport: transport},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return tunnel.Client(t.Context(), wsconn.New(ws), wire.Hello{Version: wire.Version, Client: "busy"}, nil)
+	return dialBy(t, &http.Client{Transport: transport}, "http://"+page, wire.Hello{Client: "busy"}, nil)
 }
 
 // converse goes on until it is told to stop, which is between two exchanges.

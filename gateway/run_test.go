@@ -161,8 +161,14 @@ func dial(t *testing.T, url string) (*tunnel.Session, error) {
 
 func dialAs(t *testing.T, url string, hello wire.Hello, header http.Header) (*tunnel.Session, error) {
 	t.Helper()
+	return dialBy(t, http.DefaultClient, url, hello, header)
+}
+
+// dialBy is dialAs by an HTTP client of its own.
+func dialBy(t *testing.T, client *http.Client, url string, hello wire.Hello, header http.Header) (*tunnel.Session, error) {
+	t.Helper()
 	hello.Version = wire.Version
-	ws, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPHeader: header})
+	ws, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+wire.Path, &websocket.DialOptions{HTTPClient: client, Subprotocols: []string{wire.Subprotocol}, HTTPHeader: header})
 	if err != nil {
 		return nil, err
 	}

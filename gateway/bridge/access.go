@@ -192,8 +192,10 @@ func (b *Bridge) admit(ctx context.Context, s *session, token string) *wire.Refu
 	hash := b.tokens.hash(token)
 	name := b.tokens.find(hash)
 	now := time.Now()
-	until := b.lockouts.until(s.client, now)
-	if token != "" {
+	var until time.Time
+	if token == "" {
+		until = b.lockouts.until(s.client, now)
+	} else {
 		until = b.lockouts.try(s.client, hash, name != "", now)
 	}
 	switch {
@@ -205,11 +207,6 @@ func (b *Bridge) admit(ctx context.Context, s *session, token string) *wire.Refu
 		s.user = "token:" + name
 		return nil
 	}
-	delay := time.NewTimer(b.c.Limits.TokenDelay)
-	defer delay.Stop()
-	select {
-	case <-delay.C:
-	case <-ctx.Done():
-	}
+	b.delay(ctx)
 	return refuse(wire.BadToken, "wrong access token")
 }

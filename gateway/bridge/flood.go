@@ -27,13 +27,18 @@ func (b *Bridge) turnAway(w http.ResponseWriter, r *http.Request, status int) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// letWait returns after Limits.TokenDelay, or when ctx ends.
+// letWait is delay for no more than mostWaiting at a time.
 func (b *Bridge) letWait(ctx context.Context) {
 	if b.waiting.Add(1) > mostWaiting {
 		b.waiting.Add(-1)
 		return
 	}
 	defer b.waiting.Add(-1)
+	b.delay(ctx)
+}
+
+// delay returns after Limits.TokenDelay, or when ctx ends.
+func (b *Bridge) delay(ctx context.Context) {
 	delay := time.NewTimer(b.c.Limits.TokenDelay)
 	defer delay.Stop()
 	select {

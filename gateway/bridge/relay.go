@@ -183,7 +183,7 @@ func (r *relay) toTarget() {
 			return
 		}
 	}
-	to := &toTarget{direction: direction{relay: r, count: r.up}, now: writesAtOnce(r.target)}
+	to := &toTarget{direction: direction{relay: r, count: r.up, now: writesAtOnce(r.target)}}
 	_, err := to.Write(first)
 	if err == nil {
 		_, err = r.stream.WriteTo(to)
@@ -207,7 +207,7 @@ func (r *relay) toStream() {
 			return
 		}
 	}
-	from := &fromTarget{direction: direction{relay: r, count: r.down}, now: readsAtOnce(r.target)}
+	from := &fromTarget{direction: direction{relay: r, count: r.down, now: readsAtOnce(r.target)}}
 	_, err := r.stream.Write(first)
 	if err == nil {
 		from.passed(len(first))
@@ -259,6 +259,7 @@ func (r *relay) tls(from net.Conn, say judge, wrongly string) (first []byte, ok 
 type direction struct {
 	*relay
 	count *atomic.Int64
+	now   *atOnce   // of the target, for this direction; nil if it is no socket
 	due   time.Time // when more may pass; zero: now
 }
 
@@ -279,8 +280,17 @@ func (d *direction) passed(n int) {
 	d.due = now.Add(wait)
 }
 
-// waits says that nothing may pass yet.
-func (d *direction) waits() bool { return !d.due.IsZero() && time.Now().Before(d.due) }
+// atOnce moves what may pass and passes without waiting, and answers how much that is.
+func (d *direction) atOnce(p []byte) int {
+	if d.now == nil || !d.due.IsZero() && time.Now().Before(d.due) {
+		return 0
+	}
+	n := d.now.move(p)
+	if n > 0 {
+		d.passed(n)
+	}
+	return n
+}
 
 // wait waits until more may pass.
 func (d *direction) wait() {
@@ -299,8 +309,7 @@ func (d *direction) wait() {
 // toTarget is where a stream is written to.
 type toTarget struct {
 	direction
-	now    *atOnce // nil if the target is no socket
-	failed bool    // it takes no more
+	failed bool // it takes no more
 }
 
 var (
@@ -325,22 +334,12 @@ func (w *toTarget) Write(p []byte) (int, error) {
 }
 
 // Take implements tunnel.Taker.
-func (w *toTarget) Take(p []byte) int {
-	if w.now == nil || w.waits() {
-		return 0
-	}
-	n := w.now.move(p)
-	if n > 0 {
-		w.passed(n)
-	}
-	return n
-}
+func (w *toTarget) Take(p []byte) int { return w.atOnce(p) }
 
 // fromTarget is where a stream is read from.
 type fromTarget struct {
 	direction
-	now    *atOnce // nil if the target is no socket
-	failed bool    // it ended, and not properly
+	failed bool // it ended, and not properly
 }
 
 // Read implements io.Reader.
@@ -355,16 +354,7 @@ func (r *fromTarget) Read(p []byte) (int, error) {
 }
 
 // Give implements tunnel.Giver.
-func (r *fromTarget) Give(p []byte) int {
-	if r.now == nil || r.waits() {
-		return 0
-	}
-	n := r.now.move(p)
-	if n > 0 {
-		r.passed(n)
-	}
-	return n
-}
+func (r *fromTarget) Give(p []byte) int { return r.atOnce(p) }
 
 // Wait implements tunnel.Giver.
 func (r *fromTarget) Wait() {

@@ -124,14 +124,11 @@ func (c *Conn) queue(p []byte) (n int, mine bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n, err = c.write(p)
-	switch {
-	case m.out.first == nil || m.alive() != nil:
-	case len(p) < bulk:
-		m.start()
-	default:
-		mine = m.claim()
+	if len(p) >= bulk {
+		return n, m.claim(), err
 	}
-	return n, mine, err
+	m.start()
+	return n, false, err
 }
 
 // bulk is what a writer may be held up for: who says a line has other things to do, refusing others for one.
@@ -163,9 +160,7 @@ func (c *Conn) wait(n int) error {
 		if c.credit >= min(n, leastPiece) && out.queued < out.mark {
 			return nil
 		}
-		if out.first != nil {
-			c.mux.start()
-		}
+		c.mux.start()
 		c.waiting++
 		out.waiting++
 		c.writable.Wait()
@@ -248,9 +243,7 @@ func (c *Conn) send(b *block, n int) (int, error) {
 		p := bytes.Clone(b.room[headerSize : headerSize+n])
 		b.free()
 		n, err := c.write(p)
-		if m.out.first != nil && m.alive() == nil {
-			m.start()
-		}
+		m.start()
 		return n, err
 	}
 	h := newHeader(typeData, 0, c.id, uint32(n))

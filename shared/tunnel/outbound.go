@@ -125,13 +125,16 @@ func (m *mux) pushBlock(b *block) {
 	m.start()
 }
 
-// start sees to it that the sender runs; m.mu is held, and the session lives.
+// start sees to it that what is queued is sent; m.mu is held.
 func (m *mux) start() {
-	if !m.out.sending {
+	if m.unsent() {
 		m.out.sending = true
 		m.ends.Go(m.send)
 	}
 }
+
+// unsent says that something is queued and nobody sends it.
+func (m *mux) unsent() bool { return m.out.first != nil && !m.out.sending && m.alive() == nil }
 
 // inject queues a frame that waits for nothing; m.mu is held.
 func (m *mux) inject(h header) {
@@ -141,12 +144,15 @@ func (m *mux) inject(h header) {
 	}
 }
 
-// claim makes the caller the sender, if there is none and the line is a fast one: the caller has to call sendSome, with no lock
-// held. Else it sees to it that there is a sender. To write at once what one has queued spares the waking of a goroutine, and what
+// claim makes the caller the sender of what is queued, if there is none and the line is a fast one: the caller has to call sendSome,
+// with no lock held. Else it is start. To write at once what one has queued spares the waking of a goroutine, and what
 // is written is still in the processor's cache. m.mu is held.
 func (m *mux) claim() bool {
-	if m.out.sending || m.out.mark == leastMark || m.pace.most > 0 {
+	if m.out.mark == leastMark || m.pace.most > 0 {
 		m.start()
+		return false
+	}
+	if !m.unsent() {
 		return false
 	}
 	m.out.sending = true
