@@ -1866,6 +1866,7 @@ func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			if c.there && c.file.Usable {
 				vgn = element(vgparent, "", "button", attributes163)
 				vgn.AddAttrInterface("aria-label", "What can be done with "+c.file.Name)
+				vgn.AddAttrInterface("tabindex", c.tabindex())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.menu(event) })
 				{
@@ -2169,6 +2170,8 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				property(vgn, "value", c.App.Files.Filter)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Files.SetFilter(event.PropString("target", "value")) })
+				on(vgn, "keydown",
+					func(event vugu.DOMEvent) { c.filtered(event) })
 				vgn = element(vgparent, "", "select", attributes192)
 				vgn.AddAttrInterface("data-down", c.sortWay())
 				on(vgn, "change",
@@ -2299,7 +2302,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										words(vgparent, "Settings of this server")
+										words(vgparent, "Server settings")
 									}
 								}
 								vgn = element(vgparent, "", "button", attributes203)
@@ -2418,7 +2421,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							words(vgparent, "Settings of this server")
+							words(vgparent, "Server settings")
 						}
 					}
 					if c.App.Files.Problem.Session != 0 {
@@ -2634,7 +2637,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", nil)
+			vgn = element(vgparent, "", "span", attributes220)
 			vgn.SetInnerHTML(c.count())
 			if c.App.Files.Ended != nil {
 				vgn = element(vgparent, "", "span", attributes227)
@@ -3103,6 +3106,27 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Component: vgcomp}
 				vgparent.AppendChild(vgn)
 			}
+			if c.App.Session.Phase == view.SignedOut {
+				vgn = element(vgparent, "", "button", attributes253)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Home() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes254)
+					}
+					vgn = element(vgparent, "", "span", attributes168)
+					{
+						vgparent := vgn
+						_ = vgparent
+						words(vgparent, "Sign in to mail")
+					}
+				}
+			}
 			{
 				vgcompKey := vugu.MakeCompKey(0x534DFE1C687D5A41^vgin.CurrentPositionHash(), vgiterkey)
 				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*FilesNav)
@@ -3117,7 +3141,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes253)
+				vgn = element(vgparent, "", "div", attributes255)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3281,11 +3305,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes254)
+			vgn = element(vgparent, "", "nav", attributes256)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes255)
+				vgn = element(vgparent, "", "a", attributes257)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.home(event) })
@@ -3296,7 +3320,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes258)
+						element(vgparent, "svg", "use", attributes254)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -3305,7 +3329,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Inbox")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes256)
+				vgn = element(vgparent, "", "button", attributes258)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.FocusSearch() })
@@ -3316,7 +3340,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes259)
+						element(vgparent, "svg", "use", attributes260)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -3325,7 +3349,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Search")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes257)
+				vgn = element(vgparent, "", "button", attributes259)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Compose() })
@@ -3345,7 +3369,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Compose")
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes256)
+				vgn = element(vgparent, "", "button", attributes258)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
@@ -3356,7 +3380,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes260)
+						element(vgparent, "svg", "use", attributes261)
 					}
 					vgn = element(vgparent, "", "span", nil)
 					{
@@ -3386,7 +3410,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes262)
+				vgn = element(vgparent, "", "h1", attributes263)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3395,16 +3419,16 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, "", "small", attributes32)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes263)
+				vgn = element(vgparent, "", "span", attributes264)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes264)
+			vgn = element(vgparent, "", "header", attributes265)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes265)
+				vgn = element(vgparent, "", "button", attributes266)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				{
@@ -3417,24 +3441,11 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes71)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes266)
+				vgn = element(vgparent, "", "h1", attributes267)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes267)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes270)
-					}
-				}
 				vgn = element(vgparent, "", "button", attributes268)
 				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3446,6 +3457,19 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				vgn = element(vgparent, "", "button", attributes269)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, "svg", "svg", attributes6)
+					{
+						vgparent := vgn
+						_ = vgparent
+						element(vgparent, "svg", "use", attributes272)
+					}
+				}
+				vgn = element(vgparent, "", "button", attributes270)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 				{
@@ -3490,7 +3514,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes261)
+		vgn = element(vgparent, "", "div", attributes262)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -3501,7 +3525,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes272)
+			vgn = element(vgparent, "", "div", attributes273)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -3529,7 +3553,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes273)
+				vgn = element(vgparent, "", "div", attributes274)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3600,13 +3624,13 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes274)
+		vgn = element(vgparent, "", "div", attributes275)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes276)
+			vgn = element(vgparent, "", "i", attributes277)
 			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes277)
+			vgn = element(vgparent, "", "span", attributes278)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.check(event) })
 			{
@@ -3620,58 +3644,58 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes275)
+		vgn = element(vgparent, "", "div", attributes276)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes278)
+			vgn = element(vgparent, "", "div", attributes279)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes279)
+				vgn = element(vgparent, "", "span", attributes280)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes280)
+				vgn = element(vgparent, "", "time", attributes281)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes278)
+			vgn = element(vgparent, "", "div", attributes279)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes281)
-				vgn.SetInnerHTML(c.subject())
 				vgn = element(vgparent, "", "span", attributes282)
+				vgn.SetInnerHTML(c.subject())
+				vgn = element(vgparent, "", "span", attributes283)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes283)
+						vgn = element(vgparent, "svg", "svg", attributes284)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes284)
+							element(vgparent, "svg", "use", attributes285)
 						}
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes285)
+						vgn = element(vgparent, "svg", "svg", attributes286)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes286)
+							element(vgparent, "svg", "use", attributes287)
 						}
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes287)
+						vgn = element(vgparent, "svg", "svg", attributes288)
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes288)
+							element(vgparent, "svg", "use", attributes289)
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes278)
+			vgn = element(vgparent, "", "div", attributes279)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3692,21 +3716,21 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes289)
+				vgn = element(vgparent, "", "span", attributes290)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, "", "span", attributes290)
+					vgn = element(vgparent, "", "span", attributes291)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes291)
+			vgn = element(vgparent, "", "div", attributes292)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes293)
+					vgn = element(vgparent, "", "button", attributes294)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					on(vgn, "click",
@@ -3724,7 +3748,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes294)
+					vgn = element(vgparent, "", "button", attributes295)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.archive(event) })
 					{
@@ -3734,11 +3758,11 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							element(vgparent, "svg", "use", attributes295)
+							element(vgparent, "svg", "use", attributes296)
 						}
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes292)
+				vgn = element(vgparent, "", "button", attributes293)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.remove(event) })
 				{
@@ -3781,7 +3805,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes296)
+					vgn = element(vgparent, "", "div", attributes297)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3800,7 +3824,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes297)
+									vgn = element(vgparent, "", "a", attributes298)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -3831,7 +3855,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(s.Text)
 								}
 								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes297)
+									vgn = element(vgparent, "", "a", attributes298)
 									vgn.AddAttrInterface("href", s.Href)
 									vgn.SetInnerHTML(s.Text)
 									on(vgn, "click",
@@ -3842,7 +3866,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes298)
+					vgn = element(vgparent, "", "details", attributes299)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3868,7 +3892,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(s.Text)
 									}
 									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes297)
+										vgn = element(vgparent, "", "a", attributes298)
 										vgn.AddAttrInterface("href", s.Href)
 										vgn.SetInnerHTML(s.Text)
 										on(vgn, "click",
@@ -3898,17 +3922,17 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
-		vgn = element(vgparent, "", "section", attributes299)
+		vgn = element(vgparent, "", "section", attributes300)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes300)
+			vgn = element(vgparent, "", "header", attributes301)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes303)
+				vgn = element(vgparent, "", "h2", attributes304)
 				vgn.SetInnerHTML(c.App.Picker.Title)
-				vgn = element(vgparent, "", "button", attributes304)
+				vgn = element(vgparent, "", "button", attributes305)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
 				{
@@ -3922,12 +3946,12 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes301)
+			vgn = element(vgparent, "", "div", attributes302)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.several() {
-					vgn = element(vgparent, "", "select", attributes305)
+					vgn = element(vgparent, "", "select", attributes306)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.App.Picker.SetSite(api.AccountID(event.PropString("target", "value"))) })
 					{
@@ -3962,7 +3986,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes306)
+								vgn = element(vgparent, "", "button", attributes307)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.goTo(p) })
 								{
@@ -3980,7 +4004,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes307)
+								vgn = element(vgparent, "", "button", attributes308)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.goTo(c.way().hidden[len(c.way().hidden)-1]) })
 								{
@@ -3999,7 +4023,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes308)
+								vgn = element(vgparent, "", "button", attributes309)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.goTo(p) })
 								{
@@ -4029,7 +4053,17 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes302)
+			if c.App.Picker.Problem != nil {
+				vgn = element(vgparent, "", "button", attributes310)
+				on(vgn, "click",
+					func(event vugu.DOMEvent) { c.App.Picker.Reload() })
+				{
+					vgparent := vgn
+					_ = vgparent
+					words(vgparent, "Try again")
+				}
+			}
+			vgn = element(vgparent, "", "div", attributes303)
 			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Picker.Loaded))
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
 			{
@@ -4045,7 +4079,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						r := r
 						_ = r
-						vgn = element(vgparent, "", "div", attributes309)
+						vgn = element(vgparent, "", "div", attributes311)
 						vgn.AddAttrInterface("aria-disabled", boolText(!r.takes))
 						vgn.AddAttrInterface("aria-label", r.label())
 						vgn.AddAttrInterface("aria-selected", boolText(r.chosen))
@@ -4061,7 +4095,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "div", attributes310)
+							vgn = element(vgparent, "", "div", attributes312)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -4082,14 +4116,14 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(r.Name)
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes311)
+							vgn = element(vgparent, "", "div", attributes313)
 							vgn.SetInnerHTML(r.size())
 						}
 					}
 				}
 			}
 			if c.App.Picker.Loaded && c.App.Picker.Total == 0 {
-				vgn = element(vgparent, "", "p", attributes312)
+				vgn = element(vgparent, "", "p", attributes314)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4100,7 +4134,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes313)
+				vgn = element(vgparent, "", "button", attributes315)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
 				{
@@ -4108,7 +4142,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes314)
+				vgn = element(vgparent, "", "button", attributes316)
 				vgn.AddAttrInterface("disabled", !c.App.Picker.Ready())
 				vgn.SetInnerHTML(c.button())
 				on(vgn, "click",
@@ -4132,19 +4166,19 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Question.No() })
-		vgn = element(vgparent, "", "section", attributes315)
+		vgn = element(vgparent, "", "section", attributes317)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes316)
+			vgn = element(vgparent, "", "h2", attributes318)
 			vgn.SetInnerHTML(c.App.Question.Title)
-			vgn = element(vgparent, "", "p", attributes317)
+			vgn = element(vgparent, "", "p", attributes319)
 			vgn.SetInnerHTML(c.App.Question.Means)
 			vgn = element(vgparent, "", "footer", attributes50)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes318)
+				vgn = element(vgparent, "", "button", attributes320)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.No() })
 				{
@@ -4152,7 +4186,7 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgparent
 					words(vgparent, "Cancel")
 				}
-				vgn = element(vgparent, "", "button", attributes319)
+				vgn = element(vgparent, "", "button", attributes321)
 				vgn.SetInnerHTML(c.App.Question.Yes)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Question.Agree() })
@@ -4177,7 +4211,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes273)
+			vgn = element(vgparent, "", "div", attributes274)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -4189,7 +4223,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						element(vgparent, "svg", "use", attributes320)
+						element(vgparent, "svg", "use", attributes322)
 					}
 				}
 				vgn = element(vgparent, "", "h2", nil)
@@ -4233,11 +4267,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes321)
+				vgn = element(vgparent, "", "div", attributes323)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes323)
+					vgn = element(vgparent, "", "button", attributes325)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					{
@@ -4256,7 +4290,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes324)
+							vgn = element(vgparent, "", "button", attributes326)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Reply() })
@@ -4267,7 +4301,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes284)
+									element(vgparent, "svg", "use", attributes285)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -4277,7 +4311,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.all {
-								vgn = element(vgparent, "", "button", attributes326)
+								vgn = element(vgparent, "", "button", attributes328)
 								vgn.AddAttrInterface("disabled", !c.loaded())
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ReplyAll() })
@@ -4288,7 +4322,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes327)
+										element(vgparent, "svg", "use", attributes329)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -4298,7 +4332,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes325)
+							vgn = element(vgparent, "", "button", attributes327)
 							vgn.AddAttrInterface("disabled", !c.loaded())
 							on(vgn, "click",
 								func(event vugu.DOMEvent) { c.App.Forward() })
@@ -4309,7 +4343,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes328)
+									element(vgparent, "svg", "use", attributes330)
 								}
 								vgn = element(vgparent, "", "span", nil)
 								{
@@ -4327,7 +4361,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes329)
+								vgn = element(vgparent, "", "button", attributes331)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.retry() })
 								{
@@ -4337,14 +4371,14 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes330)
+										element(vgparent, "svg", "use", attributes332)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									vgn.SetInnerHTML(c.retryText())
 								}
 							}
 							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes331)
+								vgn = element(vgparent, "", "button", attributes333)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 								{
@@ -4354,7 +4388,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes332)
+										element(vgparent, "svg", "use", attributes334)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -4374,7 +4408,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes334)
+								vgn = element(vgparent, "", "button", attributes336)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 								{
@@ -4384,12 +4418,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes335)
+										element(vgparent, "svg", "use", attributes337)
 									}
 								}
 							}
 							if c.inJunk() {
-								vgn = element(vgparent, "", "button", attributes336)
+								vgn = element(vgparent, "", "button", attributes338)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
 								{
@@ -4399,7 +4433,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes335)
+										element(vgparent, "svg", "use", attributes337)
 									}
 									vgn = element(vgparent, "", "span", nil)
 									{
@@ -4410,7 +4444,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes337)
+								vgn = element(vgparent, "", "button", attributes339)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 								{
@@ -4420,11 +4454,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes295)
+										element(vgparent, "svg", "use", attributes296)
 									}
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes333)
+							vgn = element(vgparent, "", "button", attributes335)
 							vgn.AddAttrInterface("aria-label", c.deleteText())
 							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 							on(vgn, "click",
@@ -4440,7 +4474,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes338)
+								vgn = element(vgparent, "", "button", attributes340)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 								{
@@ -4450,12 +4484,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes270)
+										element(vgparent, "svg", "use", attributes271)
 									}
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes339)
+								vgn = element(vgparent, "", "button", attributes341)
 								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 								on(vgn, "click",
@@ -4476,7 +4510,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes340)
+								vgn = element(vgparent, "", "button", attributes342)
 								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
@@ -4499,11 +4533,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, "", "div", attributes185)
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes341)
+										vgn = element(vgparent, "", "div", attributes343)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes342)
+											vgn = element(vgparent, "", "button", attributes344)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 											{
@@ -4513,12 +4547,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes344)
+													element(vgparent, "svg", "use", attributes346)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												vgn.SetInnerHTML(c.sourceText())
 											}
-											vgn = element(vgparent, "", "button", attributes343)
+											vgn = element(vgparent, "", "button", attributes345)
 											on(vgn, "click",
 												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 											{
@@ -4528,7 +4562,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 												{
 													vgparent := vgn
 													_ = vgparent
-													element(vgparent, "svg", "use", attributes345)
+													element(vgparent, "svg", "use", attributes347)
 												}
 												vgn = element(vgparent, "", "span", attributes27)
 												{
@@ -4544,30 +4578,30 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes322)
+				vgn = element(vgparent, "", "article", attributes324)
 				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes346)
+						vgn = element(vgparent, "", "header", attributes348)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes347)
+							vgn = element(vgparent, "", "h2", attributes349)
 							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes348)
+							vgn = element(vgparent, "", "div", attributes350)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes349)
+								vgn = element(vgparent, "", "span", attributes351)
 								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes350)
+								vgn = element(vgparent, "", "div", attributes352)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes352)
+									vgn = element(vgparent, "", "p", attributes354)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -4575,12 +4609,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(view.SenderName(c.row.From))
 										words(vgparent, " ")
 										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes354)
+											vgn = element(vgparent, "", "span", attributes356)
 											vgn.SetInnerHTML(c.addr())
 										}
 									}
 									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes355)
+										vgn = element(vgparent, "", "p", attributes357)
 										{
 											vgparent := vgn
 											_ = vgparent
@@ -4594,11 +4628,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn.SetInnerHTML(c.disguise())
 										}
 									}
-									vgn = element(vgparent, "", "p", attributes353)
+									vgn = element(vgparent, "", "p", attributes355)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes356)
+										vgn = element(vgparent, "", "button", attributes358)
 										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 										on(vgn, "click",
 											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
@@ -4611,18 +4645,18 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes357)
+												element(vgparent, "svg", "use", attributes359)
 											}
 										}
 									}
 								}
-								vgn = element(vgparent, "", "time", attributes351)
+								vgn = element(vgparent, "", "time", attributes353)
 								vgn.AddAttrInterface("datetime", c.stamp())
 								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 								vgn.SetInnerHTML(c.date())
 							}
 							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes358)
+								vgn = element(vgparent, "", "dl", attributes360)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -4646,7 +4680,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes359)
+						vgn = element(vgparent, "", "div", attributes361)
 						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 						{
 							vgparent := vgn
@@ -4671,7 +4705,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(c.words().Do)
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes360)
+									vgn = element(vgparent, "", "p", attributes362)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -4685,7 +4719,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes361)
+									vgn = element(vgparent, "", "button", attributes363)
 									on(vgn, "click",
 										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 									{
@@ -4711,7 +4745,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes362)
+								vgn = element(vgparent, "", "button", attributes364)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 								{
@@ -4733,7 +4767,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes363)
+						vgn = element(vgparent, "", "ul", attributes365)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4742,7 +4776,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								f := f
 								_ = f
-								vgn = element(vgparent, "", "li", attributes364)
+								vgn = element(vgparent, "", "li", attributes366)
 								vgn.AddAttrInterface("data-addr", f.Addr)
 								vgn.AddAttrInterface("data-state", string(f.State))
 								{
@@ -4783,7 +4817,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes365)
+						vgn = element(vgparent, "", "div", attributes367)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4791,7 +4825,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes345)
+								element(vgparent, "svg", "use", attributes347)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -4800,11 +4834,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn = element(vgparent, "", "p", nil)
 								vgn.SetInnerHTML(c.App.Reader.PartialWords())
 								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes367)
+									vgn = element(vgparent, "", "p", attributes369)
 									vgn.SetInnerHTML(c.rest())
 								}
 							}
-							vgn = element(vgparent, "", "button", attributes366)
+							vgn = element(vgparent, "", "button", attributes368)
 							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -4827,7 +4861,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Junk != "" {
-						vgn = element(vgparent, "", "div", attributes368)
+						vgn = element(vgparent, "", "div", attributes370)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4835,7 +4869,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								element(vgparent, "svg", "use", attributes369)
+								element(vgparent, "svg", "use", attributes371)
 							}
 							vgn = element(vgparent, "", "div", attributes41)
 							{
@@ -4853,21 +4887,6 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes370)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes371)
-							}
-							vgn = element(vgparent, "", "p", nil)
-							vgn.SetInnerHTML(c.App.Reader.Message.Note)
-						}
-					}
-					if c.loaded() && c.App.Reader.Message.Remote > 0 {
 						vgn = element(vgparent, "", "div", attributes372)
 						{
 							vgparent := vgn
@@ -4879,11 +4898,26 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								element(vgparent, "svg", "use", attributes373)
 							}
 							vgn = element(vgparent, "", "p", nil)
+							vgn.SetInnerHTML(c.App.Reader.Message.Note)
+						}
+					}
+					if c.loaded() && c.App.Reader.Message.Remote > 0 {
+						vgn = element(vgparent, "", "div", attributes374)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, "svg", "svg", attributes6)
+							{
+								vgparent := vgn
+								_ = vgparent
+								element(vgparent, "svg", "use", attributes375)
+							}
+							vgn = element(vgparent, "", "p", nil)
 							vgn.SetInnerHTML(c.remote())
 						}
 					}
 					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes374)
+						vgn = element(vgparent, "", "ul", attributes376)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -4892,11 +4926,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								p := p
 								_ = p
-								vgn = element(vgparent, "", "li", attributes375)
+								vgn = element(vgparent, "", "li", attributes377)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes376)
+									vgn = element(vgparent, "", "button", attributes378)
 									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -4930,15 +4964,15 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											vgn = element(vgparent, "", "small", nil)
 											vgn.SetInnerHTML(view.Size(p.Size))
 										}
-										vgn = element(vgparent, "svg", "svg", attributes377)
+										vgn = element(vgparent, "svg", "svg", attributes379)
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes345)
+											element(vgparent, "svg", "use", attributes347)
 										}
 									}
 									if c.App.HasFiles() {
-										vgn = element(vgparent, "", "button", attributes378)
+										vgn = element(vgparent, "", "button", attributes380)
 										vgn.AddAttrInterface("aria-label", "Save "+p.Name+" to files…")
 										vgn.AddAttrInterface("data-index", p.Index)
 										vgn.AddAttrInterface("data-name", p.Name)
@@ -5002,7 +5036,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes379)
+						vgn = element(vgparent, "", "div", attributes381)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -5014,7 +5048,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes380)
+						vgn = element(vgparent, "", "pre", attributes382)
 						vgn.SetInnerHTML(c.App.Reader.Source)
 					}
 					if c.loaded() && !c.App.Reader.SourceOpen {
@@ -5061,7 +5095,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes381)
+								vgn = element(vgparent, "", "div", attributes383)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -5075,7 +5109,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes284)
+											element(vgparent, "svg", "use", attributes285)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -5095,7 +5129,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											{
 												vgparent := vgn
 												_ = vgparent
-												element(vgparent, "svg", "use", attributes327)
+												element(vgparent, "svg", "use", attributes329)
 											}
 											vgn = element(vgparent, "", "span", nil)
 											{
@@ -5115,7 +5149,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
-											element(vgparent, "svg", "use", attributes328)
+											element(vgparent, "svg", "use", attributes330)
 										}
 										vgn = element(vgparent, "", "span", nil)
 										{
@@ -5267,9 +5301,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes382)
+		vgn = element(vgparent, "", "div", attributes384)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes383)
+		vgn = element(vgparent, "", "div", attributes385)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -5289,7 +5323,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, "svg", "svg", attributes6)
 		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes384)
+		vgn = element(vgparent, "", "input", attributes386)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -5298,7 +5332,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes385)
+			vgn = element(vgparent, "", "kbd", attributes387)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5306,7 +5340,7 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes386)
+			vgn = element(vgparent, "", "button", attributes388)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.clear() })
 			{
@@ -5339,7 +5373,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes387)
+			vgn = element(vgparent, "", "section", attributes389)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5352,7 +5386,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes388)
+					vgn = element(vgparent, "", "code", attributes390)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -5369,7 +5403,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes389)
+					vgn = element(vgparent, "", "div", attributes391)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -5415,17 +5449,17 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = element(vgparent, "", "div", attributes45)
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes390)
+		vgn = element(vgparent, "", "section", attributes392)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes300)
+			vgn = element(vgparent, "", "header", attributes301)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes392)
+				vgn = element(vgparent, "", "h2", attributes394)
 				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes393)
+				vgn = element(vgparent, "", "button", attributes395)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Menu.Close() })
 				{
@@ -5439,7 +5473,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes391)
+			vgn = element(vgparent, "", "div", attributes393)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5520,7 +5554,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if !c.App.Gate.Asked() {
-			vgn = element(vgparent, "", "form", attributes395)
+			vgn = element(vgparent, "", "form", attributes397)
 			on(vgn, "submit",
 				func(event vugu.DOMEvent) { c.submit(event) })
 			{
@@ -5528,9 +5562,9 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgparent
 				vgn = element(vgparent, "", "img", attributes240)
 				markup(vgn, "")
-				vgn = element(vgparent, "", "h1", attributes396)
+				vgn = element(vgparent, "", "h1", attributes398)
 				vgn.SetInnerHTML(c.title())
-				vgn = element(vgparent, "", "p", attributes397)
+				vgn = element(vgparent, "", "p", attributes399)
 				vgn.SetInnerHTML(c.lead())
 				if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 					{
@@ -5550,7 +5584,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.App.Session.Said() {
-					vgn = element(vgparent, "", "button", attributes399)
+					vgn = element(vgparent, "", "button", attributes401)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 					{
@@ -5606,24 +5640,24 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent.AppendChild(vgn)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes398)
+				vgn = element(vgparent, "", "button", attributes400)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 				vgn.SetInnerHTML(c.submitText())
 				if c.App.Session.CanSetUp() {
-					vgn = element(vgparent, "", "button", attributes400)
+					vgn = element(vgparent, "", "button", attributes402)
 					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 					vgn.SetInnerHTML(c.setupText())
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 				}
 				if c.App.Session.Offer() != "" {
-					vgn = element(vgparent, "", "button", attributes401)
+					vgn = element(vgparent, "", "button", attributes403)
 					vgn.SetInnerHTML(c.App.Session.Offer())
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
 				}
 				if c.App.Session.Adding {
-					vgn = element(vgparent, "", "button", attributes402)
+					vgn = element(vgparent, "", "button", attributes404)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 					{
@@ -5633,13 +5667,13 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if len(c.App.Gateway.Demo) > 0 {
-					vgn = element(vgparent, "", "div", attributes403)
+					vgn = element(vgparent, "", "div", attributes405)
 					{
 						vgparent := vgn
 						_ = vgparent
 						vgn = element(vgparent, "", "p", nil)
 						markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-						vgn = element(vgparent, "", "div", attributes404)
+						vgn = element(vgparent, "", "div", attributes406)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -5648,7 +5682,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								d := d
 								_ = d
-								vgn = element(vgparent, "", "button", attributes405)
+								vgn = element(vgparent, "", "button", attributes407)
 								vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 								vgn.AddAttrInterface("data-testid", demoHook(d))
 								on(vgn, "click",
@@ -5658,7 +5692,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									_ = vgparent
 									vgn = element(vgparent, "", "span", attributes26)
 									vgn.SetInnerHTML(demoInitials(d))
-									vgn = element(vgparent, "", "span", attributes406)
+									vgn = element(vgparent, "", "span", attributes408)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -5674,7 +5708,20 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes394)
+		{
+			vgcompKey := vugu.MakeCompKey(0x636899E37F035ECA^vgin.CurrentPositionHash(), vgiterkey)
+			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*FilesNav)
+			if vgcomp == nil {
+				vgcomp = new(FilesNav)
+				vgin.BuildEnv.WireComponent(vgcomp)
+			}
+			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp.App = c.App
+			vgout.Components = append(vgout.Components, vgcomp)
+			vgn = &vugu.VGNode{Component: vgcomp}
+			vgparent.AppendChild(vgn)
+		}
+		vgn = element(vgparent, "", "footer", attributes396)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -5723,7 +5770,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes407)
+		vgn = element(vgparent, "", "form", attributes409)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
@@ -5733,7 +5780,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes408)
+				vgn = element(vgparent, "", "button", attributes410)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.SiteForm.Leave() })
 				{
@@ -5746,7 +5793,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes7)
 					}
 				}
-				vgn = element(vgparent, "", "h1", attributes409)
+				vgn = element(vgparent, "", "h1", attributes411)
 				vgn.SetInnerHTML(c.App.SiteForm.Title())
 			}
 			vgn = element(vgparent, "", "div", attributes2)
@@ -5788,7 +5835,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent.AppendChild(vgn)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes410)
+				vgn = element(vgparent, "", "button", attributes412)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.SiteForm.Busy))
 				vgn.SetInnerHTML(c.App.SiteForm.Verb())
 			}
@@ -5807,29 +5854,29 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes411)
+		vgn = element(vgparent, "", "div", attributes413)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.fault() == nil {
-				vgn = element(vgparent, "", "span", attributes413)
+				vgn = element(vgparent, "", "span", attributes415)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.fault() != nil {
-				vgn = element(vgparent, "", "button", attributes414)
+				vgn = element(vgparent, "", "button", attributes416)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes415)
+				vgn = element(vgparent, "", "progress", attributes417)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes412)
+		vgn = element(vgparent, "", "button", attributes414)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		on(vgn, "click",
 			func(event vugu.DOMEvent) { c.App.SyncNow() })
@@ -5879,7 +5926,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes416)
+			vgn = element(vgparent, "", "div", attributes418)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
@@ -5892,7 +5939,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes172)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes417)
+				vgn = element(vgparent, "", "div", attributes419)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -5915,12 +5962,12 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes419)
+					vgn = element(vgparent, "", "button", attributes421)
 					vgn.SetInnerHTML(n.Action)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes418)
+				vgn = element(vgparent, "", "button", attributes420)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 				{
@@ -5950,11 +5997,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes420)
+		vgn = element(vgparent, "", "header", attributes422)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes421)
+			vgn = element(vgparent, "", "button", attributes423)
 			vgn.AddAttrInterface("aria-expanded", boolText(c.App.Transfers.Open))
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Transfers.Toggle() })
@@ -5965,11 +6012,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				markup(vgn, "\x3Cuse href=\"/icons.svg#transfer\"\x3E\x3C/use\x3E")
 				vgn = element(vgparent, "", "strong", nil)
 				vgn.SetInnerHTML(c.summary())
-				vgn = element(vgparent, "svg", "svg", attributes422)
+				vgn = element(vgparent, "svg", "svg", attributes424)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
 			}
-			if c.App.Transfers.Done() {
-				vgn = element(vgparent, "", "button", attributes423)
+			if c.App.Transfers.Over() {
+				vgn = element(vgparent, "", "button", attributes425)
 				on(vgn, "click",
 					func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
 				{
@@ -5979,12 +6026,12 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.progress() >= 0 && !c.App.Transfers.Open {
-				vgn = element(vgparent, "", "progress", attributes424)
+				vgn = element(vgparent, "", "progress", attributes426)
 				property(vgn, "value", c.progress())
 			}
 		}
 		if c.App.Transfers.Open {
-			vgn = element(vgparent, "", "ul", attributes425)
+			vgn = element(vgparent, "", "ul", attributes427)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5993,7 +6040,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					x := x
 					_ = x
-					vgn = element(vgparent, "", "li", attributes426)
+					vgn = element(vgparent, "", "li", attributes428)
 					vgn.AddAttrInterface("data-direction", string(x.Direction))
 					vgn.AddAttrInterface("data-done", x.done())
 					vgn.AddAttrInterface("data-id", x.id)
@@ -6016,11 +6063,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.AddAttrInterface("href", icon(x.words.Icon))
 							}
 						}
-						vgn = element(vgparent, "", "div", attributes427)
+						vgn = element(vgparent, "", "div", attributes429)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "p", attributes429)
+							vgn = element(vgparent, "", "p", attributes431)
 							vgn.AddAttrInterface("title", x.title())
 							{
 								vgparent := vgn
@@ -6031,7 +6078,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.SetInnerHTML(extension(x.Name))
 							}
 							if x.progress >= 0 {
-								vgn = element(vgparent, "", "progress", attributes430)
+								vgn = element(vgparent, "", "progress", attributes432)
 								vgn.AddAttrInterface("aria-label", x.Name)
 								property(vgn, "value", x.progress)
 							}
@@ -6054,11 +6101,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if x.State == api.TransferNeedsFile {
-								vgn = element(vgparent, "", "label", attributes431)
+								vgn = element(vgparent, "", "label", attributes433)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "input", attributes432)
+									vgn = element(vgparent, "", "input", attributes434)
 									vgn.AddAttrInterface("aria-label", "Choose "+x.Name+" again")
 									on(vgn, "change",
 										func(event vugu.DOMEvent) { c.choose(x.ID, event) })
@@ -6069,12 +6116,12 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 						}
-						vgn = element(vgparent, "", "div", attributes428)
+						vgn = element(vgparent, "", "div", attributes430)
 						{
 							vgparent := vgn
 							_ = vgparent
 							if x.canSave() {
-								vgn = element(vgparent, "", "button", attributes433)
+								vgn = element(vgparent, "", "button", attributes435)
 								vgn.AddAttrInterface("aria-label", "Save "+x.Name+" again")
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Transfers.Save(x.ID) })
@@ -6085,32 +6132,17 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes345)
+										element(vgparent, "svg", "use", attributes347)
 									}
 								}
 							}
-							if x.canPause() {
-								vgn = element(vgparent, "", "button", attributes434)
-								vgn.AddAttrInterface("aria-label", "Pause "+x.Name)
+							if x.turn != nil {
+								vgn = element(vgparent, "", "button", attributes87)
+								vgn.AddAttrInterface("aria-label", x.turn.word+": "+x.Name)
+								vgn.AddAttrInterface("data-testid", x.turn.hook)
+								vgn.AddAttrInterface("title", x.turn.word)
 								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Pause(x.ID) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes435)
-									}
-								}
-							}
-							if x.canResume() {
-								vgn = element(vgparent, "", "button", attributes436)
-								vgn.AddAttrInterface("aria-label", x.resumeText()+": "+x.Name)
-								vgn.AddAttrInterface("title", x.resumeText())
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Resume(x.ID) })
+									func(event vugu.DOMEvent) { x.turn.do(&c.App.Transfers, x.ID) })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -6119,12 +6151,12 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgparent := vgn
 										_ = vgparent
 										vgn = element(vgparent, "svg", "use", nil)
-										vgn.AddAttrInterface("href", icon(x.resumeIcon()))
+										vgn.AddAttrInterface("href", icon(x.turn.picture))
 									}
 								}
 							}
 							if x.Session != 0 {
-								vgn = element(vgparent, "", "button", attributes437)
+								vgn = element(vgparent, "", "button", attributes436)
 								vgn.AddAttrInterface("aria-label", "What was said for "+x.Name)
 								on(vgn, "click",
 									func(event vugu.DOMEvent) { c.App.Transfers.OpenSaid(x.Transfer) })
@@ -6139,36 +6171,20 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							if !x.over() {
-								vgn = element(vgparent, "", "button", attributes438)
-								vgn.AddAttrInterface("aria-label", "Cancel "+x.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Cancel(x.ID) })
+							vgn = element(vgparent, "", "button", attributes87)
+							vgn.AddAttrInterface("aria-label", x.end.word+": "+x.Name)
+							vgn.AddAttrInterface("data-testid", x.end.hook)
+							vgn.AddAttrInterface("title", x.end.word)
+							on(vgn, "click",
+								func(event vugu.DOMEvent) { x.end.do(&c.App.Transfers, x.ID) })
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, "svg", "svg", attributes6)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes71)
-									}
-								}
-							}
-							if x.over() {
-								vgn = element(vgparent, "", "button", attributes439)
-								vgn.AddAttrInterface("aria-label", "Clear "+x.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Clear(x.ID) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes71)
-									}
+									element(vgparent, "svg", "use", attributes71)
 								}
 							}
 						}
@@ -6276,7 +6292,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes440)
+		vgn = element(vgparent, "", "button", attributes437)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -6304,11 +6320,11 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes442)
+					vgn = element(vgparent, "", "p", attributes439)
 					vgn.SetInnerHTML(l.heading)
 				}
 				if l.phase != "" {
-					vgn = element(vgparent, "", "p", attributes443)
+					vgn = element(vgparent, "", "p", attributes440)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -6319,7 +6335,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(l.held)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes441)
+				vgn = element(vgparent, "", "div", attributes438)
 				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-data", l.dataOf())
@@ -6334,7 +6350,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes444)
+					vgn = element(vgparent, "", "span", attributes441)
 					vgn.SetInnerHTML(l.who())
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
@@ -6360,7 +6376,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes408)
+			vgn = element(vgparent, "", "button", attributes410)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			{
@@ -6373,7 +6389,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes447)
+			vgn = element(vgparent, "", "h1", attributes444)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -6382,7 +6398,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.App.Wire.Whose())
 			}
-			vgn = element(vgparent, "", "button", attributes448)
+			vgn = element(vgparent, "", "button", attributes445)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -6401,7 +6417,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes449)
+			vgn = element(vgparent, "", "button", attributes446)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -6412,7 +6428,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					element(vgparent, "svg", "use", attributes345)
+					element(vgparent, "svg", "use", attributes347)
 				}
 				vgn = element(vgparent, "", "span", nil)
 				{
@@ -6422,7 +6438,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes445)
+		vgn = element(vgparent, "", "ul", attributes442)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6435,7 +6451,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes450)
+					vgn = element(vgparent, "", "button", attributes447)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -6470,7 +6486,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes446)
+		vgn = element(vgparent, "", "div", attributes443)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6501,7 +6517,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes452)
+				vgn = element(vgparent, "", "div", attributes449)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -6522,7 +6538,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Wire.Files() && len(c.lines) > 0 {
-				vgn = element(vgparent, "", "div", attributes453)
+				vgn = element(vgparent, "", "div", attributes450)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -6542,14 +6558,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes451)
+			vgn = element(vgparent, "", "div", attributes448)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes454)
+					vgn = element(vgparent, "", "button", attributes451)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -6574,13 +6590,13 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes454)
+					vgn = element(vgparent, "", "button", attributes451)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
 				}
 				if c.App.Wire.Loaded && len(c.lines) == 0 {
-					vgn = element(vgparent, "", "div", attributes273)
+					vgn = element(vgparent, "", "div", attributes274)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -6773,7 +6789,7 @@ var (
 	attributes160 = []vugu.VGAttribute{{Key: "class", Val: "cab-rename"}, {Key: "novalidate", Val: ""}}
 	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "text"}, {Key: "data-testid", Val: "file-name"}, {Key: "aria-label", Val: "New name"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
 	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "hint-loud"}, {Key: "role", Val: "alert"}}
-	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "data-testid", Val: "file-more"}, {Key: "aria-haspopup", Val: "menu"}, {Key: "title", Val: "More"}}
+	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "file-more"}, {Key: "aria-haspopup", Val: "menu"}, {Key: "title", Val: "More"}}
 	attributes164 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
 	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "files-nav-title"}, {Key: "id", Val: "files-nav-title"}}
 	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "folders"}}
@@ -6788,7 +6804,7 @@ var (
 	attributes175 = []vugu.VGAttribute{{Key: "class", Val: "cab-head"}}
 	attributes176 = []vugu.VGAttribute{{Key: "class", Val: "cab-grid"}, {Key: "role", Val: "grid"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-colcount", Val: "3"}}
 	attributes177 = []vugu.VGAttribute{{Key: "class", Val: "cab-foot"}, {Key: "data-testid", Val: "files-count"}}
-	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back to the mail"}}
+	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back"}, {Key: "title", Val: "Back"}}
 	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "id", Val: "files-title"}}
 	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "crumbs"}, {Key: "aria-label", Val: "Where you are"}}
 	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "cab-tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Files"}}
@@ -6801,7 +6817,7 @@ var (
 	attributes188 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#folder"}}
 	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "crumb"}, {Key: "data-testid", Val: "crumb"}}
 	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "seal seal-open cab-seal"}, {Key: "data-testid", Val: "site-seal"}}
-	attributes191 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "class", Val: "cab-filter"}, {Key: "data-testid", Val: "files-filter"}, {Key: "aria-label", Val: "Show only names with these letters"}, {Key: "placeholder", Val: "Filter"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
+	attributes191 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "class", Val: "cab-filter"}, {Key: "data-testid", Val: "files-filter"}, {Key: "aria-label", Val: "Show only names with these letters"}, {Key: "placeholder", Val: "Filter"}, {Key: "title", Val: "Filter (/)"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
 	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "cab-sort"}, {Key: "data-testid", Val: "files-sort"}, {Key: "aria-label", Val: "Sort by"}}
 	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "tool tool-file"}, {Key: "title", Val: "Upload files"}}
 	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "files-new-folder"}, {Key: "title", Val: "New folder"}, {Key: "aria-label", Val: "New folder"}}
@@ -6863,206 +6879,203 @@ var (
 	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
 	attributes251 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
 	attributes252 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes257 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes258 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes259 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes260 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes270 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes271 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes284 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes285 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes286 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes288 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes289 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
-	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes292 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes294 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes295 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes296 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes297 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "sheet picker"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker"}}
-	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "picker-where"}}
-	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "listbox"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker-list"}, {Key: "tabindex", Val: "-1"}}
-	attributes303 = []vugu.VGAttribute{{Key: "id", Val: "picker-title"}}
-	attributes304 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Close"}, {Key: "title", Val: "Close (Esc)"}}
-	attributes305 = []vugu.VGAttribute{{Key: "data-testid", Val: "picker-site"}, {Key: "aria-label", Val: "Server"}}
-	attributes306 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb crumb-site"}}
-	attributes307 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "aria-label", Val: "The folder above"}}
-	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}}
-	attributes309 = []vugu.VGAttribute{{Key: "role", Val: "option"}}
-	attributes310 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}}
-	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}}
-	attributes312 = []vugu.VGAttribute{{Key: "class", Val: "picker-empty"}}
-	attributes313 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "picker-cancel"}}
-	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "picker-done"}}
-	attributes315 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
-	attributes316 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
-	attributes317 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
-	attributes318 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
-	attributes319 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
-	attributes320 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes321 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes322 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes324 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes326 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes327 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes328 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes329 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes330 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes331 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes332 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes333 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes334 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes335 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes336 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes337 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes338 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes339 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes340 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes341 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes342 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes343 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes344 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes345 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes346 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes347 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes348 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes349 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes350 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes351 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes352 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes353 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes354 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes355 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes356 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes357 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes358 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes359 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes360 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes361 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes362 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes363 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes364 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes365 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes366 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes367 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes368 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
-	attributes369 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
-	attributes370 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes371 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes372 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes373 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes374 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes375 = []vugu.VGAttribute{{Key: "class", Val: "part"}}
-	attributes376 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes377 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes378 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button part-files"}, {Key: "data-testid", Val: "save-to-files"}, {Key: "title", Val: "Save to files…"}}
-	attributes379 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes380 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes381 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes382 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes383 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes384 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes385 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes386 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes387 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes388 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes389 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes390 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes391 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes392 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes393 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes394 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes395 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes396 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes397 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes398 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes399 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes400 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes401 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
-	attributes402 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes403 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes404 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes405 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes406 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes407 = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "site-form"}, {Key: "aria-labelledby", Val: "site-title"}, {Key: "novalidate", Val: ""}}
-	attributes408 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes409 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "site-title"}}
-	attributes410 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "site-save"}}
-	attributes411 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes412 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes413 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes414 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes415 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes416 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes417 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes418 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes419 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes420 = []vugu.VGAttribute{{Key: "class", Val: "tray-head"}}
-	attributes421 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tray-title"}, {Key: "data-testid", Val: "transfers-toggle"}}
-	attributes422 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tray-turn"}, {Key: "aria-hidden", Val: "true"}}
-	attributes423 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet tray-clear"}, {Key: "data-testid", Val: "transfers-clear"}}
-	attributes424 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar tray-all"}, {Key: "aria-label", Val: "All transfers"}, {Key: "max", Val: "1000"}}
-	attributes425 = []vugu.VGAttribute{{Key: "class", Val: "tray-list"}}
-	attributes426 = []vugu.VGAttribute{{Key: "class", Val: "transfer"}, {Key: "data-testid", Val: "transfer"}}
-	attributes427 = []vugu.VGAttribute{{Key: "class", Val: "transfer-words"}}
-	attributes428 = []vugu.VGAttribute{{Key: "class", Val: "transfer-acts"}}
-	attributes429 = []vugu.VGAttribute{{Key: "class", Val: "transfer-name"}}
-	attributes430 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "max", Val: "1000"}}
-	attributes431 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file transfer-file"}}
-	attributes432 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "data-testid", Val: "transfer-choose"}}
-	attributes433 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-save"}, {Key: "title", Val: "Save again"}}
-	attributes434 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-pause"}, {Key: "title", Val: "Pause"}}
-	attributes435 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#pause"}}
-	attributes436 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-resume"}}
-	attributes437 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-said"}, {Key: "title", Val: "What was said"}}
-	attributes438 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-cancel"}, {Key: "title", Val: "Cancel"}}
-	attributes439 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-clear"}, {Key: "title", Val: "Clear"}}
-	attributes440 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes441 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes442 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-held"}, {Key: "data-testid", Val: "wire-server-state"}}
-	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes447 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes448 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes450 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes451 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes452 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes453 = []vugu.VGAttribute{{Key: "class", Val: "wire-heads"}, {Key: "aria-hidden", Val: "true"}}
-	attributes454 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes253 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "folder"}, {Key: "data-testid", Val: "signin-link"}, {Key: "title", Val: "Sign in to mail"}}
+	attributes254 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
+	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
+	attributes256 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
+	attributes257 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
+	attributes258 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
+	attributes259 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
+	attributes260 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
+	attributes261 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
+	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
+	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
+	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
+	attributes265 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
+	attributes266 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
+	attributes267 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
+	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
+	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes270 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes271 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
+	attributes272 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
+	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
+	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
+	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
+	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
+	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
+	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
+	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
+	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
+	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
+	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
+	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
+	attributes284 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
+	attributes285 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
+	attributes286 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
+	attributes287 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
+	attributes288 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
+	attributes289 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
+	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
+	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
+	attributes292 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
+	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
+	attributes294 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
+	attributes295 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes296 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
+	attributes297 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
+	attributes298 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
+	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
+	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "sheet picker"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker"}}
+	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
+	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "picker-where"}}
+	attributes303 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "listbox"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker-list"}, {Key: "tabindex", Val: "-1"}}
+	attributes304 = []vugu.VGAttribute{{Key: "id", Val: "picker-title"}}
+	attributes305 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Close"}, {Key: "title", Val: "Close (Esc)"}}
+	attributes306 = []vugu.VGAttribute{{Key: "data-testid", Val: "picker-site"}, {Key: "aria-label", Val: "Server"}}
+	attributes307 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb crumb-site"}}
+	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "aria-label", Val: "The folder above"}}
+	attributes309 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}}
+	attributes310 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button picker-again"}, {Key: "data-testid", Val: "picker-retry"}}
+	attributes311 = []vugu.VGAttribute{{Key: "role", Val: "option"}}
+	attributes312 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}}
+	attributes313 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}}
+	attributes314 = []vugu.VGAttribute{{Key: "class", Val: "picker-empty"}}
+	attributes315 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "picker-cancel"}}
+	attributes316 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "picker-done"}}
+	attributes317 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
+	attributes318 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
+	attributes319 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
+	attributes320 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
+	attributes321 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
+	attributes322 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
+	attributes323 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
+	attributes324 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
+	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes326 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
+	attributes327 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
+	attributes328 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
+	attributes329 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
+	attributes330 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
+	attributes331 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
+	attributes332 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
+	attributes333 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
+	attributes334 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
+	attributes335 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
+	attributes336 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes337 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
+	attributes338 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
+	attributes339 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
+	attributes340 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
+	attributes341 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
+	attributes342 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
+	attributes343 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
+	attributes344 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
+	attributes345 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
+	attributes346 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
+	attributes347 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
+	attributes348 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
+	attributes349 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
+	attributes350 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
+	attributes351 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
+	attributes352 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
+	attributes353 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
+	attributes354 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
+	attributes355 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
+	attributes356 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
+	attributes357 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
+	attributes358 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
+	attributes359 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
+	attributes360 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
+	attributes361 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
+	attributes362 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
+	attributes363 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
+	attributes364 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
+	attributes365 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
+	attributes366 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
+	attributes367 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
+	attributes368 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
+	attributes369 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
+	attributes370 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
+	attributes371 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
+	attributes372 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
+	attributes373 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
+	attributes374 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
+	attributes375 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
+	attributes376 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
+	attributes377 = []vugu.VGAttribute{{Key: "class", Val: "part"}}
+	attributes378 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
+	attributes379 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
+	attributes380 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button part-files"}, {Key: "data-testid", Val: "save-to-files"}, {Key: "title", Val: "Save to files…"}}
+	attributes381 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
+	attributes382 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
+	attributes383 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
+	attributes384 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
+	attributes385 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
+	attributes386 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
+	attributes387 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
+	attributes388 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
+	attributes389 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
+	attributes390 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
+	attributes391 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
+	attributes392 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
+	attributes393 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
+	attributes394 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
+	attributes395 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
+	attributes396 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
+	attributes397 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
+	attributes398 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
+	attributes399 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
+	attributes400 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
+	attributes401 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
+	attributes402 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
+	attributes403 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
+	attributes404 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "signin-back"}}
+	attributes405 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
+	attributes406 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
+	attributes407 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
+	attributes408 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
+	attributes409 = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "site-form"}, {Key: "aria-labelledby", Val: "site-title"}, {Key: "novalidate", Val: ""}}
+	attributes410 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back"}, {Key: "title", Val: "Back (Esc)"}}
+	attributes411 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "site-title"}}
+	attributes412 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "site-save"}}
+	attributes413 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
+	attributes414 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
+	attributes415 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
+	attributes416 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
+	attributes417 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
+	attributes418 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
+	attributes419 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
+	attributes420 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
+	attributes421 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
+	attributes422 = []vugu.VGAttribute{{Key: "class", Val: "tray-head"}}
+	attributes423 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tray-title"}, {Key: "data-testid", Val: "transfers-toggle"}}
+	attributes424 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tray-turn"}, {Key: "aria-hidden", Val: "true"}}
+	attributes425 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet tray-clear"}, {Key: "data-testid", Val: "transfers-clear"}}
+	attributes426 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar tray-all"}, {Key: "aria-label", Val: "All transfers"}, {Key: "max", Val: "1000"}}
+	attributes427 = []vugu.VGAttribute{{Key: "class", Val: "tray-list"}}
+	attributes428 = []vugu.VGAttribute{{Key: "class", Val: "transfer"}, {Key: "data-testid", Val: "transfer"}}
+	attributes429 = []vugu.VGAttribute{{Key: "class", Val: "transfer-words"}}
+	attributes430 = []vugu.VGAttribute{{Key: "class", Val: "transfer-acts"}}
+	attributes431 = []vugu.VGAttribute{{Key: "class", Val: "transfer-name"}}
+	attributes432 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "max", Val: "1000"}}
+	attributes433 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file transfer-file"}}
+	attributes434 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "data-testid", Val: "transfer-choose"}}
+	attributes435 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-save"}, {Key: "title", Val: "Save again"}}
+	attributes436 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-said"}, {Key: "title", Val: "What was said"}}
+	attributes437 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes438 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes439 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes440 = []vugu.VGAttribute{{Key: "class", Val: "wire-held"}, {Key: "data-testid", Val: "wire-server-state"}}
+	attributes441 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes442 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes445 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes446 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes447 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes448 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes449 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes450 = []vugu.VGAttribute{{Key: "class", Val: "wire-heads"}, {Key: "aria-hidden", Val: "true"}}
+	attributes451 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

@@ -145,7 +145,17 @@ func (c *Files) count() string {
 	return view.Count(f.Total, "item")
 }
 
-func (c *Files) choosing() bool { return len(c.App.Files.Selected) > 1 }
+func (c *Files) choosing() bool {
+	n := len(c.App.Files.Selected)
+	return n > 1 || n == 1 && c.App.Narrow()
+}
+
+// filtered goes from the filter to what it lets through.
+func (c *Files) filtered(e vugu.DOMEvent) {
+	if goesDown(e) {
+		c.App.Files.FocusCursor()
+	}
+}
 
 func (c *Files) empty() bool {
 	f := &c.App.Files

@@ -216,7 +216,7 @@ func TestFileNames(t *testing.T) {
 			equal(t, name, f.Edit.Wrong, want)
 		}
 		p.act(func() { f.SetName("Music"); f.CommitEdit() })
-		equal(t, "there is one", f.Edit.Wrong, "There is one of that name already. “Music” is there already.")
+		equal(t, "there is one", f.Edit.Wrong, "That name is taken. “Music” is there already.")
 		p.act(func() { f.SetName("Films"); f.CommitEdit() })
 		equal(t, "made", names(&f.Folder), "Films,Music,?? what,apple.txt,avocado.txt,Banana.txt")
 		equal(t, "the cursor is on it", cursorOf(p), "Films")

@@ -112,7 +112,10 @@ func (f *Folder) close() {
 func (f *Folder) Refresh() { f.refresh(false) }
 
 // Reload has the server list the folder anew.
-func (f *Folder) Reload() { f.refresh(true) }
+func (f *Folder) Reload() {
+	f.focus = f.focus || f.Problem != nil // the button that was pressed goes with its trouble
+	f.refresh(true)
+}
 
 func (f *Folder) refresh(fresh bool) {
 	if f.asking && !fresh {
@@ -204,6 +207,14 @@ func (f *Folder) failed(p *api.Problem) {
 		f.app.Voice.Cry(FileWords(p).Title)
 	}
 	f.Problem = p
+	if f.focus {
+		f.focus = false
+		retry := "files-retry"
+		if f == &f.app.Picker.Folder {
+			retry = "picker-retry"
+		}
+		f.app.platform.Focus(`[data-testid="` + retry + `"]`)
+	}
 }
 
 // soon is Refresh a moment later: while 2,000 files are sent, the engine is asked a few times a second.

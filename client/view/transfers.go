@@ -262,6 +262,7 @@ func (t *Transfers) Pause(id api.TransferID) {
 
 // Cancel ends a transfer. What there is of it goes.
 func (t *Transfers) Cancel(id api.TransferID) {
+	t.going(1)
 	t.call(id, "could not be canceled", func(ctx context.Context, svc api.Service) error { return svc.CancelTransfer(ctx, id) })
 }
 
@@ -299,13 +300,24 @@ func (t *Transfers) Choose(id api.TransferID, f LocalFile) {
 	})
 }
 
-// Clear takes what is over out of the tray: one, or with 0 all that are done.
+// Clear takes what is over out of the tray: one, or with 0 all that are done, and where there are none all that have failed.
 func (t *Transfers) Clear(id api.TransferID) {
+	n := len(t.list)
 	var ids []api.TransferID
 	if id != 0 {
-		ids = []api.TransferID{id}
+		n, ids = 1, []api.TransferID{id}
 	}
+	t.going(n)
 	t.call(id, "could not be cleared", func(ctx context.Context, svc api.Service) error { return svc.ClearTransfers(ctx, ids) })
+}
+
+// going keeps the focus when some go out of the tray with the buttons that were pressed.
+func (t *Transfers) going(n int) {
+	if len(t.Shown()) > n {
+		t.app.platform.Focus(`[data-testid="transfers-toggle"]`)
+	} else if t.app.Route.Page == PageFiles {
+		t.app.Files.FocusCursor()
+	}
 }
 
 func (t *Transfers) call(id api.TransferID, trouble string, call func(ctx context.Context, svc api.Service) error) {
