@@ -48,7 +48,7 @@ func (x transferItem) title() string {
 	return "From " + x.where
 }
 
-// trayAct is what a button of the tray does. Each button is one element, whatever it does, and keeps the focus.
+// trayAct is what a button of the tray does.
 type trayAct struct {
 	hook, word, picture string
 	do                  func(*view.Transfers, api.TransferID)

@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -25,6 +26,7 @@ type Transfers struct {
 	handed  map[api.TransferID]bool // and has
 	linked  map[api.TransferID]link // uploads that become a link in a message
 	seen    bool                    // the tray has been opened by itself
+	pressed api.TransferID          // the one whose button was pressed, which another takes the place of
 	clashes []clash
 }
 
@@ -94,6 +96,10 @@ func (t *Transfers) put(x api.Transfer) {
 	}
 	if was != x.State {
 		t.announce(x)
+		if x.ID == t.pressed {
+			t.pressed = 0
+			t.app.platform.Focus(`[data-id="` + strconv.FormatUint(uint64(x.ID), 10) + `"] .transfer-acts button`)
+		}
 	}
 	t.follow(x)
 }
@@ -257,6 +263,7 @@ func (t *Transfers) Toggle() { t.Open, t.seen = !t.Open, true }
 
 // Pause has a transfer stand still.
 func (t *Transfers) Pause(id api.TransferID) {
+	t.pressed = id
 	t.call(id, "could not be paused", func(ctx context.Context, svc api.Service) error { return svc.PauseTransfer(ctx, id) })
 }
 
@@ -268,6 +275,7 @@ func (t *Transfers) Cancel(id api.TransferID) {
 
 // Resume has one go on that was paused, or has failed.
 func (t *Transfers) Resume(id api.TransferID) {
+	t.pressed = id
 	r := api.ResumeTransfer{ID: id}
 	if u := t.held[id]; u != nil {
 		r.File = about(u.file)
