@@ -2396,6 +2396,12 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					if c.needsForm() {
+						vgn = element(vgparent, "", "button", attributes212)
+						vgn.SetInnerHTML(c.formText())
+						on(vgn, "click",
+							func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
+					}
 					vgn = element(vgparent, "", "button", attributes211)
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Files.Reload() })
@@ -2405,23 +2411,13 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						words(vgparent, "Try again")
 					}
 					if c.certificate() != nil {
-						vgn = element(vgparent, "", "button", attributes212)
+						vgn = element(vgparent, "", "button", attributes213)
 						on(vgn, "click",
 							func(event vugu.DOMEvent) { c.App.LookAt(c.App.Files.Site, c.certificate()) })
 						{
 							vgparent := vgn
 							_ = vgparent
 							words(vgparent, "Look at the certificate")
-						}
-					}
-					if c.needsForm() {
-						vgn = element(vgparent, "", "button", attributes213)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							words(vgparent, "Server settings")
 						}
 					}
 					if c.App.Files.Problem.Session != 0 {
@@ -6838,8 +6834,8 @@ var (
 	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "cab-trouble"}}
 	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "cab-acts"}}
 	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-retry"}}
-	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
-	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-settings"}}
+	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-settings"}}
+	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
 	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "cab-columns"}, {Key: "role", Val: "row"}, {Key: "aria-rowindex", Val: "1"}}
 	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "rowgroup"}, {Key: "data-testid", Val: "file-list"}, {Key: "tabindex", Val: "-1"}}
 	attributes216 = []vugu.VGAttribute{{Key: "role", Val: "columnheader"}}

@@ -137,6 +137,8 @@ func (c *Files) label() string {
 func (c *Files) count() string {
 	f := &c.App.Files
 	switch {
+	case !f.Loaded && f.Slow && f.Problem == nil:
+		return "Listing…"
 	case !f.Loaded:
 		return ""
 	case f.Cut:
@@ -171,6 +173,13 @@ func (c *Files) needsForm() bool {
 		return true
 	}
 	return false
+}
+
+func (c *Files) formText() string {
+	if c.App.Files.Problem.Code == api.CodePasswordNeeded {
+		return "Enter the password"
+	}
+	return "Server settings"
 }
 
 func (c *Files) certificate() *api.Certificate { return c.App.Files.Problem.Certificate }

@@ -209,11 +209,11 @@ func (f *Folder) failed(p *api.Problem) {
 	f.Problem = p
 	if f.focus {
 		f.focus = false
-		retry := "files-retry"
+		mends := `.cab-acts button`
 		if f == &f.app.Picker.Folder {
-			retry = "picker-retry"
+			mends = `[data-testid="picker-retry"]`
 		}
-		f.app.platform.Focus(`[data-testid="` + retry + `"]`)
+		f.app.platform.Focus(mends)
 	}
 }
 

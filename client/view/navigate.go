@@ -132,6 +132,7 @@ func (a *App) arrive(r Route) {
 		}
 		a.Wire.open(of, r.Session, r.Line)
 	case PageFiles:
+		a.Files.focus = a.Files.focus || a.Route.Page != PageFiles
 		a.Route = r
 		a.behind(a.List.place)
 		if a.Site(r.Site).ID == "" { // it is gone, or never was

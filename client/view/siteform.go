@@ -204,7 +204,6 @@ func (f *SiteForm) Save() {
 			return
 		}
 		f.close()
-		f.app.Files.focus = true
 		f.app.swap(Route{Page: PageFiles, Site: s.ID})
 	})
 }

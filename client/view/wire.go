@@ -95,7 +95,6 @@ func (s *Session) accountHere() api.AccountID {
 // LeaveWire goes back to the mail.
 func (a *App) LeaveWire() {
 	if site := a.Route.Site; site != "" {
-		a.Files.focus = true
 		a.leave(Route{Page: PageFiles, Site: site})
 		return
 	}
