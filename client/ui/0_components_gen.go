@@ -3848,7 +3848,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, 461)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
 			}
-			if c.progress() >= 0 && !c.App.Transfers.Open {
+			if c.progress() >= 0 {
 				vgn = element(vgparent, 462)
 				property(vgn, "value", c.progress())
 			}

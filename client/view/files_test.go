@@ -100,9 +100,9 @@ func TestFilesPane(t *testing.T) {
 		equal(t, "crumbs", len(f.Crumbs), 2)
 
 		p.act(func() { f.SortBy(api.SortSize) })
-		equal(t, "by size", names(&f.Folder), "Music,?? what,Banana.txt,apple.txt,avocado.txt")
+		equal(t, "the largest first", names(&f.Folder), "Music,avocado.txt,apple.txt,Banana.txt,?? what")
 		p.act(func() { f.SortBy(api.SortSize) })
-		equal(t, "the other way round", names(&f.Folder), "Music,avocado.txt,apple.txt,Banana.txt,?? what")
+		equal(t, "the other way round", names(&f.Folder), "Music,?? what,Banana.txt,apple.txt,avocado.txt")
 		p.act(func() { f.SortBy(api.SortName) })
 
 		p.act(func() { f.SetFilter("AP") })

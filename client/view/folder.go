@@ -325,10 +325,14 @@ func (f *Folder) FocusCursor() {
 // Here is the entry under the cursor.
 func (f *Folder) Here() (api.File, bool) { return f.Row(f.Cursor) }
 
-// SortBy sorts by a column; by the one that it is sorted by, the other way round.
+// SortBy sorts by a column: names from the first, sizes and dates from the largest and the newest. By the one that it is sorted
+// by it is the other way round.
 func (f *Folder) SortBy(by api.FileSort) {
-	f.Descending = f.Sort == by && !f.Descending
-	f.Sort = by
+	if f.Sort == by {
+		f.Descending = !f.Descending
+	} else {
+		f.Sort, f.Descending = by, by != api.SortName
+	}
 	f.First, f.Cursor, f.at = 0, 0, ""
 	if f.viewport != nil {
 		f.viewport.Top()

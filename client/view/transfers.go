@@ -37,12 +37,16 @@ type upload struct {
 	told    bool // and it was said since that the transfer runs
 }
 
-// Shown are the transfers in the order of the tray: the newest first. A deletion is a note with an Undo until it begins.
+// Shown are the transfers in the order of the tray: what runs before the rest, and the newest first. A deletion is a note with
+// an Undo until it begins.
 func (t *Transfers) Shown() []api.Transfer {
 	list := make([]api.Transfer, 0, len(t.list))
-	for _, x := range slices.Backward(t.list) {
-		if x.Direction != api.Deleting || x.State == api.TransferRunning || x.State == api.TransferFailed {
-			list = append(list, x)
+	for _, runs := range [...]bool{true, false} {
+		for i := len(t.list) - 1; i >= 0; i-- {
+			x := &t.list[i]
+			if runs == (x.State == api.TransferRunning) && (runs || x.Direction != api.Deleting || x.State == api.TransferFailed) {
+				list = append(list, *x)
+			}
 		}
 	}
 	return list
