@@ -92,6 +92,7 @@ func (c *Composer) UploadInstead(i int) {
 			c.app.Transfers.linked[x.ID] = link{message, a.serial}
 			c.settle(message, a.serial, func(a *Attachment) { a.Problem, a.Uploading, a.Transfer = nil, true, x.ID })
 		}, nil)
+		c.app.platform.Focus(`[data-testid="compose-body"]`)
 	})
 	c.app.Picker.back = `[data-testid="upload-instead"]`
 }
@@ -112,7 +113,7 @@ func (t *Transfers) linkUp(x api.Transfer) {
 		}
 		c.Attachments = slices.DeleteFunc(slices.Clone(c.Attachments), func(a Attachment) bool { return a.serial == l.serial })
 		c.insertLink(x)
-		t.app.Voice.Say("The link to " + x.Name + " is in the message")
+		t.app.Toasts.Say("The link to " + x.Name + " is in the message. It opens for those who can log in at the server.")
 	case api.TransferFailed, "": // or it was canceled
 		delete(t.linked, x.ID)
 		p := x.Problem
