@@ -19,7 +19,6 @@ type account struct {
 	wire *wireLog
 	desk *desk
 
-	offered   atomic.Bool // the files beside its mail server were, when it was last told
 	reachable atomic.Bool // there may be a way to the servers again: what could not be sent for want of one is tried now
 
 	box     *store.Mailbox // nil when it could not be opened: broken says why

@@ -224,10 +224,10 @@ func (a *account) offersFiles() bool {
 	})
 }
 
-// tellFiles tells of the accounts whose offer of files may be another now.
+// tellFiles tells of the accounts whose offer of files may be another now: those of the gateway's own server.
 func (e *Engine) tellFiles() {
 	for _, a := range e.all() {
-		if offers := a.offersFiles(); a.offered.Swap(offers) != offers {
+		if a.settings().Servers.POP3.Host == "" {
 			a.announce()
 		}
 	}

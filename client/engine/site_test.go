@@ -380,6 +380,37 @@ func TestTheGatewaysOwnFiles(t *testing.T) {
 		if p := w.list("/"); len(p.Files) != 1 {
 			t.Errorf("%+v", p)
 		}
+		// A page that has asked is told when the offer goes, and when it comes back.
+		for _, change := range []struct {
+			do     func() error
+			offers bool
+		}{
+			{func() error { return w.RemoveSite(t.Context(), w.site.ID) }, true},
+			{func() error { w.addSite(api.AddSite{Account: a.ID}); return nil }, false},
+		} {
+			before := len(w.seen.all())
+			if err := change.do(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			told := !change.offers
+			for _, e := range w.seen.all()[before:] {
+				if e.Account != nil && e.Account.ID == a.ID {
+					told = e.Account.Files
+				}
+			}
+			if told != change.offers {
+				t.Errorf("the page believes that files are offered: %v", told)
+			}
+			if change.offers { // by the answer to signing in, in an engine that has told of nothing yet
+				if err := w.SignOut(t.Context(), api.SignOut{Account: a.ID, Erase: true}); err != nil {
+					t.Fatal(err)
+				}
+				if a = w.signIn(alice); !a.Files {
+					t.Error("files are not offered")
+				}
+			}
+		}
 		if err := w.SignOut(t.Context(), api.SignOut{Account: a.ID}); err != nil {
 			t.Fatal(err)
 		}
