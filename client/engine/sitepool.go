@@ -79,6 +79,7 @@ func (p *sessionPool) take(ctx context.Context) (*siteSession, error) {
 		return nil, err
 	}
 	s.setHome(x.home())
+	s.e.transfers.tidy(s)
 	return x, nil
 }
 

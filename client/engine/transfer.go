@@ -20,7 +20,8 @@ type transferRecord struct {
 	State     api.TransferState `json:"state"`
 	Problem   *api.Problem      `json:"problem,omitempty"`
 	Added     time.Time         `json:"added"`
-	Begun     bool              `json:"begun,omitempty"` // something may be there, or here
+	Begun     bool              `json:"begun,omitempty"`    // something may be there, or here
+	Canceled  bool              `json:"canceled,omitempty"` // it is a leftover
 	Anew      bool              `json:"anew,omitempty"`
 
 	// Of a download. Safe octets of the file are on the device, synced, and are those of Remote.
@@ -103,7 +104,7 @@ func (t *transfer) announce() {
 func (t *transfer) durable() bool { return t.rec.Direction != api.Deleting }
 
 // keep changes what is kept of the transfer, and makes it durable. The change is made even if it cannot be made durable: then
-// the journal has an older state, from which everything can go on as well.
+// the journal has an older state, from which everything can go on as well. Nothing is kept of one that is gone: it is to end.
 func (t *transfer) keep(change func(r *transferRecord)) error {
 	t.keeping.Lock()
 	defer t.keeping.Unlock()
@@ -111,7 +112,10 @@ func (t *transfer) keep(change func(r *transferRecord)) error {
 	change(&t.rec)
 	rec, gone := t.rec, t.gone
 	t.mu.Unlock()
-	if gone || !t.durable() {
+	switch {
+	case gone:
+		return context.Canceled
+	case !t.durable():
 		return nil
 	}
 	if rec.State == api.TransferRunning || rec.State == api.TransferNeedsFile {
@@ -224,7 +228,7 @@ func (t *transfer) settle(ctx context.Context, err error) {
 			r.State, r.Problem = state, problem
 		}
 	})
-	if kept != nil {
+	if kept != nil && !errors.Is(kept, context.Canceled) {
 		t.e.Logf("transfer %d: %v", t.rec.ID, kept)
 	}
 	t.feed.close()
