@@ -184,7 +184,8 @@ type SavePart struct {
 }
 
 // AttachFile fetches a file for a draft of a mail account. It is answered when the file is here; CodeTooLarge at once if it is
-// more than a draft may carry.
+// more than a draft may carry. Meanwhile it is a Transfer, Attaching, which can be paused and canceled (CodeCanceled); it is gone with the
+// answer, and with a page that does not wait any more.
 type AttachFile struct {
 	FileRef
 	Account AccountID `json:"account"`
@@ -233,6 +234,7 @@ const (
 	Downloading Direction = "down"
 	Uploading   Direction = "up"
 	Deleting    Direction = "delete"
+	Attaching   Direction = "attach" // to a draft: AttachFile
 )
 
 // TransferState says where a transfer is.
@@ -248,7 +250,7 @@ const (
 )
 
 // Transfer is something on its way from or to a site, or a deletion. At most two of a site run at a time. A cut leaves one waiting,
-// and it goes on by itself from what is safe. Transfers are kept over restarts; deletions are not.
+// and it goes on by itself from what is safe. Transfers are kept over restarts; deletions, and files for a draft, are not.
 type Transfer struct {
 	ID        TransferID    `json:"id"`
 	Site      AccountID     `json:"site"`

@@ -94,6 +94,7 @@ const (
 	CodeServerBusy        Code = "server-busy"        // the FTP server says to come later
 	CodeServerCannot      Code = "server-cannot"      // the FTP server does not know the command
 	CodeTruncated         Code = "truncated"          // a file ended before its end
+	CodeIsFolder          Code = "is-folder"          // folders are not fetched or sent as a whole
 	CodeFileChanged       Code = "file-changed"       // what the server has is not what was sent, or what was begun
 	CodeOtherFile         Code = "other-file"         // that is not the file that the transfer began with
 	CodeBadName           Code = "bad-name"           // no file can be called that

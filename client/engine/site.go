@@ -22,7 +22,7 @@ type site struct {
 	pool sessionPool
 	tree folderCache
 
-	looking, attaching chan struct{} // hold a token while a session is used for that
+	looking chan struct{} // holds a token while a session is used by somebody who looks and waits
 
 	mu       sync.Mutex // guards what follows; never held while emitting
 	rec      siteRecord
@@ -43,7 +43,7 @@ func newSite(e *Engine, rec siteRecord, joined bool) *site {
 		return s.joined
 	})
 	s.pool.site = s
-	s.looking, s.attaching, s.tree.most = make(chan struct{}, 1), make(chan struct{}, 1), e.Limits.Folder
+	s.looking, s.tree.limits = make(chan struct{}, 1), &e.Limits
 	s.tree.revision = uint64(max(0, e.Clock.Now().UnixMicro())) // above those of the last run
 	return s
 }

@@ -23,13 +23,9 @@ type sessionPool struct {
 // look runs fn with a session, for somebody who looks and waits: one after another, or a page would have a server see as many
 // sessions as it has questions.
 func (s *site) look(ctx context.Context, fn func(x *siteSession) error) error {
-	return s.inTurn(ctx, s.looking, fn)
-}
-
-func (s *site) inTurn(ctx context.Context, turn chan struct{}, fn func(x *siteSession) error) error {
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
+	case s.looking <- struct{}{}:
+		defer func() { <-s.looking }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -19,7 +19,7 @@ func (e *Engine) PauseTransfer(_ context.Context, id api.TransferID) error {
 	}
 	t.mu.Lock()
 	state, running := t.rec.State, t.running
-	pause := t.durable() && !over(state) && state != api.TransferPaused
+	pause := t.rec.Direction != api.Deleting && !over(state) && state != api.TransferPaused
 	if pause {
 		t.rec.State, t.rec.Problem, t.retryAt = api.TransferPaused, nil, time.Time{}
 	}

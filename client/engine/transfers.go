@@ -15,7 +15,7 @@ import (
 
 const (
 	// mostRunning is how many transfers of one site run at a time: a second one fills the pauses of the first, and servers
-	// allow few sessions for one user.
+	// allow few sessions for one user. Deletions, and files for a draft, for which somebody waits, run beside them, one at a time.
 	mostRunning = 2
 	// mostTransfers bounds those that are in the list.
 	mostTransfers = 10_000
@@ -230,17 +230,36 @@ func (x *transfers) keepTransferring(ctx context.Context) {
 	}
 }
 
+// lane is where transfers of a site run one after another, or two at a time. direction is that of those which have one of their own.
+type lane struct {
+	site      *site
+	direction api.Direction
+}
+
+func (t *transfer) lane() lane {
+	l := lane{site: t.site}
+	if !t.durable() {
+		l.direction = t.rec.Direction
+	}
+	return l
+}
+
+func (l lane) most() int {
+	if l.direction != "" {
+		return 1
+	}
+	return mostRunning
+}
+
 // startDue starts what may run, and says when there may be more: zero for when somebody says so.
 func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 	now, online := x.e.Clock.Now(), x.e.online()
 	list := x.all()
-	busy, emptied := map[*site]int{}, map[*site]int{}
+	busy := map[lane]int{}
 	for _, t := range list {
 		t.mu.Lock()
-		if t.running != nil && t.rec.Direction == api.Deleting {
-			emptied[t.site]++
-		} else if t.running != nil {
-			busy[t.site]++
+		if t.running != nil {
+			busy[t.lane()]++
 		}
 		t.mu.Unlock()
 	}
@@ -251,9 +270,8 @@ func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 	}
 	for _, t := range list {
 		t.mu.Lock()
-		deleting := t.rec.Direction == api.Deleting
 		due := t.retryAt
-		if deleting {
+		if t.rec.Direction == api.Deleting {
 			due = t.until
 		}
 		if !t.takenAt.IsZero() {
@@ -266,15 +284,12 @@ func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 		}
 		waiting := t.rec.State == api.TransferWaiting && t.running == nil && !t.blocked && !t.gone
 		switch {
-		case !waiting || !online || !deleting && busy[t.site] >= mostRunning || deleting && emptied[t.site] > 0 && !due.After(now):
+		case !waiting || !online:
 		case due.After(now):
 			soonest(due)
+		case busy[t.lane()] >= t.lane().most():
 		default:
-			if deleting {
-				emptied[t.site]++
-			} else {
-				busy[t.site]++
-			}
+			busy[t.lane()]++
 			t.rec.State, t.rec.Problem, t.retryAt, t.until = api.TransferRunning, nil, time.Time{}, time.Time{}
 			t.rate.begin(now, t.done)
 			t.feed.open()
@@ -326,6 +341,7 @@ func (x *transfers) forget(t *transfer) {
 		x.cleanUp(t)
 	}
 	t.feed.close()
+	t.end()
 	x.e.events.emit(func() api.Event { return api.Event{TransferGone: rec.ID} })
 	x.wake()
 	if rec.Canceled {
@@ -359,6 +375,8 @@ func (t *transfer) ended(done bool) {
 	switch {
 	case gone:
 		x.cleanUp(t)
+	case direction == api.Attaching && over(state):
+		t.end()
 	case direction == api.Deleting:
 		t.show()
 		if done {
@@ -368,6 +386,16 @@ func (t *transfer) ended(done bool) {
 		t.announce()
 	default:
 		t.announce()
+	}
+}
+
+// end tells who waits for a transfer that nothing happens to it any more.
+func (t *transfer) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over != nil {
+		close(t.over)
+		t.over = nil
 	}
 }
 
