@@ -178,7 +178,7 @@ func (x *siteSession) look(ctx context.Context, path string) (remote, error) {
 		e, err := x.Stat(ctx, path)
 		switch {
 		case err == nil && e.Kind == ftp.Folder:
-			return remote{}, &api.Problem{Code: api.CodeFileNotAllowed, Detail: "it is a folder"}
+			return remote{}, errFolder
 		case err == nil && e.Size >= 0 && e.Precision > 0:
 			return remote{Size: e.Size, Modified: e.Modified.Unix()}, nil
 		case err != nil && !errors.Is(err, ftp.ErrUnsupported):

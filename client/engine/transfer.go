@@ -34,7 +34,8 @@ type transferRecord struct {
 	Part   *api.PartRef   `json:"part,omitempty"`
 	Temp   api.FilePath   `json:"temp,omitempty"`
 	Exists api.Exists     `json:"exists,omitempty"`
-	Whole  bool           `json:"whole,omitempty"` // all of it is in Temp, and was found to be
+	Whole  bool           `json:"whole,omitempty"`  // all of it is in Temp, and was found to be
+	NoRest bool           `json:"noRest,omitempty"` // the server does not go on where it is told to
 }
 
 // transfer is something on its way.
@@ -42,6 +43,9 @@ type transfer struct {
 	e    *Engine
 	site *site
 	feed *feeder // of an upload from a page
+
+	memory *memoryFile   // where a file for a draft is
+	over   chan struct{} // of one for a draft: closed when nothing happens to it any more
 
 	keeping sync.Mutex // held while the journal is told of it; taken before mu
 
@@ -60,6 +64,7 @@ type transfer struct {
 	running  *task // what runs; nil when it does not
 	gone     bool
 	url      string
+	timed    bool // what was sent has the time of the file here
 	told     time.Time
 	hurried  int // how often a file changed under a download
 	takenAt  time.Time
@@ -101,7 +106,9 @@ func (t *transfer) announce() {
 }
 
 // durable says that it is kept over restarts.
-func (t *transfer) durable() bool { return t.rec.Direction != api.Deleting }
+func (t *transfer) durable() bool {
+	return t.rec.Direction != api.Deleting && t.rec.Direction != api.Attaching
+}
 
 // keep changes what is kept of the transfer, and makes it durable. The change is made even if it cannot be made durable: then
 // the journal has an older state, from which everything can go on as well. Nothing is kept of one that is gone: it is to end.
@@ -183,7 +190,7 @@ func (t *transfer) run(ctx context.Context) {
 		t.session = x.rec.id()
 		t.mu.Unlock()
 		switch t.record().Direction {
-		case api.Downloading:
+		case api.Downloading, api.Attaching:
 			return t.download(ctx, x)
 		case api.Uploading:
 			return t.upload(ctx, x)
@@ -251,6 +258,9 @@ func (t *transfer) judge(p *api.Problem) api.TransferState {
 			return api.TransferWaiting // as long as that takes
 		}
 	case api.CodePasswordNeeded, api.CodeLocked, api.CodeWrongPassword, api.CodeCertificate, api.CodeTokenNeeded:
+		if t.rec.Direction == api.Attaching {
+			return api.TransferFailed // somebody waits
+		}
 		t.blocked = true
 		return api.TransferWaiting
 	case api.CodeServerClosed, api.CodeServerTimeout, api.CodeServerUnreachable, api.CodeServerBusy, api.CodeGatewayBusy, api.CodeGatewayCut, api.CodeCanceled:

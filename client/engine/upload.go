@@ -49,10 +49,18 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 	switch {
 	case err != nil:
 		return err
+	case size >= 0 && size != rec.Size && from > 0: // QUIRK: some servers take REST and begin at another octet
+		if err := t.keep(func(r *transferRecord) { r.NoRest = true }); err != nil {
+			return err
+		}
+		return t.startOver(ctx, x, temp)
 	case size >= 0 && size < rec.Size:
 		return fmt.Errorf("%w: the server has %d octets of %d", ftp.ErrTruncated, size, rec.Size)
 	case size > rec.Size:
 		return t.startOver(ctx, x, temp)
+	}
+	if err := t.keepTime(ctx, x, temp); err != nil {
+		return err
 	}
 	if err := t.keep(func(r *transferRecord) { r.Whole = true }); err != nil {
 		return err
@@ -70,7 +78,7 @@ func (t *transfer) sent() int64 {
 // has is how much the server has of the file, to go on from. What it does not tell is nothing.
 func (t *transfer) has(ctx context.Context, x *siteSession, temp string) (int64, error) {
 	rec := t.record()
-	if !rec.Begun {
+	if !rec.Begun || rec.NoRest {
 		return 0, nil
 	}
 	size, err := x.sizeOf(ctx, temp)
@@ -150,6 +158,22 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// keepTime gives what was sent the time that the file has here, where the server has a way to.
+func (t *transfer) keepTime(ctx context.Context, x *siteSession, temp string) error {
+	file := t.record().File
+	if file == nil || file.Modified.IsZero() {
+		return nil
+	}
+	err := x.Mfmt(ctx, temp, file.Modified)
+	if isFTPRefusal(err) {
+		return nil
+	}
+	t.mu.Lock()
+	t.timed = err == nil
+	t.mu.Unlock()
+	return err
+}
+
 // startOver removes what is not a part of the file.
 func (t *transfer) startOver(ctx context.Context, x *siteSession, temp string) error {
 	if err := x.Dele(ctx, temp); err != nil && !isFTPRefusal(err) {
@@ -219,8 +243,13 @@ func (t *transfer) isNamed(ctx context.Context, x *siteSession, path string) (bo
 // named is the end of an upload.
 func (t *transfer) named(path string) error {
 	rec := t.record()
-	t.site.placed(path, fileEntry{size: rec.Size, modified: t.e.Clock.Now().Unix(), kind: ftp.File})
-	address := t.address()
+	address, modified := t.address(), t.e.Clock.Now()
+	t.mu.Lock()
+	if t.timed {
+		modified = rec.File.Modified
+	}
+	t.mu.Unlock()
+	t.site.placed(path, fileEntry{size: rec.Size, modified: modified.Unix(), kind: ftp.File})
 	t.mu.Lock()
 	t.done, t.url = rec.Size, address
 	t.mu.Unlock()

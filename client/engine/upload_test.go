@@ -282,3 +282,32 @@ func TestUploadToAnOldServer(t *testing.T) {
 		}
 	})
 }
+
+// A file has the time there that it has here, where the server can, and the listing says so.
+func TestUploadKeepsItsTime(t *testing.T) {
+	for _, can := range []bool{true, false} {
+		server := mailtest.NewFTP()
+		server.NoMFMT = !can
+		inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+			p := w.newPage()
+			defer p.close()
+			w.list("/")
+			data := noise(1000, 1)
+			file := localFile("up", data)
+			u, err := p.upload(api.UploadFile{Folder: "/", File: file}, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.until(u.ID, api.TransferDone)
+			for _, fresh := range []bool{false, true} {
+				l, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID, Path: "/", Fresh: fresh})
+				if err != nil || len(l.Files) != 1 {
+					t.Fatalf("%+v, %v", l, err)
+				}
+				if kept := l.Files[0].Modified.Equal(file.Modified.Truncate(time.Second)); kept != can {
+					t.Errorf("fresh %v: it is of %v", fresh, l.Files[0].Modified)
+				}
+			}
+		})
+	}
+}
