@@ -175,9 +175,12 @@ type UploadFile struct {
 	Exists Exists    `json:"exists,omitempty"`
 }
 
-// SavePart puts an attachment of a message into a folder of a site, straight from where it is kept.
+// SavePart puts an attachment of a message into a folder of a site, straight from where it is kept; or, where Attachment is set,
+// that one of a draft of the account of Part: what is too large to be mailed is linked to then, by Transfer.URL.
 type SavePart struct {
-	Part   PartRef   `json:"part"`
+	Part       PartRef          `json:"part"`
+	Attachment *DraftAttachment `json:"attachment,omitempty"`
+
 	Site   AccountID `json:"site"`
 	Folder FilePath  `json:"folder,omitempty"`
 	Exists Exists    `json:"exists,omitempty"`

@@ -32,6 +32,7 @@ type transferRecord struct {
 	// Of an upload: from where, and where it is until it is whole.
 	File   *api.LocalFile `json:"file,omitempty"`
 	Part   *api.PartRef   `json:"part,omitempty"`
+	Blob   api.BlobID     `json:"blob,omitempty"` // of a draft of the account of Part
 	Temp   api.FilePath   `json:"temp,omitempty"`
 	Exists api.Exists     `json:"exists,omitempty"`
 	Whole  bool           `json:"whole,omitempty"`  // all of it is in Temp, and was found to be

@@ -131,7 +131,7 @@ func (t *transfer) source(ctx context.Context, from int64) (io.Reader, error) {
 		return t.feed.read(ctx, from), nil
 	}
 	rec := t.record()
-	_, data, err := t.e.Attachment(ctx, *rec.Part)
+	_, data, err := t.e.partOf(ctx, &rec)
 	if err != nil {
 		return nil, err
 	}

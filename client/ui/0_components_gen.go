@@ -986,9 +986,9 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						element(vgparent, "svg", "use", attributes99)
 					}
 				}
-				if len(c.App.Composer.Attachments) > 1 {
+				if len(c.App.Composer.Attachments) > 1 || c.App.Composer.TooMuch() {
 					vgn = element(vgparent, "", "span", attributes100)
-					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
+					vgn.SetInnerHTML(c.App.Composer.SizeNote())
 				}
 				vgn = element(vgparent, "", "span", attributes94)
 				markup(vgn, "")

@@ -80,6 +80,27 @@ func (c *Composer) AttachedSize() (n int64) {
 	return n
 }
 
+// TooMuch says that the message would be larger than its mail server takes, as far as that has told.
+func (c *Composer) TooMuch() bool {
+	var n int64
+	for _, x := range c.Attachments {
+		if x.kept() && x.Transfer == 0 {
+			n += x.Size
+		}
+	}
+	most := c.app.AccountOf(c.draft.Account).LargestMail
+	return n > 0 && most > 0 && api.MailSize(n, int64(len(c.Text))) > most
+}
+
+// SizeNote is what all files are together, and whether that is too much.
+func (c *Composer) SizeNote() string {
+	s := Size(c.AttachedSize()) + " in all"
+	if c.TooMuch() {
+		s += ", and with that more than the " + Size(c.app.AccountOf(c.draft.Account).LargestMail) + " that the mail server takes"
+	}
+	return s
+}
+
 // takeAttachments carries the files of a message that is forwarded.
 func (c *Composer) takeAttachments(ref api.MessageRef) {
 	message := c.Serial
