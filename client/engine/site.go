@@ -243,7 +243,7 @@ func (s *site) forgive() {
 // keepAtLast puts the password into the vault that was locked when the site was added.
 func (s *site) keepAtLast(ctx context.Context) error {
 	s.mu.Lock()
-	later, password, rec := s.later && s.password != "", s.password, s.rec
+	later, password := s.later && s.password != "", s.password
 	s.later = false
 	s.mu.Unlock()
 	if !later {
@@ -252,8 +252,7 @@ func (s *site) keepAtLast(ctx context.Context) error {
 	if err := s.e.secrets.Put(ctx, secretName(s.id), []byte(password)); err != nil {
 		return err
 	}
-	rec.Kept = true
-	if err := s.e.registry.putSite(rec); err != nil {
+	if err := s.e.registry.updateSite(s.id, func(rec *siteRecord) { rec.Kept = true }); err != nil {
 		return err
 	}
 	s.mu.Lock()

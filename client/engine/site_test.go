@@ -511,3 +511,37 @@ func TestNoPasswordOfASiteIsRepeated(t *testing.T) {
 		w.start()
 	})
 }
+
+// A site that is removed while somebody looks at it stays removed, whatever its server says after that.
+func TestASiteThatIsRemovedMeanwhile(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		time.Sleep(time.Minute) // the session of before is over
+		gate := make(chan struct{})
+		w.fault(func(stage string, _ int) *mailtest.FTPFault {
+			if stage != "PWD" {
+				return nil
+			}
+			<-gate
+			return &mailtest.FTPFault{Reply: "257 \"/elsewhere\"\r\n"}
+		})
+		looked := make(chan error, 1)
+		go func() {
+			_, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID, Path: "/", Fresh: true})
+			looked <- err
+		}()
+		synctest.Wait()
+		if err := w.RemoveSite(t.Context(), w.site.ID); err != nil {
+			t.Fatal(err)
+		}
+		close(gate)
+		<-looked
+		w.restart()
+		if s, err := w.Status(t.Context()); err != nil || len(s.Sites) != 0 {
+			t.Errorf("%+v, %v", s.Sites, err)
+		}
+		names, err := w.fs.List()
+		if err != nil || slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, sitePrefix) }) {
+			t.Errorf("%v, %v", names, err)
+		}
+	})
+}

@@ -84,12 +84,11 @@ func (s *site) setHome(home api.FilePath) {
 	s.mu.Lock()
 	changed := s.joined && s.rec.Home != home
 	s.rec.Home = home
-	rec := s.rec
 	s.mu.Unlock()
 	if !changed {
 		return
 	}
-	if err := s.e.registry.putSite(rec); err != nil {
+	if err := s.e.registry.updateSite(s.id, func(rec *siteRecord) { rec.Home = home }); err != nil {
 		s.e.Logf("site %s: %v", s.id, err) // it will be found again
 	}
 	s.announce()
