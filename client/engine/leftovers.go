@@ -122,7 +122,27 @@ func (l *leftover) remove(ctx context.Context, clock Clock) error {
 		return err
 	}
 	l.site.removed(temp)
-	return nil
+	if l.rec.Aside == "" {
+		return nil
+	}
+	return l.site.session(limited, func(x *siteSession) error { return l.putBack(limited, x) })
+}
+
+// putBack gives the file that was to be replaced its name again, if it was put aside.
+func (l *leftover) putBack(ctx context.Context, x *siteSession) error {
+	aside, err := octets(l.rec.Aside)
+	path, _ := octets(l.rec.Path)
+	if err != nil {
+		return nil // there is no such file
+	}
+	there, _, err := x.fileThere(ctx, path)
+	if err != nil {
+		return err
+	}
+	if there {
+		return x.Dele(ctx, aside)
+	}
+	return x.Rename(ctx, aside, path)
 }
 
 func (x *transfers) forgetLeftover(l *leftover) {

@@ -183,3 +183,40 @@ func TestLeftoversGoWithTheirSite(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// An upload is canceled when the file that it replaces is put aside already: that one has its name again.
+func TestCancelBetweenTwoNames(t *testing.T) {
+	server := mailtest.NewFTP()
+	server.Jealous = true
+	inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+		p := w.newPage()
+		defer p.close()
+		old := noise(1000, 1)
+		w.ftp.Files.Put("/up", old)
+		named := 0
+		w.fault(func(stage string, _ int) *mailtest.FTPFault {
+			if stage == "RNTO" {
+				if named++; named == 3 {
+					return &mailtest.FTPFault{Stall: true}
+				}
+			}
+			return nil
+		})
+		data := noise(2000, 2)
+		u, err := p.upload(api.UploadFile{Folder: "/", File: localFile("up", data), Exists: api.ExistsReplace}, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if _, there := w.ftp.Files.Get("/up"); there || named != 3 {
+			t.Fatalf("%v", w.ftp.Files.Names())
+		}
+		if err := w.CancelTransfer(t.Context(), u.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if got, _ := w.ftp.Files.Get("/up"); string(got) != string(old) || len(w.ftp.Files.Names()) != 1 {
+			t.Errorf("%v", w.ftp.Files.Names())
+		}
+	})
+}

@@ -34,6 +34,7 @@ type transferRecord struct {
 	Part   *api.PartRef   `json:"part,omitempty"`
 	Blob   api.BlobID     `json:"blob,omitempty"` // of a draft of the account of Part
 	Temp   api.FilePath   `json:"temp,omitempty"`
+	Aside  api.FilePath   `json:"aside,omitempty"` // where the file that it replaces is, or may be
 	Exists api.Exists     `json:"exists,omitempty"`
 	Whole  bool           `json:"whole,omitempty"`  // all of it is in Temp, and was found to be
 	NoRest bool           `json:"noRest,omitempty"` // the server does not go on where it is told to

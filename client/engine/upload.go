@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"strconv"
 
 	"github.com/postern-mail/postern/client/api"
@@ -183,99 +181,6 @@ func (t *transfer) startOver(ctx context.Context, x *siteSession, temp string) e
 		return err
 	}
 	return t.again()
-}
-
-// name gives a file that is whole its name. A cut may have come between that and its answer: then it has it.
-func (t *transfer) name(ctx context.Context, x *siteSession, temp string) error {
-	rec := t.record()
-	path := t.path()
-	if there, _, err := x.fileThere(ctx, temp); err != nil {
-		return err
-	} else if !there {
-		if named, err := t.isNamed(ctx, x, path); err != nil {
-			return err
-		} else if named {
-			return t.named(path)
-		}
-		if err := t.keep(func(r *transferRecord) { r.Whole, r.Begun, r.Anew = false, false, true }); err != nil {
-			return err
-		}
-		return t.again() // somebody has removed it
-	}
-	if rec.Exists != api.ExistsReplace { // somebody else may have put one there meanwhile
-		free, err := x.freeName(ctx, path, func(string) bool { return false })
-		if err != nil {
-			return err
-		}
-		if free != path {
-			if err := t.keep(func(r *transferRecord) { r.Path = crossing(free) }); err != nil {
-				return err
-			}
-			path = free
-		}
-	}
-	err := x.Rename(ctx, temp, path)
-	if isFTPRefusal(err) && rec.Exists == api.ExistsReplace { // QUIRK: Windows does not rename to a name that there is
-		if there, _, looked := x.fileThere(ctx, path); looked == nil && there {
-			if err = x.Dele(ctx, path); err == nil {
-				err = x.Rename(ctx, temp, path)
-			}
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return t.named(path)
-}
-
-// isNamed says whether a file that is whole, and not where it was, has its name already. Where the server tells no sizes, one that
-// replaces another cannot be told from that.
-func (t *transfer) isNamed(ctx context.Context, x *siteSession, path string) (bool, error) {
-	rec := t.record()
-	there, _, err := x.fileThere(ctx, path)
-	if err != nil || !there {
-		return false, err
-	}
-	size, err := x.sizeOf(ctx, path)
-	return size == rec.Size || size < 0 && rec.Exists != api.ExistsReplace, err
-}
-
-// named is the end of an upload.
-func (t *transfer) named(path string) error {
-	rec := t.record()
-	address, modified := t.address(), t.e.Clock.Now()
-	t.mu.Lock()
-	if t.timed {
-		modified = rec.File.Modified
-	}
-	t.mu.Unlock()
-	t.site.placed(path, fileEntry{size: rec.Size, modified: modified.Unix(), kind: ftp.File})
-	t.mu.Lock()
-	t.done, t.url = rec.Size, address
-	t.mu.Unlock()
-	return nil
-}
-
-// address is where a person finds the file, without a password.
-func (t *transfer) address() string {
-	rec := t.site.record()
-	p := place{e: t.e, protocol: api.FTP, server: rec.Server, email: rec.Server.User}
-	to, err := p.endpoint()
-	if err != nil {
-		return ""
-	}
-	u := url.URL{Scheme: "ftp", Host: to.address, Path: t.path()}
-	usual := "21"
-	if to.security == api.TLS {
-		u.Scheme, usual = "ftps", "990"
-	}
-	if host, port, err := net.SplitHostPort(to.address); err == nil && port == usual {
-		u.Host = host
-		if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
-			u.Host = "[" + host + "]"
-		}
-	}
-	return u.String()
 }
 
 // PutChunk takes a piece of an upload's file from a page, and answers which one is wanted next.

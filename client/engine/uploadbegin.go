@@ -92,15 +92,15 @@ func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.F
 		return nil, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("%q is nothing to do with a file that exists", exists)}
 	}
 	rec.Direction, rec.Path, rec.Exists = api.Uploading, crossing(path), exists
-	rec.Temp = crossing(tempPath(path))
+	rec.Temp = crossing(besidePath(path, ".part"))
 	return e.transfers.add(s, rec)
 }
 
-// tempPath is where a file is until it is whole.
-func tempPath(path string) string {
+// besidePath is a path of nobody else's in the folder of another: for a file until it is whole, or for one that is replaced.
+func besidePath(path, ext string) string {
 	var b [4]byte
 	rand.Read(b[:]) // it never fails
-	suffix := "." + hex.EncodeToString(b[:]) + ".part"
+	suffix := "." + hex.EncodeToString(b[:]) + ext
 	parent, name := parentOf(path)
 	path, err := ftp.Entry{Name: shortenName(name, len(suffix)) + suffix, Kind: ftp.File}.Path(parent)
 	if err != nil { // it was a usable name
