@@ -39,7 +39,7 @@ func TestEveryReplyOfATransfer(t *testing.T) {
 		replies := 0
 		count := func(string, int) *mailtest.FTPFault { replies++; return nil }
 		transfersWith(t, server, count)
-		if replies < 20 {
+		if replies < 15 {
 			t.Fatalf("%d replies", replies)
 		}
 		for name, fault := range faults {

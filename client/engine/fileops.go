@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
@@ -84,8 +85,10 @@ func (s *site) rename(ctx context.Context, r api.RenameFile) (api.File, error) {
 		return api.File{}, err
 	}
 	_, name = parentOf(to)
-	if id := s.e.transfers.under(s)[r.Path]; id != 0 {
-		return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred", Technical: fmt.Sprintf("transfer %d", id)}
+	for path, id := range s.e.transfers.under(s) { // of the file, or of one in the folder
+		if p, _ := octets(path); p == from || strings.HasPrefix(p, from+"/") {
+			return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred", Technical: fmt.Sprintf("transfer %d", id)}
+		}
 	}
 	moved, known := s.tree.entry(from)
 	if !known {

@@ -2,14 +2,12 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/postern-mail/postern/client/api"
-	"github.com/postern-mail/postern/client/engine/keyring"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -124,25 +122,18 @@ func (s *site) secret(ctx context.Context) (string, error) {
 		return a.secret(ctx)
 	}
 	needed := &api.Problem{Code: api.CodePasswordNeeded, Detail: user}
-	if !look || s.e.Vault == nil {
+	if !look {
 		return "", needed
 	}
-	secret, err := s.e.secrets.Get(ctx, secretName(s.id))
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case errors.Is(err, keyring.ErrLocked):
-		return "", &api.Problem{Code: api.CodeLocked}
-	default:
-		needed.Technical = "reading the vault: " + err.Error()
-		return "", needed
+	secret, err := s.e.keptPassword(ctx, s.id, user)
+	if err != nil {
+		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked = true
 	if s.password == "" && s.rec.Kept {
-		s.password = string(secret)
+		s.password = secret
 	}
 	if s.password == "" {
 		return "", needed

@@ -49,7 +49,8 @@ type transfer struct {
 	memory *memoryFile   // where a file for a draft is
 	over   chan struct{} // of one for a draft: closed when nothing happens to it any more
 
-	keeping sync.Mutex // held while the journal is told of it; taken before mu
+	keeping   sync.Mutex // held while the journal is told of it; taken before mu
+	unwritten bool       // the journal could not be told that it is gone; guarded by keeping
 
 	mu       sync.Mutex // guards what follows; never held while emitting
 	rec      transferRecord

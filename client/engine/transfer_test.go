@@ -397,3 +397,21 @@ func TestAFolderIsNoFile(t *testing.T) {
 		}
 	})
 }
+
+// Without any room on the device, a download that is canceled is gone all the same: its own file makes room for the journal.
+func TestCancelWithoutRoom(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		w.ftp.Files.Put("/down", noise(20<<20, 5))
+		w.cutAfter(9<<20, time.Hour)
+		d := w.download("/down")
+		time.Sleep(time.Second)
+		w.fs.SetRoom(0)
+		if err := w.CancelTransfer(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+		if l := w.transferList(); len(l) != 0 {
+			t.Errorf("it is back: %+v", l)
+		}
+	})
+}

@@ -328,6 +328,7 @@ func (x *transfers) forget(t *transfer) {
 	default:
 		err = x.log.remove(rec.ID)
 	}
+	t.unwritten = err != nil
 	t.keeping.Unlock()
 	if again {
 		return
@@ -357,6 +358,11 @@ func (x *transfers) cleanUp(t *transfer) {
 	fs, err := x.log.folder()
 	if err == nil {
 		err = fs.RemoveAll(deviceName(t.rec.ID))
+	}
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
+	if err == nil && t.unwritten { // there is room for it now
+		err = x.log.remove(t.rec.ID)
 	}
 	if err != nil {
 		x.e.Logf("transfer %d: removing its file: %v", t.rec.ID, err)

@@ -24,7 +24,11 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 		return err
 	}
 	if rec.Whole {
-		return t.name(ctx, x, temp)
+		there, _, err := x.fileThere(ctx, temp)
+		if err != nil {
+			return err
+		}
+		return t.name(ctx, x, temp, there)
 	}
 	from, err := t.has(ctx, x, temp)
 	if err != nil {
@@ -63,7 +67,7 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 	if err := t.keep(func(r *transferRecord) { r.Whole = true }); err != nil {
 		return err
 	}
-	return t.name(ctx, x, temp)
+	return t.name(ctx, x, temp, true)
 }
 
 // sent is how much was handed to the network in this run.

@@ -311,3 +311,30 @@ func TestUploadKeepsItsTime(t *testing.T) {
 		})
 	}
 }
+
+// The address of a file is the same for everybody, wherever their login leads them.
+func TestAddressOfAnUpload(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		s, err := w.Engine.site(w.site.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			home, path api.FilePath
+			want       string
+		}{
+			{"/", "/a", "ftp://ftp.example.org/a"},
+			{"/", "/pub/größe #1?%FF\u202e", "ftp://ftp.example.org/pub/gr%C3%B6%C3%9Fe%20%231%3F%FF%E2%80%AE"},
+			{"/home/bob", "/home/bob/a b", "ftp://ftp.example.org/%2Fhome/bob/a%20b"},
+			{"/home/bob", "/srv/a", "ftp://ftp.example.org/%2Fsrv/a"},
+			{"", "/a", "ftp://ftp.example.org/a"},
+		} {
+			s.mu.Lock()
+			s.rec.Home = c.home
+			s.mu.Unlock()
+			if got := (&transfer{e: w.Engine, site: s, rec: transferRecord{Path: c.path}}).address(); got != c.want {
+				t.Errorf("%s: %s, want %s", c.path, got, c.want)
+			}
+		}
+	})
+}

@@ -6,21 +6,19 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
 )
 
-// name gives a file that is whole its name. A cut may have come between that and its answer: then it has it.
-func (t *transfer) name(ctx context.Context, x *siteSession, temp string) error {
+// name gives a file that is whole its name. there says that it is where it was sent to: if not, a cut may have come between the name and
+// its answer.
+func (t *transfer) name(ctx context.Context, x *siteSession, temp string, there bool) (err error) {
 	path := t.path()
-	there, _, err := x.fileThere(ctx, temp)
-	switch {
-	case err != nil:
-		return err
-	case there:
+	if there {
 		path, err = t.rename(ctx, x, temp, path)
-	default:
+	} else {
 		err = t.isNamed(ctx, x, path)
 	}
 	if err == nil {
@@ -149,7 +147,8 @@ func (t *transfer) named(path string) error {
 	return nil
 }
 
-// address is where a person finds the file, without a password.
+// address is where a person finds the file, without a password. Where the login does not lead to the root, the path begins with "%2F":
+// it is taken from the login's folder else, which may be another for another person. See RFC 1738 section 3.2.2.
 func (t *transfer) address() string {
 	rec := t.site.record()
 	p := place{e: t.e, protocol: api.FTP, server: rec.Server, email: rec.Server.User}
@@ -158,6 +157,10 @@ func (t *transfer) address() string {
 		return ""
 	}
 	u := url.URL{Scheme: "ftp", Host: to.address, Path: t.path()}
+	if rec.Home != "" && rec.Home != "/" && strings.HasPrefix(u.Path, "/") {
+		u.RawPath = "/%2F" + strings.TrimPrefix(u.EscapedPath(), "/")
+		u.Path = "/" + u.Path
+	}
 	usual := "21"
 	if to.security == api.TLS {
 		u.Scheme, usual = "ftps", "990"
