@@ -100,3 +100,75 @@ func transfersWith(t *testing.T, kind func(*mailtest.FTP), fault func(string, in
 		}
 	})
 }
+
+// The engine dies at every reply in the course of an upload that replaces a file, and another takes it up: it comes to its end, whole, and
+// nothing else is left. At no time is there neither the old file nor the new one under some name.
+func TestDeathAtEveryReply(t *testing.T) {
+	for _, jealous := range []bool{false, true} {
+		for _, done := range []bool{false, true} { // what the reply is to
+			for nth, more := 0, true; more; nth++ {
+				t.Run(fmt.Sprint(jealous, done, nth), func(t *testing.T) { more = uploadOverDeath(t, jealous, done, nth) })
+			}
+		}
+	}
+}
+
+// uploadOverDeath has the engine die at a reply, and answers whether there was one.
+func uploadOverDeath(t *testing.T, jealous, done bool, nth int) (died bool) {
+	server := mailtest.NewFTP()
+	server.Jealous = jealous
+	inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+		old, data := noise(1000, 1), noise(300_000, 2)
+		w.ftp.Files.Put("/up", old)
+		time.Sleep(time.Minute) // the session is over
+		stopped := make(chan struct{})
+		replies := 0
+		w.fault(func(string, int) *mailtest.FTPFault {
+			if replies++; replies-1 != nth {
+				return nil
+			}
+			died = true
+			go func() {
+				w.stop()
+				close(stopped)
+			}()
+			return &mailtest.FTPFault{Accept: done, Cut: true}
+		})
+		p := w.newPage()
+		defer func() { p.close() }()
+		file := localFile("up", data)
+		u, err := p.upload(api.UploadFile{Folder: "/", File: file, Exists: api.ExistsReplace}, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if died {
+			<-stopped
+			p.close()
+			w.restart()
+			there := 0
+			for _, name := range w.ftp.Files.Names() {
+				if got, _ := w.ftp.Files.Get(name); bytes.Equal(got, old) || bytes.Equal(got, data) {
+					there++
+				}
+			}
+			if there == 0 {
+				t.Fatalf("neither is there: %v", w.ftp.Files.Names())
+			}
+			old := p
+			p = w.newPage()
+			p.files = old.files
+			if len(w.transferList()) == 1 && w.transfer(u.ID).State == api.TransferNeedsFile {
+				if _, err := w.ResumeTransfer(t.Context(), api.ResumeTransfer{ID: u.ID, File: &file}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		u = w.until(u.ID, api.TransferDone, api.TransferFailed)
+		if got, _ := w.ftp.Files.Get("/up"); u.State != api.TransferDone || !bytes.Equal(got, data) || len(w.ftp.Files.Names()) != 1 {
+			t.Errorf("%+v, %v, at the server %v", u, u.Problem, w.ftp.Files.Names())
+		}
+	})
+	return died
+}
