@@ -80,8 +80,11 @@ func (c *Composer) AttachedSize() (n int64) {
 	return n
 }
 
-// TooMuch says that the message would be larger than its mail server takes, as far as that has told.
-func (c *Composer) TooMuch() bool {
+// TooMuch says that the message would be larger than its mail server takes, as far as that has told, or than any message may be.
+func (c *Composer) TooMuch() bool { return c.limit() > 0 }
+
+// limit is what a message may be which this one would exceed; 0: it would not.
+func (c *Composer) limit() int64 {
 	var n int64
 	for _, x := range c.Attachments {
 		if x.kept() && x.Transfer == 0 {
@@ -89,14 +92,20 @@ func (c *Composer) TooMuch() bool {
 		}
 	}
 	most := c.app.AccountOf(c.draft.Account).LargestMail
-	return n > 0 && most > 0 && api.MailSize(n, int64(len(c.Text))) > most
+	switch {
+	case n > 0 && most > 0 && api.MailSize(n, int64(len(c.Text))) > most:
+		return most
+	case n > LargestFile:
+		return LargestFile
+	}
+	return 0
 }
 
 // SizeNote is what all files are together, and whether that is too much.
 func (c *Composer) SizeNote() string {
 	s := Size(c.AttachedSize()) + " in all"
-	if c.TooMuch() {
-		s += ", and with that more than the " + Size(c.app.AccountOf(c.draft.Account).LargestMail) + " that the mail server takes"
+	if most := c.limit(); most > 0 {
+		s += ", too much for a mail of at most " + Size(most)
 	}
 	return s
 }

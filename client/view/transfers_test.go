@@ -259,7 +259,7 @@ func TestUploadInsteadOfAttachments(t *testing.T) {
 		}
 		limit(1_700_000)
 		offered("together they are more", true)
-		equal(t, "it is said", p.Composer.SizeNote(), "1.6 MB in all, and with that more than the 1.7 MB that the mail server takes")
+		equal(t, "it is said", p.Composer.SizeNote(), "1.6 MB in all, too much for a mail of at most 1.7 MB")
 
 		p.act(func() { p.Composer.UploadInstead(1) })
 		p.act(p.Picker.Done)
@@ -283,6 +283,10 @@ func TestUploadInsteadOfAttachments(t *testing.T) {
 		equal(t, "one is left", len(p.Composer.Attachments), 1)
 		equal(t, "the link", strings.Contains(p.Composer.Text, "b.bin (900 KB): ftp://ftp.example.org/home/b.bin"), true)
 		offered("it fits", false)
+		limit(0)
+		p.act(func() { p.Composer.Attach("c.bin", "", make([]byte, view.LargestFile-600_000)) })
+		p.pass(time.Second)
+		offered("together they are more than any mail may be", true)
 	})
 }
 
@@ -291,7 +295,9 @@ func TestAttachingCanceled(t *testing.T) {
 	cabinet(t, "/inbox", func(t *testing.T, p *page) {
 		p.act(p.Compose)
 		p.svc.Fail("AttachFile", &api.Problem{Code: api.CodeCanceled})
-		p.act(func() { p.AttachToNew(site, []api.File{{Path: "/home/a", Name: "a", Kind: api.KindFile, Usable: true}}) })
+		p.act(func() {
+			p.AttachToNew(site, []api.File{{Path: "/home/a", Name: "a", Kind: api.KindFile, Usable: true}})
+		})
 		p.pass(time.Second)
 		equal(t, "none", len(p.Composer.Attachments), 0)
 	})
