@@ -22,12 +22,15 @@ type channel struct {
 	target   netip.AddrPort   // that the server connects to
 	tls      *tls.Config      // nil: in the clear
 	listing  bool             // it carries many small writes
+	from     int64            // REST
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	octets atomic.Int64
 
-	come chan net.Conn // holds one
+	come   chan net.Conn // holds one
+	unused *time.Timer   // closes it, if no command comes for it
+	leave  func()        // gives the user's place back
 
 	mu     sync.Mutex
 	given  bool // one is in come, or was
@@ -42,17 +45,38 @@ var (
 	errForeign = errors.New("a data connection goes to the client's own address, and a port from 1024 on")
 )
 
-func (s *session) newChannel() *channel {
-	ch := &channel{s: s, come: make(chan net.Conn, 1)}
-	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
-	if s.protected {
-		ch.tls = s.srv.cfg.TLS
+// newChannel prepares one in place of the one before, if the user has a transfer left. From now on it counts as one: it may hold a
+// port, of which there are few.
+func (s *session) newChannel() (ch *channel, ok bool) {
+	s.unprepare()
+	if !s.srv.enterTransfer(s.user.ID) {
+		s.reply(450, "too many transfers at once; try again later")
+		return nil, false
 	}
+	ch = &channel{s: s, come: make(chan net.Conn, 1), leave: sync.OnceFunc(func() { s.srv.leaveTransfer(s.user.ID) })}
+	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
+	ch.unused = time.AfterFunc(s.srv.cfg.Limits.DataWait, ch.close)
+	s.ready = ch
+	return ch, true
+}
+
+// unprepare gives up what was prepared.
+func (s *session) unprepare() {
 	if s.ready != nil {
 		s.ready.close()
+		s.ready = nil
 	}
-	s.ready = ch
-	return ch
+}
+
+// has says at which port it is to come.
+func (ch *channel) has(port uint16, l *net.TCPListener) {
+	ch.mu.Lock()
+	ch.port, ch.listener = port, l
+	closed := ch.closed
+	ch.mu.Unlock()
+	if closed && l != nil { // it has taken so long to find one
+		l.Close()
+	}
 }
 
 // Accept waits for the connection, or makes it.
@@ -153,14 +177,17 @@ func (ch *channel) close() {
 		came.Close()
 	default:
 	}
+	listener := ch.listener
 	ch.mu.Unlock()
+	ch.unused.Stop()
 	ch.cancel()
-	if ch.listener != nil {
-		ch.listener.Close()
+	if listener != nil {
+		listener.Close()
 	}
 	if conn != nil {
 		conn.Close()
 	}
+	ch.leave()
 }
 
 // Close and Addr make a channel a listener; the library asks for neither.

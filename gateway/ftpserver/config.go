@@ -56,10 +56,10 @@ type Config struct {
 type Limits struct {
 	Idle            time.Duration // without a command or a transfer; 5 minutes
 	Login           time.Duration // for the login, after which a stranger has to go; 1 minute
-	DataWait        time.Duration // for a data connection to come about; 30 seconds
+	DataWait        time.Duration // for a data connection to come about, and before that for its command; 30 seconds
 	Stall           time.Duration // for each read and write of a connection; 2 minutes
 	SessionsPerUser int           // 20: a file manager opens one for each of its transfers
-	Transfers       int           // at once; 200: each is two goroutines and, with TLS, some 80 KB
+	Transfers       int           // at once, from EPSV or PORT on; 200: each is a port, two goroutines and, with TLS, some 80 KB
 	TransfersOfUser int           // 10
 	WrongPasswords  int           // of one connection; 3, as in the mail server
 }

@@ -161,7 +161,9 @@ func (e worded) Unwrap() []error { return []error{e.words, e.is} }
 
 func (t *tree) Stat(name string) (os.FileInfo, error) {
 	e, err := t.folder.Stat(name)
-	if err == nil && e.IsDir() && t.s.current() == nil && t.s.last == "SIZE" { // RFC 3659 section 4: of files
+	if transfer := t.s.current(); transfer != nil {
+		transfer.looked(e, err)
+	} else if err == nil && e.IsDir() && t.s.last == "SIZE" { // RFC 3659 section 4: of files
 		err = files.ErrNotFile
 	}
 	if err != nil {
@@ -193,19 +195,19 @@ func (t *tree) GetAvailableSpace(string) (int64, error) {
 }
 
 // GetHandle opens a file for a transfer.
-func (t *tree) GetHandle(name string, flags int, offset int64) (library.FileTransfer, error) {
+func (t *tree) GetHandle(name string, flags int, _ int64) (library.FileTransfer, error) {
 	transfer := t.s.current()
 	if transfer == nil {
 		return nil, t.told(files.ErrFailed)
 	}
 	if flags&os.O_WRONLY == 0 {
-		file, err := t.folder.Open(name, offset)
+		file, err := t.folder.Open(name, transfer.channel.from)
 		if err != nil {
 			return nil, t.told(err)
 		}
 		return &download{file, transfer}, nil
 	}
-	from := files.From(offset)
+	from := files.From(transfer.channel.from)
 	if flags&os.O_APPEND != 0 {
 		from = files.End
 	}

@@ -278,9 +278,8 @@ func TestLimitsOfAUser(t *testing.T) {
 		c.open(c.epsv())
 		c.ask("150", fmt.Sprint("STOR ", i))
 	}
-	if _, last := sessions[2].get("LIST"); !strings.HasPrefix(last, "450") {
-		t.Error(last)
-	}
+	sessions[2].ask("450", "EPSV")
+	sessions[2].ask("450", "PORT 127,0,0,1,200,1")
 	sessions[0].ask("426", "ABOR")
 	sessions[0].want("226", sessions[0].hear())
 	if _, last := sessions[2].get("LIST"); !strings.HasPrefix(last, "226") {
@@ -301,20 +300,25 @@ func TestLimitsOfAUser(t *testing.T) {
 	}
 }
 
-func TestPassivePorts(t *testing.T) {
-	first := uint16(20_000 + rand.IntN(10_000)) // below those that the system gives away
-	for ; ; first++ {
-		a, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", first))
-		if err != nil {
-			continue
+// freePorts is the first of as many ports side by side that nobody has.
+func freePorts(t *testing.T, n int) uint16 {
+	for first := uint16(20_000 + rand.IntN(10_000)); ; first++ { // below those that the system gives away
+		free := 0
+		for ; free < n; free++ {
+			l, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", int(first)+free))
+			if err != nil {
+				break
+			}
+			defer l.Close()
 		}
-		b, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", first+1))
-		a.Close()
-		if err == nil {
-			b.Close()
-			break
+		if free == n {
+			return first
 		}
 	}
+}
+
+func TestPassivePorts(t *testing.T) {
+	first := freePorts(t, 2)
 	r := start(t, func(c *Config, _ *files.Options) { c.Passive = Ports{first, first + 1} })
 	a, b, c := r.login(), r.login(), r.login()
 	ports := map[string]bool{a.pasv(): true, b.epsv(): true}

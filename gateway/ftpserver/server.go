@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,10 +140,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	for ses := range s.sessions {
+	left := slices.Collect(maps.Keys(s.sessions))
+	s.mu.Unlock()
+	for _, ses := range left { // which give back what they hold
 		ses.cut()
 	}
-	s.mu.Unlock()
 	<-ended
 	return ctx.Err()
 }

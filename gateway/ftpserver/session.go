@@ -51,6 +51,7 @@ type session struct {
 	wrong     int    // passwords
 	protected bool   // PROT P
 	extended  bool   // EPSV ALL
+	from      int64  // REST: the octet that the next transfer begins at
 	ready     *channel
 	implicit  bool
 	inside    bool // it comes by way of the gateway
@@ -69,6 +70,7 @@ type session struct {
 	partial  []byte   // of a line of the library's
 	silent   bool     // its answer is for us
 	answered string   // and is this
+	code     string   // of the last answer to the client
 }
 
 func newSession(srv *Server, conn net.Conn) (*session, error) {
@@ -105,12 +107,9 @@ func (s *session) run(implicit bool) {
 	}
 	server.Serve() // hands it the one connection, and ends
 	<-s.gone
-	if s.ready != nil {
-		s.ready.close()
-	}
+	s.unprepare()
 	if s.setup != nil { // it was to be a transfer
 		s.setup.close()
-		s.srv.leaveTransfer(s.user.ID)
 	}
 	if t := s.current(); t != nil {
 		t.channel.close()
@@ -248,7 +247,9 @@ func (s *session) answer(line string) {
 	s.send(line)
 }
 
+// send is called with out held.
 func (s *session) send(line string) {
+	s.code, _, _ = strings.Cut(line, " ")
 	s.raw.SetWriteDeadline(time.Now().Add(s.srv.cfg.Limits.Stall))
 	if _, err := io.WriteString(s.conn, line+"\r\n"); err != nil {
 		s.raw.Close() // or the next answer would be taken for this one's

@@ -1,0 +1,124 @@
+package ftpserver
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-mail/postern/gateway/ftpserver/files"
+)
+
+// A name to be renamed is the last one that RNFR has named and found: one that failed leaves none behind.
+func TestRenamingForgets(t *testing.T) {
+	r := start(t, nil)
+	r.write("it", "content")
+	c := r.login()
+	c.ask("350", "RNFR it")
+	c.ask("550", "RNFR none")
+	c.ask("503", "RNTO elsewhere")
+	c.ask("503", "RNTO elsewhere")
+	c.ask("350", "RNFR it")
+	c.ask("550", "RNTO none/elsewhere")
+	c.ask("503", "RNTO elsewhere")
+	if got := r.read("it"); got != "content" {
+		t.Errorf("%q", got)
+	}
+}
+
+// REST is for the next transfer alone, whatever becomes of it: else it would lead one of another file into its middle.
+func TestRestForgets(t *testing.T) {
+	for _, between := range []string{"RETR it|425", "STOR other|425", "LIST|425", "SIZE it|213", "CWD /|250", "RETR none|550!", "NLST|226!", "REST x|501"} {
+		r := start(t, nil)
+		r.write("it", "0123456789")
+		c := r.login()
+		c.ask("350", "REST 5")
+		say, want, _ := strings.Cut(between, "|")
+		if want, with := strings.CutSuffix(want, "!"); with {
+			if _, last := c.get(say); !strings.HasPrefix(last, want) {
+				t.Errorf("%s: %s", say, last)
+			}
+		} else {
+			c.ask(want, say)
+		}
+		c.want("226", c.put("STOR it", "anew"))
+		if got := r.read("it"); got != "anew" {
+			t.Errorf("after %s: %q", say, got)
+		}
+	}
+	// What prepares the transfer comes in between.
+	r := start(t, nil)
+	r.write("it", "0123456789")
+	c := r.login()
+	for _, between := range []string{"TYPE I", "NOOP", "EPSV", "PASV"} {
+		c.ask("350", "REST 5")
+		c.ask("2", between)
+		if got, last := c.get("RETR it"); got != "56789" || !strings.HasPrefix(last, "226") {
+			t.Errorf("%s: %q %s", between, got, last)
+		}
+	}
+}
+
+// Options of a listing are no names, and a file is no folder to list.
+func TestListings(t *testing.T) {
+	r := start(t, nil)
+	r.write("folder/it", "content")
+	r.write("-l/odd", "x")
+	c := r.login()
+	for _, step := range []struct{ say, has, want string }{
+		{"LIST -la", " folder\r\n", "226"}, {"LIST -a", " folder\r\n", "226"}, {"LIST -la folder", " it\r\n", "226"}, {"LIST -l", " odd\r\n", "226"}, {"NLST -a", "folder\r\n", "226"}, {"LIST folder/it", " it\r\n", "226"},
+		{"LIST -aL none", "", "550"}, {"LIST *", "", "550"}, {"MLSD folder/it", "", "501"}, {"MLSD none", "", "550"}, {"LIST ../../..", " folder\r\n", "226"},
+	} {
+		if list, last := c.get(step.say); !strings.Contains(list, step.has) || !strings.HasPrefix(last, step.want) {
+			t.Errorf("%s: %q %s", step.say, list, last)
+		}
+	}
+}
+
+// What a data connection is to be protected by is what PROT has said last when the transfer begins.
+func TestProtectionIsKept(t *testing.T) {
+	r := start(t, nil)
+	r.write("it", "content")
+	c := r.dial()
+	c.ask("234", "AUTH TLS")
+	c.upgrade()
+	c.login(alice)
+	conn := c.open(c.epsv())
+	c.ask("200", "PBSZ 0")
+	c.ask("200", "PROT P")
+	c.ask("150", "RETR it")
+	got := make([]byte, 16)
+	n, err := c.over(conn).Read(got)
+	if err != nil || string(got[:n]) != "content" {
+		t.Errorf("%q %v", got[:n], err)
+	}
+}
+
+// A port that is asked for and not used is others' again after a while, and a user has no more of them than of transfers: who has an
+// account cannot take the whole range from everybody else.
+func TestPortsAreNotHoarded(t *testing.T) {
+	first := freePorts(t, 3)
+	r := start(t, func(c *Config, _ *files.Options) {
+		c.Passive, c.Limits.DataWait, c.Limits.TransfersOfUser = Ports{first, first + 2}, 300*time.Millisecond, 2
+	})
+	r.write("it", "content")
+	sessions := []*talk{r.login(), r.login(), r.login()}
+	sessions[0].epsv()
+	sessions[1].epsv()
+	sessions[2].ask("450", "EPSV")
+	other := r.dial()
+	other.login("bob@home.example")
+	other.epsv()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		sessions[2].say("EPSV")
+		if strings.HasPrefix(sessions[2].hear(), "229") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a port that nobody uses is not free")
+		}
+	}
+	sessions[0].ask("425", "RETR it") // it took too long
+	if got, _ := sessions[0].get("RETR it"); got != "content" {
+		t.Errorf("%q", got)
+	}
+}
