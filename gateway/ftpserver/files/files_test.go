@@ -566,6 +566,39 @@ func TestNothingIsHiddenDeep(t *testing.T) {
 	must(t, f.Rename("/x/y/file", "/a/b/c/file"))
 }
 
+// Nor do their paths become longer than those that clients can say: no system takes those for ever, and a backup that has one would
+// not be restored.
+func TestNothingIsHiddenFar(t *testing.T) {
+	f, dir := opened(t, Quota{}, &Options{Limits: Limits{Path: 1000}})
+	name := "/" + strings.Repeat("n", 249)
+	far := func(p string) error { return f.Rename("/far", p+"/far") }
+	must(t, f.Mkdir("/far"))
+	must(t, f.Mkdir("/far"+name))
+	must(t, put(f, "/far"+name+name, "content", 0))
+	p := ""
+	for range 3 {
+		p += name
+		must(t, f.Mkdir(p))
+	}
+	for _, to := range []string{name + name + name, name + name} {
+		if err := far(to); !errors.Is(err, ErrName) {
+			t.Errorf("to %d octets: %v", len(to), err)
+		}
+	}
+	must(t, far(name))
+	longest := 0
+	must(t, filepath.WalkDir(dir, func(name string, _ os.DirEntry, _ error) error {
+		longest = max(longest, len(name)-len(dir))
+		return nil
+	}))
+	if longest > 1000 || longest < 750 {
+		t.Errorf("%d octets", longest)
+	}
+	if got, err := read(f, name+"/far"+name+name); err != nil || got != "content" {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
 // A folder with many files in it holds up nobody else, and those who come to it at a time count it once.
 func TestFoldersOpenBesideEachOther(t *testing.T) {
 	_, dir := opened(t, Quota{}, nil)

@@ -293,13 +293,13 @@ func (f *Folder) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if moved.IsDir() { // or who goes on moving folders into folders comes to where nothing is counted
-		deep, err := height(source, old, f.limits.Depth)
+	if moved.IsDir() { // or who goes on moving folders into folders comes to where nothing is counted, and no backup is restored
+		deep, long, err := height(source, old, f.limits.Depth)
 		if err != nil {
 			return known(err)
 		}
-		if len(strings.Split(within(f.limits, to), "/"))+deep > f.limits.Depth {
-			return nameError("folders are at most %d deep", f.limits.Depth)
+		if err := f.limits.fits(within(f.limits, to), deep, long); err != nil {
+			return err
 		}
 	}
 	var replaced fs.FileInfo
