@@ -1,7 +1,10 @@
 package ftpserver
 
 import (
+	"context"
+	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,5 +123,56 @@ func TestPortsAreNotHoarded(t *testing.T) {
 	sessions[0].ask("425", "RETR it") // it took too long
 	if got, _ := sessions[0].get("RETR it"); got != "content" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Who has signed in does not stay for ever: a session ends soon after its user may not go on, with its transfer, whatever it does
+// meanwhile, and a new quota holds for it as well.
+func TestExpelled(t *testing.T) {
+	r := start(t, func(c *Config, _ *files.Options) { c.Limits.Recheck = 20 * time.Millisecond })
+	var out atomic.Bool
+	var quota, asked atomic.Int64
+	r.people.still = func(context.Context) (files.Quota, bool) {
+		asked.Add(1)
+		return files.Quota{Octets: quota.Load()}, !out.Load()
+	}
+	quota.Store(100)
+	idle, busy, talks := r.login(), r.login(), r.login()
+	idle.want("226", idle.put("STOR it", "it"))
+	quota.Store(10)
+	for n := asked.Load() + 6; asked.Load() < n; {
+		time.Sleep(time.Millisecond)
+	}
+	idle.want("552", idle.put("STOR it", "more than ten"))
+	conn := busy.open(busy.epsv())
+	busy.ask("150", "STOR part")
+	io.WriteString(conn, "came")
+	for deadline := time.Now().Add(patience); !strings.Contains(busy.ask("213", "STAT"), " 4 octets"); {
+		if time.Now().After(deadline) {
+			t.Fatal("the octets do not arrive")
+		}
+	}
+	out.Store(true)
+	idle.want("421", idle.hear())
+	busy.want("426", busy.hear())
+	busy.want("421", busy.hear())
+	if got := r.read("part"); got != "came" {
+		t.Errorf("%q", got)
+	}
+	for deadline := time.Now().Add(patience); ; {
+		if _, err := io.WriteString(talks.conn, "NOOP\r\n"); err != nil {
+			break
+		}
+		if answer, err := talks.heard(); err != nil || strings.HasPrefix(answer, "421") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("one that talks stays")
+		}
+	}
+	for deadline := time.Now().Add(patience); r.server.Figures().Sessions > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("sessions are left")
+		}
 	}
 }

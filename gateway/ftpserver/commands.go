@@ -95,8 +95,8 @@ func (s *session) command(line string) error {
 	c, known := commands[verb]
 	if t := s.current(); t != nil && !c.during {
 		<-t.done // answers come in order
-		if s.srv.closing.Load() {
-			return errClosing
+		if err := s.ending(); err != nil {
+			return err
 		}
 	}
 	before, found := s.last, s.lastCode()

@@ -66,6 +66,9 @@ func (d *driver) AuthUser(_ library.ClientContext, user, password string) (libra
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.user, d.folder = who, folder
+	if who.Still != nil {
+		d.recheck = time.AfterFunc(d.srv.cfg.Limits.Recheck, d.look)
+	}
 	return &tree{d.session, folder}, nil
 }
 

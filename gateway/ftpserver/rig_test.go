@@ -34,6 +34,7 @@ const (
 // people are the users of a test.
 type people struct {
 	quota files.Quota
+	still func(context.Context) (files.Quota, bool)
 }
 
 func (p *people) Authenticate(_ context.Context, _ net.Addr, user, pass string) (User, error) {
@@ -41,7 +42,7 @@ func (p *people) Authenticate(_ context.Context, _ net.Addr, user, pass string) 
 	case pass != password:
 		return User{}, ErrDenied
 	case user == alice:
-		return User{ID: aliceID, Quota: p.quota}, nil
+		return User{ID: aliceID, Quota: p.quota, Still: p.still}, nil
 	case user == "bob@home.example":
 		return User{ID: "2-b", Quota: p.quota}, nil
 	}

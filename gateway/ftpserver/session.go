@@ -25,6 +25,7 @@ import (
 var (
 	errOver     = errors.New("session is over")
 	errClosing  = errors.New("server is shutting down")
+	errExpelled = errors.New("user may not go on")
 	errLongLine = errors.New("line too long")
 )
 
@@ -63,6 +64,8 @@ type session struct {
 	setup    *channel      // that the library asks for
 	door     *channel      // of the last port that the client was told; nil: of none
 	spared   bool          // the library is to think that it has closed the connection
+	expelled bool          // the user may not go on
+	recheck  *time.Timer   // asks whether he may; nil: nobody does
 
 	out sync.Mutex
 	// Of out.
@@ -107,6 +110,12 @@ func (s *session) run(implicit bool) {
 	}
 	server.Serve() // hands it the one connection, and ends
 	<-s.gone
+	s.cancel()
+	s.mu.Lock()
+	if s.recheck != nil {
+		s.recheck.Stop()
+	}
+	s.mu.Unlock()
 	s.unprepare()
 	if s.setup != nil { // it was to be a transfer
 		s.setup.close()
@@ -143,6 +152,8 @@ func (s *session) Read(p []byte) (n int, err error) {
 		switch {
 		case errors.Is(err, errClosing):
 			s.reply(421, "the server is shutting down")
+		case errors.Is(err, errExpelled):
+			s.reply(421, "you are signed out: sign in again, if you may")
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.reply(421, "nothing was said for too long")
 		}
@@ -159,11 +170,16 @@ func (s *session) step() error {
 		return s.begin()
 	}
 	line, err := s.readLine()
-	if errors.Is(err, os.ErrDeadlineExceeded) && s.srv.closing.Load() {
-		if t := s.current(); t != nil {
-			<-t.done
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if ending := s.ending(); ending != nil {
+			if t := s.current(); t != nil {
+				if ending == errExpelled {
+					t.channel.close()
+				}
+				<-t.done
+			}
+			return ending
 		}
-		return errClosing
 	}
 	if errors.Is(err, errLongLine) {
 		return s.bad(500, "a line has at most %d octets", maxLine)
@@ -172,6 +188,45 @@ func (s *session) step() error {
 		return err
 	}
 	return s.command(line)
+}
+
+// ending is why the session is to end, although its client says nothing of that; nil if it is not.
+func (s *session) ending() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.expelled:
+		return errExpelled
+	case s.srv.closing.Load():
+		return errClosing
+	}
+	return nil
+}
+
+// look asks whether the user may go on, and ends the session and its transfer if not: what was received stays.
+func (s *session) look() {
+	s.mu.Lock()
+	user, folder := s.user, s.folder
+	s.mu.Unlock()
+	quota, still := user.Still(s.ctx)
+	if s.ctx.Err() != nil {
+		return
+	}
+	s.mu.Lock()
+	if still {
+		folder.SetQuota(quota)
+		s.recheck.Reset(s.srv.cfg.Limits.Recheck)
+	}
+	s.expelled = !still
+	s.mu.Unlock()
+	if still {
+		return
+	}
+	s.log.Info("ftp: a session ends, its user may not go on")
+	if t := s.current(); t != nil {
+		t.channel.close()
+	}
+	s.await()
 }
 
 // readLine reads to the end of a line. The time for the whole line is the idle time: a slow line is no sign of life.
@@ -203,7 +258,7 @@ func (s *session) await() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.srv.closing.Load():
+	case s.srv.closing.Load() || s.expelled:
 		s.raw.SetReadDeadline(time.Unix(1, 0))
 	case s.transfer != nil:
 		s.raw.SetReadDeadline(time.Time{})

@@ -31,6 +31,13 @@ type Folder struct {
 // Close ends its use.
 func (f *Folder) Close() error { return f.store.leave(f) }
 
+// SetQuota bounds what the folder holds. One that is less than that deletes nothing.
+func (f *Folder) SetQuota(q Quota) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quota = q
+}
+
 // Used is what the folder holds.
 func (f *Folder) Used() (octets, files int64) {
 	f.mu.Lock()
