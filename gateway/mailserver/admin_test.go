@@ -70,6 +70,9 @@ func administered(t *testing.T, o control.Operations) {
 	want("password", o.SetPassword(ctx, "carol@postern.test", "q"), "")
 	want("quota", o.SetQuota(ctx, "carol@postern.test", control.Quota{Octets: 10}), "")
 	want("quota below nothing", o.SetQuota(ctx, "carol@postern.test", control.Quota{Octets: -1}), control.Invalid)
+	want("files", o.SetFilesQuota(ctx, "carol@postern.test", 20), "")
+	want("files below nothing", o.SetFilesQuota(ctx, "carol@postern.test", -2), control.Invalid)
+	want("nobody's files", o.SetFilesQuota(ctx, "dan@postern.test", 20), control.NotFound)
 	want("disable", o.SetDisabled(ctx, "carol@postern.test", true), "")
 	want("alias", o.AddAlias(ctx, "Info@postern.test", []string{"Carol@postern.test", alice}), "")
 	want("alias of nobody", o.AddAlias(ctx, "x@postern.test", nil), control.Invalid)
@@ -89,7 +92,7 @@ func administered(t *testing.T, o control.Operations) {
 	want("no catch-all", o.SetCatchAll(ctx, "postern.test", ""), "")
 	users, err := o.Users(ctx)
 	i := slices.IndexFunc(users, func(u control.User) bool { return u.Email == "new@postern.test" })
-	if err != nil || i < 0 || users[i].Name != "Carol" || !users[i].Disabled || !users[i].SCRAM || users[i].Quota.Octets != 10 {
+	if err != nil || i < 0 || users[i].Name != "Carol" || !users[i].Disabled || !users[i].SCRAM || users[i].Quota.Octets != 10 || users[i].FilesQuota != 20 {
 		t.Errorf("%+v, %v", users, err)
 	}
 	var b bytes.Buffer

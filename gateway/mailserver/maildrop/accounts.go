@@ -30,6 +30,7 @@ type User struct {
 	Messages    int64
 	Octets      int64
 	Quota       Quota
+	FilesQuota  int64 // octets; 0: as all others, -1: no limit
 }
 
 // Account finds an account by its canonical address. It is an account.Lookup.
@@ -53,9 +54,29 @@ func (s *Store) Identify(ctx context.Context, email string) (string, error) {
 	return fmt.Sprintf("%d-%x", id, created), err
 }
 
+// Standing is how it is with an account that was identified.
+type Standing struct {
+	Hash       string // of its password
+	Disabled   bool
+	FilesQuota int64 // as a User's
+}
+
+// Standing finds an account by what Identify has called it; ErrNoAccount if it is no more.
+func (s *Store) Standing(ctx context.Context, id string) (st Standing, err error) {
+	var n, created int64
+	if _, err := fmt.Sscanf(id, "%d-%x", &n, &created); err != nil {
+		return st, ErrNoAccount
+	}
+	err = s.reader.QueryRowContext(ctx, "SELECT hash, disabled, quota_files FROM accounts WHERE id = ? AND created = ?", n, created).Scan(&st.Hash, &st.Disabled, &st.FilesQuota)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoAccount
+	}
+	return st, err
+}
+
 // Users lists the accounts by address.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT email, name, created, disabled, admin, scram <> '', count, octets, quota_octets, quota_messages
+	rows, err := s.reader.QueryContext(ctx, `SELECT email, name, created, disabled, admin, scram <> '', count, octets, quota_octets, quota_messages, quota_files
 		FROM accounts ORDER BY email`)
 	if err != nil {
 		return nil, err
@@ -65,7 +86,7 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 	for rows.Next() {
 		var u User
 		var created int64
-		if err := rows.Scan(&u.Email, &u.Name, &created, &u.Disabled, &u.Admin, &u.SCRAM, &u.Messages, &u.Octets, &u.Quota.Octets, &u.Quota.Messages); err != nil {
+		if err := rows.Scan(&u.Email, &u.Name, &created, &u.Disabled, &u.Admin, &u.SCRAM, &u.Messages, &u.Octets, &u.Quota.Octets, &u.Quota.Messages, &u.FilesQuota); err != nil {
 			return nil, err
 		}
 		u.Created = time.UnixMicro(created)
