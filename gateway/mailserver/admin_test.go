@@ -263,17 +263,17 @@ func other(t *testing.T, first, second string) []byte {
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, testConfig(dir))
-	if _, err := Check(t.Context(), dir, false); !errors.Is(err, ErrDataInUse) {
+	if _, err := Check(t.Context(), dir, nil, false); !errors.Is(err, ErrDataInUse) {
 		t.Errorf("while the server runs: %v", err)
 	}
 	must(t, s.Close())
 	must(t, os.WriteFile(filepath.Join(dir, "mail/tmp/000000000009.eml"), nil, 0o600))
 	for _, mend := range []bool{false, true} {
-		if r, err := Check(t.Context(), dir, mend); err != nil || len(r.Findings) != 1 || r.Findings[0].Problem != maildrop.Leftover || r.Findings[0].Mended != mend {
+		if r, err := Check(t.Context(), dir, nil, mend); err != nil || len(r.Findings) != 1 || r.Findings[0].Problem != maildrop.Leftover || r.Findings[0].Mended != mend {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}
-	if _, err := Check(t.Context(), filepath.Join(dir, "none"), false); err == nil {
+	if _, err := Check(t.Context(), filepath.Join(dir, "none"), nil, false); err == nil {
 		t.Error("a folder that there is not")
 	}
 }

@@ -70,6 +70,9 @@ type Files interface {
 	Holds(id string) (bool, error)
 	// Remove deletes a user's.
 	Remove(id string) error
+	// Check looks through all of them, which nobody may have open, and counts them. Known says whether an ID is an account's. Found is
+	// told what should not be there: see maildrop.Finding.
+	Check(mend bool, known func(id string) bool, found func(kind, where, wrong, remedy string, mended bool)) (octets, files int64, err error)
 }
 
 // FilesFolder, of the data folder, is where they are.

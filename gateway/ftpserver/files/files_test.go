@@ -495,6 +495,56 @@ func TestDisk(t *testing.T) {
 	used(t, f, 0, 0)
 }
 
+// What should not be there is found, and only what was never whole is mended.
+func TestCheck(t *testing.T) {
+	f, dir := opened(t, Quota{}, &Options{Limits: Limits{Depth: 3}})
+	store := f.store
+	must(t, f.Mkdir("/folder"))
+	must(t, put(f, "/folder/file", "content", 0))
+	must(t, put(f, "/ä", "content", 0))
+	var found []string
+	look := func(mend bool) {
+		t.Helper()
+		found = nil
+		octets, files, err := store.Check(mend, func(id string) bool { return id == "1-a" }, func(kind, where, wrong, remedy string, mended bool) {
+			found = append(found, fmt.Sprintf("%s %q %v %v", kind, where, remedy != "", mended))
+		})
+		if must(t, err); octets != 14 || files < 3 {
+			t.Errorf("%d octets in %d files", octets, files)
+		}
+		slices.Sort(found)
+	}
+	if look(false); len(found) != 0 {
+		t.Errorf("%q", found)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "folder", temporary+"x"), []byte("part"), 0o600))
+	must(t, os.Symlink("/etc/passwd", filepath.Join(dir, "folder", "link")))
+	must(t, os.WriteFile(filepath.Join(dir, "a\nb"), nil, 0o600))
+	must(t, os.MkdirAll(filepath.Join(dir, "a", "b", "c", "d"), 0o700))
+	must(t, os.MkdirAll(filepath.Join(store.dir, "2-b", "x"), 0o700))
+	must(t, os.WriteFile(filepath.Join(store.dir, "3-c"), nil, 0o600))
+	must(t, os.Symlink("1-a", filepath.Join(store.dir, "4-d")))
+	want := []string{`folder of nobody "2-b" false false`, `leftover "1-a/folder/` + temporary + `x" true false`, `strange file "1-a/a/b/c/d" false false`, `strange file "1-a/a\nb" false false`,
+		`strange file "1-a/folder/link" false false`, `strange file "3-c" false false`, `strange file "4-d" false false`}
+	if look(false); !slices.Equal(found, want) {
+		t.Errorf("%q", found)
+	}
+	want[1] = strings.TrimSuffix(want[1], "false") + "true"
+	if look(true); !slices.Equal(found, want) {
+		t.Errorf("%q", found)
+	}
+	if look(true); !slices.Equal(found, slices.Delete(want, 1, 2)) {
+		t.Errorf("%q", found)
+	}
+	if got, _ := read(f, "/folder/file"); got != "content" {
+		t.Errorf("%q", got)
+	}
+	none := New(filepath.Join(dir, "none"), nil)
+	if _, files, err := none.Check(true, nil, nil); err != nil || files != 0 {
+		t.Errorf("%d %v", files, err)
+	}
+}
+
 func FuzzPaths(f *testing.F) {
 	for _, s := range []string{"/", "..", "../../etc/passwd", "/a/../../b", "a//b", "a/./b", "\\..\\x", "a\x00b", "/link/x", "/link/../link", ".postern-upload-", "con", "a:b", strings.Repeat("../", 500)} {
 		f.Add(s)

@@ -51,7 +51,32 @@ func (s *Store) Identify(ctx context.Context, email string) (string, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", ErrNoAccount
 	}
-	return fmt.Sprintf("%d-%x", id, created), err
+	return identity(id, created), err
+}
+
+func identity(id, created int64) string { return fmt.Sprintf("%d-%x", id, created) }
+
+// Identities are those of all accounts of the store in dir, which nobody may have open.
+func Identities(ctx context.Context, dir string) (all map[string]bool, err error) {
+	db, err := openIndex(dir, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, "SELECT id, created FROM accounts")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all = make(map[string]bool)
+	for rows.Next() {
+		var id, created int64
+		if err := rows.Scan(&id, &created); err != nil {
+			return nil, err
+		}
+		all[identity(id, created)] = true
+	}
+	return all, rows.Err()
 }
 
 // Standing is how it is with an account that was identified.
