@@ -2,6 +2,7 @@ package ftpserver
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -173,6 +174,32 @@ func TestExpelled(t *testing.T) {
 	for deadline := time.Now().Add(patience); r.server.Figures().Sessions > 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("sessions are left")
+		}
+	}
+}
+
+// Listings that nobody reads are held up to a limit, for a user and for all: each is in memory until it is read.
+func TestListingsAreBounded(t *testing.T) {
+	r := start(t, func(c *Config, _ *files.Options) { c.Limits.Listed, c.Limits.ListedOfUser = 3000, 2000 })
+	for i := range 1200 {
+		r.write(fmt.Sprintf("many/%04d", i), "")
+	}
+	held, second := r.dial(), r.login()
+	held.secure()
+	held.login(alice)
+	conn := held.open(held.epsv())
+	held.ask("150", "MLSD many") // and it waits for TLS, which does not come
+	if _, last := second.get("LIST many"); !strings.HasPrefix(last, "450") {
+		t.Error(last)
+	}
+	if list, last := second.get("LIST"); !strings.HasPrefix(last, "226") || !strings.Contains(list, "many") {
+		t.Error(last)
+	}
+	conn.Close()
+	held.want("426", held.hear())
+	for range 3 {
+		if list, last := second.get("LIST many"); !strings.HasPrefix(last, "226") || strings.Count(list, "\n") != 1200 {
+			t.Error(last)
 		}
 	}
 }

@@ -65,6 +65,8 @@ type Limits struct {
 	SessionsPerUser int           // 20: a file manager opens one for each of its transfers
 	Transfers       int           // at once, from EPSV or PORT on; 200: each is a port, two goroutines and, with TLS, some 80 KB
 	TransfersOfUser int           // 10
+	Listed          int           // entries of listings at once; 500,000: each has some 200 octets until the client has read the last
+	ListedOfUser    int           // 100,000; one listing may always be, of as many as files.Limits allow
 	WrongPasswords  int           // of one connection; 3, as in the mail server
 }
 
@@ -80,7 +82,7 @@ func (l *Limits) setDefaults() {
 	for _, v := range []struct {
 		limit *int
 		usual int
-	}{{&l.SessionsPerUser, 20}, {&l.Transfers, 200}, {&l.TransfersOfUser, 10}, {&l.WrongPasswords, 3}} {
+	}{{&l.SessionsPerUser, 20}, {&l.Transfers, 200}, {&l.TransfersOfUser, 10}, {&l.Listed, 500_000}, {&l.ListedOfUser, 100_000}, {&l.WrongPasswords, 3}} {
 		if *v.limit == 0 {
 			*v.limit = v.usual
 		}

@@ -86,6 +86,8 @@ func (d *driver) spare(err error) {
 	d.spared = true
 }
 
+var errListings = errors.New("too many listings at once; try again later")
+
 var errTooMany = errors.New("too many connections of this account")
 
 // PostAuthMessage is what the client is told of its login.
@@ -177,6 +179,12 @@ func (t *tree) Stat(name string) (os.FileInfo, error) {
 
 func (t *tree) ReadDir(name string) ([]os.FileInfo, error) {
 	list, err := t.folder.List(name)
+	if transfer := t.s.current(); err == nil && transfer != nil {
+		if !t.s.srv.enterListing(t.s.user.ID, len(list)) {
+			return nil, t.told(errListings)
+		}
+		transfer.listed = len(list)
+	}
 	return list, t.told(err)
 }
 

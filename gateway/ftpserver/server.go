@@ -26,12 +26,13 @@ type Server struct {
 	sessions  map[*session]bool
 	users     map[string]*use
 	transfers int
+	listed    int
 
 	counts counts
 }
 
 // use is what a user does at a moment.
-type use struct{ sessions, transfers int }
+type use struct{ sessions, transfers, listed int }
 
 type counts struct {
 	sessions, uploads, downloads, cut, overQuota, in, out, refused, foreign, bounced atomic.Int64
@@ -206,4 +207,20 @@ func (s *Server) enterTransfer(id string) bool {
 
 func (s *Server) leaveTransfer(id string) {
 	s.use(id, func(u *use) bool { u.transfers--; s.transfers--; return true })
+}
+
+// enterListing says whether so many entries may be held for a client until he has read them.
+func (s *Server) enterListing(id string, entries int) bool {
+	return s.use(id, func(u *use) bool {
+		if u.listed > 0 && u.listed+entries > s.cfg.Limits.ListedOfUser || s.listed > 0 && s.listed+entries > s.cfg.Limits.Listed {
+			return false
+		}
+		u.listed += entries
+		s.listed += entries
+		return true
+	})
+}
+
+func (s *Server) leaveListing(id string, entries int) {
+	s.use(id, func(u *use) bool { u.listed -= entries; s.listed -= entries; return true })
 }

@@ -17,6 +17,7 @@ type transfer struct {
 	verb    string
 	channel *channel
 	done    chan struct{}
+	listed  int // entries that are held for it; of the library
 
 	mu      sync.Mutex
 	aborted bool
@@ -78,6 +79,7 @@ func (s *session) begin() error {
 // finish is the end of a transfer that was answered.
 func (s *session) finish(t *transfer) {
 	t.channel.close()
+	s.srv.leaveListing(s.user.ID, t.listed)
 	c := &s.srv.counts
 	if in := t.verb == "STOR" || t.verb == "APPE"; in {
 		c.in.Add(t.channel.octets.Load())
@@ -178,6 +180,9 @@ func codeOf(err error, verb string) int {
 			}
 			return k.code
 		}
+	}
+	if errors.Is(err, errListings) {
+		return 450
 	}
 	if verb == "MLSD" && errors.Is(err, files.ErrNotFolder) {
 		return 501 // RFC 3659 section 7.2.1
