@@ -2,6 +2,7 @@ package ftpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"strings"
@@ -201,5 +202,33 @@ func TestListingsAreBounded(t *testing.T) {
 		if list, last := second.get("LIST many"); !strings.HasPrefix(last, "226") || strings.Count(list, "\n") != 1200 {
 			t.Error(last)
 		}
+	}
+}
+
+// A browser that somebody between has led to this server, where it expects the web server with the same certificate, is not answered:
+// else a file that its user has put here would be a page of that server's, and could read what such pages may (ALPACA).
+func TestNoWebServer(t *testing.T) {
+	r := start(t, nil)
+	r.write("it", "HTTP/1.0 200 OK\r\n\r\n<script>")
+	for offered, welcome := range map[string]bool{"": true, "ftp": true, "ftp-data": true, "x-filezilla-ftp ftp": true, "http/1.1": false, "h2 http/1.1": false, "pop3": false} {
+		config := r.tls.Clone()
+		config.ClientSessionCache, config.NextProtos = nil, strings.Fields(offered)
+		c := r.dial()
+		c.ask("234", "AUTH TLS")
+		control := tls.Client(c.raw, config)
+		if err := control.Handshake(); (err == nil) != welcome {
+			t.Errorf("control, %q: %v", offered, err)
+		}
+		c = r.dial()
+		c.secure()
+		c.login(alice)
+		conn := c.open(c.epsv())
+		c.ask("150", "RETR it")
+		data := tls.Client(conn, config)
+		if got, err := io.ReadAll(data); (err == nil) != welcome || (len(got) > 0) != welcome {
+			t.Errorf("data, %q: %q %v", offered, got, err)
+		}
+		conn.Close()
+		c.hear()
 	}
 }

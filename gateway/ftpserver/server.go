@@ -38,6 +38,11 @@ type counts struct {
 	sessions, uploads, downloads, cut, overQuota, in, out, refused, foreign, bounced atomic.Int64
 }
 
+// protocols are those that a client may offer by ALPN (RFC 7301): what of control and data connections are called, and what one
+// client calls them. One that offers others is a browser, which somebody has led here to take a user's file for a page of the web
+// server that has the same certificate. One that offers none is welcome.
+var protocols = []string{"ftp", "ftp-data", "x-filezilla-ftp"}
+
 // New makes a server; it does no I/O.
 func New(cfg Config) *Server {
 	cfg.Limits.setDefaults()
@@ -46,6 +51,10 @@ func New(cfg Config) *Server {
 	}
 	if cfg.Hostname == "" {
 		cfg.Hostname = "localhost"
+	}
+	if cfg.TLS != nil {
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.NextProtos = protocols
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, listeners: map[net.Listener]bool{}, sessions: map[*session]bool{}, users: map[string]*use{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

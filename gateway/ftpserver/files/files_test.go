@@ -481,7 +481,7 @@ func TestDisk(t *testing.T) {
 	u, err := f.Upload("/it", 0, func() {})
 	must(t, err)
 	block := make([]byte, 1<<20)
-	for range 8 {
+	for range 3 {
 		_, err := u.Write(block)
 		must(t, err)
 	}

@@ -79,7 +79,7 @@ func openFile(in *os.Root, name string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, known(err)
 	}
-	if got, err := f.Stat(); err != nil || !plain(got) || !os.SameFile(seen, got) {
+	if got, err := f.Stat(); err != nil || !os.SameFile(seen, got) {
 		f.Close()
 		return nil, ErrNotFound
 	}
