@@ -314,6 +314,24 @@ func TestCuts(t *testing.T) {
 	used(t, f, 29, 2)
 }
 
+// What another program has made shorter meanwhile does not get the rest in the wrong place.
+func TestShorterMeanwhile(t *testing.T) {
+	f, dir := opened(t, Quota{}, nil)
+	must(t, put(f, "/it", "0123456789", 0))
+	u, err := f.Upload("/it", 8, func() {})
+	must(t, err)
+	must(t, os.Truncate(filepath.Join(dir, "it"), 4))
+	if _, err := u.Write([]byte("rest")); !errors.Is(err, ErrBeyond) {
+		t.Error(err)
+	}
+	if err := u.Close(); !errors.Is(err, ErrBeyond) {
+		t.Error(err)
+	}
+	if got, _ := read(f, "/it"); got != "0123" {
+		t.Errorf("%q", got)
+	}
+}
+
 // Who reads a file while it is replaced has the old one, and the new one only when it is whole.
 func TestReplacing(t *testing.T) {
 	f, dir := opened(t, Quota{}, nil)

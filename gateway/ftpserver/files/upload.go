@@ -151,7 +151,11 @@ func (u *Upload) begin() (err error) {
 		}
 		u.start = info.Size()
 		if u.from >= 0 {
-			u.start = min(int64(u.from), info.Size())
+			if u.start = int64(u.from); u.start > info.Size() { // by now: another program has made it shorter
+				u.file.Close()
+				u.file = nil
+				return ErrBeyond
+			}
 			if err := u.file.Truncate(u.start); err != nil {
 				return known(err)
 			}
