@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -230,5 +231,138 @@ func TestNoWebServer(t *testing.T) {
 		}
 		conn.Close()
 		c.hear()
+	}
+}
+
+// A data connection is known by the address of its control connection in whichever form a system tells it, and by the whole of it.
+func TestOwn(t *testing.T) {
+	for _, c := range []struct {
+		control, data string
+		own           bool
+	}{
+		{"192.0.2.1:1", "192.0.2.1:50000", true}, {"192.0.2.1:1", "[::ffff:192.0.2.1]:50000", true}, {"[::ffff:192.0.2.1]:1", "192.0.2.1:50000", true},
+		{"192.0.2.1:1", "192.0.2.2:50000", false}, {"192.0.2.1:1", "127.0.0.1:50000", false}, {"192.0.2.1:1", "[2001:db8::1]:50000", false},
+		{"[2001:db8::1]:1", "[2001:db8::1]:2", true}, {"[2001:db8::1]:1", "[2001:db8::2]:2", false}, {"[fe80::1%eth0]:1", "[fe80::1%eth0]:2", true}, {"[fe80::1%eth0]:1", "[fe80::1%eth1]:2", false},
+	} {
+		s, err := newSession(New(Config{}), &addressed{local: "192.0.2.9:21", remote: named(c.control)})
+		must(t, err)
+		if got := s.own(named(c.data)); got != c.own {
+			t.Errorf("%+v: %v", c, got)
+		}
+		s.cancel()
+	}
+	// What a dual-stack socket says of its own address is that of IPv4 as well: PASV is to tell it.
+	s, err := newSession(New(Config{}), &addressed{local: "[::ffff:192.0.2.9]:21", remote: "[::ffff:192.0.2.1]:1"})
+	must(t, err)
+	if got := s.announced().String(); got != "192.0.2.9" {
+		t.Error(got)
+	}
+	s.cancel()
+	for _, bad := range []addressed{{local: "x", remote: "192.0.2.1:1"}, {local: "192.0.2.1:1", remote: "@"}} {
+		if _, err := newSession(New(Config{}), &bad); err == nil {
+			t.Errorf("%+v", bad)
+		}
+	}
+}
+
+type named string
+
+func (named) Network() string  { return "tcp" }
+func (n named) String() string { return string(n) }
+
+type addressed struct {
+	net.Conn
+	local, remote named
+}
+
+func (a *addressed) LocalAddr() net.Addr  { return a.local }
+func (a *addressed) RemoteAddr() net.Addr { return a.remote }
+
+// ABOR is answered in every state, and the session goes on from there.
+func TestAbortAnytime(t *testing.T) {
+	for _, secured := range []bool{false, true} {
+		r := start(t, nil)
+		r.write("it", "content")
+		r.write("big", strings.Repeat("x", 32<<20))
+		c := r.dial()
+		if secured {
+			c.secure()
+		}
+		c.login(alice)
+		for name, lead := range map[string]func(){
+			"nothing":                     func() { c.ask("226", "ABOR") },
+			"a port":                      func() { c.epsv(); c.ask("226", "ABOR") },
+			"a port and a connection":     func() { c.open(c.epsv()); c.ask("226", "ABOR") },
+			"REST":                        func() { c.ask("350", "REST 3"); c.ask("226", "ABOR") },
+			"RNFR":                        func() { c.ask("350", "RNFR it"); c.ask("226", "ABOR"); c.ask("503", "RNTO that") },
+			"a command and no connection": func() { c.epsv(); c.ask("426", "RETR big\r\nABOR"); c.want("226", c.hear()) },
+			"an upload of nothing":        func() { c.open(c.epsv()); c.ask("150", "STOR new"); c.ask("426", "ABOR"); c.want("226", c.hear()) },
+			"a download":                  func() { c.open(c.epsv()); c.ask("150", "RETR big"); c.ask("426", "ABOR"); c.want("226", c.hear()) },
+			"twice": func() {
+				c.open(c.epsv())
+				c.ask("150", "RETR big")
+				c.ask("426", "ABOR\r\nABOR")
+				c.want("226", c.hear())
+				c.want("226", c.hear())
+			},
+			"what was over": func() {
+				c.want("226", c.put("STOR whole", "whole"))
+				c.ask("226", "ABOR")
+			},
+		} {
+			lead()
+			if got, last := c.get("RETR it"); got != "content" || !strings.HasPrefix(last, "226") {
+				t.Errorf("after %s: %q %s", name, got, last)
+			}
+			if t.Failed() {
+				return
+			}
+		}
+		if got := fmt.Sprint(r.entries()); got != "[big it whole]" {
+			t.Error(got)
+		}
+		if f := r.server.Figures(); f.Transfers != 0 {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// Who goes away, or says goodbye, in the middle of an upload leaves what has come; what he has said meanwhile waits for the end.
+func TestGoingAway(t *testing.T) {
+	r := start(t, nil)
+	for i, bye := range []func(c *talk, data net.Conn){
+		func(c *talk, _ net.Conn) { c.raw.Close() },
+		func(c *talk, data net.Conn) { data.(*net.TCPConn).SetLinger(0); data.Close(); c.want("426", c.hear()) },
+		func(c *talk, data net.Conn) {
+			c.say("NOOP\r\nQUIT")
+			data.Close()
+			c.want("226", c.hear())
+			c.want("200", c.hear())
+			c.want("221", c.hear())
+		},
+	} {
+		c := r.login()
+		name := fmt.Sprint("it", i)
+		conn := c.open(c.epsv())
+		c.ask("150", "STOR "+name)
+		io.WriteString(conn, "received")
+		for deadline := time.Now().Add(patience); !strings.Contains(c.ask("213", "STAT"), " 8 octets"); {
+			if time.Now().After(deadline) {
+				t.Fatal("the octets do not arrive")
+			}
+		}
+		bye(c, conn)
+		c.raw.Close()
+		for deadline := time.Now().Add(patience); r.server.Figures().Sessions > 0; {
+			if time.Now().After(deadline) {
+				t.Fatal("it stays")
+			}
+		}
+		if got := r.read(name); got != "received" {
+			t.Errorf("%d: %q", i, got)
+		}
+	}
+	if f := r.server.Figures(); f.Transfers != 0 || f.Cut != 2 || f.Uploads != 1 {
+		t.Errorf("%+v", f)
 	}
 }
