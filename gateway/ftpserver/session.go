@@ -190,45 +190,6 @@ func (s *session) step() error {
 	return s.command(line)
 }
 
-// ending is why the session is to end, although its client says nothing of that; nil if it is not.
-func (s *session) ending() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.expelled:
-		return errExpelled
-	case s.srv.closing.Load():
-		return errClosing
-	}
-	return nil
-}
-
-// look asks whether the user may go on, and ends the session and its transfer if not: what was received stays.
-func (s *session) look() {
-	s.mu.Lock()
-	user, folder := s.user, s.folder
-	s.mu.Unlock()
-	quota, still := user.Still(s.ctx)
-	if s.ctx.Err() != nil {
-		return
-	}
-	s.mu.Lock()
-	if still {
-		folder.SetQuota(quota)
-		s.recheck.Reset(s.srv.cfg.Limits.Recheck)
-	}
-	s.expelled = !still
-	s.mu.Unlock()
-	if still {
-		return
-	}
-	s.log.Info("ftp: a session ends, its user may not go on")
-	if t := s.current(); t != nil {
-		t.channel.close()
-	}
-	s.await()
-}
-
 // readLine reads to the end of a line. The time for the whole line is the idle time: a slow line is no sign of life.
 func (s *session) readLine() (string, error) {
 	s.await()
@@ -250,22 +211,6 @@ func (s *session) readLine() (string, error) {
 		default:
 			return "", err
 		}
-	}
-}
-
-// await sets how long the next command may take. During a transfer there is no need to say anything.
-func (s *session) await() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.srv.closing.Load() || s.expelled:
-		s.raw.SetReadDeadline(time.Unix(1, 0))
-	case s.transfer != nil:
-		s.raw.SetReadDeadline(time.Time{})
-	case s.folder == nil: // whatever is said meanwhile
-		s.raw.SetReadDeadline(s.began.Add(s.srv.cfg.Limits.Login))
-	default:
-		s.raw.SetReadDeadline(time.Now().Add(s.srv.cfg.Limits.Idle))
 	}
 }
 
@@ -295,6 +240,7 @@ func (s *session) answer(line string) {
 	}
 	if t := s.current(); t != nil && final && line[0] != '1' {
 		line = t.verdict(line)
+		s.release(t)
 		s.send(line)
 		s.finish(t)
 		return
@@ -367,35 +313,6 @@ func (s *session) encrypted() bool {
 
 // secret says whether a password may come over this connection.
 func (s *session) secret() bool { return s.remote.Addr().IsLoopback() || s.encrypted() }
-
-// cut ends the session at once.
-func (s *session) cut() {
-	if t := s.current(); t != nil {
-		t.channel.close()
-	}
-	s.raw.Close()
-}
-
-// Close ends the connection, unless it is spared for once.
-func (s *session) Close() error {
-	s.mu.Lock()
-	spared := s.spared
-	s.spared = false
-	s.mu.Unlock()
-	if spared {
-		return nil
-	}
-	s.closeOnce.Do(func() {
-		s.out.Lock()
-		conn := s.conn
-		s.out.Unlock()
-		if conn != s.raw {
-			conn.Close() // says so, by TLS
-		}
-		s.raw.Close()
-	})
-	return nil
-}
 
 func (s *session) LocalAddr() net.Addr  { return s.raw.LocalAddr() }
 func (s *session) RemoteAddr() net.Addr { return s.raw.RemoteAddr() }

@@ -76,8 +76,8 @@ func (s *session) begin() error {
 	return nil
 }
 
-// finish is the end of a transfer that was answered.
-func (s *session) finish(t *transfer) {
+// release gives back what a transfer had, before it is answered: who has the answer may begin the next.
+func (s *session) release(t *transfer) {
 	t.channel.close()
 	s.srv.leaveListing(s.user.ID, t.listed)
 	c := &s.srv.counts
@@ -86,10 +86,14 @@ func (s *session) finish(t *transfer) {
 	} else {
 		c.out.Add(t.channel.octets.Load())
 	}
+	s.log.Debug("ftp: transfer", "command", t.verb, "octets", t.channel.octets.Load())
+}
+
+// finish is the end of a transfer that was answered.
+func (s *session) finish(t *transfer) {
 	s.mu.Lock()
 	s.transfer = nil
 	s.mu.Unlock()
-	s.log.Debug("ftp: transfer", "command", t.verb, "octets", t.channel.octets.Load())
 	s.await() // the idle time begins
 	close(t.done)
 }

@@ -374,6 +374,23 @@ func TestReplacing(t *testing.T) {
 	u.Close()
 }
 
+// A folder does not go while something is to come into it, even before its first octet.
+func TestFolderIsAwaited(t *testing.T) {
+	f, _ := opened(t, Quota{}, nil)
+	must(t, f.Mkdir("/folder"))
+	u, err := f.Upload("/folder/it", 0, func() {})
+	must(t, err)
+	for what, err := range map[string]error{"remove": f.RemoveFolder("/folder"), "rename": f.Rename("/folder", "/x")} {
+		if !errors.Is(err, ErrBusy) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	must(t, u.Close())
+	if got, err := read(f, "/folder/it"); got != "" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
 // An upload whose client is gone gives way to the one that comes back.
 func TestTakingOver(t *testing.T) {
 	now := time.Now()

@@ -225,7 +225,12 @@ func (f *Folder) another(in *os.Root) error {
 }
 
 // Remove deletes a file.
-func (f *Folder) Remove(p string) error {
+func (f *Folder) Remove(p string) error { return f.remove(p, false) }
+
+// RemoveFolder deletes an empty folder.
+func (f *Folder) RemoveFolder(p string) error { return f.remove(p, true) }
+
+func (f *Folder) remove(p string, folder bool) error {
 	in, name, err := f.place(p)
 	if err != nil {
 		return err
@@ -240,39 +245,17 @@ func (f *Folder) Remove(p string) error {
 	switch {
 	case err != nil:
 		return err
-	case info.IsDir():
+	case folder && !info.IsDir():
+		return ErrNotFolder
+	case !folder && info.IsDir():
 		return ErrNotFile
 	}
 	if err := in.Remove(name); err != nil {
 		return known(err)
 	}
-	f.octets, f.files = f.octets-info.Size(), f.files-1
-	return nil
-}
-
-// RemoveFolder deletes an empty folder.
-func (f *Folder) RemoveFolder(p string) error {
-	in, name, err := f.place(p)
-	if err != nil {
-		return err
+	if f.files--; !folder {
+		f.octets -= info.Size()
 	}
-	defer in.Close()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.busy(p) {
-		return ErrBusy
-	}
-	info, err := look(in, name)
-	switch {
-	case err != nil:
-		return err
-	case !info.IsDir():
-		return ErrNotFolder
-	}
-	if err := in.Remove(name); err != nil {
-		return known(err)
-	}
-	f.files--
 	return nil
 }
 
