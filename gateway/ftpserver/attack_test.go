@@ -123,6 +123,7 @@ func TestPortsAreNotHoarded(t *testing.T) {
 			t.Fatal("a port that nobody uses is not free")
 		}
 	}
+	sessions[2].ask("226", "ABOR")
 	sessions[0].ask("425", "RETR it") // it took too long
 	if got, _ := sessions[0].get("RETR it"); got != "content" {
 		t.Errorf("%q", got)
@@ -365,4 +366,102 @@ func TestGoingAway(t *testing.T) {
 	if f := r.server.Figures(); f.Transfers != 0 || f.Cut != 2 || f.Uploads != 1 {
 		t.Errorf("%+v", f)
 	}
+}
+
+// Who takes a data connection from a client that resumes its TLS session, from the same address and with a right handshake, gets no
+// file and puts none there: neither without a session, nor with one of another user's.
+func TestStolenDataConnection(t *testing.T) {
+	for name, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
+		r := start(t, nil)
+		r.tls.MaxVersion = version
+		r.write("it", "content")
+		sign := func(user string) (*talk, *tls.Config) {
+			c := r.dial()
+			mine := *r
+			mine.tls = r.tls.Clone()
+			mine.tls.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			c.r = &mine
+			c.secure()
+			c.login(user)
+			return c, mine.tls
+		}
+		alices, own := sign(alice)
+		second, _ := sign(alice)
+		_, bobs := sign("bob@home.example")
+		fresh := r.tls.Clone()
+		fresh.ClientSessionCache = nil
+		if got, last := alices.get("RETR it"); got != "content" || !strings.HasPrefix(last, "226") {
+			t.Fatalf("%s: %q %s", name, got, last)
+		}
+		for who, config := range map[string]*tls.Config{"a stranger": fresh, "another user": bobs} {
+			for _, command := range []string{"RETR it", "LIST", "STOR it", "STOR new"} {
+				conn := alices.open(alices.epsv())
+				alices.ask("150", command)
+				data := tls.Client(conn, config)
+				if strings.HasPrefix(command, "STOR") {
+					io.WriteString(data, "evil")
+					data.Close()
+				} else if got, _ := io.ReadAll(data); len(got) > 0 {
+					t.Errorf("%s, %s, %s: %q", name, who, command, got)
+				}
+				conn.Close()
+				alices.want("425", alices.hear())
+			}
+		}
+		if got := r.read("it"); got != "content" || len(r.entries()) != 1 {
+			t.Errorf("%s: %q %v", name, got, r.entries())
+		}
+		// The client's own go on, with a session of another control connection of hers as well.
+		for _, config := range []*tls.Config{own, second.r.tls, own} {
+			alices.r.tls = config
+			if got, last := alices.get("RETR it"); got != "content" || !strings.HasPrefix(last, "226") {
+				t.Errorf("%s: %q %s", name, got, last)
+			}
+		}
+		// And one that never resumes is not asked to.
+		c := r.dial()
+		mine := *r
+		mine.tls, c.r = fresh, &mine
+		c.secure()
+		c.login(alice)
+		for range 2 {
+			if got, last := c.get("RETR it"); got != "content" || !strings.HasPrefix(last, "226") {
+				t.Errorf("%s: %q %s", name, got, last)
+			}
+		}
+	}
+}
+
+// elsewhere is a listener whose clients come from another machine.
+type elsewhere struct{ net.Listener }
+
+func (l elsewhere) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return far{conn}, nil
+}
+
+type far struct{ net.Conn }
+
+func (far) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 1} }
+
+// Neither name nor password is taken in the clear from elsewhere; over TLS they are.
+func TestNothingSecretInTheClear(t *testing.T) {
+	r := start(t, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(elsewhere{l}) }()
+	t.Cleanup(func() { l.Close(); <-served })
+	r.address = l.Addr().String()
+	c := r.dial()
+	c.ask("530", "USER "+alice)
+	c.ask("530", "PASS "+password)
+	c.ask("530", "LIST")
+	c.secure()
+	c.ask("503", "PASS "+password)
+	c.login(alice)
+	c.ask("504", "PORT 127,0,0,1,200,1")
 }

@@ -96,8 +96,9 @@ func (ch *channel) Accept() (net.Conn, error) {
 	line := &paced{Conn: conn, stall: ch.s.srv.cfg.Limits.Stall}
 	data := &counted{Conn: line, octets: &ch.octets}
 	if ch.tls != nil {
-		data.Conn = tls.Server(line, ch.tls) // shakes hands at the first octet: the client may wait for the 150
-		data.line, line.greets = line, 4
+		conn := tls.Server(line, ch.tls)
+		data.Conn, data.line, line.greets = conn, line, 4
+		data.begin = sync.OnceValue(func() error { return ch.handshake(conn) }) // not before: the client may wait for the 150
 	}
 	if ch.listing {
 		return &buffered{Conn: data, w: bufio.NewWriterSize(data, 16<<10), ch: ch}, nil
@@ -231,13 +232,24 @@ func (c *paced) SetWriteDeadline(t time.Time) error {
 // counted is a connection as the transfer has it.
 type counted struct {
 	net.Conn
-	line   *paced // below TLS; nil without
+	line   *paced       // below TLS; nil without
+	begin  func() error // TLS, once; nil without
 	octets *atomic.Int64
+}
+
+func (c *counted) began() error {
+	if c.begin == nil {
+		return nil
+	}
+	return c.begin()
 }
 
 // Read takes the end of the connection for that of the file only if the client has said so. crypto/tls lets the goodbye be
 // missing, and whoever is between the two can make it so (RFC 8446 section 6.1).
 func (c *counted) Read(p []byte) (int, error) {
+	if err := c.began(); err != nil {
+		return 0, err
+	}
 	n, err := c.Conn.Read(p)
 	c.octets.Add(int64(n))
 	if errors.Is(err, io.EOF) && c.line != nil && c.line.ended {
@@ -247,6 +259,9 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 func (c *counted) Write(p []byte) (int, error) {
+	if err := c.began(); err != nil {
+		return 0, err
+	}
 	n, err := c.Conn.Write(p)
 	c.octets.Add(int64(n))
 	return n, err

@@ -10,7 +10,7 @@
 // a server of the library's of its own, so that its settings are the session's.
 //
 //   - TLS (RFC 4217) is begun here: AUTH TLS once, before the login; PBSZ, PROT. Data connections resume the session of the
-//     control connection where a client offers it.
+//     control connection where a client offers it, and then each time: see resume.go.
 //   - Data connections (PASV, EPSV, PORT, EPRT; RFC 2428) are opened here: at the address by which the client came, in the range
 //     of ports that was set, from and to the client's own address alone, never to a port below 1024 (RFC 2577), and each read
 //     and write of theirs has an end. The library is handed the connection when it is there.

@@ -56,6 +56,8 @@ type session struct {
 	ready     *channel
 	implicit  bool
 	inside    bool // it comes by way of the gateway
+	tls       *tls.Config
+	mark      [16]byte // of its TLS sessions
 
 	mu       sync.Mutex
 	user     User
@@ -63,6 +65,7 @@ type session struct {
 	transfer *transfer     // under way; nil
 	setup    *channel      // that the library asks for
 	door     *channel      // of the last port that the client was told; nil: of none
+	resumes  bool          // data connections have resumed its TLS session
 	spared   bool          // the library is to think that it has closed the connection
 	expelled bool          // the user may not go on
 	recheck  *time.Timer   // asks whether he may; nil: nobody does
@@ -291,7 +294,8 @@ func (s *session) loggedIn() bool {
 // startTLS begins TLS on the control connection. What was buffered is dropped: a command that came in the clear must not be
 // taken for one that came by TLS.
 func (s *session) startTLS() error {
-	conn := tls.Server(s.raw, s.srv.cfg.TLS)
+	s.ownTLS()
+	conn := tls.Server(s.raw, s.tls)
 	s.raw.SetDeadline(time.Now().Add(handshakeTime))
 	if err := conn.HandshakeContext(s.ctx); err != nil {
 		return err

@@ -34,7 +34,7 @@ func (s *session) prepare(verb, arg string, from int64) error {
 	}
 	ch.unused.Stop()
 	if s.protected { // by now: PROT may have come after the port was told
-		ch.tls = s.srv.cfg.TLS
+		ch.tls = s.tls
 	}
 	ch.from, ch.listing = from, verb == "LIST" || verb == "NLST" || verb == "MLSD"
 	s.mu.Lock()
