@@ -17,8 +17,13 @@
 //   - The gateway that a server is in connects for its own clients within the process (Inside), and for their data connections, too
 //     (OpenData): all of them come from this machine, where no address tells them apart, and so none is asked. For them no port is
 //     opened, and nothing is connected to.
-//   - ABOR, STAT and the idle time know of the transfer that is under way.
+//   - ABOR, STAT and the idle time know of the transfer that is under way. REST and RNFR hold for the command that they are for, and
+//     no longer.
+//   - Ports, transfers and listings are counted for each user. A port that is told and not used is given back.
 //   - Files travel as they are, under TYPE A as well: a client that forgets TYPE I spoils nothing.
+//
+// Who has signed in is asked about again and again: a session ends soon after its user may not go on. Browsers, which others may
+// lead here for a page of the web server with the same certificate, are not answered (ALPN).
 //
 // A password is taken over TLS, or from this machine; of wrong ones a connection may try three, each answered later than the one
 // before. There is no anonymous login and no SITE.
