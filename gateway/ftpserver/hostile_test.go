@@ -300,6 +300,20 @@ func TestLimitsOfAUser(t *testing.T) {
 	}
 }
 
+// All users together have so many transfers and no more.
+func TestLimitOfAll(t *testing.T) {
+	r := start(t, func(c *Config, _ *files.Options) { c.Limits.Transfers = 2 })
+	a, b := r.login(), r.dial()
+	b.login("bob@home.example")
+	second := r.login()
+	a.epsv()
+	b.epsv()
+	second.ask("450", "EPSV")
+	b.epsv() // its own, anew
+	a.ask("226", "ABOR")
+	second.epsv()
+}
+
 // freePorts is the first of as many ports side by side that nobody has.
 func freePorts(t *testing.T, n int) uint16 {
 	for first := uint16(20_000 + rand.IntN(10_000)); ; first++ { // below those that the system gives away

@@ -374,6 +374,44 @@ func TestReplacing(t *testing.T) {
 	u.Close()
 }
 
+// What is refused in its middle leaves what was there before, and the last place goes to whose first octet comes first.
+func TestRefusedInTheMiddle(t *testing.T) {
+	f, dir := opened(t, Quota{Octets: 150, Files: 2}, nil)
+	must(t, put(f, "/old", strings.Repeat("o", 100), 0))
+	u, err := f.Upload("/old", End, func() {})
+	must(t, err)
+	for i, want := range []error{nil, ErrQuota, ErrQuota} {
+		if _, err := u.Write(make([]byte, 30)); !errors.Is(err, want) {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	if err := u.Close(); !errors.Is(err, ErrQuota) {
+		t.Error(err)
+	}
+	if got, _ := read(f, "/old"); got != strings.Repeat("o", 100) {
+		t.Errorf("%d octets", len(got))
+	}
+	used(t, f, 100, 1)
+	first, err := f.Upload("/a", 0, func() {})
+	must(t, err)
+	second, err := f.Upload("/b", 0, func() {})
+	must(t, err)
+	if _, err := second.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := first.Write([]byte("x")); !errors.Is(err, ErrQuota) {
+		t.Error(err)
+	}
+	if err := first.Close(); !errors.Is(err, ErrQuota) {
+		t.Error(err)
+	}
+	must(t, second.Close())
+	used(t, f, 101, 2)
+	if all, _ := os.ReadDir(dir); len(all) != 2 {
+		t.Errorf("%v", all)
+	}
+}
+
 // A folder does not go while something is to come into it, even before its first octet.
 func TestFolderIsAwaited(t *testing.T) {
 	f, _ := opened(t, Quota{}, nil)
