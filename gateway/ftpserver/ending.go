@@ -39,10 +39,11 @@ func (s *session) look() {
 	user, folder := s.user, s.folder
 	s.mu.Unlock()
 	quota, still := user.Still(s.ctx)
-	if s.ctx.Err() != nil {
+	s.mu.Lock()
+	if s.ctx.Err() != nil { // it has ended
+		s.mu.Unlock()
 		return
 	}
-	s.mu.Lock()
 	if still {
 		folder.SetQuota(quota)
 		s.recheck.Reset(s.srv.cfg.Limits.Recheck)

@@ -618,6 +618,28 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// repeating is a folder that tells of a name twice.
+type repeating [][]string
+
+func (r *repeating) Readdirnames(int) (names []string, err error) {
+	if len(*r) == 0 {
+		return nil, io.EOF
+	}
+	names, *r = (*r)[0], (*r)[1:]
+	return names, nil
+}
+
+func TestEachNameOnce(t *testing.T) {
+	var got []string
+	must(t, eachName(&repeating{{"a", "b"}, {"c", "a"}, {"a"}}, func(name string) error {
+		got = append(got, name)
+		return nil
+	}))
+	if fmt.Sprint(got) != "[a b c]" {
+		t.Errorf("%q", got)
+	}
+}
+
 func FuzzPaths(f *testing.F) {
 	for _, s := range []string{"/", "..", "../../etc/passwd", "/a/../../b", "a//b", "a/./b", "\\..\\x", "a\x00b", "/link/x", "/link/../link", ".postern-upload-", "con", "a:b", strings.Repeat("../", 500)} {
 		f.Add(s)

@@ -32,7 +32,6 @@ func TestQuotaModel(t *testing.T) {
 			*Upload
 			name, said string
 			from       From
-			before     string // what was there when its first octet came
 			began      bool
 		}
 		var uploads []*open

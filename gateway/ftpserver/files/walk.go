@@ -93,17 +93,30 @@ func each(in *os.Root, fn func(info fs.FileInfo) error) error {
 		return err
 	}
 	defer dir.Close()
+	return eachName(dir, func(name string) error {
+		info, err := in.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		return fn(info)
+	})
+}
+
+// eachName calls fn with each name in a folder, once: some systems tell one that is replaced meanwhile again, and a backup that had a
+// file twice would not be restored.
+func eachName(dir interface{ Readdirnames(n int) ([]string, error) }, fn func(name string) error) error {
+	seen := make(map[string]bool)
 	for {
 		names, err := dir.Readdirnames(1024)
 		for _, name := range names {
-			info, err := in.Lstat(name)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // gone meanwhile
+			if seen[name] {
+				continue
 			}
-			if err == nil {
-				err = fn(info)
-			}
-			if err != nil {
+			seen[name] = true
+			if err := fn(name); err != nil {
 				return err
 			}
 		}
