@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -229,6 +230,14 @@ func (c *talk) heard() (string, error) {
 		if first := b.String(); len(line) > 3 && line[3] == ' ' && line[:3] == first[:3] {
 			return strings.TrimSuffix(first, "\r\n"), nil
 		}
+	}
+}
+
+// gone waits for the end of the connection.
+func (c *talk) gone() {
+	c.t.Helper()
+	if got, err := c.heard(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Errorf("it goes on: %q %v", got, err)
 	}
 }
 
