@@ -624,9 +624,9 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, 105)
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Receipt))
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.ToggleReceipt() })
-				if len(c.App.Composer.Attachments) > 1 {
+				if len(c.App.Composer.Attachments) > 1 || c.App.Composer.TooMuch() {
 					vgn = element(vgparent, 106)
-					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
+					vgn.SetInnerHTML(c.App.Composer.SizeNote())
 				}
 				fixed(vgparent, 107)
 				vgn = element(vgparent, 108)

@@ -66,6 +66,7 @@ var words = map[api.Code]struct {
 	api.CodeServerBusy:        {"The server is busy", "It said: %s", "It has too many connections at the moment.", "Try again in a while. What is on its way goes on by itself.", true},
 	api.CodeServerCannot:      {"The server cannot do that", "It said: %s", "It does not know the command.", "There is no way around it on this server.", false},
 	api.CodeTruncated:         {"The file ended early", "It is shorter than the server had said.", "It is shorter than the server had said.", "Try again.", true},
+	api.CodeIsFolder:          {"That is a folder", "", "A folder cannot be fetched or sent as a whole.", "Open it and choose the files in it.", false},
 	api.CodeFileChanged:       {"The file changed meanwhile", "It is not any more what it was when the transfer began.", "It is not any more what it was when the transfer began.", "Begin again.", false},
 	api.CodeOtherFile:         {"That is another file", "“%s” is not the one that the upload began with.", "It is not the one that the upload began with.", "Choose the same file, unchanged.", false},
 	api.CodeBadName:           {"Nothing can be called that", "The name “%s” has something in it that no name may have.", "The name has something in it that no name may have.", "Choose another name.", false},

@@ -299,6 +299,23 @@ func TestFilesAndMail(t *testing.T) {
 	if !strings.HasPrefix(text, "Here is the film.\n\nfilm.bin (27.0 MB): ftp://") {
 		t.Errorf("text: %q", text)
 	}
+
+	// Two that are too much together: one of them is put there from where it is kept, and the other is mailed.
+	var two []string
+	for _, name := range []string{"one.bin", "two.bin"} {
+		two = append(two, filepath.Join(t.TempDir(), name))
+		if err := os.WriteFile(two[len(two)-1], octets(14_000_000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bob.run(chromedp.SetUploadFiles(tid("compose-attach"), two, chromedp.ByQuery))
+	bob.Until("both are offered", `document.querySelectorAll('[data-testid="upload-instead"]').length === 2`)
+	bob.shot("compose-too-much")
+	bob.Click("upload-instead")
+	bob.Until("the sheet is there", q("picker-list")+`?.getAttribute("aria-busy") === "false"`)
+	bob.Click("picker-done")
+	bob.Until("the link is in the text", q("compose-body")+`.value.includes("one.bin (14.0 MB): ftp://")`)
+	bob.Until("the other is attached, and fits", `document.querySelectorAll('[aria-label="Attachments"] [aria-busy="false"]').length === 1 && `+q("upload-instead")+` === null`)
 }
 
 // A file server elsewhere is added: what plain text means is said in red, its certificate is looked at and trusted, its files
