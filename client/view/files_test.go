@@ -273,15 +273,20 @@ func TestMoveFiles(t *testing.T) {
 
 func TestFilesTrouble(t *testing.T) {
 	cabinet(t, "/inbox", func(t *testing.T, p *page) {
+		p.svc.Tell(api.Event{Gateway: &api.Gateway{State: api.Offline}})
 		p.svc.Fail("ListFiles", &api.Problem{Code: api.CodeGatewayOffline})
 		p.act(func() { p.OpenFiles(site, "/home/Music") })
 		p.pass(time.Second)
 		equal(t, "said", p.Files.Problem.Code, api.CodeGatewayOffline)
 		p.svc.Fail("ListFiles", nil)
-		p.svc.Tell(api.Event{Gateway: &api.Gateway{State: api.Offline}})
 		p.svc.Tell(api.Event{Gateway: &api.Gateway{State: api.Online}})
 		p.pass(time.Second)
 		equal(t, "asked again when the gateway is back", names(&p.Files.Folder), "song.ogg")
+		p.svc.Fail("ListFiles", &api.Problem{Code: api.CodeGatewayOffline})
+		p.act(p.Files.Reload)
+		p.svc.Fail("ListFiles", nil)
+		p.pass(time.Second)
+		equal(t, "an answer from before that is asked for again", p.Files.Problem == nil, true)
 
 		p.svc.Fail("ListFiles", &api.Problem{Code: api.CodeCertificate, Certificate: &api.Certificate{Protocol: api.FTP, Host: "ftp.example.org", Reason: "self-signed", Fingerprint: "ab12"}})
 		p.act(p.Files.Reload)

@@ -180,6 +180,8 @@ func (f *Folder) question(offset, limit int, refresh, fresh bool) {
 		}
 		switch {
 		case p != nil && p.Code == api.CodeCanceled:
+		case p != nil && p.Code == api.CodeGatewayOffline && f.app.Gateway.State == api.Online: // it came while this answer was on its way
+			f.soon()
 		case p != nil:
 			f.failed(p)
 		case refresh:
