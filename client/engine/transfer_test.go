@@ -40,6 +40,10 @@ func TestDownload(t *testing.T) {
 		if len(w.read(empty.ID)) != 0 {
 			t.Error("there is something in it")
 		}
+		failed := w.until(w.download("/pub/nothing").ID, api.TransferFailed)
+		if err := w.ClearTransfers(t.Context(), nil); err != nil || len(w.transferList()) != 1 || w.transferList()[0].ID != failed.ID {
+			t.Errorf("what has failed stays while there is something that is done: %v, %+v", err, w.transferList())
+		}
 		if err := w.ClearTransfers(t.Context(), nil); err != nil || len(w.transferList()) != 0 {
 			t.Errorf("%v, %+v", err, w.transferList())
 		}

@@ -92,12 +92,18 @@ func (e *Engine) CancelTransfer(_ context.Context, id api.TransferID) error {
 // ClearTransfers forgets transfers that are over.
 func (e *Engine) ClearTransfers(_ context.Context, ids []api.TransferID) error {
 	if len(ids) == 0 {
+		var failed []api.TransferID
 		for _, t := range e.transfers.all() {
-			if t.record().State == api.TransferDone {
-				e.transfers.forget(t)
+			switch rec := t.record(); rec.State {
+			case api.TransferDone:
+				ids = append(ids, rec.ID)
+			case api.TransferFailed:
+				failed = append(failed, rec.ID)
 			}
 		}
-		return nil
+		if len(ids) == 0 {
+			ids = failed
+		}
 	}
 	for _, id := range ids {
 		t, err := e.transfers.find(id)

@@ -36,13 +36,6 @@ func fixed(parent *vugu.VGNode, number int) {
 	}
 }
 
-// words adds a text that markup cannot have to parent.
-//
-//go:noinline
-func words(parent *vugu.VGNode, text string) {
-	parent.AppendChild(&vugu.VGNode{Type: vugu.TextNode, Data: text})
-}
-
 // component adds a component to parent, or to what the component around it shows: the one that was there at the last
 // rendering, or a new one.
 //
@@ -74,11 +67,6 @@ func on(n *vugu.VGNode, event string, handle func(vugu.DOMEvent)) {
 
 //go:noinline
 func onClick(n *vugu.VGNode, handle func(vugu.DOMEvent)) { on(n, "click", handle) }
-
-// inner makes html, a constant of a component, n's content.
-//
-//go:noinline
-func inner(n *vugu.VGNode, html string) { n.InnerHTML = &html }
 
 // property sets a property of n's element to a string, a bool or an int.
 //

@@ -21,6 +21,9 @@ var (
 	known = make([][]piece, len(lines)) // those that were shown already
 )
 
+// named are the characters that mean something in markup, or to Go around it.
+var named = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&#96;", "`", "&#10;", "\n", "&amp;", "&")
+
 // pieces answers a line of the markup.
 func pieces(number int) []piece {
 	if known[number] == nil {
@@ -31,11 +34,11 @@ func pieces(number int) []piece {
 
 // parse reads markup up to the end of the element that it stands in, and answers what follows.
 //
-// It is simpler than HTML: every element is closed, every attribute is quoted, and every character stands for itself.
+// It is simpler than HTML: every element is closed, every attribute is quoted, and few characters have a name.
 func parse(html string) (list []piece, rest string) {
 	for html != "" {
 		if text, _, _ := strings.Cut(html, "<"); text != "" {
-			list = append(list, piece{text: text})
+			list = append(list, piece{text: named.Replace(text)})
 			html = html[len(text):]
 			continue
 		}
@@ -52,6 +55,7 @@ func parse(html string) (list []piece, rest string) {
 			var a vugu.VGAttribute
 			a.Key, tag, _ = strings.Cut(tag, `="`)
 			a.Val, tag, _ = strings.Cut(tag, `"`)
+			a.Val = named.Replace(a.Val)
 			tag = strings.TrimPrefix(tag, " ")
 			p.attributes = append(p.attributes, a)
 		}

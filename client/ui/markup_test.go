@@ -9,12 +9,12 @@ import (
 
 func TestMarkup(t *testing.T) {
 	for _, html := range []string{
-		`just words & "more"`,
+		`just words &amp; &quot;more&quot;&#10;&#96;&lt;b&gt;&#96; &amp;amp;`,
 		`<p></p>`,
 		`<p class="a b" hidden=""></p>`,
 		`one <b>two</b> three<i></i> `,
 		`<svg:svg class="icon"><svg:use href="/icons.svg#a"></svg:use></svg:svg>`,
-		`<a title="it's 0 &lt; 1"><b><i>deep</i></b></a><a></a>`,
+		`<a title="it's &quot;0&quot; &lt; 1 &amp; 2 &gt; 1"><b><i>deep</i></b></a><a></a>`,
 	} {
 		list, rest := parse(html)
 		parent := &vugu.VGNode{}
@@ -38,12 +38,14 @@ func TestAllMarkup(t *testing.T) {
 	}
 }
 
+var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "`", "&#96;", "\n", "&#10;")
+
 // written writes what is below n as markup.
 func written(n *vugu.VGNode) string {
 	var b strings.Builder
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		if c.Type == vugu.TextNode {
-			b.WriteString(c.Data)
+			b.WriteString(escaped.Replace(c.Data))
 			continue
 		}
 		name := c.Data
@@ -52,7 +54,7 @@ func written(n *vugu.VGNode) string {
 		}
 		b.WriteString("<" + name)
 		for _, a := range c.Attr {
-			b.WriteString(" " + a.Key + `="` + a.Val + `"`)
+			b.WriteString(" " + a.Key + `="` + escaped.Replace(a.Val) + `"`)
 		}
 		b.WriteString(">" + written(c) + "</" + name + ">")
 	}

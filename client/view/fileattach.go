@@ -138,7 +138,7 @@ func (t *Transfers) linkUp(x api.Transfer) {
 		}
 		c.Attachments = slices.DeleteFunc(slices.Clone(c.Attachments), func(a Attachment) bool { return a.serial == l.serial })
 		c.insertLink(x)
-		t.app.Voice.Say("The link to " + x.Name + " is in the message")
+		t.app.Toasts.Say("The link to " + x.Name + " is in the message. It opens for those who can log in at the server.")
 	case api.TransferFailed, "": // or it was canceled
 		delete(t.linked, x.ID)
 		c.settle(l.message, l.serial, func(a *Attachment) {

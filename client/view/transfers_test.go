@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -323,7 +324,7 @@ func TestSiteForm(t *testing.T) {
 		}
 		p.act(f.Save)
 		equal(t, "what is missing", field("site-host").Hint, "Enter the name of the server")
-		set("site-host", "ftp://FTP.example.net/")
+		set("site-host", "ftp://FTP.example.net:2121/pub/")
 		set("site-security", string(api.TLS))
 		equal(t, "the port follows", *field("site-port").Value, "990")
 		set("site-security", string(api.Plain))
@@ -332,6 +333,8 @@ func TestSiteForm(t *testing.T) {
 		set("site-user", "al")
 		p.act(f.Save)
 		equal(t, "the password", field("site-password").Hint, "Enter the password")
+		equal(t, "the port that was pasted", *field("site-port").Value, "2121")
+		set("site-port", "21")
 		set("site-password", "secret")
 
 		p.svc.Fail("AddSite", &api.Problem{Code: api.CodeCertificate, Certificate: &api.Certificate{Protocol: api.FTP, Host: "ftp.example.net", Reason: "self-signed", Fingerprint: "ab12"}})
@@ -375,5 +378,22 @@ func TestOfferedFiles(t *testing.T) {
 		equal(t, "shown", p.Browser.Location(), "/files/ftp:a/")
 		equal(t, "listed", names(&p.Files.Folder), "x")
 		equal(t, "not offered any more", len(p.Offered()), 0)
+	})
+}
+
+// What runs is on top of the tray, however much was added since.
+func TestTrayOrder(t *testing.T) {
+	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
+		for id, state := range []api.TransferState{api.TransferDone, api.TransferRunning, api.TransferWaiting, api.TransferFailed} {
+			p.svc.Tell(api.Event{Transfer: &api.Transfer{ID: api.TransferID(id + 1), Site: site, Direction: api.Downloading, State: state}})
+		}
+		p.pass(time.Second)
+		var got []api.TransferID
+		for _, x := range p.Transfers.Shown() {
+			got = append(got, x.ID)
+		}
+		if !slices.Equal(got, []api.TransferID{2, 4, 3, 1}) {
+			t.Errorf("%v", got)
+		}
 	})
 }

@@ -38,12 +38,8 @@ func (c *compactor) node(list []ast.Stmt) (*node, []ast.Stmt) {
 	switch data := stringOf(lit["Data"]); {
 	case kindOf(lit) == "1" && blank(data):
 		return n, list[2:]
-	case kindOf(lit) == "1" && writable(data):
-		n.markup = data
-		return n, list[2:]
 	case kindOf(lit) == "1":
-		n.rest = []ast.Stmt{&ast.ExprStmt{X: call("words", ast.NewIdent(n.parent), lit["Data"])}}
-		n.flat = true
+		n.markup = escaper.Replace(data)
 		return n, list[2:]
 	case kindOf(lit) != "3":
 		return nil, list[1:]
@@ -62,11 +58,10 @@ func (c *compactor) node(list []ast.Stmt) (*node, []ast.Stmt) {
 	}
 	rest := list[2:]
 	for len(rest) > 0 && !isChildren(rest[0]) && isSetter(rest[0]) {
-		s := c.setter(rest[0])
-		if html, ok := content(s, stringOf(lit["Namespace"]), stringOf(lit["Data"])); ok {
+		if html, ok := content(rest[0], stringOf(lit["Namespace"]), stringOf(lit["Data"])); ok {
 			n.markup += html
 		} else {
-			n.setters = append(n.setters, s)
+			n.setters = append(n.setters, c.setter(rest[0]))
 		}
 		rest = rest[1:]
 	}
@@ -150,11 +145,10 @@ func written(e ast.Expr) (markup string, ok bool) {
 				return "", false
 			}
 		}
-		value := stringOf(fields["Val"])
-		if stringOf(fields["Namespace"]) != "" || !quotable(value) {
+		if stringOf(fields["Namespace"]) != "" {
 			return "", false
 		}
-		markup += " " + stringOf(fields["Key"]) + `="` + value + `"`
+		markup += attribute(stringOf(fields["Key"]), stringOf(fields["Val"]))
 	}
 	return markup, true
 }
@@ -173,11 +167,10 @@ func spaced(space, name string) string {
 	return space + ":" + name
 }
 
-// quotable says that a text can be the value of an attribute in markup.
-func quotable(s string) bool { return !strings.ContainsAny(s, "\">\n`") }
+func attribute(key, value string) string { return " " + key + `="` + escaper.Replace(value) + `"` }
 
-// writable says that a text can stand in markup. There is no way in it to write a character otherwise than as it is.
-func writable(s string) bool { return s != "" && !strings.ContainsAny(s, "<\n`") }
+// escaper writes the characters that mean something in markup, or to Go around it, as client/ui/markup.go reads them.
+var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "`", "&#96;", "\n", "&#10;")
 
 // blank says that a text is layout of the source: white space with a line break in it.
 func blank(s string) bool { return strings.Contains(s, "\n") && strings.TrimSpace(s) == "" }

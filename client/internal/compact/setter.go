@@ -21,9 +21,6 @@ func (c *compactor) setter(s ast.Stmt) ast.Stmt {
 			return r
 		}
 	}
-	if text, ok := constant(s); ok {
-		return &ast.ExprStmt{X: call("inner", ast.NewIdent("vgn"), text)}
-	}
 	return s
 }
 
@@ -77,18 +74,14 @@ func constant(s ast.Stmt) (text ast.Expr, ok bool) {
 	return l, ok
 }
 
-// content gives the markup of `inner(vgn, "…")` in an element of that name, if nodes can say the same.
+// content gives the markup of `vgn.SetInnerHTML(vugu.HTML("…"))` in an element of that name, if nodes can say the same.
 func content(s ast.Stmt, space, name string) (markup string, ok bool) {
-	e, ok := s.(*ast.ExprStmt)
+	inner, ok := constant(s)
 	if !ok {
 		return "", false
 	}
-	m, ok := e.X.(*ast.CallExpr)
-	if !ok || !isIdent(m.Fun, "inner") {
-		return "", false
-	}
 	context := &html.Node{Type: html.ElementNode, Data: name, DataAtom: atom.Lookup([]byte(name)), Namespace: space}
-	list, err := html.ParseFragment(strings.NewReader(stringOf(m.Args[1])), context)
+	list, err := html.ParseFragment(strings.NewReader(stringOf(inner)), context)
 	if err != nil {
 		return "", false
 	}
@@ -105,8 +98,10 @@ func content(s ast.Stmt, space, name string) (markup string, ok bool) {
 func write(b *strings.Builder, n *html.Node) bool {
 	switch n.Type {
 	case html.TextNode:
-		b.WriteString(n.Data)
-		return writable(n.Data)
+		b.WriteString(escaper.Replace(n.Data))
+		return true
+	case html.CommentNode:
+		return true
 	case html.ElementNode:
 	default:
 		return false
@@ -114,10 +109,10 @@ func write(b *strings.Builder, n *html.Node) bool {
 	name := spaced(n.Namespace, n.Data)
 	b.WriteString("<" + name)
 	for _, a := range n.Attr {
-		if a.Namespace != "" || !quotable(a.Val) {
+		if a.Namespace != "" {
 			return false
 		}
-		b.WriteString(" " + a.Key + `="` + a.Val + `"`)
+		b.WriteString(attribute(a.Key, a.Val))
 	}
 	b.WriteString(">")
 	for c := range n.ChildNodes() {
