@@ -624,9 +624,9 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, 105)
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Receipt))
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.ToggleReceipt() })
-				if len(c.App.Composer.Attachments) > 1 {
+				if len(c.App.Composer.Attachments) > 1 || c.App.Composer.TooMuch() {
 					vgn = element(vgparent, 106)
-					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
+					vgn.SetInnerHTML(c.App.Composer.SizeNote())
 				}
 				fixed(vgparent, 107)
 				vgn = element(vgparent, 108)
@@ -1304,6 +1304,7 @@ func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			if c.there && c.file.Usable {
 				vgn = element(vgparent, 184)
 				vgn.AddAttrInterface("aria-label", "What can be done with "+c.file.Name)
+				vgn.AddAttrInterface("tabindex", c.tabindex())
 				onClick(vgn, func(event vugu.DOMEvent) { c.menu(event) })
 			}
 		}
@@ -1517,6 +1518,8 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				property(vgn, "value", c.App.Files.Filter)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Files.SetFilter(event.PropString("target", "value")) })
+				on(vgn, "keydown",
+					func(event vugu.DOMEvent) { c.filtered(event) })
 				vgn = element(vgparent, 209)
 				vgn.AddAttrInterface("data-down", c.sortWay())
 				on(vgn, "change",
@@ -1613,15 +1616,16 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, 228)
+					if c.needsForm() {
+						vgn = element(vgparent, 228)
+						vgn.SetInnerHTML(c.formText())
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
+					}
+					vgn = element(vgparent, 229)
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.Reload() })
 					if c.certificate() != nil {
-						vgn = element(vgparent, 229)
-						onClick(vgn, func(event vugu.DOMEvent) { c.App.LookAt(c.App.Files.Site, c.certificate()) })
-					}
-					if c.needsForm() {
 						vgn = element(vgparent, 230)
-						onClick(vgn, func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.LookAt(c.App.Files.Site, c.certificate()) })
 					}
 					if c.App.Files.Problem.Session != 0 {
 						vgn = element(vgparent, 47)
@@ -1759,15 +1763,15 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 15)
+			vgn = element(vgparent, 249)
 			vgn.SetInnerHTML(c.count())
 			if c.App.Files.Ended != nil {
-				vgn = element(vgparent, 249)
+				vgn = element(vgparent, 250)
 				vgn.SetInnerHTML("The listing ended early: " + view.FileWords(c.App.Files.Ended).Title)
 			}
 		}
 		if c.App.Files.Over {
-			vgn = element(vgparent, 250)
+			vgn = element(vgparent, 251)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -1778,7 +1782,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		if c.App.Files.Acts.Open {
 			vgn = element(vgparent, 202)
 			onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.CloseActs() })
-			vgn = element(vgparent, 251)
+			vgn = element(vgparent, 252)
 			property(vgn, "style", c.place())
 			{
 				vgparent := vgn
@@ -1790,7 +1794,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = i
 					a := a
 					_ = a
-					vgn = element(vgparent, 252)
+					vgn = element(vgparent, 253)
 					vgn.AddAttrInterface("class", classes("item", when(a.Bad, "item-bad")))
 					vgn.AddAttrInterface("data-first", first(i))
 					vgn.AddAttrInterface("data-testid", a.ID)
@@ -1808,7 +1812,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = element(vgparent, 23)
 						vgn.SetInnerHTML(a.Name)
 						if a.Keys != "" {
-							vgn = element(vgparent, 253)
+							vgn = element(vgparent, 254)
 							vgn.SetInnerHTML(a.Keys)
 						}
 					}
@@ -1824,12 +1828,12 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 254)
+	vgn = root(vgout, 255)
 	{
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Several() {
-			vgn = element(vgparent, 255)
+			vgn = element(vgparent, 256)
 			vgn.AddAttrInterface("aria-current", c.inAll())
 			vgn.AddAttrInterface("aria-label", c.allLabel())
 			vgn.AddAttrInterface("title", view.AllInboxes)
@@ -1840,7 +1844,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, 188)
 				vgn.SetInnerHTML(view.AllInboxes)
 				if c.App.AllUnread() > 0 {
-					vgn = element(vgparent, 256)
+					vgn = element(vgparent, 257)
 					vgn.SetInnerHTML(view.Number(c.App.AllUnread()))
 				}
 			}
@@ -1850,13 +1854,13 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			t := t
 			_ = t
-			vgn = element(vgparent, 257)
+			vgn = element(vgparent, 258)
 			property(vgn, "style", t.order())
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.Several() {
-					vgn = element(vgparent, 258)
+					vgn = element(vgparent, 259)
 					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
 					vgn.AddAttrInterface("aria-label", t.name+", "+t.Email+", "+view.SealOf(t.Account).Text+", "+t.sync)
 					vgn.AddAttrInterface("data-account", string(t.ID))
@@ -1893,7 +1897,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 						if t.icon() != "" {
-							vgn = element(vgparent, 259)
+							vgn = element(vgparent, 260)
 							vgn.AddAttrInterface("class", classes("icon", "icon-small", t.look()))
 							{
 								vgparent := vgn
@@ -1903,14 +1907,14 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 						if t.folded && t.unread() > 0 {
-							vgn = element(vgparent, 256)
+							vgn = element(vgparent, 257)
 							vgn.SetInnerHTML(view.Number(t.unread()))
 						}
-						fixed(vgparent, 260)
+						fixed(vgparent, 261)
 					}
 				}
 				if !t.folded {
-					vgn = element(vgparent, 261)
+					vgn = element(vgparent, 262)
 					vgn.AddAttrInterface("aria-label", t.label())
 					{
 						vgparent := vgn
@@ -1924,7 +1928,7 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, 262)
+								vgn = element(vgparent, 263)
 								vgn.AddAttrInterface("aria-current", c.current(t, f))
 								vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
 								vgn.AddAttrInterface("data-account", string(t.ID))
@@ -1965,7 +1969,7 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 263)
+	vgn = root(vgout, 264)
 	vgn.AddAttrInterface("class", c.look())
 	on(vgn, "submit",
 		func(event vugu.DOMEvent) { c.submit(event) })
@@ -1973,10 +1977,10 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Session.Shown() {
-			fixed(vgparent, 264)
+			fixed(vgparent, 265)
 		}
 		if !c.App.Session.Shown() {
-			fixed(vgparent, 265)
+			fixed(vgparent, 266)
 		}
 		vgn = element(vgparent, 39)
 		vgn.AddAttrInterface("role", c.role())
@@ -2001,7 +2005,7 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgcomp := component(vgin, vgout, vgparent, 0x4DBC4611FD30242F, vgiterkey, newFields).(*Fields)
 			vgcomp.List = c.App.Gate.Fields()
 		}
-		vgn = element(vgparent, 266)
+		vgn = element(vgparent, 267)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Gate.Busy))
 		vgn.AddAttrInterface("class", c.button())
 		vgn.SetInnerHTML(c.text())
@@ -2014,17 +2018,17 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 267)
+	vgn = root(vgout, 268)
 	vgn.AddAttrInterface("inert", inert(c.App))
 	property(vgn, "style", c.sizes())
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, 268)
+		vgn = element(vgparent, 269)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 269)
+			vgn = element(vgparent, 270)
 			onClick(vgn, func(event vugu.DOMEvent) { c.home(event) })
 			{
 				vgcomp := component(vgin, vgout, vgparent, 0x9B34B73B278B61DB, vgiterkey, newSearch).(*Search)
@@ -2034,11 +2038,11 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgcomp := component(vgin, vgout, vgparent, 0xFCCA2EE36F7B3EDC, vgiterkey, newStatusBar).(*StatusBar)
 				vgcomp.App = c.App
 			}
-			vgn = element(vgparent, 270)
+			vgn = element(vgparent, 271)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 271)
+				vgn = element(vgparent, 272)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
@@ -2046,13 +2050,13 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, 272)
+					vgn = element(vgparent, 273)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
 					vgn = element(vgparent, 202)
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
-					vgn = element(vgparent, 273)
+					vgn = element(vgparent, 274)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -2083,24 +2087,28 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgcomp.App = c.App
 			}
 		}
-		vgn = element(vgparent, 274)
+		vgn = element(vgparent, 275)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, 275)
+				vgn = element(vgparent, 276)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Compose() })
 			}
 			{
 				vgcomp := component(vgin, vgout, vgparent, 0x82799416F9003ECE, vgiterkey, newFolderList).(*FolderList)
 				vgcomp.App = c.App
 			}
+			if c.App.Session.Phase == view.SignedOut {
+				vgn = element(vgparent, 277)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Home() })
+			}
 			{
 				vgcomp := component(vgin, vgout, vgparent, 0x534DFE1C687D5A41, vgiterkey, newFilesNav).(*FilesNav)
 				vgcomp.App = c.App
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, 276)
+				vgn = element(vgparent, 278)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2145,7 +2153,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgcomp := component(vgin, vgout, vgparent, 0xF4A3316959CE08D4, vgiterkey, newMessageList).(*MessageList)
 			vgcomp.App = c.App
 		}
-		vgn = element(vgparent, 277)
+		vgn = element(vgparent, 279)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -2174,20 +2182,20 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, 278)
+			vgn = element(vgparent, 280)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 279)
+				vgn = element(vgparent, 281)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
 				onClick(vgn, func(event vugu.DOMEvent) { c.home(event) })
-				vgn = element(vgparent, 280)
+				vgn = element(vgparent, 282)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.FocusSearch() })
-				vgn = element(vgparent, 281)
+				vgn = element(vgparent, 283)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Compose() })
-				vgn = element(vgparent, 282)
+				vgn = element(vgparent, 284)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenAccounts() })
 			}
@@ -2201,7 +2209,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 283)
+	vgn = root(vgout, 285)
 	{
 		vgparent := vgn
 		_ = vgparent
@@ -2210,33 +2218,33 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 284)
+				vgn = element(vgparent, 286)
 				{
 					vgparent := vgn
 					_ = vgparent
 					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML(c.title())
-					vgn = element(vgparent, 285)
+					vgn = element(vgparent, 287)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, 286)
+				vgn = element(vgparent, 288)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, 287)
+			vgn = element(vgparent, 289)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 288)
-				onClick(vgn, func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
-				vgn = element(vgparent, 289)
-				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
 				vgn = element(vgparent, 290)
-				onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
 				vgn = element(vgparent, 291)
-				onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
 				vgn = element(vgparent, 292)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
+				vgn = element(vgparent, 293)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+				vgn = element(vgparent, 294)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 			}
 		}
@@ -2249,7 +2257,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = element(vgparent, 48)
 			onClick(vgn, func(event vugu.DOMEvent) { c.App.List.Refresh() })
 		}
-		vgn = element(vgparent, 293)
+		vgn = element(vgparent, 295)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -2260,7 +2268,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 294)
+			vgn = element(vgparent, 296)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -2279,15 +2287,15 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, 295)
+				vgn = element(vgparent, 297)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, 296)
+					vgn = element(vgparent, 298)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, 297)
+						vgn = element(vgparent, 299)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -2300,7 +2308,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = element(vgparent, 40)
 					vgn.SetInnerHTML(c.emptyWords().text)
 					if c.emptyWords().action != "" {
-						vgn = element(vgparent, 298)
+						vgn = element(vgparent, 300)
 						vgn.SetInnerHTML(c.emptyWords().action)
 						onClick(vgn, func(event vugu.DOMEvent) { c.emptyAct() })
 					}
@@ -2316,7 +2324,7 @@ func (c *MessageMarkup) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 299)
+	vgn = root(vgout, 301)
 	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.Frame.Fill(value, c.HTML) })
 	return vgout
 }
@@ -2346,50 +2354,50 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, 300)
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, 301)
-			onClick(vgn, func(event vugu.DOMEvent) { c.check(event) })
-		}
 		vgn = element(vgparent, 302)
 		{
 			vgparent := vgn
 			_ = vgparent
 			vgn = element(vgparent, 303)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, 304)
-				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, 305)
-				vgn.AddAttrInterface("datetime", c.stamp())
-				vgn.AddAttrInterface("title", c.fullDate())
-				vgn.SetInnerHTML(c.date)
-			}
-			vgn = element(vgparent, 303)
+			onClick(vgn, func(event vugu.DOMEvent) { c.check(event) })
+		}
+		vgn = element(vgparent, 304)
+		{
+			vgparent := vgn
+			_ = vgparent
+			vgn = element(vgparent, 305)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, 306)
-				vgn.SetInnerHTML(c.subject())
+				vgn.SetInnerHTML(c.who())
 				vgn = element(vgparent, 307)
+				vgn.AddAttrInterface("datetime", c.stamp())
+				vgn.AddAttrInterface("title", c.fullDate())
+				vgn.SetInnerHTML(c.date)
+			}
+			vgn = element(vgparent, 305)
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, 308)
+				vgn.SetInnerHTML(c.subject())
+				vgn = element(vgparent, 309)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						fixed(vgparent, 308)
+						fixed(vgparent, 310)
 					}
 					if c.row.Attachments > 0 {
-						fixed(vgparent, 309)
+						fixed(vgparent, 311)
 					}
 					if c.row.Flagged {
-						fixed(vgparent, 310)
+						fixed(vgparent, 312)
 					}
 				}
 			}
-			vgn = element(vgparent, 303)
+			vgn = element(vgparent, 305)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -2410,21 +2418,21 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, 311)
+				vgn = element(vgparent, 313)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, 312)
+					vgn = element(vgparent, 314)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, 313)
+			vgn = element(vgparent, 315)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, 314)
+					vgn = element(vgparent, 316)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
 					onClick(vgn, func(event vugu.DOMEvent) { c.toggleUnread(event) })
@@ -2441,10 +2449,10 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, 315)
+					vgn = element(vgparent, 317)
 					onClick(vgn, func(event vugu.DOMEvent) { c.archive(event) })
 				}
-				vgn = element(vgparent, 316)
+				vgn = element(vgparent, 318)
 				onClick(vgn, func(event vugu.DOMEvent) { c.remove(event) })
 			}
 		}
@@ -2457,7 +2465,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 317)
+	vgn = root(vgout, 319)
 	vgn.AddAttrInterface("class", classes("text", when(view.CJK(c.Text), "cjk")))
 	{
 		vgparent := vgn
@@ -2470,7 +2478,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			b := b
 			_ = b
 			if b.Level == 0 {
-				vgn = element(vgparent, 318)
+				vgn = element(vgparent, 320)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2484,7 +2492,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgn.SetInnerHTML(s.Text)
 						}
 						if s.Href != "" {
-							vgn = element(vgparent, 319)
+							vgn = element(vgparent, 321)
 							vgn.AddAttrInterface("href", s.Href)
 							vgn.SetInnerHTML(s.Text)
 							onClick(vgn, func(event vugu.DOMEvent) { c.click(s.Href, event) })
@@ -2493,7 +2501,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if b.Level > 0 && !b.Folded {
-				vgn = element(vgparent, 320)
+				vgn = element(vgparent, 322)
 				vgn.AddAttrInterface("class", "text-block quote quote-"+levelName(b))
 				{
 					vgparent := vgn
@@ -2508,7 +2516,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgn.SetInnerHTML(s.Text)
 						}
 						if s.Href != "" {
-							vgn = element(vgparent, 319)
+							vgn = element(vgparent, 321)
 							vgn.AddAttrInterface("href", s.Href)
 							vgn.SetInnerHTML(s.Text)
 							onClick(vgn, func(event vugu.DOMEvent) { c.click(s.Href, event) })
@@ -2517,13 +2525,13 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if b.Folded {
-				vgn = element(vgparent, 321)
+				vgn = element(vgparent, 323)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, 322)
+					vgn = element(vgparent, 324)
 					vgn.SetInnerHTML("Quoted text, " + view.Count(len(b.Lines), "line"))
-					vgn = element(vgparent, 320)
+					vgn = element(vgparent, 322)
 					vgn.AddAttrInterface("class", "text-block quote quote-"+levelName(b))
 					{
 						vgparent := vgn
@@ -2538,7 +2546,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.SetInnerHTML(s.Text)
 							}
 							if s.Href != "" {
-								vgn = element(vgparent, 319)
+								vgn = element(vgparent, 321)
 								vgn.AddAttrInterface("href", s.Href)
 								vgn.SetInnerHTML(s.Text)
 								onClick(vgn, func(event vugu.DOMEvent) { c.click(s.Href, event) })
@@ -2563,25 +2571,25 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, 50)
 		onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
-		vgn = element(vgparent, 323)
+		vgn = element(vgparent, 325)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 324)
+			vgn = element(vgparent, 326)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 325)
+				vgn = element(vgparent, 327)
 				vgn.SetInnerHTML(c.App.Picker.Title)
-				vgn = element(vgparent, 326)
+				vgn = element(vgparent, 328)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
 			}
-			vgn = element(vgparent, 327)
+			vgn = element(vgparent, 329)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.several() {
-					vgn = element(vgparent, 328)
+					vgn = element(vgparent, 330)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.App.Picker.SetSite(api.AccountID(event.PropString("target", "value"))) })
 					{
@@ -2616,7 +2624,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, 329)
+								vgn = element(vgparent, 331)
 								onClick(vgn, func(event vugu.DOMEvent) { c.goTo(p) })
 								{
 									vgparent := vgn
@@ -2631,7 +2639,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, 330)
+								vgn = element(vgparent, 332)
 								onClick(vgn, func(event vugu.DOMEvent) { c.goTo(c.way().hidden[len(c.way().hidden)-1]) })
 							}
 						}
@@ -2644,7 +2652,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, 331)
+								vgn = element(vgparent, 333)
 								onClick(vgn, func(event vugu.DOMEvent) { c.goTo(p) })
 								{
 									vgparent := vgn
@@ -2664,7 +2672,11 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgcomp.Words = view.FileWords(c.App.Picker.Problem)
 				}
 			}
-			vgn = element(vgparent, 332)
+			if c.App.Picker.Problem != nil {
+				vgn = element(vgparent, 334)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Reload() })
+			}
+			vgn = element(vgparent, 335)
 			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Picker.Loaded))
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
 			{
@@ -2680,7 +2692,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						r := r
 						_ = r
-						vgn = element(vgparent, 333)
+						vgn = element(vgparent, 336)
 						vgn.AddAttrInterface("aria-disabled", boolText(!r.takes))
 						vgn.AddAttrInterface("aria-label", r.label())
 						vgn.AddAttrInterface("aria-selected", boolText(r.chosen))
@@ -2695,7 +2707,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, 334)
+							vgn = element(vgparent, 337)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -2716,22 +2728,22 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(r.Name)
 								}
 							}
-							vgn = element(vgparent, 335)
+							vgn = element(vgparent, 338)
 							vgn.SetInnerHTML(r.size())
 						}
 					}
 				}
 			}
 			if c.App.Picker.Loaded && c.App.Picker.Total == 0 {
-				fixed(vgparent, 336)
+				fixed(vgparent, 339)
 			}
 			vgn = element(vgparent, 61)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 337)
+				vgn = element(vgparent, 340)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
-				vgn = element(vgparent, 338)
+				vgn = element(vgparent, 341)
 				vgn.AddAttrInterface("disabled", !c.App.Picker.Ready())
 				vgn.SetInnerHTML(c.button())
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Done() })
@@ -2752,21 +2764,21 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, 50)
 		onClick(vgn, func(event vugu.DOMEvent) { c.App.Question.No() })
-		vgn = element(vgparent, 339)
+		vgn = element(vgparent, 342)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 340)
+			vgn = element(vgparent, 343)
 			vgn.SetInnerHTML(c.App.Question.Title)
-			vgn = element(vgparent, 341)
+			vgn = element(vgparent, 344)
 			vgn.SetInnerHTML(c.App.Question.Means)
 			vgn = element(vgparent, 61)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 342)
+				vgn = element(vgparent, 345)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Question.No() })
-				vgn = element(vgparent, 343)
+				vgn = element(vgparent, 346)
 				vgn.SetInnerHTML(c.App.Question.Yes)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Question.Agree() })
 			}
@@ -2780,7 +2792,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 344)
+	vgn = root(vgout, 347)
 	vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Loading))
 	vgn.AddAttrInterface("class", classes("reader", when(!c.shown(), "reader-none")))
 	vgn.AddAttrInterface("data-testid", c.hook())
@@ -2789,31 +2801,31 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			fixed(vgparent, 345)
+			fixed(vgparent, 348)
 		}
 		if c.shown() {
-			vgn = element(vgparent, 346)
+			vgn = element(vgparent, 349)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 347)
+				vgn = element(vgparent, 350)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.CloseMessage() })
 				if !c.lost() && !c.outgoing() {
-					vgn = element(vgparent, 348)
+					vgn = element(vgparent, 351)
 					vgn.AddAttrInterface("disabled", !c.loaded())
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Reply() })
 					if c.all {
-						vgn = element(vgparent, 349)
+						vgn = element(vgparent, 352)
 						vgn.AddAttrInterface("disabled", !c.loaded())
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.ReplyAll() })
 					}
-					vgn = element(vgparent, 350)
+					vgn = element(vgparent, 353)
 					vgn.AddAttrInterface("disabled", !c.loaded())
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Forward() })
 				}
 				if c.outgoing() {
 					if c.canRetry() {
-						vgn = element(vgparent, 351)
+						vgn = element(vgparent, 354)
 						onClick(vgn, func(event vugu.DOMEvent) { c.retry() })
 						{
 							vgparent := vgn
@@ -2823,34 +2835,34 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if c.canEdit() {
-						vgn = element(vgparent, 352)
+						vgn = element(vgparent, 355)
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
 					}
 				}
 				fixed(vgparent, 107)
 				if !c.lost() {
 					if c.inTrash() {
-						vgn = element(vgparent, 353)
+						vgn = element(vgparent, 356)
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
 					}
 					if c.inJunk() {
-						vgn = element(vgparent, 354)
+						vgn = element(vgparent, 357)
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
 					}
 					if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-						vgn = element(vgparent, 355)
+						vgn = element(vgparent, 358)
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
 					}
-					vgn = element(vgparent, 356)
+					vgn = element(vgparent, 359)
 					vgn.AddAttrInterface("aria-label", c.deleteText())
 					vgn.AddAttrInterface("title", c.deleteText()+" (#)")
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Delete(c.refs()) })
 					if !c.outgoing() {
-						vgn = element(vgparent, 357)
+						vgn = element(vgparent, 360)
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
 					}
 					if !c.outgoing() {
-						vgn = element(vgparent, 358)
+						vgn = element(vgparent, 361)
 						vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
 						vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleFlag(c.refs()) })
@@ -2870,17 +2882,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, 359)
+						vgn = element(vgparent, 362)
 						vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
 						if c.App.Menu.Open == view.MenuMessage {
 							vgn = element(vgparent, 202)
 							onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
-							vgn = element(vgparent, 360)
+							vgn = element(vgparent, 363)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, 361)
+								vgn = element(vgparent, 364)
 								onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 								{
 									vgparent := vgn
@@ -2888,37 +2900,37 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn = element(vgparent, 23)
 									vgn.SetInnerHTML(c.sourceText())
 								}
-								vgn = element(vgparent, 362)
+								vgn = element(vgparent, 365)
 								onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 							}
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, 363)
+			vgn = element(vgparent, 366)
 			vgn.AddAttrInterface("data-id", c.App.Reader.ID)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if !c.lost() {
-					vgn = element(vgparent, 364)
+					vgn = element(vgparent, 367)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, 365)
+						vgn = element(vgparent, 368)
 						vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
 						vgn.SetInnerHTML(c.subject())
-						vgn = element(vgparent, 366)
+						vgn = element(vgparent, 369)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, 367)
+							vgn = element(vgparent, 370)
 							vgn.SetInnerHTML(c.initials())
-							vgn = element(vgparent, 368)
+							vgn = element(vgparent, 371)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, 369)
+								vgn = element(vgparent, 372)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -2926,12 +2938,12 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn.SetInnerHTML(view.SenderName(c.row.From))
 									fixed(vgparent, 41)
 									if c.addr() != "" {
-										vgn = element(vgparent, 370)
+										vgn = element(vgparent, 373)
 										vgn.SetInnerHTML(c.addr())
 									}
 								}
 								if view.Disguised(c.row.From) {
-									vgn = element(vgparent, 371)
+									vgn = element(vgparent, 374)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -2939,11 +2951,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn.SetInnerHTML(c.disguise())
 									}
 								}
-								vgn = element(vgparent, 372)
+								vgn = element(vgparent, 375)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, 373)
+									vgn = element(vgparent, 376)
 									vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
 									onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
 									{
@@ -2955,13 +2967,13 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									}
 								}
 							}
-							vgn = element(vgparent, 374)
+							vgn = element(vgparent, 377)
 							vgn.AddAttrInterface("datetime", c.stamp())
 							vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
 							vgn.SetInnerHTML(c.date())
 						}
 						if c.App.Reader.Recipients && c.loaded() {
-							vgn = element(vgparent, 375)
+							vgn = element(vgparent, 378)
 							{
 								vgparent := vgn
 								_ = vgparent
@@ -2985,7 +2997,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.outgoing() && c.row.State != "" {
-					vgn = element(vgparent, 376)
+					vgn = element(vgparent, 379)
 					vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
 					{
 						vgparent := vgn
@@ -3010,10 +3022,10 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.SetInnerHTML(c.words().Do)
 							}
 							if c.warned() {
-								fixed(vgparent, 377)
+								fixed(vgparent, 380)
 							}
 							if c.warned() {
-								vgn = element(vgparent, 378)
+								vgn = element(vgparent, 381)
 								onClick(vgn, func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
 							}
 							if c.row.Problem != nil {
@@ -3027,7 +3039,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							}
 						}
 						if c.certificate() != nil {
-							vgn = element(vgparent, 379)
+							vgn = element(vgparent, 382)
 							onClick(vgn, func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
 						}
 						if c.session() != 0 {
@@ -3037,7 +3049,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if len(c.fates()) > 0 {
-					vgn = element(vgparent, 380)
+					vgn = element(vgparent, 383)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3046,7 +3058,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							f := f
 							_ = f
-							vgn = element(vgparent, 381)
+							vgn = element(vgparent, 384)
 							vgn.AddAttrInterface("data-addr", f.Addr)
 							vgn.AddAttrInterface("data-state", string(f.State))
 							{
@@ -3067,7 +3079,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgn = element(vgparent, 15)
 									vgn.SetInnerHTML(f.words.Short)
 								}
-								vgn = element(vgparent, 382)
+								vgn = element(vgparent, 385)
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3087,7 +3099,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.loaded() && c.App.Reader.Message.Partial {
-					vgn = element(vgparent, 383)
+					vgn = element(vgparent, 386)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3098,11 +3110,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgn = element(vgparent, 40)
 							vgn.SetInnerHTML(c.App.Reader.PartialWords())
 							if c.App.Reader.Rest != nil {
-								vgn = element(vgparent, 384)
+								vgn = element(vgparent, 387)
 								vgn.SetInnerHTML(c.rest())
 							}
 						}
-						vgn = element(vgparent, 385)
+						vgn = element(vgparent, 388)
 						vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
 						vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
 						vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
@@ -3111,7 +3123,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							if c.App.Reader.Fetching {
-								fixed(vgparent, 386)
+								fixed(vgparent, 389)
 							}
 							vgn = element(vgparent, 15)
 							vgn.SetInnerHTML(c.restText())
@@ -3119,11 +3131,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.loaded() && c.App.Reader.Message.Junk != "" {
-					vgn = element(vgparent, 387)
+					vgn = element(vgparent, 390)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, 388)
+						vgn = element(vgparent, 391)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3133,7 +3145,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.loaded() && c.App.Reader.Message.Note != "" {
-					vgn = element(vgparent, 389)
+					vgn = element(vgparent, 392)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3142,7 +3154,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.loaded() && c.App.Reader.Message.Remote > 0 {
-					vgn = element(vgparent, 390)
+					vgn = element(vgparent, 393)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3151,7 +3163,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-					vgn = element(vgparent, 391)
+					vgn = element(vgparent, 394)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3160,11 +3172,11 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							p := p
 							_ = p
-							vgn = element(vgparent, 392)
+							vgn = element(vgparent, 395)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, 393)
+								vgn = element(vgparent, 396)
 								vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
 								vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
 								vgn.AddAttrInterface("data-name", p.Name)
@@ -3197,10 +3209,10 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgn = element(vgparent, 24)
 										vgn.SetInnerHTML(view.Size(p.Size))
 									}
-									fixed(vgparent, 394)
+									fixed(vgparent, 397)
 								}
 								if c.App.HasFiles() {
-									vgn = element(vgparent, 395)
+									vgn = element(vgparent, 398)
 									vgn.AddAttrInterface("aria-label", "Save "+p.Name+" to files…")
 									vgn.AddAttrInterface("data-index", p.Index)
 									vgn.AddAttrInterface("data-name", p.Name)
@@ -3221,15 +3233,15 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.Retry() })
 					}
 					if c.lost() {
-						vgn = element(vgparent, 396)
+						vgn = element(vgparent, 399)
 						onClick(vgn, func(event vugu.DOMEvent) { c.App.CloseMessage() })
 					}
 				}
 				if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-					fixed(vgparent, 397)
+					fixed(vgparent, 400)
 				}
 				if c.App.Reader.SourceOpen {
-					vgn = element(vgparent, 398)
+					vgn = element(vgparent, 401)
 					vgn.SetInnerHTML(c.App.Reader.Source)
 				}
 				if c.loaded() && !c.App.Reader.SourceOpen {
@@ -3253,17 +3265,17 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if !c.outgoing() {
-						vgn = element(vgparent, 399)
+						vgn = element(vgparent, 402)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, 400)
+							vgn = element(vgparent, 403)
 							onClick(vgn, func(event vugu.DOMEvent) { c.App.Reply() })
 							if c.all {
-								vgn = element(vgparent, 401)
+								vgn = element(vgparent, 404)
 								onClick(vgn, func(event vugu.DOMEvent) { c.App.ReplyAll() })
 							}
-							vgn = element(vgparent, 402)
+							vgn = element(vgparent, 405)
 							onClick(vgn, func(event vugu.DOMEvent) { c.App.Forward() })
 						}
 					}
@@ -3279,7 +3291,7 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 403)
+	vgn = root(vgout, 406)
 	vgn.AddAttrInterface("data-pane", c.pane())
 	vgn.AddAttrInterface("data-ready", c.ready())
 	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.guard(value) })
@@ -3333,9 +3345,9 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgcomp := component(vgin, vgout, vgparent, 0x651AC266CBAE7517, vgiterkey, newToasts).(*Toasts)
 			vgcomp.App = c.App
 		}
-		vgn = element(vgparent, 404)
+		vgn = element(vgparent, 407)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, 405)
+		vgn = element(vgparent, 408)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -3346,13 +3358,13 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 406)
+	vgn = root(vgout, 409)
 	on(vgn, "submit",
 		func(event vugu.DOMEvent) { c.submit(event) })
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, 407)
+		vgn = element(vgparent, 410)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -3361,10 +3373,10 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			fixed(vgparent, 408)
+			fixed(vgparent, 411)
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, 409)
+			vgn = element(vgparent, 412)
 			onClick(vgn, func(event vugu.DOMEvent) { c.clear() })
 		}
 	}
@@ -3376,7 +3388,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 410)
+	vgn = root(vgout, 413)
 	{
 		vgparent := vgn
 		_ = vgparent
@@ -3385,7 +3397,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, 411)
+			vgn = element(vgparent, 414)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3398,7 +3410,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, 412)
+					vgn = element(vgparent, 415)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
@@ -3406,7 +3418,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgcomp.List = s.Fields
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, 413)
+					vgn = element(vgparent, 416)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3449,18 +3461,18 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = element(vgparent, 50)
 		onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, 414)
+		vgn = element(vgparent, 417)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 415)
+			vgn = element(vgparent, 418)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 416)
+				vgn = element(vgparent, 419)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
 			}
-			vgn = element(vgparent, 417)
+			vgn = element(vgparent, 420)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3469,13 +3481,13 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					g := g
 					_ = g
-					vgn = element(vgparent, 418)
+					vgn = element(vgparent, 421)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, 419)
+						vgn = element(vgparent, 422)
 						vgn.SetInnerHTML(g.Title)
-						vgn = element(vgparent, 420)
+						vgn = element(vgparent, 423)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3497,7 +3509,7 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											_ = vgiterkey
 											k := k
 											_ = k
-											vgn = element(vgparent, 421)
+											vgn = element(vgparent, 424)
 											vgn.SetInnerHTML(k)
 										}
 									}
@@ -3519,7 +3531,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 422)
+	vgn = root(vgout, 425)
 	vgn.AddAttrInterface("inert", inert(c.App))
 	{
 		vgparent := vgn
@@ -3531,15 +3543,15 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 		}
 		if !c.App.Gate.Asked() {
-			vgn = element(vgparent, 423)
+			vgn = element(vgparent, 426)
 			on(vgn, "submit",
 				func(event vugu.DOMEvent) { c.submit(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 424)
+				vgn = element(vgparent, 427)
 				vgn.SetInnerHTML(c.title())
-				vgn = element(vgparent, 425)
+				vgn = element(vgparent, 428)
 				vgn.SetInnerHTML(c.lead())
 				if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 					{
@@ -3550,7 +3562,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.App.Session.Said() {
-					vgn = element(vgparent, 426)
+					vgn = element(vgparent, 429)
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 				}
 				if c.App.Session.FoundWords().Title != "" {
@@ -3573,30 +3585,30 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgcomp.Words = c.App.Session.ErrorWords()
 					}
 				}
-				vgn = element(vgparent, 427)
+				vgn = element(vgparent, 430)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 				vgn.SetInnerHTML(c.submitText())
 				if c.App.Session.CanSetUp() {
-					vgn = element(vgparent, 428)
+					vgn = element(vgparent, 431)
 					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 					vgn.SetInnerHTML(c.setupText())
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 				}
 				if c.App.Session.Offer() != "" {
-					vgn = element(vgparent, 429)
+					vgn = element(vgparent, 432)
 					vgn.SetInnerHTML(c.App.Session.Offer())
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
 				}
 				if c.App.Session.Adding {
-					vgn = element(vgparent, 430)
+					vgn = element(vgparent, 433)
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				}
 				if len(c.App.Gateway.Demo) > 0 {
-					vgn = element(vgparent, 431)
+					vgn = element(vgparent, 434)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, 432)
+						vgn = element(vgparent, 435)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -3605,7 +3617,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								d := d
 								_ = d
-								vgn = element(vgparent, 433)
+								vgn = element(vgparent, 436)
 								vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 								vgn.AddAttrInterface("data-testid", demoHook(d))
 								onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.Demo(d) })
@@ -3614,7 +3626,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									_ = vgparent
 									vgn = element(vgparent, 22)
 									vgn.SetInnerHTML(demoInitials(d))
-									vgn = element(vgparent, 434)
+									vgn = element(vgparent, 437)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -3630,7 +3642,11 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, 435)
+		{
+			vgcomp := component(vgin, vgout, vgparent, 0x636899E37F035ECA, vgiterkey, newFilesNav).(*FilesNav)
+			vgcomp.App = c.App
+		}
+		vgn = element(vgparent, 438)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -3644,7 +3660,7 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgcomp := component(vgin, vgout, vgparent, 0xE9439C4576D6CC51, vgiterkey, newConnection).(*Connection)
 				vgcomp.App = c.App
 			}
-			fixed(vgparent, 436)
+			fixed(vgparent, 439)
 		}
 	}
 	return vgout
@@ -3655,11 +3671,11 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 437)
+	vgn = root(vgout, 440)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, 438)
+		vgn = element(vgparent, 441)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
@@ -3669,9 +3685,9 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, 439)
+				vgn = element(vgparent, 442)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.SiteForm.Leave() })
-				vgn = element(vgparent, 440)
+				vgn = element(vgparent, 443)
 				vgn.SetInnerHTML(c.App.SiteForm.Title())
 			}
 			vgn = element(vgparent, 5)
@@ -3695,7 +3711,7 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgcomp.Words = c.words()
 					}
 				}
-				vgn = element(vgparent, 441)
+				vgn = element(vgparent, 444)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.SiteForm.Busy))
 				vgn.SetInnerHTML(c.App.SiteForm.Verb())
 			}
@@ -3709,32 +3725,32 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 442)
+	vgn = root(vgout, 445)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, 443)
+		vgn = element(vgparent, 446)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.fault() == nil {
-				vgn = element(vgparent, 444)
+				vgn = element(vgparent, 447)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.fault() != nil {
-				vgn = element(vgparent, 445)
+				vgn = element(vgparent, 448)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, 446)
+				vgn = element(vgparent, 449)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, 447)
+		vgn = element(vgparent, 450)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
 		onClick(vgn, func(event vugu.DOMEvent) { c.App.SyncNow() })
 		{
@@ -3750,7 +3766,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 448)
+	vgn = root(vgout, 451)
 	on(vgn, "pointerenter",
 		func(event vugu.DOMEvent) { c.App.Toasts.Hold() })
 	on(vgn, "pointerleave",
@@ -3763,15 +3779,15 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, 449)
+			vgn = element(vgparent, 452)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
 				_ = vgparent
 				if n.Problem != nil {
-					fixed(vgparent, 450)
+					fixed(vgparent, 453)
 				}
-				vgn = element(vgparent, 451)
+				vgn = element(vgparent, 454)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -3792,11 +3808,11 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, 452)
+					vgn = element(vgparent, 455)
 					vgn.SetInnerHTML(n.Action)
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, 453)
+				vgn = element(vgparent, 456)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 			}
 		}
@@ -3809,16 +3825,16 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 454)
+	vgn = root(vgout, 457)
 	vgn.AddAttrInterface("class", classes("tray", when(!c.App.Transfers.Open, "tray-line")))
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, 455)
+		vgn = element(vgparent, 458)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 456)
+			vgn = element(vgparent, 459)
 			vgn.AddAttrInterface("aria-expanded", boolText(c.App.Transfers.Open))
 			onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Toggle() })
 			{
@@ -3826,19 +3842,19 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgparent
 				vgn = element(vgparent, 14)
 				vgn.SetInnerHTML(c.summary())
-				fixed(vgparent, 457)
+				fixed(vgparent, 460)
 			}
-			if c.App.Transfers.Done() {
-				vgn = element(vgparent, 458)
+			if c.App.Transfers.Over() {
+				vgn = element(vgparent, 461)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
 			}
-			if c.progress() >= 0 && !c.App.Transfers.Open {
-				vgn = element(vgparent, 459)
+			if c.progress() >= 0 {
+				vgn = element(vgparent, 462)
 				property(vgn, "value", c.progress())
 			}
 		}
 		if c.App.Transfers.Open {
-			vgn = element(vgparent, 460)
+			vgn = element(vgparent, 463)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -3847,7 +3863,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					x := x
 					_ = x
-					vgn = element(vgparent, 461)
+					vgn = element(vgparent, 464)
 					vgn.AddAttrInterface("data-direction", string(x.Direction))
 					vgn.AddAttrInterface("data-done", x.done())
 					vgn.AddAttrInterface("data-id", x.id)
@@ -3870,11 +3886,11 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.AddAttrInterface("href", icon(x.words.Icon))
 							}
 						}
-						vgn = element(vgparent, 462)
+						vgn = element(vgparent, 465)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, 463)
+							vgn = element(vgparent, 466)
 							vgn.AddAttrInterface("title", x.title())
 							{
 								vgparent := vgn
@@ -3885,7 +3901,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								vgn.SetInnerHTML(extension(x.Name))
 							}
 							if x.progress >= 0 {
-								vgn = element(vgparent, 464)
+								vgn = element(vgparent, 467)
 								vgn.AddAttrInterface("aria-label", x.Name)
 								property(vgn, "value", x.progress)
 							}
@@ -3906,37 +3922,33 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								}
 							}
 							if x.State == api.TransferNeedsFile {
-								vgn = element(vgparent, 465)
+								vgn = element(vgparent, 468)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, 466)
+									vgn = element(vgparent, 469)
 									vgn.AddAttrInterface("aria-label", "Choose "+x.Name+" again")
 									on(vgn, "change",
 										func(event vugu.DOMEvent) { c.choose(x.ID, event) })
-									fixed(vgparent, 467)
+									fixed(vgparent, 470)
 								}
 							}
 						}
-						vgn = element(vgparent, 468)
+						vgn = element(vgparent, 471)
 						{
 							vgparent := vgn
 							_ = vgparent
 							if x.canSave() {
-								vgn = element(vgparent, 469)
+								vgn = element(vgparent, 472)
 								vgn.AddAttrInterface("aria-label", "Save "+x.Name+" again")
 								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Save(x.ID) })
 							}
-							if x.canPause() {
-								vgn = element(vgparent, 470)
-								vgn.AddAttrInterface("aria-label", "Pause "+x.Name)
-								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Pause(x.ID) })
-							}
-							if x.canResume() {
-								vgn = element(vgparent, 471)
-								vgn.AddAttrInterface("aria-label", x.resumeText()+": "+x.Name)
-								vgn.AddAttrInterface("title", x.resumeText())
-								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Resume(x.ID) })
+							if x.turn != nil {
+								vgn = element(vgparent, 473)
+								vgn.AddAttrInterface("aria-label", x.turn.word+": "+x.Name)
+								vgn.AddAttrInterface("data-testid", x.turn.hook)
+								vgn.AddAttrInterface("title", x.turn.word)
+								onClick(vgn, func(event vugu.DOMEvent) { x.turn.do(&c.App.Transfers, x.ID) })
 								{
 									vgparent := vgn
 									_ = vgparent
@@ -3945,25 +3957,20 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										vgparent := vgn
 										_ = vgparent
 										vgn = element(vgparent, 18)
-										vgn.AddAttrInterface("href", icon(x.resumeIcon()))
+										vgn.AddAttrInterface("href", icon(x.turn.picture))
 									}
 								}
 							}
 							if x.Session != 0 {
-								vgn = element(vgparent, 472)
+								vgn = element(vgparent, 474)
 								vgn.AddAttrInterface("aria-label", "What was said for "+x.Name)
 								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.OpenSaid(x.Transfer) })
 							}
-							if !x.over() {
-								vgn = element(vgparent, 473)
-								vgn.AddAttrInterface("aria-label", "Cancel "+x.Name)
-								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Cancel(x.ID) })
-							}
-							if x.over() {
-								vgn = element(vgparent, 474)
-								vgn.AddAttrInterface("aria-label", "Clear "+x.Name)
-								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Clear(x.ID) })
-							}
+							vgn = element(vgparent, 98)
+							vgn.AddAttrInterface("aria-label", x.end.word+": "+x.Name)
+							vgn.AddAttrInterface("data-testid", x.end.hook)
+							vgn.AddAttrInterface("title", x.end.word)
+							onClick(vgn, func(event vugu.DOMEvent) { x.end.do(&c.App.Transfers, x.ID) })
 						}
 					}
 				}
@@ -4130,7 +4137,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, 439)
+			vgn = element(vgparent, 442)
 			onClick(vgn, func(event vugu.DOMEvent) { c.App.LeaveWire() })
 			vgn = element(vgparent, 482)
 			{
@@ -4540,7 +4547,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <div class="cab-date" role="gridcell"></div>
 <time></time>
 <div class="cab-more" role="gridcell"></div>
-<button type="button" class="icon-button icon-button-small" tabindex="-1" data-testid="file-more" aria-haspopup="menu" title="More"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#more"></svg:use></svg:svg></button>
+<button type="button" class="icon-button icon-button-small" data-testid="file-more" aria-haspopup="menu" title="More"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#more"></svg:use></svg:svg></button>
 <section class="files-nav" data-testid="files-nav" aria-labelledby="files-nav-title"><h2 class="files-nav-title" id="files-nav-title">Files</h2></section>
 <ul class="folders"></ul>
 <a class="folder" data-testid="site-row"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></a>
@@ -4551,7 +4558,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <a class="folder folder-add" href="/files/new" data-testid="site-add" title="Add a file server"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#plus"></svg:use></svg:svg><span class="folder-name">Add a file server…</span></a>
 <section class="cabinet" data-testid="files-pane" aria-labelledby="files-title"></section>
 <header class="cab-head"></header>
-<button type="button" class="icon-button tools-back" aria-label="Back to the mail" title="Back to the mail"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#back"></svg:use></svg:svg></button>
+<button type="button" class="icon-button tools-back" aria-label="Back" title="Back"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#back"></svg:use></svg:svg></button>
 <h1 class="voice" id="files-title"></h1>
 <nav class="crumbs" aria-label="Where you are"></nav>
 <ol></ol>
@@ -4564,7 +4571,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <a class="crumb" data-testid="crumb"></a>
 <span class="seal seal-open cab-seal" data-testid="site-seal"><svg:svg class="icon icon-small" aria-hidden="true"><svg:use href="/icons.svg#unlocked"></svg:use></svg:svg></span>
 <div class="cab-tools" role="toolbar" aria-label="Files"></div>
-<input type="search" class="cab-filter" data-testid="files-filter" aria-label="Show only names with these letters" placeholder="Filter" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
+<input type="search" class="cab-filter" data-testid="files-filter" aria-label="Show only names with these letters" placeholder="Filter" title="Filter (/)" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
 <select class="cab-sort" data-testid="files-sort" aria-label="Sort by"></select>
 <label class="tool tool-file" title="Upload files"></label>
 <input type="file" multiple="" data-testid="files-upload" aria-label="Upload files"></input>
@@ -4575,7 +4582,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <button type="button" class="icon-button" data-opens="files" data-testid="files-more" aria-label="More" title="More" aria-haspopup="menu"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#more"></svg:use></svg:svg></button>
 <div class="menu" role="menu" aria-label="More" data-menu="files"></div>
 <button type="button" class="item cab-refresh" role="menuitem"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#sync"></svg:use></svg:svg><span class="item-words">Refresh</span></button>
-<button type="button" class="item" role="menuitem" data-first="true" data-testid="site-settings"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#settings"></svg:use></svg:svg><span class="item-words">Settings of this server</span></button>
+<button type="button" class="item" role="menuitem" data-first="true" data-testid="site-settings"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#settings"></svg:use></svg:svg><span class="item-words">Server settings</span></button>
 <button type="button" class="item" role="menuitem" data-testid="site-wire"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#wire"></svg:use></svg:svg><span class="item-words">What was said<small>Between this page and the file server</small></span></button>
 <form class="cab-new" data-testid="file-new" aria-label="New folder" novalidate=""><svg:svg class="icon cab-folder" aria-hidden="true"><svg:use href="/icons.svg#folder"></svg:use></svg:svg></form>
 <input type="text" data-testid="file-name" aria-label="Name of the new folder" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
@@ -4584,9 +4591,9 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <p class="hint hint-loud" role="alert"></p>
 <div class="cab-trouble"></div>
 <div class="cab-acts"></div>
+<button type="button" class="button" data-testid="files-settings"></button>
 <button type="button" class="button" data-testid="files-retry">Try again</button>
 <button type="button" class="button" data-opens="certificate">Look at the certificate</button>
-<button type="button" class="button" data-testid="files-settings">Settings of this server</button>
 <div class="cab-grid" role="grid" aria-multiselectable="true" aria-colcount="3"></div>
 <div class="cab-columns" role="row" aria-rowindex="1"></div>
 <span role="columnheader"></span>
@@ -4605,6 +4612,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <label class="button tool-file"></label>
 <input type="file" multiple="" aria-label="Choose files to upload"></input>
 <footer class="cab-foot" data-testid="files-count"></footer>
+<span role="status"></span>
 <span class="cab-ended" role="status"></span>
 <div class="cab-target" aria-hidden="true"><svg:svg class="icon"><svg:use href="/icons.svg#upload"></svg:use></svg:svg></div>
 <div class="menu cab-menu" role="menu" aria-label="With this file" data-menu="file" data-testid="file-menu"></div>
@@ -4632,6 +4640,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <div class="menu account-panel" role="dialog" aria-label="Account" data-menu="account"></div>
 <nav class="side" aria-label="Folders"></nav>
 <button type="button" class="button button-main compose" data-testid="compose" aria-label="New message" title="New message (c)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#compose"></svg:use></svg:svg><span>New message</span></button>
+<button type="button" class="folder" data-testid="signin-link" title="Sign in to mail"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#inbox"></svg:use></svg:svg><span class="folder-name">Sign in to mail</span></button>
 <div class="side-account"></div>
 <div class="grip" role="separator" aria-orientation="vertical" aria-label="Width of the list" tabindex="0"></div>
 <nav class="tabs" aria-label="Main"></nav>
@@ -4688,6 +4697,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <button type="button" class="crumb crumb-site"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></button>
 <button type="button" class="crumb" aria-label="The folder above">…</button>
 <button type="button" class="crumb"></button>
+<button type="button" class="button picker-again" data-testid="picker-retry">Try again</button>
 <div class="cab-rows" role="listbox" aria-multiselectable="true" aria-labelledby="picker-title" data-testid="picker-list" tabindex="-1"></div>
 <div role="option"></div>
 <div class="cab-name"></div>
@@ -4786,7 +4796,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <button class="button button-main button-wide" type="submit" data-testid="signin-submit"></button>
 <button class="button button-quiet button-wide" type="button" data-testid="setup-manual"></button>
 <button class="button button-quiet button-wide" type="button" data-testid="setup-offer"></button>
-<button class="button button-quiet button-wide" type="button">Back to the mail</button>
+<button class="button button-quiet button-wide" type="button" data-testid="signin-back">Back to the mail</button>
 <div class="signin-demo"><p><span>or try it as</span></p></div>
 <div class="signin-people"></div>
 <button class="person" type="button"></button>
@@ -4826,11 +4836,8 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#file"></svg:use></svg:svg><span>Choose the file…</span>
 <div class="transfer-acts"></div>
 <button type="button" class="icon-button icon-button-small" data-testid="transfer-save" title="Save again"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#download"></svg:use></svg:svg></button>
-<button type="button" class="icon-button icon-button-small" data-testid="transfer-pause" title="Pause"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#pause"></svg:use></svg:svg></button>
-<button type="button" class="icon-button icon-button-small" data-testid="transfer-resume"></button>
+<button type="button" class="icon-button icon-button-small"></button>
 <button type="button" class="icon-button icon-button-small" data-testid="transfer-said" title="What was said"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#wire"></svg:use></svg:svg></button>
-<button type="button" class="icon-button icon-button-small" data-testid="transfer-cancel" title="Cancel"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
-<button type="button" class="icon-button icon-button-small" data-testid="transfer-clear" title="Clear"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
 <form class="banner banner-waits unlock" data-testid="unlock-form" aria-label="Unlock the passwords" novalidate=""><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#lock"></svg:use></svg:svg></form>
 <button type="submit" class="button button-main" data-testid="unlock-submit"></button>
 <p class="wire-cut"></p>
