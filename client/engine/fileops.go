@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
@@ -84,8 +83,8 @@ func (s *site) rename(ctx context.Context, r api.RenameFile) (api.File, error) {
 		return api.File{}, err
 	}
 	_, name = parentOf(to)
-	if id := s.e.transfers.under(s)[r.Path]; id != 0 {
-		return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred", Technical: fmt.Sprintf("transfer %d", id)}
+	if s.e.transfers.claimed(s, r.Path) {
+		return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred"}
 	}
 	moved, known := s.tree.entry(from)
 	if !known {

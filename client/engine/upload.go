@@ -26,7 +26,7 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 		return err
 	}
 	if rec.Whole {
-		return t.name(ctx, x, temp)
+		return t.name(ctx, x, temp, false)
 	}
 	from, err := t.has(ctx, x, temp)
 	if err != nil {
@@ -57,7 +57,7 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 	if err := t.keep(func(r *transferRecord) { r.Whole = true }); err != nil {
 		return err
 	}
-	return t.name(ctx, x, temp)
+	return t.name(ctx, x, temp, true)
 }
 
 // sent is how much was handed to the network in this run.
@@ -161,13 +161,19 @@ func (t *transfer) startOver(ctx context.Context, x *siteSession, temp string) e
 	return t.again()
 }
 
-// name gives a file that is whole its name. A cut may have come between that and its answer: then it has it.
-func (t *transfer) name(ctx context.Context, x *siteSession, temp string) error {
+// name gives a file that is whole its name; seen says that it was in temp a moment ago. A cut may have come between that and its
+// answer: then it has it.
+func (t *transfer) name(ctx context.Context, x *siteSession, temp string, seen bool) error {
 	rec := t.record()
 	path := t.path()
-	if there, _, err := x.fileThere(ctx, temp); err != nil {
-		return err
-	} else if !there {
+	there := seen
+	if !seen {
+		var err error
+		if there, _, err = x.fileThere(ctx, temp); err != nil {
+			return err
+		}
+	}
+	if !there {
 		if named, err := t.isNamed(ctx, x, path); err != nil {
 			return err
 		} else if named {

@@ -91,7 +91,7 @@ func TestUploadNeedsItsFile(t *testing.T) {
 func TestPutChunk(t *testing.T) {
 	inFiles(t, func(t *testing.T, w *filesWorld) {
 		data := noise(3<<20, 7)
-		u, err := w.UploadFile(t.Context(), api.UploadFile{Site: w.site.ID, Folder: "/", File: localFile("up", data)})
+		u, err := w.UploadFile(t.Context(), api.UploadFile{Site: w.site.ID, Folder: "/", File: localFile("up", data)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3265,7 +3265,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 			}
 		}
-		if len(c.App.Transfers.Shown()) > 0 {
+		if c.App.Transfers.Any() {
 			{
 				vgcompKey := vugu.MakeCompKey(0xB9E2951A90E5D21E^vgin.CurrentPositionHash(), vgiterkey)
 				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Transfers)
@@ -5964,7 +5964,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "svg", "svg", attributes6)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#transfer\"\x3E\x3C/use\x3E")
 				vgn = element(vgparent, "", "strong", nil)
-				vgn.SetInnerHTML(c.summary())
+				vgn.SetInnerHTML(c.text)
 				vgn = element(vgparent, "svg", "svg", attributes422)
 				markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
 			}
@@ -5978,9 +5978,9 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					words(vgparent, "Clear")
 				}
 			}
-			if c.progress() >= 0 && !c.App.Transfers.Open {
+			if c.progress >= 0 && !c.App.Transfers.Open {
 				vgn = element(vgparent, "", "progress", attributes424)
-				property(vgn, "value", c.progress())
+				property(vgn, "value", c.progress)
 			}
 		}
 		if c.App.Transfers.Open {
@@ -5988,7 +5988,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				for _, x := range c.items() {
+				for _, x := range c.list {
 					var vgiterkey interface{} = x.ID
 					_ = vgiterkey
 					x := x
@@ -6174,6 +6174,10 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
+				if c.more > 0 {
+					vgn = element(vgparent, "", "li", attributes440)
+					vgn.SetInnerHTML("and " + view.Number(c.more) + " more")
+				}
 			}
 		}
 	}
@@ -6276,7 +6280,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Component: vgcomp}
 			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes440)
+		vgn = element(vgparent, "", "button", attributes441)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -6304,11 +6308,11 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes442)
+					vgn = element(vgparent, "", "p", attributes443)
 					vgn.SetInnerHTML(l.heading)
 				}
 				if l.phase != "" {
-					vgn = element(vgparent, "", "p", attributes443)
+					vgn = element(vgparent, "", "p", attributes444)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -6319,7 +6323,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.SetInnerHTML(l.held)
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes441)
+				vgn = element(vgparent, "", "div", attributes442)
 				vgn.AddAttrInterface("aria-current", l.current())
 				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 				vgn.AddAttrInterface("data-data", l.dataOf())
@@ -6334,7 +6338,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.State)
 					vgn = element(vgparent, "", "time", nil)
 					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes444)
+					vgn = element(vgparent, "", "span", attributes445)
 					vgn.SetInnerHTML(l.who())
 					vgn = element(vgparent, "", "code", nil)
 					vgn.SetInnerHTML(l.Text)
@@ -6373,7 +6377,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					element(vgparent, "svg", "use", attributes7)
 				}
 			}
-			vgn = element(vgparent, "", "h1", attributes447)
+			vgn = element(vgparent, "", "h1", attributes448)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -6382,7 +6386,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "small", nil)
 				vgn.SetInnerHTML(c.App.Wire.Whose())
 			}
-			vgn = element(vgparent, "", "button", attributes448)
+			vgn = element(vgparent, "", "button", attributes449)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -6401,7 +6405,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, "", "span", nil)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes449)
+			vgn = element(vgparent, "", "button", attributes450)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			on(vgn, "click",
 				func(event vugu.DOMEvent) { c.App.Wire.Save() })
@@ -6422,7 +6426,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "ul", attributes445)
+		vgn = element(vgparent, "", "ul", attributes446)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6435,7 +6439,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes450)
+					vgn = element(vgparent, "", "button", attributes451)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					on(vgn, "click",
@@ -6470,7 +6474,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes446)
+		vgn = element(vgparent, "", "div", attributes447)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6501,7 +6505,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes452)
+				vgn = element(vgparent, "", "div", attributes453)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -6522,7 +6526,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Wire.Files() && len(c.lines) > 0 {
-				vgn = element(vgparent, "", "div", attributes453)
+				vgn = element(vgparent, "", "div", attributes454)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -6542,14 +6546,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes451)
+			vgn = element(vgparent, "", "div", attributes452)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes454)
+					vgn = element(vgparent, "", "button", attributes455)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
@@ -6574,7 +6578,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes454)
+					vgn = element(vgparent, "", "button", attributes455)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					on(vgn, "click",
 						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
@@ -7050,19 +7054,20 @@ var (
 	attributes437 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-said"}, {Key: "title", Val: "What was said"}}
 	attributes438 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-cancel"}, {Key: "title", Val: "Cancel"}}
 	attributes439 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-clear"}, {Key: "title", Val: "Clear"}}
-	attributes440 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes441 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes442 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-held"}, {Key: "data-testid", Val: "wire-server-state"}}
-	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes447 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes448 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes450 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes451 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes452 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes453 = []vugu.VGAttribute{{Key: "class", Val: "wire-heads"}, {Key: "aria-hidden", Val: "true"}}
-	attributes454 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
+	attributes440 = []vugu.VGAttribute{{Key: "class", Val: "tray-more"}}
+	attributes441 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
+	attributes442 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
+	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
+	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-held"}, {Key: "data-testid", Val: "wire-server-state"}}
+	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
+	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
+	attributes447 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
+	attributes448 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
+	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
+	attributes450 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
+	attributes451 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
+	attributes452 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
+	attributes453 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
+	attributes454 = []vugu.VGAttribute{{Key: "class", Val: "wire-heads"}, {Key: "aria-hidden", Val: "true"}}
+	attributes455 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
 )

@@ -23,7 +23,11 @@ func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile,
 	r := api.UploadFile{Site: site, Folder: folder, File: f.About()}
 	t.send(r.File.Name, func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error) {
 		r.Exists = exists
-		return svc.UploadFile(ctx, r)
+		var data []byte
+		if r.File.Size <= api.MaxSmall { // else, and where it cannot be read now, it is handed over when it is its turn
+			data, _ = f.Read(ctx, 0, int(r.File.Size))
+		}
+		return svc.UploadFile(ctx, r, data)
 	}, api.ExistsAsk, func(x api.Transfer) {
 		t.held[x.ID] = &upload{file: f}
 		if then != nil {
@@ -35,7 +39,7 @@ func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile,
 // send begins a transfer to a server. If there is a file of that name, it is asked what is to become of it.
 func (t *Transfers) send(name string, call func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error), exists api.Exists, then func(api.Transfer), after func()) {
 	var x api.Transfer
-	t.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+	t.app.askThen(t.app.sched.Later, func(ctx context.Context, svc api.Service) (err error) {
 		x, err = call(ctx, svc, exists)
 		return err
 	}, func(p *api.Problem) {

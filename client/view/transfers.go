@@ -35,15 +35,50 @@ type upload struct {
 	told    bool // and it was said since that the transfer runs
 }
 
-// Shown are the transfers in the order of the tray: the newest first. A deletion is a note with an Undo until it begins.
+// mostInTray is how many transfers the tray draws: more than anybody looks through, and few enough to be drawn within a frame.
+const mostInTray = 50
+
+// Shown are the transfers in the order of the tray: the newest first.
 func (t *Transfers) Shown() []api.Transfer {
 	list := make([]api.Transfer, 0, len(t.list))
-	for _, x := range slices.Backward(t.list) {
-		if x.Direction != api.Deleting || x.State == api.TransferRunning || x.State == api.TransferFailed {
-			list = append(list, x)
+	for i := range slices.Backward(t.list) {
+		if x := &t.list[i]; shown(x) {
+			list = append(list, *x)
 		}
 	}
 	return list
+}
+
+// shown says of a deletion that it has begun: before that it is a note with an Undo.
+func shown(x *api.Transfer) bool {
+	return x.Direction != api.Deleting || x.State == api.TransferRunning || x.State == api.TransferFailed
+}
+
+// Any says whether there is anything in the tray.
+func (t *Transfers) Any() bool {
+	for i := range t.list {
+		if shown(&t.list[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Tray are those that the tray draws, and how many more there are. If there are more, what moves or wants somebody comes before
+// what waits for its turn or is done.
+func (t *Transfers) Tray() (list []api.Transfer, more int) {
+	all := t.Shown()
+	if more = len(all) - mostInTray; more <= 0 {
+		return all, 0
+	}
+	for _, calm := range []bool{false, true} {
+		for i := range all {
+			if x := &all[i]; len(list) < mostInTray && calm == (x.State == api.TransferWaiting || x.State == api.TransferDone) {
+				list = append(list, *x)
+			}
+		}
+	}
+	return list, more
 }
 
 // Of is a transfer.
@@ -54,8 +89,20 @@ func (t *Transfers) Of(id api.TransferID) (api.Transfer, bool) {
 	return api.Transfer{}, false
 }
 
+// index is where it is in the list, which is in the order of the numbers, or -1.
 func (t *Transfers) index(id api.TransferID) int {
-	return slices.IndexFunc(t.list, func(x api.Transfer) bool { return x.ID == id })
+	from, to := 0, len(t.list)
+	for from < to {
+		switch i := (from + to) / 2; {
+		case t.list[i].ID == id:
+			return i
+		case t.list[i].ID < id:
+			from = i + 1
+		default:
+			to = i
+		}
+	}
+	return -1
 }
 
 // set takes all transfers of an engine that has begun, or is another tab's now.
@@ -131,7 +178,9 @@ func (t *Transfers) follow(x api.Transfer) {
 	if u := t.held[x.ID]; u != nil {
 		switch x.State {
 		case api.TransferRunning:
-			t.feed(x.ID, u)
+			if !x.Fed {
+				t.feed(x.ID, u)
+			}
 		case api.TransferNeedsFile: // the engine was another, or did not hear of it for too long
 			if !u.feeding {
 				t.resume(api.ResumeTransfer{ID: x.ID, File: about(u.file)})
@@ -159,7 +208,7 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 	}
 	u.feeding, u.told = true, false
 	var unread error
-	t.app.ask(func(ctx context.Context, svc api.Service) error {
+	t.app.askThen(t.app.sched.Later, func(ctx context.Context, svc api.Service) error {
 		next, piece := int64(0), []byte(nil)
 		for {
 			want, err := svc.PutChunk(ctx, api.PutChunk{ID: id, Offset: next}, piece)
@@ -249,7 +298,7 @@ func (t *Transfers) copyOut(x api.Transfer) {
 }
 
 func (t *Transfers) taken(id api.TransferID) {
-	t.app.ask(func(ctx context.Context, svc api.Service) error { return svc.TakenOver(ctx, id) }, func(*api.Problem) {})
+	t.app.askThen(t.app.sched.Later, func(ctx context.Context, svc api.Service) error { return svc.TakenOver(ctx, id) }, func(*api.Problem) {})
 }
 
 // Toggle opens the tray, or makes it a line.

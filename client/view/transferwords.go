@@ -150,7 +150,11 @@ func Lasts(d time.Duration) string {
 func (t *Transfers) Summary() (text string, progress float64) {
 	var running, waiting, failed, needs, done int
 	var size, have int64
-	for _, x := range t.Shown() {
+	for i := range t.list {
+		x := &t.list[i]
+		if !shown(x) {
+			continue
+		}
 		switch x.State {
 		case api.TransferRunning:
 			running++
@@ -197,8 +201,8 @@ func (t *Transfers) Summary() (text string, progress float64) {
 
 // Done says whether there is something in the tray that is over.
 func (t *Transfers) Done() bool {
-	for _, x := range t.Shown() {
-		if x.State == api.TransferDone {
+	for i := range t.list {
+		if x := &t.list[i]; x.State == api.TransferDone && shown(x) {
 			return true
 		}
 	}
