@@ -41,6 +41,7 @@ type Folder struct {
 	pending  map[int]bool // offsets asked in this generation and not answered
 	asking   bool         // a refresh is on its way
 	again    bool         // and another is due after it
+	calm     bool         // the next is one that nobody waits for
 	revision uint64
 	viewport Viewport
 	typing   *time.Timer
@@ -164,7 +165,12 @@ func (f *Folder) question(offset, limit int, refresh, fresh bool) {
 	q.Fresh = fresh
 	f.pending[offset] = true
 	var page api.FilesPage
-	f.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+	draw := f.app.sched.Update
+	if f.calm && refresh {
+		draw = f.app.sched.Later
+	}
+	f.calm = false
+	f.app.askThen(draw, func(ctx context.Context, svc api.Service) (err error) {
 		page, err = svc.ListFiles(ctx, q)
 		return err
 	}, func(p *api.Problem) {
@@ -210,9 +216,10 @@ func (f *Folder) failed(p *api.Problem) {
 func (f *Folder) soon() {
 	gen := f.gen
 	f.again = false
-	time.AfterFunc(150*time.Millisecond, func() {
-		f.app.sched.Update(func() {
+	time.AfterFunc(250*time.Millisecond, func() {
+		f.app.sched.Later(func() {
 			if gen == f.gen && f.rows != nil {
+				f.calm = true
 				f.Refresh()
 			}
 		})

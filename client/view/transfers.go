@@ -64,21 +64,30 @@ func (t *Transfers) Any() bool {
 	return false
 }
 
-// Tray are those that the tray draws, and how many more there are. If there are more, what moves or wants somebody comes before
-// what waits for its turn or is done.
+// Tray are those that the tray draws, and how many more there are. Of a crowd these are what moves or wants somebody, and only when
+// nothing moves any more the newest of the others: rows that pass by cost more than what they tell of.
 func (t *Transfers) Tray() (list []api.Transfer, more int) {
 	all := t.Shown()
-	if more = len(all) - mostInTray; more <= 0 {
+	if len(all) <= mostInTray {
 		return all, 0
 	}
-	for _, calm := range []bool{false, true} {
-		for i := range all {
-			if x := &all[i]; len(list) < mostInTray && calm == (x.State == api.TransferWaiting || x.State == api.TransferDone) {
+	moves := false
+	for i := range all {
+		switch x := &all[i]; x.State {
+		case api.TransferWaiting, api.TransferDone:
+		default:
+			moves = moves || x.State == api.TransferRunning
+			if len(list) < mostInTray {
 				list = append(list, *x)
 			}
 		}
 	}
-	return list, more
+	for i := range all {
+		if x := &all[i]; !moves && len(list) < mostInTray && (x.State == api.TransferWaiting || x.State == api.TransferDone) {
+			list = append(list, *x)
+		}
+	}
+	return list, len(all) - len(list)
 }
 
 // Of is a transfer.
