@@ -12,11 +12,26 @@ type clash struct {
 	send func(api.Exists)
 }
 
-// Upload sends files of this device to a folder.
+// mostBegun is how many uploads are begun at a time: one alone waits for the page, the file, the engine and the server in turn.
+const mostBegun = 6
+
+// Upload sends files of this device to a folder, in about their order: the first, which may raise a question, before all others.
 func (a *App) Upload(site api.AccountID, folder api.FilePath, files []LocalFile) {
-	if len(files) > 0 { // one after the other: so they wait in their order
-		a.Transfers.upload(site, folder, files[0], nil, func() { a.Upload(site, folder, files[1:]) })
+	begun, most := 0, 1
+	var begin func()
+	begin = func() {
+		for begun < most && len(files) > 0 {
+			f := files[0]
+			files = files[1:]
+			begun++
+			a.Transfers.upload(site, folder, f, nil, func() {
+				begun--
+				most = min(most+1, mostBegun)
+				begin()
+			})
+		}
 	}
+	begin()
 }
 
 func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile, then func(api.Transfer), after func()) {
