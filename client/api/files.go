@@ -147,8 +147,8 @@ type DeleteFiles struct {
 const (
 	// UndoTime is how long a deletion can be taken back.
 	UndoTime = 8 * time.Second
-	// MaxDelete bounds the paths of DeleteFiles.
-	MaxDelete = 1000
+	// MaxDelete bounds the paths of DeleteFiles, and so what a page has selected.
+	MaxDelete = 5000
 )
 
 // Exists says what becomes of a file that has the name of one that is sent.

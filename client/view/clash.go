@@ -12,19 +12,24 @@ type clash struct {
 	send func(api.Exists)
 }
 
-// mostBegun is how many uploads are begun at a time: one alone waits for the page, the file, the engine and the server in turn.
+// mostBegun is how many of many transfers are begun at a time: one alone waits for the page, the engine and the server in turn, and
+// all at once are more calls than the engine takes.
 const mostBegun = 6
 
 // Upload sends files of this device to a folder, in about their order: the first, which may raise a question, before all others.
 func (a *App) Upload(site api.AccountID, folder api.FilePath, files []LocalFile) {
-	begun, most := 0, 1
+	fewAtATime(len(files), func(i int, after func()) { a.Transfers.upload(site, folder, files[i], nil, after) })
+}
+
+// fewAtATime calls do for 0 to n-1, with what is to be called when that has begun: for the first, and then for some at a time.
+func fewAtATime(n int, do func(i int, after func())) {
+	next, begun, most := 0, 0, 1
 	var begin func()
 	begin = func() {
-		for begun < most && len(files) > 0 {
-			f := files[0]
-			files = files[1:]
+		for begun < most && next < n {
 			begun++
-			a.Transfers.upload(site, folder, f, nil, func() {
+			next++
+			do(next-1, func() {
 				begun--
 				most = min(most+1, mostBegun)
 				begin()

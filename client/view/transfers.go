@@ -140,7 +140,9 @@ func (t *Transfers) put(x api.Transfer) {
 	var was api.TransferState
 	if i < 0 {
 		t.list = append(t.list, x)
-		inOrder(len(t.list), func(i, j int) bool { return t.list[i].ID < t.list[j].ID }, func(i, j int) { t.list[i], t.list[j] = t.list[j], t.list[i] })
+		for j := len(t.list) - 1; j > 0 && t.list[j].ID < t.list[j-1].ID; j-- {
+			t.list[j], t.list[j-1] = t.list[j-1], t.list[j]
+		}
 		if !t.seen && x.Direction != api.Deleting && !t.app.platform.Narrow() {
 			t.seen, t.Open = true, true
 		}

@@ -25,8 +25,8 @@ import (
 const (
 	// filesPatience bounds each line of BenchmarkFilesTable.
 	filesPatience = 2 * time.Minute
-	// Of the small files under TLS, lftp moves so many (50 ms each), and curl (up to a second each).
-	lftpSealed, curlSealed = 100, 5
+	// Of the small files, lftp moves so many under TLS (50 ms each), and curl so many (up to a second each).
+	lftpSealed, curlSmall = 100, 5
 )
 
 // BenchmarkFilesTable moves files between a person's disk and pure-ftpd with the page in Chromium through the gateway, as a person does
@@ -89,11 +89,11 @@ func (m move) rate(files int, took time.Duration) (float64, string) {
 // line measures a move with a fresh browser and with the peers.
 func (w *filesWorld) line(m move) {
 	y := w.yard
-	how, lftp, curl, some := ", in plain text", testbed.SmallFiles, testbed.SmallFiles, "*"
+	how, lftp, curl, some := ", in plain text", testbed.SmallFiles, curlSmall, "*"
 	if y.Secure {
 		how = ", under TLS"
 		if m.small {
-			lftp, curl, some = lftpSealed, curlSealed, "1??"
+			lftp, some = lftpSealed, "1??"
 		}
 	}
 	p := w.page()
