@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -22,7 +23,8 @@ type Transfers struct {
 	list    []api.Transfer // the oldest first
 	held    map[api.TransferID]*upload
 	mine    map[api.TransferID]bool // downloads begun by this page: it hands them to the browser
-	handed  map[api.TransferID]bool // and has
+	handed  map[api.TransferID]bool // and has, or is about to
+	saves   []api.TransferID        // is about to; the first is being handed over
 	linked  map[api.TransferID]link // uploads that become a link in a message
 	seen    bool                    // the tray has been opened by itself
 	clashes []clash
@@ -201,9 +203,27 @@ func (t *Transfers) follow(x api.Transfer) {
 		}
 	}
 	if x.State == api.TransferDone && t.mine[x.ID] && !x.Saved && !t.handed[x.ID] {
-		t.Save(x.ID)
+		t.handed[x.ID] = true
+		if t.saves = append(t.saves, x.ID); len(t.saves) == 1 {
+			t.saveNext()
+		}
 	}
 	t.linkUp(x)
+}
+
+// savePause is between two downloads that are handed to the browser by themselves: Chromium takes ten a second of a page, and
+// drops the others without a word.
+const savePause = 125 * time.Millisecond
+
+func (t *Transfers) saveNext() {
+	t.Save(t.saves[0])
+	time.AfterFunc(savePause, func() {
+		t.app.sched.Later(func() {
+			if t.saves = t.saves[1:]; len(t.saves) > 0 {
+				t.saveNext()
+			}
+		})
+	})
 }
 
 func about(f LocalFile) *api.LocalFile {
@@ -251,8 +271,11 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 	})
 }
 
-// NeedsPage says that an upload would stop if the page were left.
+// NeedsPage says that an upload would stop if the page were left, or a download would not be saved.
 func (t *Transfers) NeedsPage() bool {
+	if len(t.saves) > 1 {
+		return true
+	}
 	for id := range t.held {
 		if x, ok := t.Of(id); ok && (x.State == api.TransferRunning || x.State == api.TransferWaiting) {
 			return true

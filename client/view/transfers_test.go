@@ -161,6 +161,34 @@ func TestDownloadIsHandedOver(t *testing.T) {
 	})
 }
 
+// Many downloads are handed over one after the other, slower than the browser begins to drop them.
+func TestDownloadsInTurn(t *testing.T) {
+	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
+		const many = 30
+		var files []api.File
+		for range many {
+			files = append(files, api.File{Path: "/home/apple.txt", Name: "apple.txt", Kind: api.KindFile, Usable: true})
+		}
+		p.act(func() { p.Download(site, files) })
+		p.pass(time.Second)
+		equal(t, "all are begun", len(p.Transfers.Shown()), many)
+		for _, x := range p.Transfers.Shown() {
+			p.svc.Transfer(x.ID, func(x *api.Transfer) { x.State, x.Done, x.Device = api.TransferDone, x.Size, "postern/files/7" })
+		}
+		for range 3 {
+			before := len(p.Browser.Devices)
+			p.pass(time.Second)
+			if n := len(p.Browser.Devices) - before; n < 5 || n > 10 {
+				t.Errorf("%d in a second", n)
+			}
+		}
+		equal(t, "the page is needed for the others", p.Transfers.NeedsPage(), true)
+		p.pass(3 * time.Second)
+		equal(t, "all", len(p.Browser.Devices), many)
+		equal(t, "not any more", p.Transfers.NeedsPage(), false)
+	})
+}
+
 // A name that is there already is asked about before anything of the file is sent.
 func TestClash(t *testing.T) {
 	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
