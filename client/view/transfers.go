@@ -239,6 +239,7 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 	}
 	u.feeding, u.told = true, false
 	var unread error
+	r := reading{file: u.file, size: u.file.About().Size}
 	t.app.askThen(t.app.sched.Later, func(ctx context.Context, svc api.Service) error {
 		next, piece := int64(0), []byte(nil)
 		for {
@@ -246,7 +247,7 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 			if err != nil || want.Over {
 				return err
 			}
-			if piece, err = u.file.Read(ctx, want.Offset, want.Length); err != nil {
+			if piece, err = r.read(ctx, want); err != nil {
 				unread = err
 				return nil
 			}
@@ -269,6 +270,42 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 			t.follow(x)
 		}
 	})
+}
+
+// reading reads a file piece by piece, the next one while the last is sent: a browser takes some milliseconds for each.
+type reading struct {
+	file  LocalFile
+	size  int64
+	next  api.Wanted
+	ahead chan readPiece // nil, or next is on its way
+}
+
+type readPiece struct {
+	data []byte
+	err  error
+}
+
+func (r *reading) begin(ctx context.Context, w api.Wanted) chan readPiece {
+	c := make(chan readPiece, 1)
+	go func() {
+		data, err := r.file.Read(ctx, w.Offset, w.Length)
+		c <- readPiece{data, err}
+	}()
+	return c
+}
+
+func (r *reading) read(ctx context.Context, w api.Wanted) ([]byte, error) {
+	now := r.ahead
+	if now == nil || r.next.Offset != w.Offset || r.next.Length != w.Length {
+		now = r.begin(ctx, w)
+	}
+	r.ahead = nil
+	if at := w.Offset + int64(w.Length); at < r.size {
+		r.next = api.Wanted{Offset: at, Length: int(min(api.MaxChunk, r.size-at))}
+		r.ahead = r.begin(ctx, r.next)
+	}
+	p := <-now
+	return p.data, p.err
 }
 
 // NeedsPage says that an upload would stop if the page were left, or a download would not be saved.
