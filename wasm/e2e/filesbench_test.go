@@ -64,7 +64,7 @@ var moves = []move{
 	{"large-up", "200 MB up", true, false},
 	{"large-down", "200 MB down", false, false},
 	{"small-up", "2,000 small files up", true, true},
-	{"small-down", "2,000 small files down", false, true},
+	{"small-down", "2,000 small files down to the device", false, true},
 }
 
 // filesWorld is what is measured.
@@ -103,7 +103,7 @@ func (w *filesWorld) line(m move) {
 	ours, words := m.rate(testbed.SmallFiles, p.move(m))
 	w.table.Add(m.what+how+", Postern in Chromium", words, "", "")
 	w.table.Add("    meanwhile the page draws", fmt.Sprintf("%.0f frames/s, the longest %.0f ms", p.frames.FPS, p.frames.Worst), fmt.Sprintf("%.2f", p.frames.FPS/60), "60 frames/s")
-	w.table.Add("    and holds", fmt.Sprintf("%d MB", p.memory/1e6), "", "")
+	w.table.Add("    and its process holds at most", fmt.Sprintf("%d MB", p.memory/1e6), "", "")
 	peer := func(name string, files int, run func(testing.TB)) {
 		start := time.Now()
 		run(w)
