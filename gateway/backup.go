@@ -7,6 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postern-mail/postern/gateway/config"
 	"github.com/postern-mail/postern/gateway/mailserver"
@@ -66,7 +70,7 @@ func restore(ctx context.Context, c config.Config, env environment) error {
 
 // fsck looks for inconsistencies. Those that are left are a failure.
 func fsck(ctx context.Context, c config.Config, env environment) error {
-	report, err := mailserver.Check(ctx, c.Data, c.Mend)
+	report, err := mailserver.Check(ctx, c.Data, filesOf(c.Data), c.Mend)
 	if errors.Is(err, mailserver.ErrDataInUse) {
 		return fmt.Errorf("%w\nStop that gateway first: what is on its way looks like what is wrong", err)
 	}
@@ -74,7 +78,18 @@ func fsck(ctx context.Context, c config.Config, env environment) error {
 		return err
 	}
 	fmt.Fprintf(env.stdout, "%d accounts, %d messages in %d files, %d recipients in the queue.\n", report.Accounts, report.Messages, report.Contents, report.Queued)
-	return tell(report, env)
+	if report.Files > 0 {
+		fmt.Fprintf(env.stdout, "%d files and folders beside the mail, %s in all.\n", report.Files, size(report.FileOctets))
+	}
+	return tell(report.Report, env)
+}
+
+// written is a name as a terminal can take it: those of files are their users'.
+func written(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+		return strconv.QuoteToGraphic(name)
+	}
+	return name
 }
 
 // tell prints what Check has found.
@@ -87,7 +102,7 @@ func tell(report maildrop.Report, env environment) error {
 	}
 	remedies := 0
 	for _, f := range report.Findings {
-		fmt.Fprintf(env.stdout, "%s: %s", f.Problem, f.What)
+		fmt.Fprintf(env.stdout, "%s: %s", f.Problem, written(f.What))
 		if f.Detail != "" {
 			fmt.Fprintf(env.stdout, ": %s", f.Detail)
 		}

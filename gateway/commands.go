@@ -34,6 +34,7 @@ var commands = map[config.Command]func(context.Context, administrator, config.Co
 	config.UserRemove:  userRemove,
 	config.UserList:    userList,
 	config.UserQuota:   userQuota,
+	config.UserFiles:   userFiles,
 	config.UserDisable: userDisable,
 	config.UserEnable:  userDisable,
 	config.UserAdmin:   userAdmin,

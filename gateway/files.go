@@ -148,7 +148,19 @@ func (u fileUsers) Authenticate(ctx context.Context, remote net.Addr, user, pass
 	case errors.Is(err, account.ErrBusy):
 		return ftpserver.User{}, ftpserver.ErrBusy
 	}
-	return ftpserver.User{ID: who.ID, Quota: u.quota}, err
+	return ftpserver.User{ID: who.ID, Quota: u.of(who), Still: func(ctx context.Context) (files.Quota, bool) {
+		now, still, err := u.mail.Still(ctx, who)
+		return u.of(now), still || err != nil // what cannot be asked now can be later
+	}}, err
+}
+
+// of is the quota of a user: the one that all have, if he has none of his own.
+func (u fileUsers) of(who mailserver.Identity) files.Quota {
+	q := u.quota
+	if who.FilesQuota != 0 {
+		q.Octets = max(who.FilesQuota, 0) // -1: no limit
+	}
+	return q
 }
 
 // Serve answers on every listener until Shutdown.

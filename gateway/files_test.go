@@ -124,6 +124,12 @@ func TestFilesOfAnAccount(t *testing.T) {
 	if err := c.Stor("folder/ä", strings.NewReader("content")); err != nil {
 		t.Fatal(err)
 	}
+	if code, said := command(t, "", with("user", "files", "ann@mail.example", "1kB")...); code != 0 {
+		t.Fatal(said)
+	}
+	if err := visit(t, address(), "ann@mail.example", "password", false).Stor("large", strings.NewReader(strings.Repeat("x", 1000))); err == nil || !strings.Contains(err.Error(), "quota") {
+		t.Errorf("over a quota of its own: %v", err)
+	}
 	if code, said := command(t, "", with("backup", backup)...); code != 0 {
 		t.Fatal(said)
 	}

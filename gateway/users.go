@@ -75,7 +75,7 @@ func userList(ctx context.Context, admin administrator, _ config.Config, env env
 		return err
 	}
 	t := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ACCOUNT\tNAME\tMESSAGES\tSIZE\tQUOTA\tSTATE")
+	fmt.Fprintln(t, "ACCOUNT\tNAME\tMESSAGES\tSIZE\tQUOTA\tFILES\tSTATE")
 	for _, u := range users {
 		state := "active"
 		switch {
@@ -87,7 +87,7 @@ func userList(ctx context.Context, admin administrator, _ config.Config, env env
 		if u.Admin {
 			state += ", administrator"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", u.Email, u.Name, u.Messages, size(u.Octets), quota(u.Quota), state)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", u.Email, u.Name, u.Messages, size(u.Octets), quota(u.Quota), filesQuota(u.FilesQuota), state)
 	}
 	return t.Flush()
 }
@@ -104,6 +104,30 @@ func userQuota(ctx context.Context, admin administrator, c config.Config, _ envi
 		}
 	}
 	return admin.SetQuota(ctx, c.Args[0], q)
+}
+
+func userFiles(ctx context.Context, admin administrator, c config.Config, _ environment) error {
+	octets := int64(0)
+	if c.Args[1] != "default" {
+		var err error
+		if octets, err = config.Size(c.Args[1]); err != nil {
+			return err
+		}
+		if octets == 0 {
+			octets = control.NoLimit
+		}
+	}
+	return admin.SetFilesQuota(ctx, c.Args[0], octets)
+}
+
+func filesQuota(octets int64) string {
+	switch octets {
+	case 0:
+		return "default"
+	case control.NoLimit:
+		return "none"
+	}
+	return size(octets)
 }
 
 // size is a number of octets as a person reads it.

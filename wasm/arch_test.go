@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 	"gateway/ftpserver":  {"gateway/ftpserver", "gateway/turnstile", "shared"},
 	// Folders with files in them; no protocol.
 	"gateway/ftpserver/files": {},
-	"gateway/turnstile":       {},
+	"gateway/turnstile":       {"shared/endsite"},
 	"gateway/web":             {"shared/wire", "shared/endsite"},
 	"gateway/config":          {},
 

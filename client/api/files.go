@@ -176,16 +176,20 @@ type UploadFile struct {
 	Exists Exists    `json:"exists,omitempty"`
 }
 
-// SavePart puts an attachment of a message into a folder of a site, straight from where it is kept.
+// SavePart puts an attachment of a message into a folder of a site, straight from where it is kept; or, where Attachment is set,
+// that one of a draft of the account of Part: what is too large to be mailed is linked to then, by Transfer.URL.
 type SavePart struct {
-	Part   PartRef   `json:"part"`
+	Part       PartRef          `json:"part"`
+	Attachment *DraftAttachment `json:"attachment,omitempty"`
+
 	Site   AccountID `json:"site"`
 	Folder FilePath  `json:"folder,omitempty"`
 	Exists Exists    `json:"exists,omitempty"`
 }
 
 // AttachFile fetches a file for a draft of a mail account. It is answered when the file is here; CodeTooLarge at once if it is
-// more than a draft may carry.
+// more than a draft may carry. Meanwhile it is a Transfer, Attaching, which can be paused and canceled (CodeCanceled); it is gone with the
+// answer, and with a page that does not wait any more.
 type AttachFile struct {
 	FileRef
 	Account AccountID `json:"account"`
@@ -236,6 +240,7 @@ const (
 	Downloading Direction = "down"
 	Uploading   Direction = "up"
 	Deleting    Direction = "delete"
+	Attaching   Direction = "attach" // to a draft: AttachFile
 )
 
 // TransferState says where a transfer is.
@@ -251,7 +256,7 @@ const (
 )
 
 // Transfer is something on its way from or to a site, or a deletion. At most two of a site run at a time. A cut leaves one waiting,
-// and it goes on by itself from what is safe. Transfers are kept over restarts; deletions are not.
+// and it goes on by itself from what is safe. Transfers are kept over restarts; deletions, and files for a draft, are not.
 type Transfer struct {
 	ID        TransferID    `json:"id"`
 	Site      AccountID     `json:"site"`

@@ -86,7 +86,8 @@ type Service interface {
 	PauseTransfer(ctx context.Context, id TransferID) error
 	ResumeTransfer(ctx context.Context, r ResumeTransfer) (Transfer, error)
 	CancelTransfer(ctx context.Context, id TransferID) error
-	// ClearTransfers forgets transfers that are done or failed: those of ids, or without any all that are done. Downloads go from this device.
+	// ClearTransfers forgets transfers that are done or failed: those of ids, or without any all that are done,
+	// and where there are none all that have failed. Downloads go from this device.
 	ClearTransfers(ctx context.Context, ids []TransferID) error
 	// ReadDownload answers octets of a download that is done. TakenOver says that the browser has got it, or is about to read
 	// it: the transfer is cleared after ten minutes, and at the next start.

@@ -94,6 +94,7 @@ const (
 	CodeServerBusy        Code = "server-busy"        // the FTP server says to come later
 	CodeServerCannot      Code = "server-cannot"      // the FTP server does not know the command
 	CodeTruncated         Code = "truncated"          // a file ended before its end
+	CodeIsFolder          Code = "is-folder"          // folders are not fetched or sent as a whole
 	CodeFileChanged       Code = "file-changed"       // what the server has is not what was sent, or what was begun
 	CodeOtherFile         Code = "other-file"         // that is not the file that the transfer began with
 	CodeBadName           Code = "bad-name"           // no file can be called that
@@ -177,14 +178,17 @@ type Sync struct {
 
 // Account is one mail account of this browser.
 type Account struct {
-	ID          AccountID  `json:"id"`
-	Email       string     `json:"email"`
-	Name        string     `json:"name,omitempty"`
-	HasPassword bool       `json:"hasPassword"`     // false after a restart when the password was not kept: mail is readable, fetching waits
-	Kept        bool       `json:"kept,omitempty"`  // the password is kept on this device
-	Sealed      bool       `json:"sealed"`          // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
-	Admin       bool       `json:"admin,omitempty"` // it looks after its mail server: see Queue
-	Files       bool       `json:"files,omitempty"` // its mail server has an FTP server beside it that is no Site yet: AddSite.Account makes it one
+	ID          AccountID `json:"id"`
+	Email       string    `json:"email"`
+	Name        string    `json:"name,omitempty"`
+	HasPassword bool      `json:"hasPassword"`     // false after a restart when the password was not kept: mail is readable, fetching waits
+	Kept        bool      `json:"kept,omitempty"`  // the password is kept on this device
+	Sealed      bool      `json:"sealed"`          // TLS ends in this browser, for both servers: the gateway sees ciphertext alone
+	Admin       bool      `json:"admin,omitempty"` // it looks after its mail server: see Queue
+	Files       bool      `json:"files,omitempty"` // its mail server has an FTP server beside it that is no Site yet: AddSite.Account makes it one
+	// LargestMail is how large a mail its server takes, as a whole, in octets (RFC 1870), as it last said or showed by a refusal; 0: not
+	// known, or no limit. See MailSize.
+	LargestMail int64      `json:"largestMail,omitempty"`
 	Label       string     `json:"label,omitempty"`
 	Servers     Servers    `json:"servers"`
 	Identities  []Identity `json:"identities"` // at least one
@@ -221,6 +225,9 @@ type SignIn struct {
 	// if it is home to the domain, else CodeSettingsNeeded (ask Discover).
 	Servers *Servers `json:"servers,omitempty"`
 }
+
+// MailSize is how large a mail becomes by so many octets of attachments and of text: base64 makes lines of 78 octets of each 57.
+func MailSize(attached, text int64) int64 { return (attached+56)/57*78 + text + 4096 }
 
 // SignOut forgets the password; with Erase the mail kept here too.
 type SignOut struct {

@@ -19,7 +19,6 @@ type account struct {
 	wire *wireLog
 	desk *desk
 
-	offered   atomic.Bool // the files beside its mail server were, when it was last told
 	reachable atomic.Bool // there may be a way to the servers again: what could not be sent for want of one is tried now
 
 	box     *store.Mailbox // nil when it could not be opened: broken says why
@@ -51,6 +50,7 @@ type account struct {
 	progress  map[store.ID]float64 // of messages being sent
 	inFlight  store.ID             // the message on the wire
 	unsettled map[store.ID]settlement
+	mailSize  mailSize
 }
 
 // newAccount makes an account without a mailbox: it can speak to servers.
@@ -85,6 +85,7 @@ func (a *account) openBox() {
 		return
 	}
 	a.sync.Last = a.lastFetch()
+	a.recallSize()
 }
 
 // start begins fetching and sending, under ctx, with a session that is in TRANSACTION already if first is not nil.
@@ -148,6 +149,7 @@ func (a *account) snapshot() api.Account {
 	s := api.Account{
 		ID: a.id, Email: a.email, Name: a.rec.Name, HasPassword: a.hasPassword(), Kept: a.rec.Kept, Sealed: sealed(settings.Servers), Sync: a.sync,
 		Admin: a.admin, Label: settings.Label, Servers: settings.Servers, Identities: settings.Identities,
+		LargestMail: a.mailSize.largest(),
 	}
 	a.mu.Unlock()
 	s.Files = a.offersFiles()

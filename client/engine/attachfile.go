@@ -2,14 +2,13 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"time"
+	"io"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
 )
 
-// AttachFile fetches a file for a draft.
+// AttachFile fetches a file for a draft. It is a transfer as others are, but in memory, and somebody waits for it.
 func (e *Engine) AttachFile(ctx context.Context, r api.AttachFile) (api.DraftAttachment, error) {
 	s, err := e.site(r.Site)
 	if err != nil {
@@ -18,74 +17,69 @@ func (e *Engine) AttachFile(ctx context.Context, r api.AttachFile) (api.DraftAtt
 	if _, err := e.mailbox(r.Account); err != nil {
 		return api.DraftAttachment{}, err
 	}
-	path, err := octets(r.Path)
+	rec, err := s.toFetch(r.Path)
+	if err == nil {
+		err = e.checkTotal(rec.Size)
+	}
 	if err != nil {
 		return api.DraftAttachment{}, err
 	}
-	_, name := parentOf(path)
-	fetched := &attaching{e: e}
-	for try := 0; ; try++ {
-		err = s.inTurn(ctx, s.attaching, func(x *siteSession) error { return fetched.fetch(ctx, x, path) })
-		code, _ := classify(err)
-		if err == nil || try >= len(attachPauses) || ctx.Err() != nil || !passing(problemOf(err).Code) && !passing(code) {
-			break
-		}
-		select {
-		case <-e.Clock.After(attachPauses[try]):
-		case <-ctx.Done():
-		}
-	}
+	rec.Direction = api.Attaching
+	over := make(chan struct{})
+	t, err := e.transfers.addWith(s, rec, func(t *transfer) { t.memory, t.over = &memoryFile{}, over })
 	if err != nil {
 		return api.DraftAttachment{}, problemOf(err)
 	}
+	defer e.transfers.forget(t)
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+	switch rec := t.record(); {
+	case rec.State == api.TransferFailed:
+		return api.DraftAttachment{}, rec.Problem
+	case rec.State != api.TransferDone:
+		return api.DraftAttachment{}, &api.Problem{Code: api.CodeCanceled}
+	}
+	_, name := parentOf(t.path())
 	shown := ftp.Entry{Name: name, Kind: ftp.File}.Shown()
-	return e.Upload(ctx, api.Upload{Account: r.Account, Name: shown, Type: ""}, fetched.octets)
+	return e.Upload(ctx, api.Upload{Account: r.Account, Name: shown}, t.memory.octets)
 }
 
-// attachPauses are between attempts to fetch a file for a draft: somebody waits, and does not wait for ever.
-var attachPauses = []time.Duration{time.Second, 3 * time.Second, 5 * time.Second}
+// memoryFile is a store.File in memory, for one who reads and writes it.
+type memoryFile struct{ octets []byte }
 
-// passing says that a problem may be over soon.
-func passing(c api.Code) bool {
-	switch c {
-	case api.CodeGatewayOffline, api.CodeGatewayCut, api.CodeServerClosed, api.CodeServerTimeout, api.CodeServerBusy, api.CodeTruncated:
-		return true
+// ReadAt implements io.ReaderAt.
+func (f *memoryFile) ReadAt(p []byte, at int64) (int, error) {
+	n := copy(p, f.octets[min(at, int64(len(f.octets))):])
+	if n < len(p) {
+		return n, io.EOF
 	}
-	return false
+	return n, nil
 }
 
-// attaching is a file on its way into a draft.
-type attaching struct {
-	e      *Engine
-	found  remote
-	octets []byte
-}
-
-func (a *attaching) fetch(ctx context.Context, x *siteSession, path string) error {
-	found, err := x.look(ctx, path)
-	if err != nil {
-		return err
-	}
-	if err := a.e.checkTotal(found.Size); err != nil {
-		return err
-	}
-	if !a.found.same(found) {
-		a.octets = nil
-	}
-	a.found = found
-	_, err = x.Retr(ctx, path, int64(len(a.octets)), found.Size, a)
-	if err == nil && found.Size >= 0 && int64(len(a.octets)) != found.Size {
-		a.octets = nil
-		return fmt.Errorf("%w: it changed meanwhile", ftp.ErrTruncated)
-	}
-	return err
-}
-
-// Write implements io.Writer.
-func (a *attaching) Write(p []byte) (int, error) {
-	if err := a.e.checkTotal(int64(len(a.octets) + len(p))); err != nil {
+// WriteAt implements io.WriterAt.
+func (f *memoryFile) WriteAt(p []byte, at int64) (int, error) {
+	if err := f.Truncate(max(at, int64(len(f.octets)))); err != nil {
 		return 0, err
 	}
-	a.octets = append(a.octets, p...)
+	n := copy(f.octets[at:], p)
+	f.octets = append(f.octets, p[n:]...)
 	return len(p), nil
 }
+
+// Truncate makes it shorter, or longer by zeros.
+func (f *memoryFile) Truncate(size int64) error {
+	if more := size - int64(len(f.octets)); more > 0 {
+		f.octets = append(f.octets, make([]byte, more)...)
+	}
+	f.octets = f.octets[:size]
+	return nil
+}
+
+// Size answers how long it is.
+func (f *memoryFile) Size() (int64, error) { return int64(len(f.octets)), nil }
+
+// Sync and Close have nothing to do.
+func (f *memoryFile) Sync() error  { return nil }
+func (f *memoryFile) Close() error { return nil }

@@ -55,6 +55,7 @@ func (s *sender) attempt(ctx context.Context, e store.Entry) (settled settlement
 	s.current, s.size, s.told = e.ID, int64(len(content)), time.Time{}
 	receipt, err := s.session.Send(ctx, envelope, body)
 	s.current = 0
+	a.learnSize(func(m mailSize) mailSize { return m.after(s.size, err) })
 	used := s.used
 	s.used = true
 	switch {

@@ -60,6 +60,9 @@ type Limits struct {
 	Texts int
 	// Folder bounds the entries of a folder that are kept. Default api.MaxFolder: 30 MB, and no person looks through more.
 	Folder int
+	// Names bounds the names in a folder that are kept, together, in octets; a deletion holds twice as much. Default 32 MiB: names have
+	// 255 octets at most where people make them, and a server may send lines of 8 KiB.
+	Names int
 }
 
 const (
@@ -98,6 +101,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Limits.Texts <= 0 {
 		c.Limits.Texts = defaultTexts
+	}
+	if c.Limits.Names <= 0 {
+		c.Limits.Names = 32 << 20
 	}
 	if c.Limits.Folder <= 0 {
 		c.Limits.Folder = api.MaxFolder

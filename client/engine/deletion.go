@@ -110,6 +110,7 @@ type deleting struct {
 	t       *transfer
 	x       *siteSession
 	total   int
+	octets  int // of the names that are held
 	done    int
 	refused error // the first
 }
@@ -165,11 +166,23 @@ func (d *deleting) isFolder(ctx context.Context, path string, kind ftp.Kind) (bo
 	if kind == ftp.Folder {
 		return true, nil
 	}
+	before := d.x.State().Dir
 	_, err := d.x.Cwd(ctx, path)
+	if err == nil && before != "" {
+		if _, err := d.x.Cwd(ctx, before); err != nil && !isFTPRefusal(err) { // QUIRK: Windows removes no folder in which somebody is
+			return false, err
+		}
+	}
 	if err != nil && !isFTPRefusal(err) {
 		return false, err
 	}
 	return err == nil, nil
+}
+
+// doomed is what is to be removed from a folder.
+type doomed struct {
+	name string
+	kind ftp.Kind
 }
 
 // empty removes what is in a folder.
@@ -177,23 +190,27 @@ func (d *deleting) empty(ctx context.Context, path string, depth int) error {
 	if depth >= deepest {
 		return &api.Problem{Code: api.CodeServerProtocol, Technical: fmt.Sprintf("more than %d folders in each other", deepest)}
 	}
-	var within []ftp.Entry
+	var within []doomed
+	octets := 0
 	for e, err := range d.x.List(ctx, path) {
 		if err != nil {
 			return err
 		}
 		if e.Usable() { // else RMD will say that it is not empty
-			within = append(within, ftp.Entry{Name: strings.Clone(e.Name), Kind: e.Kind})
+			within = append(within, doomed{strings.Clone(e.Name), e.Kind})
+			octets += len(e.Name)
 		}
-		if d.total+len(within) > mostDeleted {
+		if d.total+len(within) > mostDeleted || d.octets+octets > 2*d.t.e.Limits.Names {
 			return &api.Problem{Code: api.CodeServerProtocol, Technical: fmt.Sprintf("more than %d files", mostDeleted)}
 		}
 	}
 	d.total += len(within)
+	d.octets += octets
+	defer func() { d.octets -= octets }()
 	for _, e := range within {
-		inside, err := e.Path(path)
+		inside, err := ftp.Entry{Name: e.name, Kind: ftp.File}.Path(path)
 		if err == nil {
-			err = d.remove(ctx, inside, e.Kind, depth+1)
+			err = d.remove(ctx, inside, e.kind, depth+1)
 		}
 		if err != nil {
 			return err

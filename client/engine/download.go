@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,10 +21,17 @@ const (
 	leftForMail = 64 << 20
 	// mostHurried is how often a file may change under a download.
 	mostHurried = 3
+	// overlap is how much of what is here is fetched again where a download goes on, to see that it is the same file, and that the
+	// server begins where it was told to: some take REST and do not heed it.
+	overlap = 64 << 10
 )
 
-// errFileChanged says that what the server has is not what was begun.
-var errFileChanged = &api.Problem{Code: api.CodeFileChanged}
+var (
+	// errFileChanged says that what the server has is not what was begun.
+	errFileChanged = &api.Problem{Code: api.CodeFileChanged}
+	// errOtherOctets says that what comes is not what belongs there.
+	errOtherOctets = errors.New("what the server sends does not go on from what is here")
+)
 
 // DownloadFile begins to fetch a file to this device.
 func (e *Engine) DownloadFile(_ context.Context, r api.FileRef) (api.Transfer, error) {
@@ -31,26 +39,37 @@ func (e *Engine) DownloadFile(_ context.Context, r api.FileRef) (api.Transfer, e
 	if err != nil {
 		return api.Transfer{}, err
 	}
-	path, err := octets(r.Path)
+	rec, err := s.toFetch(r.Path)
 	if err != nil {
 		return api.Transfer{}, err
 	}
-	if _, name := parentOf(path); name == "" {
-		return api.Transfer{}, &api.Problem{Code: api.CodeBadRequest, Technical: "the root is no file"}
-	}
-	size := int64(-1)
-	if known, ok := s.tree.entry(trimSlash(path)); ok {
-		if known.kind == ftp.Folder {
-			return api.Transfer{}, &api.Problem{Code: api.CodeBadRequest, Detail: "A folder cannot be fetched as one file"}
-		}
-		size = known.size
-	}
-	t, err := e.transfers.add(s, transferRecord{Direction: api.Downloading, Path: crossing(trimSlash(path)), Size: size})
+	t, err := e.transfers.add(s, rec)
 	if err != nil {
 		return api.Transfer{}, problemOf(err)
 	}
 	return t.snapshot(), nil
 }
+
+// toFetch is a transfer of a file to here.
+func (s *site) toFetch(p api.FilePath) (transferRecord, error) {
+	path, err := octets(p)
+	if err != nil {
+		return transferRecord{}, err
+	}
+	path = trimSlash(path)
+	rec := transferRecord{Direction: api.Downloading, Path: crossing(path), Size: -1}
+	known, ok := s.tree.entry(path)
+	if ok {
+		rec.Size = known.size
+	}
+	if _, name := parentOf(path); name == "" || known.kind == ftp.Folder {
+		return rec, errFolder
+	}
+	return rec, nil
+}
+
+// errFolder says that a folder is no file.
+var errFolder = &api.Problem{Code: api.CodeIsFolder}
 
 // download fetches the file, or the rest of it. What is here counts only if the server still has the file that it is of.
 func (t *transfer) download(ctx context.Context, x *siteSession) error {
@@ -69,31 +88,49 @@ func (t *transfer) download(ctx context.Context, x *siteSession) error {
 	}); err != nil {
 		return err
 	}
-	if err := t.e.room(ctx, found.Size-t.record().Safe); err != nil {
+	if err := t.admits(ctx, found.Size, t.record().Safe); err != nil {
 		return err
 	}
-	file, err := t.e.transfers.open(rec.ID)
+	file, err := t.open()
 	if err != nil {
 		return storing(err)
 	}
 	defer file.Close()
-	w, err := t.writer(file)
+	w, err := t.writer(ctx, file, found.Size)
 	if err != nil {
 		return storing(err)
 	}
-	from := w.at
-	if found.Size < 0 || from < found.Size || from == 0 {
-		if _, err = x.Retr(ctx, path, from, found.Size, w); err != nil {
+	if safe := w.synced; safe > 0 && safe == found.Size { // it was cut at its very end
+		w.at, w.expected = safe, nil
+	} else {
+		_, err = x.Retr(ctx, path, w.at, found.Size, w)
+		if errors.Is(w.err, errOtherOctets) {
+			return t.hurry()
+		}
+		if err != nil {
 			return t.broken(w, err)
 		}
-	}
-	if found.Size >= 0 && w.at != found.Size { // it grew while it was fetched
-		return t.hurry()
 	}
 	if err := w.sync(); err != nil {
 		return t.broken(w, err)
 	}
 	return t.keep(func(r *transferRecord) { r.Size = w.at })
+}
+
+// open opens the file of a download.
+func (t *transfer) open() (store.File, error) {
+	if t.memory != nil {
+		return t.memory, nil
+	}
+	return t.e.transfers.open(t.rec.ID)
+}
+
+// admits says whether a file of that size can be kept, of which some octets are here. -1 is a size that is not known.
+func (t *transfer) admits(ctx context.Context, size, have int64) error {
+	if t.memory != nil {
+		return t.e.checkTotal(max(size, have))
+	}
+	return t.e.room(ctx, max(size-have, 0))
 }
 
 // room says whether so many octets can be kept on the device, as far as that is known.
@@ -110,7 +147,7 @@ func (e *Engine) room(ctx context.Context, octets int64) error {
 // broken is a download that broke off with err: what came is kept.
 func (t *transfer) broken(w *deviceWriter, err error) error {
 	var refused *ftp.Error
-	if errors.As(err, &refused) && refused.Command == "REST" && w.from > 0 { // it cannot go on in the middle
+	if errors.As(err, &refused) && refused.Command == "REST" && w.at > 0 { // it cannot go on in the middle
 		return errors.Join(t.keep(func(r *transferRecord) { r.Safe, r.Anew = 0, true }), t.again())
 	}
 	if failed := w.sync(); failed != nil && w.err == nil {
@@ -119,7 +156,7 @@ func (t *transfer) broken(w *deviceWriter, err error) error {
 	if w.err == nil {
 		return err
 	}
-	if errors.Is(w.err, store.ErrFull) { // the mail needs the room that is left
+	if problemOf(w.err).Code == api.CodeStorageFull { // the mail needs the room that is left
 		err := t.keep(func(r *transferRecord) { r.Safe = 0 })
 		t.progress(0)
 		return errors.Join(storing(w.err), err, w.file.Truncate(0))
@@ -147,58 +184,79 @@ func (t *transfer) again() error {
 	return &api.Problem{Code: api.CodeServerBusy, Technical: "from the start again"}
 }
 
-// deviceWriter writes a download to the device.
+// deviceWriter writes a download to where it is kept.
 type deviceWriter struct {
-	t      *transfer
-	file   store.File
-	from   int64 // where it began
-	at     int64
-	synced int64
-	last   time.Time
-	err    error
+	t        *transfer
+	ctx      context.Context
+	file     store.File
+	size     int64  // of the whole; -1: not known
+	expected []byte // is what comes first: it is here already
+	at       int64
+	synced   int64
+	last     time.Time
+	err      error
 }
 
 // writer goes on in a file from what is safe of it. What is behind that may be anything.
-func (t *transfer) writer(file store.File) (*deviceWriter, error) {
+func (t *transfer) writer(ctx context.Context, file store.File, size int64) (*deviceWriter, error) {
 	safe := t.record().Safe
-	size, err := file.Size()
+	has, err := file.Size()
 	if err != nil {
 		return nil, err
 	}
-	if size < safe { // somebody has been at it
+	if has < safe { // somebody has been at it
 		safe = 0
 	}
 	if err := file.Truncate(safe); err != nil {
 		return nil, err
 	}
+	w := &deviceWriter{t: t, ctx: ctx, file: file, size: size, at: safe, synced: safe, last: t.e.Clock.Now()}
+	if safe > 0 {
+		w.expected = make([]byte, min(safe, overlap))
+		w.at -= int64(len(w.expected))
+		if _, err := file.ReadAt(w.expected, w.at); err != nil && err != io.EOF {
+			return nil, err
+		}
+	}
 	t.mu.Lock()
 	t.done = safe
 	t.rate.begin(t.e.Clock.Now(), safe)
 	t.mu.Unlock()
-	return &deviceWriter{t: t, file: file, from: safe, at: safe, synced: safe, last: t.e.Clock.Now()}, nil
+	return w, nil
 }
 
 // Write implements io.Writer.
 func (w *deviceWriter) Write(p []byte) (int, error) {
-	n, err := w.file.WriteAt(p, w.at)
-	if err == nil && n < len(p) {
+	same := min(len(p), len(w.expected))
+	if !bytes.Equal(p[:same], w.expected[:same]) || w.size >= 0 && w.at+int64(len(p)) > w.size { // it grew, or REST was not heeded
+		w.err = errOtherOctets
+		return 0, w.err
+	}
+	w.at, w.expected = w.at+int64(same), w.expected[same:]
+	if same == len(p) {
+		return same, nil
+	}
+	n, err := w.file.WriteAt(p[same:], w.at)
+	if err == nil && n < len(p)-same {
 		err = io.ErrShortWrite
 	}
 	w.at += int64(max(n, 0))
 	if err == nil && (w.at-w.synced >= syncedOctets || w.t.e.Clock.Now().Sub(w.last) >= syncedAfter) {
-		err = w.sync()
+		if err = w.sync(); err == nil {
+			err = w.t.admits(w.ctx, w.size, w.at)
+		}
 	}
 	if err != nil {
 		w.err = err
-		return n, err
+		return same + n, err
 	}
 	w.t.progress(w.at)
-	return n, nil
+	return len(p), nil
 }
 
 // sync makes what was written safe, and says so in the journal.
 func (w *deviceWriter) sync() error {
-	if w.at == w.synced && w.at > 0 {
+	if w.at == w.synced && w.at > 0 || len(w.expected) > 0 {
 		return nil
 	}
 	if err := w.file.Sync(); err != nil {

@@ -42,6 +42,9 @@ func entryOf(e *ftp.Entry) fileEntry {
 	return f
 }
 
+// octets is the memory that its names take.
+func (f *fileEntry) octets() int { return len(f.name) + len(f.target) }
+
 func (f *fileEntry) shown() string {
 	if f.kind == ftp.Unknown {
 		return f.name
@@ -155,11 +158,13 @@ func (s *site) fetchList(ctx context.Context, x *siteSession, path string) error
 			f.problem = failure.problem
 			break
 		}
-		if len(f.entries) >= s.e.Limits.Folder {
+		entry := entryOf(&e)
+		f.octets += entry.octets()
+		if len(f.entries) >= s.e.Limits.Folder || f.octets > s.e.Limits.Names {
 			f.cut = true
 			break
 		}
-		f.entries = append(f.entries, entryOf(&e))
+		f.entries = append(f.entries, entry)
 	}
 	s.met(nil)
 	s.tree.put(f, changes)

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/ftp"
@@ -83,8 +85,10 @@ func (s *site) rename(ctx context.Context, r api.RenameFile) (api.File, error) {
 		return api.File{}, err
 	}
 	_, name = parentOf(to)
-	if s.e.transfers.claimed(s, r.Path) {
-		return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred"}
+	for path, id := range s.e.transfers.under(s) { // of the file, or of one in the folder
+		if p, _ := octets(path); p == from || strings.HasPrefix(p, from+"/") {
+			return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred", Technical: fmt.Sprintf("transfer %d", id)}
+		}
 	}
 	moved, known := s.tree.entry(from)
 	if !known {
@@ -177,7 +181,7 @@ func (x *siteSession) look(ctx context.Context, path string) (remote, error) {
 		e, err := x.Stat(ctx, path)
 		switch {
 		case err == nil && e.Kind == ftp.Folder:
-			return remote{}, &api.Problem{Code: api.CodeFileNotAllowed, Detail: "it is a folder"}
+			return remote{}, errFolder
 		case err == nil && e.Size >= 0 && e.Precision > 0:
 			return remote{Size: e.Size, Modified: e.Modified.Unix()}, nil
 		case err != nil && !errors.Is(err, ftp.ErrUnsupported):

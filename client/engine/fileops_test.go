@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -240,6 +242,40 @@ func TestDeletionOfABottomlessFolder(t *testing.T) {
 		}
 		if err := w.ClearTransfers(t.Context(), []api.TransferID{d.ID, e.ID}); err != nil || len(w.transferList()) != 0 {
 			t.Errorf("%v, %+v", err, w.transferList())
+		}
+	})
+}
+
+// What a server puts into names has an end: in a folder that is shown, and in one that is deleted.
+func TestEndlessNames(t *testing.T) {
+	server := mailtest.NewFTP()
+	name := strings.Repeat("n", 7000)
+	server.Listing = func(w io.Writer, _ bool) {
+		for i := range 5000 {
+			if _, err := fmt.Fprintf(w, "type=file; %d%s\r\n", i, name); err != nil {
+				return
+			}
+		}
+	}
+	inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+		w.limits.Names = 1 << 20
+		w.restart()
+		p := w.list("/")
+		if !p.Cut || p.Total != 1<<20/7000-1 && p.Total != 1<<20/7000 {
+			t.Errorf("%d entries, cut %v", p.Total, p.Cut)
+		}
+		w.fault(func(stage string, _ int) *mailtest.FTPFault {
+			switch stage {
+			case "RMD":
+				return &mailtest.FTPFault{Reply: "550 not empty\r\n"}
+			case "DELE":
+				return &mailtest.FTPFault{Reply: "550 is a directory\r\n"}
+			}
+			return nil
+		})
+		w.ftp.Files.Put("/dir/file", nil)
+		if d := w.until(w.delete("/dir").ID, api.TransferFailed); problemCode(d.Problem) != api.CodeServerProtocol {
+			t.Errorf("%+v", d.Problem)
 		}
 	})
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/postern-mail/postern/shared/ftp"
 )
 
-// mostFolders bounds the folders that are kept of a site. Of entries twice those of the largest folder are kept, in all of them.
+// mostFolders bounds the folders that are kept of a site. Of entries, and of octets in their names, twice those of the largest folder
+// are kept, in all of them.
 const mostFolders = 32
 
 // folderCache is what is known of a site's folders: as they were listed, with what was done to them since.
 type folderCache struct {
 	mu       sync.Mutex
-	most     int
+	limits   *Limits
 	serial   int       // of the last listing
 	revision uint64    // of the last change of any
 	folders  []*folder // that was asked for last is the last
@@ -31,6 +32,7 @@ type folder struct {
 	listed   time.Time
 	serial   int
 	cut      bool
+	octets   int // of the names, when it was listed
 	problem  *api.Problem
 	revision uint64
 	changes  int // made by ourselves since it was listed
@@ -97,10 +99,10 @@ func (c *folderCache) put(f *folder, changes int) {
 		}
 	}
 	c.folders = append(slices.DeleteFunc(c.folders, func(o *folder) bool { return o.path == f.path }), f)
-	total := 0
+	total, octets := 0, 0
 	for i, o := range slices.Backward(c.folders) {
-		total += len(o.entries)
-		if kept := len(c.folders) - i; kept > 1 && (kept > mostFolders || total > 2*c.most) {
+		total, octets = total+len(o.entries), octets+o.octets
+		if kept := len(c.folders) - i; kept > 1 && (kept > mostFolders || total > 2*c.limits.Folder || octets > 2*c.limits.Names) {
 			c.folders = slices.Clone(c.folders[i+1:])
 			break
 		}

@@ -45,29 +45,42 @@ func (a *account) secret(ctx context.Context) (string, error) {
 	switch {
 	case password != "":
 		return password, nil
-	case !look || a.e.Vault == nil:
+	case !look:
 		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email}
 	}
-	secret, err := a.e.secrets.Get(ctx, secretName(a.id))
+	secret, err := a.e.keptPassword(ctx, a.id, a.email)
 	if err != nil {
-		switch {
-		case ctx.Err() != nil:
-			return "", ctx.Err()
-		case errors.Is(err, keyring.ErrLocked):
-			return "", &api.Problem{Code: api.CodeLocked}
-		}
-		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email, Technical: "reading the vault: " + err.Error()}
+		return "", err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.looked = true
 	if a.password == "" && a.rec.Kept { // no sign-in and no sign-out came first
-		a.password = string(secret)
+		a.password = secret
 	}
 	if a.password == "" {
 		return "", &api.Problem{Code: api.CodePasswordNeeded, Detail: a.email}
 	}
 	return a.password, nil
+}
+
+// keptPassword answers the password of an account or a site from the vault.
+func (e *Engine) keptPassword(ctx context.Context, id api.AccountID, user string) (string, error) {
+	needed := &api.Problem{Code: api.CodePasswordNeeded, Detail: user}
+	if e.Vault == nil {
+		return "", needed
+	}
+	secret, err := e.secrets.Get(ctx, secretName(id))
+	switch {
+	case err == nil:
+		return string(secret), nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, keyring.ErrLocked):
+		return "", &api.Problem{Code: api.CodeLocked}
+	}
+	needed.Technical = "reading the vault: " + err.Error()
+	return "", needed
 }
 
 // setPassword is what a sign-in or sign-out leaves.

@@ -198,7 +198,7 @@ func classifySMTP(e *smtp.Error) (api.Code, string) {
 	switch {
 	case e.Code == 535 || e.Code == 538 || e.Code == 534:
 		return api.CodeWrongPassword, ""
-	case e.Code == 552 || strings.HasSuffix(e.Enhanced, ".3.4"):
+	case isTooLarge(e):
 		return api.CodeTooLarge, "" // the limit, if only it had named it
 	case strings.HasPrefix(e.Command, "RCPT"):
 		return api.CodeRecipientRefused, e.Text

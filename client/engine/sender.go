@@ -99,10 +99,14 @@ func (s *sender) open(ctx context.Context) (err error) {
 	a := s.account
 	s.session, err = a.openSubmission(ctx, &smtp.Options{Timeout: a.e.Limits.Answer, Progress: s.progress})
 	s.wire, s.used, s.fault = nil, false, nil
-	if err == nil {
-		s.wire = a.wire.latest(api.SMTP)
+	if err != nil {
+		return err
 	}
-	return err
+	s.wire = a.wire.latest(api.SMTP)
+	if announced, err := s.session.Extensions(ctx); err == nil { // it is known already
+		a.learnSize(func(m mailSize) mailSize { return mailSize{announced.Size, m.Refused} })
+	}
+	return nil
 }
 
 // hurry makes messages due at once that were put off for want of a connection, if there may be one again.

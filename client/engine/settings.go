@@ -284,6 +284,9 @@ func (l *login) proveSubmission(ctx context.Context) error {
 	if err != nil {
 		return l.blameSubmission(err)
 	}
+	if announced, err := c.Extensions(ctx); err == nil && l.account != nil { // it is known already
+		l.account.learnSize(func(mailSize) mailSize { return mailSize{Announced: announced.Size} })
+	}
 	ctx, cancel := context.WithTimeout(ctx, quitPatience)
 	defer cancel()
 	_ = c.Quit(ctx) // all that was asked is answered

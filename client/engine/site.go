@@ -2,14 +2,12 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/postern-mail/postern/client/api"
-	"github.com/postern-mail/postern/client/engine/keyring"
 	"github.com/postern-mail/postern/client/store"
 	"github.com/postern-mail/postern/shared/wire"
 )
@@ -22,7 +20,7 @@ type site struct {
 	pool sessionPool
 	tree folderCache
 
-	looking, attaching chan struct{} // hold a token while a session is used for that
+	looking chan struct{} // holds a token while a session is used by somebody who looks and waits
 
 	mu       sync.Mutex // guards what follows; never held while emitting
 	rec      siteRecord
@@ -43,7 +41,7 @@ func newSite(e *Engine, rec siteRecord, joined bool) *site {
 		return s.joined
 	})
 	s.pool.site = s
-	s.looking, s.attaching, s.tree.most = make(chan struct{}, 1), make(chan struct{}, 1), e.Limits.Folder
+	s.looking, s.tree.limits = make(chan struct{}, 1), &e.Limits
 	s.tree.revision = uint64(max(0, e.Clock.Now().UnixMicro())) // above those of the last run
 	return s
 }
@@ -124,25 +122,18 @@ func (s *site) secret(ctx context.Context) (string, error) {
 		return a.secret(ctx)
 	}
 	needed := &api.Problem{Code: api.CodePasswordNeeded, Detail: user}
-	if !look || s.e.Vault == nil {
+	if !look {
 		return "", needed
 	}
-	secret, err := s.e.secrets.Get(ctx, secretName(s.id))
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case errors.Is(err, keyring.ErrLocked):
-		return "", &api.Problem{Code: api.CodeLocked}
-	default:
-		needed.Technical = "reading the vault: " + err.Error()
-		return "", needed
+	secret, err := s.e.keptPassword(ctx, s.id, user)
+	if err != nil {
+		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked = true
 	if s.password == "" && s.rec.Kept {
-		s.password = string(secret)
+		s.password = secret
 	}
 	if s.password == "" {
 		return "", needed
@@ -224,10 +215,10 @@ func (a *account) offersFiles() bool {
 	})
 }
 
-// tellFiles tells of the accounts whose offer of files may be another now.
+// tellFiles tells of the accounts whose offer of files may be another now: those of the gateway's own server.
 func (e *Engine) tellFiles() {
 	for _, a := range e.all() {
-		if offers := a.offersFiles(); a.offered.Swap(offers) != offers {
+		if a.settings().Servers.POP3.Host == "" {
 			a.announce()
 		}
 	}
@@ -243,7 +234,7 @@ func (s *site) forgive() {
 // keepAtLast puts the password into the vault that was locked when the site was added.
 func (s *site) keepAtLast(ctx context.Context) error {
 	s.mu.Lock()
-	later, password, rec := s.later && s.password != "", s.password, s.rec
+	later, password := s.later && s.password != "", s.password
 	s.later = false
 	s.mu.Unlock()
 	if !later {
@@ -252,8 +243,7 @@ func (s *site) keepAtLast(ctx context.Context) error {
 	if err := s.e.secrets.Put(ctx, secretName(s.id), []byte(password)); err != nil {
 		return err
 	}
-	rec.Kept = true
-	if err := s.e.registry.putSite(rec); err != nil {
+	if err := s.e.registry.updateSite(s.id, func(rec *siteRecord) { rec.Kept = true }); err != nil {
 		return err
 	}
 	s.mu.Lock()

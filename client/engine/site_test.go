@@ -380,6 +380,37 @@ func TestTheGatewaysOwnFiles(t *testing.T) {
 		if p := w.list("/"); len(p.Files) != 1 {
 			t.Errorf("%+v", p)
 		}
+		// A page that has asked is told when the offer goes, and when it comes back.
+		for _, change := range []struct {
+			do     func() error
+			offers bool
+		}{
+			{func() error { return w.RemoveSite(t.Context(), w.site.ID) }, true},
+			{func() error { w.addSite(api.AddSite{Account: a.ID}); return nil }, false},
+		} {
+			before := len(w.seen.all())
+			if err := change.do(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			told := !change.offers
+			for _, e := range w.seen.all()[before:] {
+				if e.Account != nil && e.Account.ID == a.ID {
+					told = e.Account.Files
+				}
+			}
+			if told != change.offers {
+				t.Errorf("the page believes that files are offered: %v", told)
+			}
+			if change.offers { // by the answer to signing in, in an engine that has told of nothing yet
+				if err := w.SignOut(t.Context(), api.SignOut{Account: a.ID, Erase: true}); err != nil {
+					t.Fatal(err)
+				}
+				if a = w.signIn(alice); !a.Files {
+					t.Error("files are not offered")
+				}
+			}
+		}
 		if err := w.SignOut(t.Context(), api.SignOut{Account: a.ID}); err != nil {
 			t.Fatal(err)
 		}
@@ -478,5 +509,39 @@ func TestNoPasswordOfASiteIsRepeated(t *testing.T) {
 		w.halt()
 		scan(w.fs)
 		w.start()
+	})
+}
+
+// A site that is removed while somebody looks at it stays removed, whatever its server says after that.
+func TestASiteThatIsRemovedMeanwhile(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		time.Sleep(time.Minute) // the session of before is over
+		gate := make(chan struct{})
+		w.fault(func(stage string, _ int) *mailtest.FTPFault {
+			if stage != "PWD" {
+				return nil
+			}
+			<-gate
+			return &mailtest.FTPFault{Reply: "257 \"/elsewhere\"\r\n"}
+		})
+		looked := make(chan error, 1)
+		go func() {
+			_, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID, Path: "/", Fresh: true})
+			looked <- err
+		}()
+		synctest.Wait()
+		if err := w.RemoveSite(t.Context(), w.site.ID); err != nil {
+			t.Fatal(err)
+		}
+		close(gate)
+		<-looked
+		w.restart()
+		if s, err := w.Status(t.Context()); err != nil || len(s.Sites) != 0 {
+			t.Errorf("%+v, %v", s.Sites, err)
+		}
+		names, err := w.fs.List()
+		if err != nil || slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, sitePrefix) }) {
+			t.Errorf("%v, %v", names, err)
+		}
 	})
 }

@@ -184,6 +184,9 @@ func (e *Engine) RemoveSite(ctx context.Context, id api.AccountID) error {
 	e.mu.Lock()
 	e.sites = slices.DeleteFunc(slices.Clone(e.sites), func(o *site) bool { return o == s })
 	e.mu.Unlock()
+	s.mu.Lock()
+	s.joined = false // what is under way makes nothing durable any more
+	s.mu.Unlock()
 	e.transfers.dropSite(s)
 	s.close()
 	err = e.FS.RemoveAll(siteFolder(id))
@@ -202,12 +205,11 @@ func (e *Engine) trustSite(r api.Trust, pin string) error {
 	if r.Protocol != api.FTP || rec.own() || rec.Server.Security == api.Plain {
 		return &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("the site has no %q server whose certificate could be pinned", r.Protocol)}
 	}
-	rec.Server.Pin = pin
-	if err := e.registry.putSite(rec); err != nil {
+	if err := e.registry.updateSite(s.id, func(rec *siteRecord) { rec.Server.Pin = pin }); err != nil {
 		return problemOf(err)
 	}
 	s.mu.Lock()
-	s.rec, s.problem = rec, nil
+	s.rec.Server.Pin, s.problem = pin, nil
 	s.mu.Unlock()
 	s.pool.drop()
 	s.announce()

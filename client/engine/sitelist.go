@@ -79,6 +79,16 @@ func (r *registry) putSite(rec siteRecord) error {
 	})
 }
 
+// updateSite changes what is kept of a site that is there, durably. Others may have changed other things of it meanwhile, or removed it.
+func (r *registry) updateSite(id api.AccountID, change func(rec *siteRecord)) error {
+	return r.changeSites(func(list []siteRecord) []siteRecord {
+		if i := slices.IndexFunc(list, func(o siteRecord) bool { return o.ID == id }); i >= 0 {
+			change(&list[i])
+		}
+		return list
+	})
+}
+
 func (r *registry) removeSite(id api.AccountID) error {
 	return r.changeSites(func(list []siteRecord) []siteRecord {
 		return slices.DeleteFunc(list, func(o siteRecord) bool { return o.ID == id })

@@ -23,13 +23,9 @@ type sessionPool struct {
 // look runs fn with a session, for somebody who looks and waits: one after another, or a page would have a server see as many
 // sessions as it has questions.
 func (s *site) look(ctx context.Context, fn func(x *siteSession) error) error {
-	return s.inTurn(ctx, s.looking, fn)
-}
-
-func (s *site) inTurn(ctx context.Context, turn chan struct{}, fn func(x *siteSession) error) error {
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
+	case s.looking <- struct{}{}:
+		defer func() { <-s.looking }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -79,6 +75,7 @@ func (p *sessionPool) take(ctx context.Context) (*siteSession, error) {
 		return nil, err
 	}
 	s.setHome(x.home())
+	s.e.transfers.tidy(s)
 	return x, nil
 }
 
@@ -87,12 +84,11 @@ func (s *site) setHome(home api.FilePath) {
 	s.mu.Lock()
 	changed := s.joined && s.rec.Home != home
 	s.rec.Home = home
-	rec := s.rec
 	s.mu.Unlock()
 	if !changed {
 		return
 	}
-	if err := s.e.registry.putSite(rec); err != nil {
+	if err := s.e.registry.updateSite(s.id, func(rec *siteRecord) { rec.Home = home }); err != nil {
 		s.e.Logf("site %s: %v", s.id, err) // it will be found again
 	}
 	s.announce()

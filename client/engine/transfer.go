@@ -20,7 +20,8 @@ type transferRecord struct {
 	State     api.TransferState `json:"state"`
 	Problem   *api.Problem      `json:"problem,omitempty"`
 	Added     time.Time         `json:"added"`
-	Begun     bool              `json:"begun,omitempty"` // something may be there, or here
+	Begun     bool              `json:"begun,omitempty"`    // something may be there, or here
+	Canceled  bool              `json:"canceled,omitempty"` // it is a leftover
 	Anew      bool              `json:"anew,omitempty"`
 
 	// Of a download. Safe octets of the file are on the device, synced, and are those of Remote.
@@ -31,9 +32,12 @@ type transferRecord struct {
 	// Of an upload: from where, and where it is until it is whole.
 	File   *api.LocalFile `json:"file,omitempty"`
 	Part   *api.PartRef   `json:"part,omitempty"`
+	Blob   api.BlobID     `json:"blob,omitempty"` // of a draft of the account of Part
 	Temp   api.FilePath   `json:"temp,omitempty"`
+	Aside  api.FilePath   `json:"aside,omitempty"` // where the file that it replaces is, or may be
 	Exists api.Exists     `json:"exists,omitempty"`
-	Whole  bool           `json:"whole,omitempty"` // all of it is in Temp, and was found to be
+	Whole  bool           `json:"whole,omitempty"`  // all of it is in Temp, and was found to be
+	NoRest bool           `json:"noRest,omitempty"` // the server does not go on where it is told to
 }
 
 // transfer is something on its way.
@@ -42,7 +46,11 @@ type transfer struct {
 	site *site
 	feed *feeder // of an upload from a page
 
-	keeping sync.Mutex // held while the journal is told of it; taken before mu
+	memory *memoryFile   // where a file for a draft is
+	over   chan struct{} // of one for a draft: closed when nothing happens to it any more
+
+	keeping   sync.Mutex // held while the journal is told of it; taken before mu
+	unwritten bool       // the journal could not be told that it is gone; guarded by keeping
 
 	mu       sync.Mutex // guards what follows; never held while emitting
 	rec      transferRecord
@@ -59,6 +67,7 @@ type transfer struct {
 	running  *task // what runs; nil when it does not
 	gone     bool
 	url      string
+	timed    bool // what was sent has the time of the file here
 	told     time.Time
 	hurried  int // how often a file changed under a download
 	takenAt  time.Time
@@ -100,10 +109,12 @@ func (t *transfer) announce() {
 }
 
 // durable says that it is kept over restarts.
-func (t *transfer) durable() bool { return t.rec.Direction != api.Deleting }
+func (t *transfer) durable() bool {
+	return t.rec.Direction != api.Deleting && t.rec.Direction != api.Attaching
+}
 
 // keep changes what is kept of the transfer, and makes it durable. The change is made even if it cannot be made durable: then
-// the journal has an older state, from which everything can go on as well.
+// the journal has an older state, from which everything can go on as well. Nothing is kept of one that is gone: it is to end.
 func (t *transfer) keep(change func(r *transferRecord)) error {
 	t.keeping.Lock()
 	defer t.keeping.Unlock()
@@ -111,7 +122,10 @@ func (t *transfer) keep(change func(r *transferRecord)) error {
 	change(&t.rec)
 	rec, gone := t.rec, t.gone
 	t.mu.Unlock()
-	if gone || !t.durable() {
+	switch {
+	case gone:
+		return context.Canceled
+	case !t.durable():
 		return nil
 	}
 	if rec.State == api.TransferRunning || rec.State == api.TransferNeedsFile {
@@ -125,7 +139,7 @@ func (t *transfer) progress(done int64) {
 	now := t.e.Clock.Now()
 	t.mu.Lock()
 	t.done = done
-	tell := now.Sub(t.told) >= progressTold
+	tell := now.Sub(t.told) >= progressTold && done != t.rec.Size // of what has all moved, that it is done is the news
 	if tell {
 		t.told = now
 		t.rate.add(now, done)
@@ -179,7 +193,7 @@ func (t *transfer) run(ctx context.Context) {
 		t.session = x.rec.id()
 		t.mu.Unlock()
 		switch t.record().Direction {
-		case api.Downloading:
+		case api.Downloading, api.Attaching:
 			return t.download(ctx, x)
 		case api.Uploading:
 			return t.upload(ctx, x)
@@ -224,7 +238,7 @@ func (t *transfer) settle(ctx context.Context, err error) {
 			r.State, r.Problem = state, problem
 		}
 	})
-	if kept != nil {
+	if kept != nil && !errors.Is(kept, context.Canceled) {
 		t.e.Logf("transfer %d: %v", t.rec.ID, kept)
 	}
 	t.feed.close()
@@ -250,6 +264,9 @@ func (t *transfer) judge(p *api.Problem) api.TransferState {
 			return api.TransferWaiting // as long as that takes
 		}
 	case api.CodePasswordNeeded, api.CodeLocked, api.CodeWrongPassword, api.CodeCertificate, api.CodeTokenNeeded:
+		if t.rec.Direction == api.Attaching {
+			return api.TransferFailed // somebody waits
+		}
 		t.blocked = true
 		return api.TransferWaiting
 	case api.CodeServerClosed, api.CodeServerTimeout, api.CodeServerUnreachable, api.CodeServerBusy, api.CodeGatewayBusy, api.CodeGatewayCut, api.CodeCanceled:

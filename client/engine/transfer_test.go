@@ -40,6 +40,10 @@ func TestDownload(t *testing.T) {
 		if len(w.read(empty.ID)) != 0 {
 			t.Error("there is something in it")
 		}
+		failed := w.until(w.download("/pub/nothing").ID, api.TransferFailed)
+		if err := w.ClearTransfers(t.Context(), nil); err != nil || len(w.transferList()) != 1 || w.transferList()[0].ID != failed.ID {
+			t.Errorf("what has failed stays while there is something that is done: %v, %+v", err, w.transferList())
+		}
 		if err := w.ClearTransfers(t.Context(), nil); err != nil || len(w.transferList()) != 0 {
 			t.Errorf("%v, %+v", err, w.transferList())
 		}
@@ -284,7 +288,12 @@ func TestDownloadOfAFileThatGrows(t *testing.T) {
 		if !d.Anew || len(w.read(d.ID)) != 1000 || d.Size != 1000 {
 			t.Errorf("%+v", d)
 		}
+		// A server that says little and sends much: no more is taken than it said.
+		w.ftp.Files.Put("/down", noise(20<<20, 14))
 		lies.Store(1 << 30)
+		if moved := w.moved(func() { w.until(w.download("/down").ID, api.TransferFailed) }); moved > 2<<20 {
+			t.Errorf("%d octets were taken", moved)
+		}
 		d = w.until(w.download("/down").ID, api.TransferFailed)
 		if problemCode(d.Problem) != api.CodeFileChanged {
 			t.Errorf("%+v", d.Problem)
@@ -293,3 +302,120 @@ func TestDownloadOfAFileThatGrows(t *testing.T) {
 }
 
 // A server that tells neither sizes nor what is at a path: everything is slower, and nothing is lost.
+
+// A server that takes REST and begins at the first octet all the same: the file is whole in the end, and was begun again.
+func TestServerDoesNotHeedREST(t *testing.T) {
+	server := mailtest.NewFTP()
+	server.Heedless = true
+	inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+		data := noise(20<<20, 15)
+		w.ftp.Files.Put("/down", data)
+		p := w.newPage()
+		defer p.close()
+		w.cutAfter(9<<20, time.Minute)
+		d := w.download("/down")
+		time.Sleep(time.Second)
+		// The second cut comes where the octets that are here and those that come would make the size that is wanted.
+		w.gateway.data.after(0, nil)
+		left := int64(len(data)) - w.transfer(d.ID).Done
+		time.Sleep(58 * time.Second)
+		w.gateway.data.holdAfter(left, w.gateway.severData)
+		d = w.until(d.ID, api.TransferDone, api.TransferFailed)
+		if d.State != api.TransferDone || !d.Anew || !bytes.Equal(w.read(d.ID), data) {
+			t.Errorf("%+v, %v", d, d.Problem)
+		}
+		w.cutAfter(9<<20, time.Minute)
+		u, err := p.upload(api.UploadFile{Folder: "/", File: localFile("up", data)}, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u = w.until(u.ID, api.TransferDone, api.TransferFailed)
+		if got, _ := w.ftp.Files.Get("/up"); u.State != api.TransferDone || !u.Anew || !bytes.Equal(got, data) {
+			t.Errorf("%+v, %v", u, u.Problem)
+		}
+	})
+}
+
+// A server that tells neither size nor time has a file replaced between a cut and what follows: two versions are not mixed.
+func TestAnotherFileOfThatSize(t *testing.T) {
+	for _, noSize := range []bool{true, false} {
+		server := mailtest.NewFTP()
+		server.NoMLST, server.NoSize = true, noSize
+		inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+			w.ftp.Files.Put("/down", noise(20<<20, 16))
+			w.cutAfter(9<<20, time.Minute)
+			d := w.download("/down")
+			time.Sleep(time.Second)
+			changed := noise(20<<20, 17) // of the same time, too
+			w.ftp.Files.Put("/down", changed)
+			d = w.until(d.ID, api.TransferDone, api.TransferFailed)
+			if d.State != api.TransferDone || !d.Anew || !bytes.Equal(w.read(d.ID), changed) {
+				t.Errorf("%+v, %v", d, d.Problem)
+			}
+		})
+	}
+}
+
+// A file of which nobody knows the size, and the room on the device comes to its end: the mail's room is left.
+func TestDownloadWithoutSizeOrRoom(t *testing.T) {
+	server := mailtest.NewFTP()
+	server.NoMLST, server.NoSize = true, true
+	inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+		w.ftp.Files.Put("/down", noise(40<<20, 18))
+		asked := int64(0)
+		w.room = func(context.Context) (int64, bool) { // what others take
+			asked++
+			return leftForMail + (2-asked)<<20, true
+		}
+		w.restart()
+		var d api.Transfer
+		moved := w.moved(func() { d = w.until(w.download("/down").ID, api.TransferFailed) })
+		if problemCode(d.Problem) != api.CodeStorageFull || d.Done != 0 || moved > 30<<20 {
+			t.Errorf("%+v, %v, after %d octets", d, d.Problem, moved)
+		}
+	})
+}
+
+// A folder is no file, and that is said: at once where it is known, or when the server says so.
+func TestAFolderIsNoFile(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		a := w.signIn(alice)
+		w.ftp.Files.Put("/dir/file", nil)
+		ref := api.FileRef{Site: w.site.ID, Path: "/dir"}
+		if d := w.until(w.download("/dir").ID, api.TransferFailed); problemCode(d.Problem) != api.CodeIsFolder {
+			t.Errorf("%v", d.Problem)
+		}
+		if _, err := w.AttachFile(t.Context(), api.AttachFile{FileRef: ref, Account: a.ID}); code(err) != api.CodeIsFolder {
+			t.Errorf("%v", err)
+		}
+		w.list("/")
+		if _, err := w.DownloadFile(t.Context(), ref); code(err) != api.CodeIsFolder {
+			t.Errorf("%v", err)
+		}
+		if _, err := w.AttachFile(t.Context(), api.AttachFile{FileRef: ref, Account: a.ID}); code(err) != api.CodeIsFolder {
+			t.Errorf("%v", err)
+		}
+		ref.Path = "/"
+		if _, err := w.DownloadFile(t.Context(), ref); code(err) != api.CodeIsFolder {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// Without any room on the device, a download that is canceled is gone all the same: its own file makes room for the journal.
+func TestCancelWithoutRoom(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		w.ftp.Files.Put("/down", noise(20<<20, 5))
+		w.cutAfter(9<<20, time.Hour)
+		d := w.download("/down")
+		time.Sleep(time.Second)
+		w.fs.SetRoom(0)
+		if err := w.CancelTransfer(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+		if l := w.transferList(); len(l) != 0 {
+			t.Errorf("it is back: %+v", l)
+		}
+	})
+}

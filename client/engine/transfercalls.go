@@ -2,12 +2,10 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
-	"github.com/postern-mail/postern/shared/ftp"
 )
 
 // over says that nothing happens to a transfer by itself any more.
@@ -21,7 +19,7 @@ func (e *Engine) PauseTransfer(_ context.Context, id api.TransferID) error {
 	}
 	t.mu.Lock()
 	state, running := t.rec.State, t.running
-	pause := t.durable() && !over(state) && state != api.TransferPaused
+	pause := t.rec.Direction != api.Deleting && !over(state) && state != api.TransferPaused
 	if pause {
 		t.rec.State, t.rec.Problem, t.retryAt = api.TransferPaused, nil, time.Time{}
 	}
@@ -83,68 +81,29 @@ func (e *Engine) CancelTransfer(_ context.Context, id api.TransferID) error {
 	if err != nil {
 		return err
 	}
-	rec := t.record()
-	if rec.State == api.TransferDone {
+	if t.record().State == api.TransferDone {
 		return nil
 	}
 	t.show()
 	e.transfers.forget(t)
-	if rec.Direction == api.Uploading && rec.Begun {
-		e.transfers.removeTemp(t)
-	}
 	return nil
-}
-
-// leftoverTime is how long it may take to remove from the server what there is of an upload.
-const leftoverTime = 30 * time.Second
-
-// removeTemp removes from the server what there is of an upload that was canceled, if it can be reached.
-func (x *transfers) removeTemp(t *transfer) {
-	temp, err := octets(t.record().Temp)
-	if err != nil || !x.e.online() {
-		return
-	}
-	t.mu.Lock()
-	running := t.running
-	t.mu.Unlock()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	ctx := x.running
-	if ctx == nil {
-		return
-	}
-	x.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, leftoverTime)
-		defer cancel()
-		if running != nil {
-			<-running.done
-		}
-		remove := func(s *siteSession) error { return s.Dele(ctx, temp) }
-		err := t.site.session(ctx, remove)
-		if errors.Is(err, ftp.ErrNoFile) { // a server that has not noticed the end may have still to write it
-			select {
-			case <-x.e.Clock.After(leftoverTime / 3):
-			case <-ctx.Done():
-			}
-			err = t.site.session(ctx, remove)
-		}
-		if err != nil && !errors.Is(err, ftp.ErrNoFile) {
-			x.e.Logf("transfer %d: removing what was sent: %v", t.rec.ID, err)
-			return
-		}
-		t.site.removed(temp)
-	})
 }
 
 // ClearTransfers forgets transfers that are over.
 func (e *Engine) ClearTransfers(_ context.Context, ids []api.TransferID) error {
 	if len(ids) == 0 {
+		var failed []api.TransferID
 		for _, t := range e.transfers.all() {
-			if t.record().State == api.TransferDone {
-				e.transfers.forget(t)
+			switch rec := t.record(); rec.State {
+			case api.TransferDone:
+				ids = append(ids, rec.ID)
+			case api.TransferFailed:
+				failed = append(failed, rec.ID)
 			}
 		}
-		return nil
+		if len(ids) == 0 {
+			ids = failed
+		}
 	}
 	for _, id := range ids {
 		t, err := e.transfers.find(id)

@@ -72,8 +72,9 @@ func openTransferLog(fs store.FS) (*transferLog, error) {
 			return nil, err
 		}
 	}
-	if l.file == nil {
-		return l, l.rewrite()
+	if l.file == nil { // nothing is known: it is made when it is needed, for there may be no room for it now
+		l.fs = nil
+		return l, nil
 	}
 	if err := l.file.Truncate(l.end); err != nil { // what follows would be taken for frames one day
 		l.file.Close()
@@ -234,8 +235,8 @@ func (l *transferLog) append(e logEntry) error {
 	}
 	l.end += int64(len(b))
 	l.apply(e)
-	if l.end > 2*l.compacted+slack {
-		return l.rewrite()
+	if l.end > 2*l.compacted+slack && l.rewrite() != nil {
+		l.compacted = l.end // what was to be kept is kept; it is tried again later
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 const (
 	// mostRunning is how many transfers of one site run at a time: a second one fills the pauses of the first, and servers
-	// allow few sessions for one user.
+	// allow few sessions for one user. Deletions, and files for a draft, for which somebody waits, run beside them, one at a time.
 	mostRunning = 2
 	// mostTransfers bounds those that are in the list.
 	mostTransfers = 10_000
@@ -40,6 +40,9 @@ type transfers struct {
 	list    []*transfer // by number
 	last    api.TransferID
 	running context.Context // nil before Run and after it
+
+	leftovers []*leftover // the oldest first
+	tidying   map[*site]bool
 }
 
 // openTransfers takes up the transfers of earlier runs. What belongs to none is removed.
@@ -48,15 +51,19 @@ func openTransfers(e *Engine) (*transfers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the list of transfers: %w", err)
 	}
-	x := &transfers{e: e, log: log, toRun: make(chan struct{}, 1)}
+	x := &transfers{e: e, log: log, toRun: make(chan struct{}, 1), tidying: make(map[*site]bool)}
 	x.last = max(log.last, api.TransferID(max(0, e.Clock.Now().UnixMilli()))) // deletions are numbered too, and not kept
 	files := map[string]bool{logNames[0]: true, logNames[1]: true}
 	for _, rec := range log.records() {
 		s, err := e.site(rec.Site)
-		if err != nil || rec.Saved {
+		if err != nil || rec.Saved || rec.Canceled && e.Clock.Now().Sub(rec.Added) > leftoverAge {
 			if err := log.remove(rec.ID); err != nil {
 				e.Logf("transfer %d: %v", rec.ID, err)
 			}
+			continue
+		}
+		if rec.Canceled {
+			x.leftovers = append(x.leftovers, &leftover{site: s, rec: rec})
 			continue
 		}
 		t := x.make(s, rec)
@@ -222,6 +229,7 @@ func (x *transfers) unblock(s *site) {
 		}
 	}
 	x.wake()
+	x.tidy(s)
 }
 
 // gatewayHere lets them go on that waited for the gateway, or for the next attempt.
@@ -232,6 +240,7 @@ func (x *transfers) gatewayHere() {
 		t.mu.Unlock()
 	}
 	x.wake()
+	x.tidyAll()
 }
 
 // keepTransferring runs transfers until ctx ends, and waits for them.
@@ -239,6 +248,7 @@ func (x *transfers) keepTransferring(ctx context.Context) {
 	x.mu.Lock()
 	x.running = ctx
 	x.mu.Unlock()
+	x.tidyAll()
 	defer func() {
 		x.mu.Lock()
 		x.running = nil
@@ -258,17 +268,36 @@ func (x *transfers) keepTransferring(ctx context.Context) {
 	}
 }
 
+// lane is where transfers of a site run one after another, or two at a time. direction is that of those which have one of their own.
+type lane struct {
+	site      *site
+	direction api.Direction
+}
+
+func (t *transfer) lane() lane {
+	l := lane{site: t.site}
+	if !t.durable() {
+		l.direction = t.rec.Direction
+	}
+	return l
+}
+
+func (l lane) most() int {
+	if l.direction != "" {
+		return 1
+	}
+	return mostRunning
+}
+
 // startDue starts what may run, and says when there may be more: zero for when somebody says so.
 func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 	now, online := x.e.Clock.Now(), x.e.online()
 	list := x.all()
-	busy, emptied := map[*site]int{}, map[*site]int{}
+	busy := map[lane]int{}
 	for _, t := range list {
 		t.mu.Lock()
-		if t.running != nil && t.rec.Direction == api.Deleting {
-			emptied[t.site]++
-		} else if t.running != nil {
-			busy[t.site]++
+		if t.running != nil {
+			busy[t.lane()]++
 		}
 		t.mu.Unlock()
 	}
@@ -279,9 +308,8 @@ func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 	}
 	for _, t := range list {
 		t.mu.Lock()
-		deleting := t.rec.Direction == api.Deleting
 		due := t.retryAt
-		if deleting {
+		if t.rec.Direction == api.Deleting {
 			due = t.until
 		}
 		if !t.takenAt.IsZero() {
@@ -294,18 +322,14 @@ func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 		}
 		waiting := t.rec.State == api.TransferWaiting && t.running == nil && !t.blocked && !t.gone
 		switch {
-		case !waiting || !online || !deleting && busy[t.site] >= mostRunning || deleting && emptied[t.site] > 0 && !due.After(now):
+		case !waiting || !online:
 		case due.After(now):
 			soonest(due)
+		case busy[t.lane()] >= t.lane().most():
 		default:
-			if deleting {
-				emptied[t.site]++
-			} else {
-				busy[t.site]++
-			}
+			busy[t.lane()]++
 			t.rec.State, t.rec.Problem, t.retryAt, t.until = api.TransferRunning, nil, time.Time{}, time.Time{}
 			t.rate.begin(now, t.done)
-			t.told = now // of what is done before long, only that it is done is news
 			t.feed.open()
 			ctx, cancel := context.WithCancel(ctx)
 			t.running = &task{cancel: cancel, done: make(chan struct{})}
@@ -321,7 +345,8 @@ func (x *transfers) startDue(ctx context.Context) (next time.Time) {
 	return next
 }
 
-// forget takes a transfer out of the list, with what it has on this device.
+// forget takes a transfer out of the list, with what it has on this device, and what is at the server of an upload. The journal is told
+// at once, so that it does not come back.
 func (x *transfers) forget(t *transfer) {
 	x.mu.Lock()
 	x.list = slices.DeleteFunc(slices.Clone(x.list), func(o *transfer) bool { return o == t })
@@ -330,12 +355,24 @@ func (x *transfers) forget(t *transfer) {
 	t.mu.Lock()
 	again := t.gone
 	t.gone = true
-	running := t.running
-	id := t.rec.ID
+	running, rec := t.running, t.rec
 	t.mu.Unlock()
+	rec.Canceled = t.leaves(&rec)
+	var err error
+	switch {
+	case again || !t.durable():
+	case rec.Canceled:
+		err = x.log.put(rec)
+	default:
+		err = x.log.remove(rec.ID)
+	}
+	t.unwritten = err != nil
 	t.keeping.Unlock()
 	if again {
 		return
+	}
+	if err != nil {
+		x.e.Logf("transfer %d: %v", rec.ID, err)
 	}
 	if running != nil {
 		running.cancel()
@@ -344,27 +381,30 @@ func (x *transfers) forget(t *transfer) {
 	}
 	t.feed.close()
 	x.drop(t)
-	x.e.events.emit(func() api.Event { return api.Event{TransferGone: id} })
+	t.end()
+	x.e.events.emit(func() api.Event { return api.Event{TransferGone: rec.ID} })
 	x.wake()
+	if rec.Canceled {
+		x.leave(&leftover{site: t.site, rec: rec, running: running})
+	}
 }
 
-// cleanUp removes what is on this device of a transfer that is gone and does not run.
+// cleanUp removes the file on this device of a download that is gone and does not run.
 func (x *transfers) cleanUp(t *transfer) {
-	if !t.durable() {
+	if t.rec.Direction != api.Downloading {
 		return
 	}
-	id := t.rec.ID
-	if t.rec.Direction == api.Downloading {
-		fs, err := x.log.folder()
-		if err == nil {
-			err = fs.RemoveAll(deviceName(id))
-		}
-		if err != nil {
-			x.e.Logf("transfer %d: removing its file: %v", id, err)
-		}
+	fs, err := x.log.folder()
+	if err == nil {
+		err = fs.RemoveAll(deviceName(t.rec.ID))
 	}
-	if err := x.log.remove(id); err != nil {
-		x.e.Logf("transfer %d: %v", id, err)
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
+	if err == nil && t.unwritten { // there is room for it now
+		err = x.log.remove(t.rec.ID)
+	}
+	if err != nil {
+		x.e.Logf("transfer %d: removing its file: %v", t.rec.ID, err)
 	}
 }
 
@@ -380,6 +420,8 @@ func (t *transfer) ended(done bool) {
 	switch {
 	case gone:
 		x.cleanUp(t)
+	case direction == api.Attaching && over(state):
+		t.end()
 	case direction == api.Deleting:
 		t.show()
 		if done {
@@ -392,8 +434,27 @@ func (t *transfer) ended(done bool) {
 	}
 }
 
+// end tells who waits for a transfer that nothing happens to it any more.
+func (t *transfer) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over != nil {
+		close(t.over)
+		t.over = nil
+	}
+}
+
 // dropSite forgets the transfers of a site that is being removed, and waits until none runs.
 func (x *transfers) dropSite(s *site) {
+	for {
+		x.mu.Lock()
+		l := x.leftoverOf(s)
+		x.mu.Unlock()
+		if l == nil {
+			break
+		}
+		x.forgetLeftover(l)
+	}
 	for _, t := range x.all() {
 		if t.site != s {
 			continue

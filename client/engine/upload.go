@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"strconv"
 
 	"github.com/postern-mail/postern/client/api"
@@ -26,7 +24,11 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 		return err
 	}
 	if rec.Whole {
-		return t.name(ctx, x, temp, false)
+		there, _, err := x.fileThere(ctx, temp)
+		if err != nil {
+			return err
+		}
+		return t.name(ctx, x, temp, there)
 	}
 	from, err := t.has(ctx, x, temp)
 	if err != nil {
@@ -49,10 +51,18 @@ func (t *transfer) upload(ctx context.Context, x *siteSession) error {
 	switch {
 	case err != nil:
 		return err
+	case size >= 0 && size != rec.Size && from > 0: // QUIRK: some servers take REST and begin at another octet
+		if err := t.keep(func(r *transferRecord) { r.NoRest = true }); err != nil {
+			return err
+		}
+		return t.startOver(ctx, x, temp)
 	case size >= 0 && size < rec.Size:
 		return fmt.Errorf("%w: the server has %d octets of %d", ftp.ErrTruncated, size, rec.Size)
 	case size > rec.Size:
 		return t.startOver(ctx, x, temp)
+	}
+	if err := t.keepTime(ctx, x, temp); err != nil {
+		return err
 	}
 	if err := t.keep(func(r *transferRecord) { r.Whole = true }); err != nil {
 		return err
@@ -70,7 +80,7 @@ func (t *transfer) sent() int64 {
 // has is how much the server has of the file, to go on from. What it does not tell is nothing.
 func (t *transfer) has(ctx context.Context, x *siteSession, temp string) (int64, error) {
 	rec := t.record()
-	if !rec.Begun {
+	if !rec.Begun || rec.NoRest {
 		return 0, nil
 	}
 	size, err := x.sizeOf(ctx, temp)
@@ -123,7 +133,7 @@ func (t *transfer) source(ctx context.Context, from int64) (io.Reader, error) {
 		return t.feed.read(ctx, from), nil
 	}
 	rec := t.record()
-	_, data, err := t.e.Attachment(ctx, *rec.Part)
+	_, data, err := t.e.partOf(ctx, &rec)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +160,22 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// keepTime gives what was sent the time that the file has here, where the server has a way to.
+func (t *transfer) keepTime(ctx context.Context, x *siteSession, temp string) error {
+	file := t.record().File
+	if file == nil || file.Modified.IsZero() {
+		return nil
+	}
+	err := x.Mfmt(ctx, temp, file.Modified)
+	if isFTPRefusal(err) {
+		return nil
+	}
+	t.mu.Lock()
+	t.timed = err == nil
+	t.mu.Unlock()
+	return err
+}
+
 // startOver removes what is not a part of the file.
 func (t *transfer) startOver(ctx context.Context, x *siteSession, temp string) error {
 	if err := x.Dele(ctx, temp); err != nil && !isFTPRefusal(err) {
@@ -159,100 +185,6 @@ func (t *transfer) startOver(ctx context.Context, x *siteSession, temp string) e
 		return err
 	}
 	return t.again()
-}
-
-// name gives a file that is whole its name; seen says that it was in temp a moment ago. A cut may have come between that and its
-// answer: then it has it.
-func (t *transfer) name(ctx context.Context, x *siteSession, temp string, seen bool) error {
-	rec := t.record()
-	path := t.path()
-	there := seen
-	if !seen {
-		var err error
-		if there, _, err = x.fileThere(ctx, temp); err != nil {
-			return err
-		}
-	}
-	if !there {
-		if named, err := t.isNamed(ctx, x, path); err != nil {
-			return err
-		} else if named {
-			return t.named(path)
-		}
-		if err := t.keep(func(r *transferRecord) { r.Whole, r.Begun, r.Anew = false, false, true }); err != nil {
-			return err
-		}
-		return t.again() // somebody has removed it
-	}
-	if rec.Exists != api.ExistsReplace { // somebody else may have put one there meanwhile
-		free, err := x.freeName(ctx, path, func(string) bool { return false })
-		if err != nil {
-			return err
-		}
-		if free != path {
-			if err := t.keep(func(r *transferRecord) { r.Path = crossing(free) }); err != nil {
-				return err
-			}
-			path = free
-		}
-	}
-	err := x.Rename(ctx, temp, path)
-	if isFTPRefusal(err) && rec.Exists == api.ExistsReplace { // QUIRK: Windows does not rename to a name that there is
-		if there, _, looked := x.fileThere(ctx, path); looked == nil && there {
-			if err = x.Dele(ctx, path); err == nil {
-				err = x.Rename(ctx, temp, path)
-			}
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return t.named(path)
-}
-
-// isNamed says whether a file that is whole, and not where it was, has its name already. Where the server tells no sizes, one that
-// replaces another cannot be told from that.
-func (t *transfer) isNamed(ctx context.Context, x *siteSession, path string) (bool, error) {
-	rec := t.record()
-	there, _, err := x.fileThere(ctx, path)
-	if err != nil || !there {
-		return false, err
-	}
-	size, err := x.sizeOf(ctx, path)
-	return size == rec.Size || size < 0 && rec.Exists != api.ExistsReplace, err
-}
-
-// named is the end of an upload.
-func (t *transfer) named(path string) error {
-	rec := t.record()
-	t.site.placed(path, fileEntry{size: rec.Size, modified: t.e.Clock.Now().Unix(), kind: ftp.File})
-	address := t.address()
-	t.mu.Lock()
-	t.done, t.url = rec.Size, address
-	t.mu.Unlock()
-	return nil
-}
-
-// address is where a person finds the file, without a password.
-func (t *transfer) address() string {
-	rec := t.site.record()
-	p := place{e: t.e, protocol: api.FTP, server: rec.Server, email: rec.Server.User}
-	to, err := p.endpoint()
-	if err != nil {
-		return ""
-	}
-	u := url.URL{Scheme: "ftp", Host: to.address, Path: t.path()}
-	usual := "21"
-	if to.security == api.TLS {
-		u.Scheme, usual = "ftps", "990"
-	}
-	if host, port, err := net.SplitHostPort(to.address); err == nil && port == usual {
-		u.Host = host
-		if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
-			u.Host = "[" + host + "]"
-		}
-	}
-	return u.String()
 }
 
 // PutChunk takes a piece of an upload's file from a page, and answers which one is wanted next.

@@ -339,3 +339,59 @@ func TestSmallFileIsSentAlong(t *testing.T) {
 		}
 	})
 }
+
+// A file has the time there that it has here, where the server can, and the listing says so.
+func TestUploadKeepsItsTime(t *testing.T) {
+	for _, can := range []bool{true, false} {
+		server := mailtest.NewFTP()
+		server.NoMFMT = !can
+		inFilesOf(t, server, func(t *testing.T, w *filesWorld) {
+			p := w.newPage()
+			defer p.close()
+			w.list("/")
+			data := noise(1000, 1)
+			file := localFile("up", data)
+			u, err := p.upload(api.UploadFile{Folder: "/", File: file}, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.until(u.ID, api.TransferDone)
+			for _, fresh := range []bool{false, true} {
+				l, err := w.ListFiles(t.Context(), api.FilesQuery{Site: w.site.ID, Path: "/", Fresh: fresh})
+				if err != nil || len(l.Files) != 1 {
+					t.Fatalf("%+v, %v", l, err)
+				}
+				if kept := l.Files[0].Modified.Equal(file.Modified.Truncate(time.Second)); kept != can {
+					t.Errorf("fresh %v: it is of %v", fresh, l.Files[0].Modified)
+				}
+			}
+		})
+	}
+}
+
+// The address of a file is the same for everybody, wherever their login leads them.
+func TestAddressOfAnUpload(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		s, err := w.Engine.site(w.site.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			home, path api.FilePath
+			want       string
+		}{
+			{"/", "/a", "ftp://ftp.example.org/a"},
+			{"/", "/pub/größe #1?%FF\u202e", "ftp://ftp.example.org/pub/gr%C3%B6%C3%9Fe%20%231%3F%FF%E2%80%AE"},
+			{"/home/bob", "/home/bob/a b", "ftp://ftp.example.org/%2Fhome/bob/a%20b"},
+			{"/home/bob", "/srv/a", "ftp://ftp.example.org/%2Fsrv/a"},
+			{"", "/a", "ftp://ftp.example.org/a"},
+		} {
+			s.mu.Lock()
+			s.rec.Home = c.home
+			s.mu.Unlock()
+			if got := (&transfer{e: w.Engine, site: s, rec: transferRecord{Path: c.path}}).address(); got != c.want {
+				t.Errorf("%s: %s, want %s", c.path, got, c.want)
+			}
+		}
+	})
+}

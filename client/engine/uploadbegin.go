@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -25,16 +26,33 @@ func (e *Engine) UploadFile(ctx context.Context, r api.UploadFile, data []byte) 
 
 // SavePart begins to send an attachment of a message.
 func (e *Engine) SavePart(ctx context.Context, r api.SavePart) (api.Transfer, error) {
-	part, data, err := e.Attachment(ctx, r.Part)
-	if err != nil {
-		return api.Transfer{}, err
+	rec := transferRecord{Part: &r.Part}
+	name := ""
+	if r.Attachment != nil {
+		rec.Blob, name = r.Attachment.Blob, r.Attachment.Name
 	}
-	rec := transferRecord{Part: &r.Part, Size: int64(len(data))}
-	t, err := e.beginUpload(ctx, r.Site, r.Folder, part.Name, r.Exists, rec, nil)
+	part, data, err := e.partOf(ctx, &rec)
+	if err != nil {
+		return api.Transfer{}, problemOf(err)
+	}
+	rec.Size = int64(len(data))
+	t, err := e.beginUpload(ctx, r.Site, r.Folder, cmp.Or(name, part.Name), r.Exists, rec, nil)
 	if err != nil {
 		return api.Transfer{}, problemOf(err)
 	}
 	return t.snapshot(), nil
+}
+
+// partOf is what an upload sends that is no page's: an attachment of a message, or one of a draft.
+func (e *Engine) partOf(ctx context.Context, rec *transferRecord) (part api.Part, data []byte, err error) {
+	if rec.Blob == "" {
+		return e.Attachment(ctx, *rec.Part)
+	}
+	a, err := e.mailbox(rec.Part.Account)
+	if err == nil {
+		data, err = a.box.Blob(string(rec.Blob))
+	}
+	return part, data, err
 }
 
 // beginUpload looks whether there is a file of that name, and has the upload wait for its turn.
@@ -73,15 +91,15 @@ func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.F
 		return nil, &api.Problem{Code: api.CodeBadRequest, Technical: fmt.Sprintf("%q is nothing to do with a file that exists", exists)}
 	}
 	rec.Direction, rec.Path, rec.Exists = api.Uploading, crossing(path), exists
-	rec.Temp = crossing(tempPath(path))
+	rec.Temp = crossing(besidePath(path, ".part"))
 	return e.transfers.addWith(s, rec, func(t *transfer) { e.transfers.hold(t, along) })
 }
 
-// tempPath is where a file is until it is whole.
-func tempPath(path string) string {
+// besidePath is a path of nobody else's in the folder of another: for a file until it is whole, or for one that is replaced.
+func besidePath(path, ext string) string {
 	var b [4]byte
 	rand.Read(b[:]) // it never fails
-	suffix := "." + hex.EncodeToString(b[:]) + ".part"
+	suffix := "." + hex.EncodeToString(b[:]) + ext
 	parent, name := parentOf(path)
 	path, err := ftp.Entry{Name: shortenName(name, len(suffix)) + suffix, Kind: ftp.File}.Path(parent)
 	if err != nil { // it was a usable name

@@ -18,6 +18,22 @@ const (
 	list     = `[data-testid="message-list"], [data-testid="file-list"], [data-testid="picker-list"]`
 )
 
+// walk goes to the next item of a menu, or the one before; false if at is in none.
+func walk(at js.Value, by int) bool {
+	menu := at.Call("closest", `[role="menu"]`)
+	if !menu.Truthy() {
+		return false
+	}
+	items := menu.Call("querySelectorAll", `[role^="menuitem"]`)
+	for i, n := 0, items.Length(); i < n; i++ {
+		if items.Index(i).Equal(at) {
+			items.Index((i + by + n) % n).Call("focus")
+			break
+		}
+	}
+	return true
+}
+
 // OnKey calls fn for each key pressed anywhere in the page. When fn says that the key meant something, the browser does
 // nothing more with it. Keys of an input method that is composing are its own.
 func (p *Page) OnKey(fn func(Key) bool) {
@@ -38,6 +54,10 @@ func (p *Page) OnKey(fn func(Key) bool) {
 		if at := e.Get("target"); at.Get("closest").Type() == js.TypeFunction {
 			in := func(selector string) bool { return at.Call("closest", selector).Truthy() }
 			k.Typing, k.InList, k.OnControl = in(fields), in(list), in(controls)
+			if k.Name == "ArrowDown" && walk(at, 1) || k.Name == "ArrowUp" && walk(at, -1) {
+				e.Call("preventDefault")
+				return
+			}
 		}
 		p.sched.Listen("key", func() {
 			if fn(k) {

@@ -244,6 +244,9 @@ func (m *MemFS) RemoveAll(name string) error {
 	if err := m.disk.step(); err != nil {
 		return err
 	}
+	if f := m.dir.files[name]; f != nil && m.disk.room >= 0 {
+		m.disk.room += int64(len(f.data))
+	}
 	delete(m.dir.files, name)
 	delete(m.dir.dirs, name)
 	return nil

@@ -16,98 +16,57 @@ func (c *AccountForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "main", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "settings"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "settings-title"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 0)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes0)
+		vgn = element(vgparent, 1)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes1)
+			vgn = element(vgparent, 2)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes4)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.AccountForm.Leave() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes7)
-					}
-				}
-				vgn = element(vgparent, "", "h1", attributes5)
+				vgn = element(vgparent, 3)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.AccountForm.Leave() })
+				vgn = element(vgparent, 4)
 				vgn.SetInnerHTML(c.App.AccountForm.Title())
 			}
-			vgn = element(vgparent, "", "div", attributes2)
+			vgn = element(vgparent, 5)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.AccountForm.Ready() {
 					{
-						vgcompKey := vugu.MakeCompKey(0xEB6BC9EA976DC7B1^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
-						if vgcomp == nil {
-							vgcomp = new(Sections)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0xEB6BC9EA976DC7B1, vgiterkey, newSections).(*Sections)
 						vgcomp.List = c.App.AccountForm.Sections()
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes3)
+			vgn = element(vgparent, 6)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.AccountForm.Problem != nil {
 					{
-						vgcompKey := vugu.MakeCompKey(0x6681B2CEB0C18844^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-						if vgcomp == nil {
-							vgcomp = new(Trouble)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0x6681B2CEB0C18844, vgiterkey, newTrouble).(*Trouble)
 						vgcomp.Hook = "settings-error"
 						vgcomp.Look = bad
 						vgcomp.Words = c.App.Words(c.App.AccountForm.Problem)
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 				if c.App.AccountForm.Ready() {
-					vgn = element(vgparent, "", "button", attributes9)
+					vgn = element(vgparent, 7)
 					vgn.AddAttrInterface("aria-busy", boolText(c.App.AccountForm.Busy))
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Save")
-					}
 				}
 				if c.App.AccountForm.Leaving {
-					vgn = element(vgparent, "", "button", attributes10)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.AccountForm.Discard() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Leave without saving")
-					}
+					vgn = element(vgparent, 8)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.AccountForm.Discard() })
 				}
-				vgn = element(vgparent, "", "span", attributes8)
+				vgn = element(vgparent, 9)
 				vgn.SetInnerHTML(c.App.AccountForm.State())
 			}
 		}
@@ -120,49 +79,48 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "panel"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 10)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes11)
+		vgn = element(vgparent, 11)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes20)
+			vgn = element(vgparent, 12)
 			vgn.SetInnerHTML(initialsOf(c.App.Current()))
-			vgn = element(vgparent, "", "div", attributes21)
+			vgn = element(vgparent, 13)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "strong", nil)
+				vgn = element(vgparent, 14)
 				vgn.SetInnerHTML(nameOf(c.App.Current()))
 				if nameOf(c.App.Current()) != c.App.Current().Email {
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML(c.App.Current().Email)
 				}
 				if c.App.Current().ID != "" {
-					vgn = element(vgparent, "", "span", attributes22)
+					vgn = element(vgparent, 16)
 					vgn.AddAttrInterface("class", sealClass(c.App.Current()))
 					vgn.AddAttrInterface("title", view.SealOf(c.App.Current()).Title)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes23)
+						vgn = element(vgparent, 17)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", nil)
+							vgn = element(vgparent, 18)
 							vgn.AddAttrInterface("href", icon(view.SealOf(c.App.Current()).Icon))
 						}
-						vgn = element(vgparent, "", "span", nil)
+						vgn = element(vgparent, 15)
 						vgn.SetInnerHTML(view.SealOf(c.App.Current()).Text)
 					}
 				}
 			}
 		}
 		if len(c.App.Accounts) > 1 {
-			vgn = element(vgparent, "", "ul", attributes24)
+			vgn = element(vgparent, 19)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -171,39 +129,38 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					a := a
 					_ = a
-					vgn = element(vgparent, "", "li", nil)
+					vgn = element(vgparent, 20)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "button", attributes25)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.SwitchAccount(a.ID) })
+						vgn = element(vgparent, 21)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.SwitchAccount(a.ID) })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", attributes26)
+							vgn = element(vgparent, 22)
 							vgn.SetInnerHTML(initialsOf(a))
-							vgn = element(vgparent, "", "span", attributes27)
+							vgn = element(vgparent, 23)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", nil)
+								vgn = element(vgparent, 15)
 								vgn.SetInnerHTML(nameOf(a))
-								vgn = element(vgparent, "", "small", nil)
+								vgn = element(vgparent, 24)
 								vgn.SetInnerHTML(a.Email)
 							}
-							vgn = element(vgparent, "", "span", nil)
+							vgn = element(vgparent, 15)
 							vgn.AddAttrInterface("class", sealClass(a))
 							vgn.AddAttrInterface("title", view.SealOf(a).Title)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes28)
+								vgn = element(vgparent, 25)
 								vgn.AddAttrInterface("aria-label", view.SealOf(a).Text)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", nil)
+									vgn = element(vgparent, 18)
 									vgn.AddAttrInterface("href", icon(view.SealOf(a).Icon))
 								}
 							}
@@ -212,7 +169,7 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes12)
+		vgn = element(vgparent, 26)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -223,214 +180,45 @@ func (c *AccountPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = i
 				t := t
 				_ = t
-				vgn = element(vgparent, "", "button", attributes29)
+				vgn = element(vgparent, 27)
 				vgn.AddAttrInterface("aria-checked", boolText(c.App.Settings.Theme == t))
 				vgn.AddAttrInterface("data-first", c.first(i))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Settings.SetTheme(t) })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Settings.SetTheme(t) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
+					vgn = element(vgparent, 28)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", nil)
+						vgn = element(vgparent, 18)
 						vgn.AddAttrInterface("href", icon(t))
 					}
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML(themeName(t))
 				}
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes13)
+		vgn = element(vgparent, 29)
 		vgn.AddAttrInterface("aria-checked", boolText(c.App.Settings.Notify))
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Settings.ToggleNotify() })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes31)
-			}
-			vgn = element(vgparent, "", "span", attributes27)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Notify me of new mail")
-			}
-			element(vgparent, "", "i", attributes30)
-		}
-		vgn = element(vgparent, "", "button", attributes14)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuShortcuts) })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes33)
-			}
-			vgn = element(vgparent, "", "span", attributes27)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Keyboard shortcuts")
-			}
-			vgn = element(vgparent, "", "kbd", attributes32)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "?")
-			}
-		}
-		vgn = element(vgparent, "", "hr", nil)
-		markup(vgn, "")
-		vgn = element(vgparent, "", "button", attributes15)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.OpenSettings(c.App.Account) })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes34)
-			}
-			vgn = element(vgparent, "", "span", attributes27)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Settings of this account")
-			}
-		}
-		vgn = element(vgparent, "", "button", attributes16)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Account, 0) })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes35)
-			}
-			vgn = element(vgparent, "", "span", attributes27)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "What was said")
-				vgn = element(vgparent, "", "small", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Between this page and the mail servers")
-				}
-			}
-		}
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Settings.ToggleNotify() })
+		vgn = element(vgparent, 30)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuShortcuts) })
+		fixed(vgparent, 31)
+		vgn = element(vgparent, 32)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenSettings(c.App.Account) })
+		vgn = element(vgparent, 33)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenWire(c.App.Account, 0) })
 		if c.App.Current().Admin {
-			vgn = element(vgparent, "", "button", attributes36)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.OpenDesk(c.App.Account) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes37)
-				}
-				vgn = element(vgparent, "", "span", attributes27)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Mail server")
-					vgn = element(vgparent, "", "small", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "What waits there, and why")
-					}
-				}
-			}
+			vgn = element(vgparent, 34)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenDesk(c.App.Account) })
 		}
-		vgn = element(vgparent, "", "button", attributes17)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Session.Add() })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes38)
-			}
-			vgn = element(vgparent, "", "span", attributes27)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Add an account")
-			}
-		}
-		vgn = element(vgparent, "", "button", attributes18)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Session.SignOut(false) })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes39)
-			}
-			vgn = element(vgparent, "", "span", attributes27)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Sign out")
-				vgn = element(vgparent, "", "small", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "The mail stays on this device")
-				}
-			}
-		}
-		vgn = element(vgparent, "", "button", attributes19)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Session.SignOut(true) })
-		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes40)
-			}
-			vgn = element(vgparent, "", "span", attributes27)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Sign out and erase…")
-				vgn = element(vgparent, "", "small", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Takes the mail off this device; what is on the server stays")
-				}
-			}
-		}
+		vgn = element(vgparent, 35)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.Add() })
+		vgn = element(vgparent, 36)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.SignOut(false) })
+		vgn = element(vgparent, 37)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.SignOut(true) })
 	}
 	return vgout
 }
@@ -440,97 +228,64 @@ func (c *Banner) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "alert"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "banner"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 38)
 	vgn.AddAttrInterface("class", classes("banner", when(c.words().Waits, "banner-waits")))
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "svg", "svg", attributes6)
+		vgn = element(vgparent, 28)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "use", nil)
+			vgn = element(vgparent, 18)
 			vgn.AddAttrInterface("href", icon(c.picture()))
 		}
-		vgn = element(vgparent, "", "div", attributes41)
+		vgn = element(vgparent, 39)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "p", nil)
+			vgn = element(vgparent, 40)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "strong", nil)
+				vgn = element(vgparent, 14)
 				vgn.SetInnerHTML(c.words().Title + ".")
-				words(vgparent, " ")
-				vgn = element(vgparent, "", "span", nil)
+				fixed(vgparent, 41)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.words().Means)
-				words(vgparent, " ")
-				vgn = element(vgparent, "", "span", nil)
+				fixed(vgparent, 41)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.words().Do)
 			}
 			if c.words().Technical != "" {
-				vgn = element(vgparent, "", "details", nil)
+				vgn = element(vgparent, 42)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "summary", nil)
-					markup(vgn, "Technical details")
-					vgn = element(vgparent, "", "code", nil)
+					vgn = element(vgparent, 43)
 					vgn.SetInnerHTML(c.words().Technical)
 				}
 			}
 		}
 		if c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes42)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Session.AddPassword(c.Alert.Account) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Sign in")
-			}
+			vgn = element(vgparent, 44)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.AddPassword(c.Alert.Account) })
 		}
 		if c.Alert.Problem.Certificate != nil {
-			vgn = element(vgparent, "", "button", attributes43)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Trust.Look(c.Alert.Account, c.Alert.Problem.Certificate) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Look at it")
-			}
+			vgn = element(vgparent, 45)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Trust.Look(c.Alert.Account, c.Alert.Problem.Certificate) })
 		}
 		if c.ofSettings() {
-			vgn = element(vgparent, "", "button", attributes42)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.OpenSettings(c.Alert.Account) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Settings")
-			}
+			vgn = element(vgparent, 46)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenSettings(c.Alert.Account) })
 		}
 		if c.Alert.Problem.Session != 0 {
-			vgn = element(vgparent, "", "button", attributes44)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.OpenFault(c.Alert.Account, c.Alert.Problem) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "What was said")
-			}
+			vgn = element(vgparent, 47)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenFault(c.Alert.Account, c.Alert.Problem) })
 		}
 		if !c.needsPassword() {
-			vgn = element(vgparent, "", "button", attributes42)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.SyncNow() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Try again")
-			}
+			vgn = element(vgparent, 48)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.SyncNow() })
 		}
 	}
 	return vgout
@@ -541,33 +296,29 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 49)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes45)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
-		vgn = element(vgparent, "", "section", attributes46)
+		vgn = element(vgparent, 50)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
+		vgn = element(vgparent, 51)
 		vgn.AddAttrInterface("class", classes("sheet", "certificate", when(c.App.Trust.Changed(), "certificate-changed")))
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes47)
+			vgn = element(vgparent, 52)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				markup(vgn, "\x3Cuse href=\"/icons.svg#alert\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "span", nil)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.words().Title)
 			}
-			vgn = element(vgparent, "", "p", attributes48)
+			vgn = element(vgparent, 53)
 			vgn.SetInnerHTML(c.words().Means)
-			vgn = element(vgparent, "", "p", nil)
+			vgn = element(vgparent, 40)
 			vgn.SetInnerHTML(c.words().Do)
-			vgn = element(vgparent, "", "dl", attributes49)
+			vgn = element(vgparent, 54)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -576,52 +327,39 @@ func (c *Certificate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					f := f
 					_ = f
-					vgn = element(vgparent, "", "div", nil)
+					vgn = element(vgparent, 55)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "dt", nil)
+						vgn = element(vgparent, 56)
 						vgn.SetInnerHTML(f.Name)
-						vgn = element(vgparent, "", "dd", nil)
+						vgn = element(vgparent, 57)
 						vgn.AddAttrInterface("class", when(f.Code, "facts-code"))
 						vgn.SetInnerHTML(f.Value)
 					}
 				}
 			}
 			if c.App.Trust.Changed() {
-				vgn = element(vgparent, "", "label", attributes51)
+				vgn = element(vgparent, 58)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes52)
+					vgn = element(vgparent, 59)
 					property(vgn, "checked", c.App.Trust.Sure)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.App.Trust.Sure = event.PropBool("target", "checked") })
-					vgn = element(vgparent, "", "span", nil)
-					markup(vgn, "I have compared the new fingerprint with the one that I was given")
+					fixed(vgparent, 60)
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes50)
+			vgn = element(vgparent, 61)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes53)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Cancel")
-				}
-				vgn = element(vgparent, "", "button", attributes54)
+				vgn = element(vgparent, 62)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Trust.Cancel() })
+				vgn = element(vgparent, 63)
 				vgn.AddAttrInterface("disabled", c.App.Trust.Changed() && !c.App.Trust.Sure)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Trust.Believe() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Trust this certificate for this account")
-				}
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Trust.Believe() })
 			}
 		}
 	}
@@ -633,63 +371,41 @@ func (c *Clash) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 64)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes45)
-		markup(vgn, "")
-		vgn = element(vgparent, "", "section", attributes55)
+		vgn = element(vgparent, 65)
 		vgn.AddAttrInterface("data-name", c.name())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes56)
+			vgn = element(vgparent, 66)
 			vgn.SetInnerHTML("There is a “" + c.name() + "” already")
-			vgn = element(vgparent, "", "p", attributes57)
-			markup(vgn, "Replace it with the new one, keep both, or leave it as it is? The old one is kept until the new one is there whole.")
+			fixed(vgparent, 67)
 			if c.more() > 0 {
-				vgn = element(vgparent, "", "label", attributes51)
+				vgn = element(vgparent, 58)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes58)
+					vgn = element(vgparent, 68)
 					property(vgn, "checked", c.all)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.all = event.PropBool("target", "checked") })
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML("The same for the other " + view.Number(c.more()))
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes50)
+			vgn = element(vgparent, 61)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes59)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.settle(api.ExistsAsk) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Skip")
-				}
-				vgn = element(vgparent, "", "button", attributes60)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.settle(api.ExistsReplace) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Replace")
-				}
-				vgn = element(vgparent, "", "button", attributes61)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.settle(api.ExistsBoth) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Keep both")
-				}
+				vgn = element(vgparent, 69)
+				onClick(vgn, func(event vugu.DOMEvent) { c.settle(api.ExistsAsk) })
+				vgn = element(vgparent, 70)
+				onClick(vgn, func(event vugu.DOMEvent) { c.settle(api.ExistsReplace) })
+				vgn = element(vgparent, 71)
+				onClick(vgn, func(event vugu.DOMEvent) { c.settle(api.ExistsBoth) })
 			}
 		}
 	}
@@ -701,83 +417,59 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "dialog"}, vugu.VGAttribute{Namespace: "", Key: "aria-modal", Val: "false"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Message being written"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 72)
 	vgn.AddAttrInterface("class", classes("composer", when(c.App.Composer.Full, "composer-full")))
 	on(vgn, "paste",
 		func(event vugu.DOMEvent) { c.paste(event) })
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes62)
+		vgn = element(vgparent, 73)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes63)
+			vgn = element(vgparent, 74)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", nil)
+				vgn = element(vgparent, 75)
 				vgn.SetInnerHTML(c.App.Composer.Title())
-				vgn = element(vgparent, "", "span", attributes68)
+				vgn = element(vgparent, 76)
 				vgn.SetInnerHTML(c.App.Composer.SavedWords())
-				vgn = element(vgparent, "", "button", attributes69)
+				vgn = element(vgparent, 77)
 				vgn.AddAttrInterface("aria-label", c.growText())
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Full))
 				vgn.AddAttrInterface("title", c.growText())
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Composer.Grow() })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.Grow() })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
+					vgn = element(vgparent, 28)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "use", nil)
+						vgn = element(vgparent, 18)
 						vgn.AddAttrInterface("href", icon(c.growIcon()))
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes70)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Composer.Leave() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes71)
-					}
-				}
+				vgn = element(vgparent, 78)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.Leave() })
 			}
 			if c.App.Composer.Problem != nil {
 				{
-					vgcompKey := vugu.MakeCompKey(0x5412D60AE55D6E93^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0x5412D60AE55D6E93, vgiterkey, newTrouble).(*Trouble)
 					vgcomp.Look = bad
 					vgcomp.Words = view.WordsFor(c.App.Composer.Problem)
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 			}
 			if len(c.App.Composer.Senders()) > 1 {
-				vgn = element(vgparent, "", "div", attributes64)
+				vgn = element(vgparent, 79)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "label", attributes72)
-					markup(vgn, "From")
-					vgn = element(vgparent, "", "select", attributes73)
+					vgn = element(vgparent, 80)
 					property(vgn, "value", strconv.Itoa(c.App.Composer.Sender()))
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.from(event.PropString("target", "value")) })
@@ -791,20 +483,18 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = i
 							s := s
 							_ = s
-							vgn = element(vgparent, "", "option", nil)
+							vgn = element(vgparent, 81)
 							vgn.AddAttrInterface("value", i)
 							vgn.SetInnerHTML(view.FormatAddress(api.Address{Name: s.Name, Addr: s.Addr}))
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes64)
+			vgn = element(vgparent, 82)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes74)
-				markup(vgn, "To")
-				vgn = element(vgparent, "", "input", attributes75)
+				vgn = element(vgparent, 83)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.To != ""))
 				property(vgn, "value", c.App.Composer.To)
 				on(vgn, "input",
@@ -813,25 +503,22 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.App.Composer.Wrong.To != "" {
-				vgn = element(vgparent, "", "p", attributes76)
+				vgn = element(vgparent, 84)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.To)
 			}
-			vgn = element(vgparent, "", "div", attributes65)
+			vgn = element(vgparent, 85)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes77)
-				markup(vgn, "Cc")
-				vgn = element(vgparent, "", "input", attributes78)
+				vgn = element(vgparent, 86)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Cc != ""))
 				property(vgn, "value", c.App.Composer.Cc)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetCc(event.PropString("target", "value")) })
 				on(vgn, "change",
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
-				vgn = element(vgparent, "", "label", attributes79)
-				markup(vgn, "Bcc")
-				vgn = element(vgparent, "", "input", attributes80)
+				fixed(vgparent, 87)
+				vgn = element(vgparent, 88)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Composer.Wrong.Bcc != ""))
 				property(vgn, "value", c.App.Composer.Bcc)
 				on(vgn, "input",
@@ -840,27 +527,25 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					func(event vugu.DOMEvent) { c.App.Composer.Left() })
 			}
 			if c.wrongCc() != "" {
-				vgn = element(vgparent, "", "p", attributes81)
+				vgn = element(vgparent, 89)
 				vgn.SetInnerHTML(c.wrongCc())
 			}
-			vgn = element(vgparent, "", "div", attributes64)
+			vgn = element(vgparent, 90)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes82)
-				markup(vgn, "Subject")
-				vgn = element(vgparent, "", "input", attributes83)
+				vgn = element(vgparent, 91)
 				property(vgn, "value", c.App.Composer.Subject)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Composer.SetSubject(event.PropString("target", "value")) })
 			}
-			vgn = element(vgparent, "", "textarea", attributes66)
+			vgn = element(vgparent, 92)
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.caret(value) })
 			property(vgn, "value", c.App.Composer.Text)
 			on(vgn, "input",
 				func(event vugu.DOMEvent) { c.App.Composer.SetText(event.PropString("target", "value")) })
 			if len(c.App.Composer.Attachments) > 0 {
-				vgn = element(vgparent, "", "ul", attributes84)
+				vgn = element(vgparent, 93)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -871,140 +556,81 @@ func (c *Composer) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = i
 						a := a
 						_ = a
-						vgn = element(vgparent, "", "li", nil)
+						vgn = element(vgparent, 20)
 						vgn.AddAttrInterface("aria-busy", boolText(a.Uploading))
 						vgn.AddAttrInterface("class", classes("file", when(a.Problem != nil, "file-bad")))
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes85)
+							vgn = element(vgparent, 94)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
+								vgn = element(vgparent, 18)
 								vgn.AddAttrInterface("href", icon(fileIcon(a.Type)))
 							}
-							vgn = element(vgparent, "", "span", attributes86)
+							vgn = element(vgparent, 95)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes88)
+								vgn = element(vgparent, 96)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "span", nil)
+									vgn = element(vgparent, 15)
 									vgn.SetInnerHTML(stem(a.Name))
-									vgn = element(vgparent, "", "span", nil)
+									vgn = element(vgparent, 15)
 									vgn.SetInnerHTML(extension(a.Name))
 								}
-								vgn = element(vgparent, "", "small", nil)
+								vgn = element(vgparent, 24)
 								vgn.SetInnerHTML(c.fileNote(a))
 							}
 							if c.App.Composer.CanLink(a) {
-								vgn = element(vgparent, "", "button", attributes89)
+								vgn = element(vgparent, 97)
 								vgn.AddAttrInterface("data-name", a.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Composer.UploadInstead(i) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Upload and link instead")
-								}
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.UploadInstead(i) })
 							}
-							vgn = element(vgparent, "", "button", attributes87)
+							vgn = element(vgparent, 98)
 							vgn.AddAttrInterface("aria-label", "Take "+a.Name+" away")
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Composer.Unattach(i) })
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes6)
-								{
-									vgparent := vgn
-									_ = vgparent
-									element(vgparent, "svg", "use", attributes71)
-								}
-							}
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.Unattach(i) })
 						}
 					}
 				}
 			}
 			if c.App.Composer.Wrong.Attachments != "" {
-				vgn = element(vgparent, "", "p", attributes81)
+				vgn = element(vgparent, 89)
 				vgn.SetInnerHTML(c.App.Composer.Wrong.Attachments)
 			}
 			if c.App.Composer.Receipt {
-				vgn = element(vgparent, "", "p", attributes90)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Your mail server is asked to tell you when the message was delivered, or could not be. That does not say whether it was read, and not every server on the way takes part.")
-				}
+				fixed(vgparent, 99)
 			}
-			vgn = element(vgparent, "", "footer", attributes67)
+			vgn = element(vgparent, 100)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes91)
-				markup(vgn, "\x3Csvg class=\"icon\" aria-hidden=\"true\"\x3E\x3Cuse href=\"/icons.svg#send\"\x3E\x3C/use\x3E\x3C/svg\x3E\x3Cspan\x3ESend\x3C/span\x3E")
-				vgn = element(vgparent, "", "label", attributes92)
+				vgn = element(vgparent, 101)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes96)
+					vgn = element(vgparent, 102)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.attach(event) })
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					markup(vgn, "\x3Cuse href=\"/icons.svg#attach\"\x3E\x3C/use\x3E")
+					fixed(vgparent, 103)
 				}
 				if c.App.HasFiles() {
-					vgn = element(vgparent, "", "button", attributes97)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Composer.FromFiles() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes98)
-						}
-					}
+					vgn = element(vgparent, 104)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.FromFiles() })
 				}
-				vgn = element(vgparent, "", "button", attributes93)
+				vgn = element(vgparent, 105)
 				vgn.AddAttrInterface("aria-pressed", boolText(c.App.Composer.Receipt))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Composer.ToggleReceipt() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes99)
-					}
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.ToggleReceipt() })
+				if len(c.App.Composer.Attachments) > 1 || c.App.Composer.TooMuch() {
+					vgn = element(vgparent, 106)
+					vgn.SetInnerHTML(c.App.Composer.SizeNote())
 				}
-				if len(c.App.Composer.Attachments) > 1 {
-					vgn = element(vgparent, "", "span", attributes100)
-					vgn.SetInnerHTML(view.Size(c.App.Composer.AttachedSize()) + " in all")
-				}
-				vgn = element(vgparent, "", "span", attributes94)
-				markup(vgn, "")
-				vgn = element(vgparent, "", "button", attributes95)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Composer.Discard() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes40)
-					}
-				}
+				fixed(vgparent, 107)
+				vgn = element(vgparent, 108)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Composer.Discard() })
 			}
 		}
 	}
@@ -1016,25 +642,21 @@ func (c *Connection) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "connection"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "connection-state"}, vugu.VGAttribute{Namespace: "", Key: "role", Val: "status"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 109)
 	vgn.AddAttrInterface("aria-label", "Connection: "+c.App.ConnectionWords())
 	vgn.AddAttrInterface("data-state", string(c.App.Gateway.State))
 	vgn.AddAttrInterface("title", c.App.ConnectionDetail())
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "button", attributes101)
+		vgn = element(vgparent, 110)
 		vgn.AddAttrInterface("aria-label", c.App.ConnectionWords()+". Try the gateway now")
 		vgn.AddAttrInterface("disabled", c.App.Gateway.State != "offline")
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Reconnect() })
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Reconnect() })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes102)
-			markup(vgn, "")
-			vgn = element(vgparent, "", "span", nil)
+			vgn = element(vgparent, 15)
 			vgn.SetInnerHTML(c.App.ConnectionWords())
 		}
 	}
@@ -1046,200 +668,131 @@ func (c *DeskItem) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "desk-item"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "admin-item"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "desk-item-title"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 111)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes103)
+		vgn = element(vgparent, 112)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes105)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Desk.OpenRow(0) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes71)
-				}
-			}
-			vgn = element(vgparent, "", "span", attributes94)
-			markup(vgn, "")
+			vgn = element(vgparent, 113)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.OpenRow(0) })
+			fixed(vgparent, 107)
 			if c.item != nil && !c.App.Desk.Gone {
-				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-				vgparent.AppendChild(vgn)
-				{
-					vgparent := vgn
-					_ = vgparent
-					for _, a := range c.actions() {
-						var vgiterkey interface{} = a.Action
-						_ = vgiterkey
-						a := a
-						_ = a
-						vgn = element(vgparent, "", "button", attributes106)
-						vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
-						vgn.AddAttrInterface("data-testid", "admin-"+string(a.Action))
-						vgn.AddAttrInterface("title", a.Title)
-						vgn.SetInnerHTML(a.Name)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Desk.ActOpen(a.Action) })
-					}
+				for _, a := range c.actions() {
+					var vgiterkey interface{} = a.Action
+					_ = vgiterkey
+					a := a
+					_ = a
+					vgn = element(vgparent, 114)
+					vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
+					vgn.AddAttrInterface("data-testid", "admin-"+string(a.Action))
+					vgn.AddAttrInterface("title", a.Title)
+					vgn.SetInnerHTML(a.Name)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.ActOpen(a.Action) })
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes104)
+		vgn = element(vgparent, 115)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes107)
+			vgn = element(vgparent, 116)
 			vgn.SetInnerHTML(c.title())
 			if c.App.Desk.Gone {
-				vgn = element(vgparent, "", "div", attributes108)
+				vgn = element(vgparent, 117)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					markup(vgn, "\x3Cuse href=\"/icons.svg#info\"\x3E\x3C/use\x3E")
-					vgn = element(vgparent, "", "div", attributes41)
+					vgn = element(vgparent, 118)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "strong", nil)
-						markup(vgn, "Not in the queue any more")
-						vgn = element(vgparent, "", "p", nil)
+						vgn = element(vgparent, 40)
 						vgn.SetInnerHTML(view.GoneWords)
 					}
 				}
 			}
 			if c.App.Desk.Trouble != nil {
 				{
-					vgcompKey := vugu.MakeCompKey(0x6F85C2613AAD7798^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0x6F85C2613AAD7798, vgiterkey, newTrouble).(*Trouble)
 					vgcomp.Look = lookOf(view.WordsFor(c.App.Desk.Trouble))
 					vgcomp.Words = view.WordsFor(c.App.Desk.Trouble)
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 			}
 			if c.item != nil {
-				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-				vgparent.AppendChild(vgn)
+				vgn = element(vgparent, 119)
+				vgn.AddAttrInterface("class", classes("notice", when(c.item.Problem != "", "notice-waits")))
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "div", attributes109)
-					vgn.AddAttrInterface("class", classes("notice", when(c.item.Problem != "", "notice-waits")))
+					vgn = element(vgparent, 28)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "use", nil)
-							vgn.AddAttrInterface("href", icon(stateIcon(c.item.QueueRow)))
-						}
-						vgn = element(vgparent, "", "div", attributes41)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "", "strong", nil)
-							vgn.SetInnerHTML(c.App.Desk.Next(c.item.QueueRow))
-							vgn = element(vgparent, "", "p", nil)
-							vgn.SetInnerHTML(view.Why(c.item.QueueRow))
-							if c.item.Means != "" {
-								vgn = element(vgparent, "", "p", nil)
-								vgn.SetInnerHTML(c.item.Means)
-							}
-							if c.item.Unknown > 0 {
-								vgn = element(vgparent, "", "p", nil)
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "The other server may have it already: the connection broke after the message.")
-								}
-							}
-						}
+						vgn = element(vgparent, 18)
+						vgn.AddAttrInterface("href", icon(stateIcon(c.item.QueueRow)))
 					}
-					vgn = element(vgparent, "", "dl", attributes49)
+					vgn = element(vgparent, 39)
 					{
 						vgparent := vgn
 						_ = vgparent
-						for _, f := range c.facts() {
-							var vgiterkey interface{} = f.name
-							_ = vgiterkey
-							f := f
-							_ = f
-							vgn = element(vgparent, "", "div", nil)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "dt", nil)
-								vgn.SetInnerHTML(f.name)
-								vgn = element(vgparent, "", "dd", nil)
-								vgn.SetInnerHTML(f.value)
-							}
+						vgn = element(vgparent, 14)
+						vgn.SetInnerHTML(c.App.Desk.Next(c.item.QueueRow))
+						vgn = element(vgparent, 40)
+						vgn.SetInnerHTML(view.Why(c.item.QueueRow))
+						if c.item.Means != "" {
+							vgn = element(vgparent, 40)
+							vgn.SetInnerHTML(c.item.Means)
+						}
+						if c.item.Unknown > 0 {
+							fixed(vgparent, 120)
 						}
 					}
-					vgn = element(vgparent, "", "h3", nil)
+				}
+				vgn = element(vgparent, 54)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for _, f := range c.facts() {
+						var vgiterkey interface{} = f.name
+						_ = vgiterkey
+						f := f
+						_ = f
+						vgn = element(vgparent, 55)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, 56)
+							vgn.SetInnerHTML(f.name)
+							vgn = element(vgparent, 57)
+							vgn.SetInnerHTML(f.value)
+						}
+					}
+				}
+				fixed(vgparent, 121)
+				if len(c.item.Transcript) == 0 {
+					fixed(vgparent, 122)
+				}
+				if len(c.item.Transcript) > 0 {
+					vgn = element(vgparent, 123)
 					{
 						vgparent := vgn
 						_ = vgparent
-						words(vgparent, "What was said in the last attempt")
-					}
-					if len(c.item.Transcript) == 0 {
-						vgn = element(vgparent, "", "p", nil)
 						{
-							vgparent := vgn
-							_ = vgparent
-							words(vgparent, "Nothing yet.")
+							vgcomp := component(vgin, vgout, vgparent, 0x174CB2E1E21E6528, vgiterkey, newWireBlock).(*WireBlock)
+							vgcomp.Lines = c.lines()
 						}
 					}
-					if len(c.item.Transcript) > 0 {
-						vgn = element(vgparent, "", "div", attributes110)
-						{
-							vgparent := vgn
-							_ = vgparent
-							{
-								vgcompKey := vugu.MakeCompKey(0x174CB2E1E21E6528^vgin.CurrentPositionHash(), vgiterkey)
-								vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*WireBlock)
-								if vgcomp == nil {
-									vgcomp = new(WireBlock)
-									vgin.BuildEnv.WireComponent(vgcomp)
-								}
-								vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-								vgcomp.Lines = c.lines()
-								vgout.Components = append(vgout.Components, vgcomp)
-								vgn = &vugu.VGNode{Component: vgcomp}
-								vgparent.AppendChild(vgn)
-							}
-						}
-					}
-					if c.item.Header != "" {
-						vgn = element(vgparent, "", "details", attributes111)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "", "summary", nil)
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "The message's header")
-							}
-							vgn = element(vgparent, "", "pre", nil)
-							vgn.SetInnerHTML(c.item.Header)
-						}
+				}
+				if c.item.Header != "" {
+					vgn = element(vgparent, 124)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 125)
+						vgn.SetInnerHTML(c.item.Header)
 					}
 				}
 			}
@@ -1253,48 +806,29 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "details", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "desk-world"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "admin-world"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 126)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "summary", nil)
+		vgn = element(vgparent, 127)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "b", nil)
-			markup(vgn, "Demo world")
-			words(vgparent, " ")
-			vgn = element(vgparent, "", "span", nil)
+			vgn = element(vgparent, 15)
 			vgn.SetInnerHTML(c.App.Desk.World.Summary())
 		}
-		vgn = element(vgparent, "", "div", attributes112)
+		vgn = element(vgparent, 128)
 		{
 			vgparent := vgn
 			_ = vgparent
 			{
-				vgcompKey := vugu.MakeCompKey(0x21E5C5CC9A074DA6^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
-				if vgcomp == nil {
-					vgcomp = new(Fields)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x21E5C5CC9A074DA6, vgiterkey, newFields).(*Fields)
 				vgcomp.List = c.App.Desk.World.Fields()
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "button", attributes113)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Desk.World.Start() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "Let it go wrong")
-			}
+			vgn = element(vgparent, 129)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.World.Start() })
 			if len(c.App.Desk.World.State.Faults) > 0 {
-				vgn = element(vgparent, "", "ul", attributes115)
+				vgn = element(vgparent, 130)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1303,40 +837,31 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						f := f
 						_ = f
-						vgn = element(vgparent, "", "li", attributes116)
+						vgn = element(vgparent, 131)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", nil)
+							vgn = element(vgparent, 15)
 							vgn.SetInnerHTML(c.lasts(f))
-							vgn = element(vgparent, "", "button", attributes42)
+							vgn = element(vgparent, 132)
 							vgn.AddAttrInterface("aria-label", "End: "+c.lasts(f))
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Desk.World.End(f.Domain) })
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "End")
-							}
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.World.End(f.Domain) })
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes114)
+			vgn = element(vgparent, 133)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "p", nil)
+				vgn = element(vgparent, 134)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "b", nil)
-					markup(vgn, "Its clock")
-					words(vgparent, " ")
-					vgn = element(vgparent, "", "span", attributes118)
+					vgn = element(vgparent, 135)
 					vgn.SetInnerHTML(c.App.Desk.World.Clock())
 				}
-				vgn = element(vgparent, "", "div", attributes117)
+				vgn = element(vgparent, 136)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1345,14 +870,13 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						r := r
 						_ = r
-						vgn = element(vgparent, "", "button", attributes119)
+						vgn = element(vgparent, 137)
 						vgn.AddAttrInterface("aria-pressed", boolText(r.Rate == c.App.Desk.World.State.Rate))
 						vgn.SetInnerHTML(r.Name)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Desk.World.SetRate(r.Rate) })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.World.SetRate(r.Rate) })
 					}
 				}
-				vgn = element(vgparent, "", "div", attributes117)
+				vgn = element(vgparent, 136)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1361,11 +885,10 @@ func (c *DeskWorld) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						j := j
 						_ = j
-						vgn = element(vgparent, "", "button", attributes120)
+						vgn = element(vgparent, 138)
 						vgn.AddAttrInterface("aria-label", "Put the clock forward by "+j.Name)
 						vgn.SetInnerHTML("+ " + j.Name)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Desk.World.Jump(j.By) })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.World.Jump(j.By) })
 					}
 				}
 			}
@@ -1379,69 +902,46 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "desk"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "admin-view"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "desk-title"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 139)
 	vgn.AddAttrInterface("data-open", boolText(c.App.Desk.Open != 0))
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes121)
+		vgn = element(vgparent, 140)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes123)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.LeaveDesk() })
+			vgn = element(vgparent, 141)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.LeaveDesk() })
+			vgn = element(vgparent, 142)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes7)
-				}
-			}
-			vgn = element(vgparent, "", "h1", attributes124)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "span", nil)
-				markup(vgn, "Mail server")
-				vgn = element(vgparent, "", "small", nil)
+				vgn = element(vgparent, 24)
 				vgn.SetInnerHTML(c.whose())
 			}
-			vgn = element(vgparent, "", "span", attributes125)
+			vgn = element(vgparent, 143)
 			vgn.SetInnerHTML(c.App.Desk.Tally())
 		}
-		vgn = element(vgparent, "", "div", attributes122)
+		vgn = element(vgparent, 144)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.App.Desk.World.There() {
 				{
-					vgcompKey := vugu.MakeCompKey(0xE612EAC17B16669E^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*DeskWorld)
-					if vgcomp == nil {
-						vgcomp = new(DeskWorld)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0xE612EAC17B16669E, vgiterkey, newDeskWorld).(*DeskWorld)
 					vgcomp.App = c.App
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes126)
+			vgn = element(vgparent, 145)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "input", attributes128)
+				vgn = element(vgparent, 146)
 				property(vgn, "value", c.App.Desk.Text)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Desk.Filter(event.PropString("target", "value")) })
-				vgn = element(vgparent, "", "div", attributes129)
+				vgn = element(vgparent, 147)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -1450,78 +950,55 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						s := s
 						_ = s
-						vgn = element(vgparent, "", "button", attributes130)
+						vgn = element(vgparent, 148)
 						vgn.AddAttrInterface("aria-pressed", boolText(s.State == c.App.Desk.State))
 						vgn.AddAttrInterface("data-state", string(s.State))
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Desk.Show(s.State) })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.Show(s.State) })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", nil)
+							vgn = element(vgparent, 15)
 							vgn.SetInnerHTML(s.Name)
-							words(vgparent, " ")
-							vgn = element(vgparent, "", "b", nil)
+							fixed(vgparent, 41)
+							vgn = element(vgparent, 149)
 							vgn.SetInnerHTML(view.Number(c.App.Desk.Counted(s.State)))
 						}
 					}
 				}
 			}
 			if c.App.Desk.Problem != nil {
-				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-				vgparent.AppendChild(vgn)
 				{
-					vgparent := vgn
-					_ = vgparent
-					{
-						vgcompKey := vugu.MakeCompKey(0x47892DBC606B2255^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-						if vgcomp == nil {
-							vgcomp = new(Trouble)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-						vgcomp.Hook = "admin-problem"
-						vgcomp.Look = lookOf(view.WordsFor(c.App.Desk.Problem))
-						vgcomp.Words = view.WordsFor(c.App.Desk.Problem)
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
-					}
-					vgn = element(vgparent, "", "button", attributes131)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Desk.Retry() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Try again")
-					}
+					vgcomp := component(vgin, vgout, vgparent, 0x47892DBC606B2255, vgiterkey, newTrouble).(*Trouble)
+					vgcomp.Hook = "admin-problem"
+					vgcomp.Look = lookOf(view.WordsFor(c.App.Desk.Problem))
+					vgcomp.Words = view.WordsFor(c.App.Desk.Problem)
 				}
+				vgn = element(vgparent, 150)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.Retry() })
 			}
 			if len(c.App.Desk.Page.Rows) > 0 {
-				vgn = element(vgparent, "", "div", attributes132)
+				vgn = element(vgparent, 151)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "label", attributes133)
+					vgn = element(vgparent, 152)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "input", attributes135)
+						vgn = element(vgparent, 153)
 						property(vgn, "checked", c.App.Desk.PageChosen())
 						on(vgn, "change",
 							func(event vugu.DOMEvent) { c.App.Desk.ChoosePage() })
 					}
-					vgn = element(vgparent, "", "span", attributes134)
+					vgn = element(vgparent, 154)
 					vgn.SetInnerHTML(c.chosen())
 					if c.more() {
-						vgn = element(vgparent, "", "button", attributes136)
+						vgn = element(vgparent, 155)
 						vgn.SetInnerHTML("Select all " + view.Number(c.App.Desk.Page.Matching))
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Desk.ChooseAll() })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.ChooseAll() })
 					}
 					if c.App.Desk.Selected() > 0 {
-						vgn = element(vgparent, "", "div", attributes137)
+						vgn = element(vgparent, 156)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -1530,19 +1007,18 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								a := a
 								_ = a
-								vgn = element(vgparent, "", "button", attributes106)
+								vgn = element(vgparent, 114)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", "admin-"+string(a.Action)+"-chosen")
 								vgn.AddAttrInterface("title", a.Title)
 								vgn.SetInnerHTML(a.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Desk.Act(a.Action) })
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.Act(a.Action) })
 							}
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "ul", attributes127)
+			vgn = element(vgparent, 157)
 			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Desk.Loaded))
 			vgn.AddAttrInterface("data-total", c.App.Desk.Page.Matching)
 			{
@@ -1553,115 +1029,91 @@ func (c *Desk) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					r := r
 					_ = r
-					vgn = element(vgparent, "", "li", nil)
+					vgn = element(vgparent, 20)
 					vgn.AddAttrInterface("class", classes("desk-row", when(r.ID == c.App.Desk.Open, "desk-row-open")))
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "label", attributes133)
+						vgn = element(vgparent, 152)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "input", attributes139)
+							vgn = element(vgparent, 158)
 							vgn.AddAttrInterface("aria-label", "Select, to "+r.Recipient)
 							property(vgn, "checked", c.App.Desk.Chosen[r.ID])
 							on(vgn, "change",
 								func(event vugu.DOMEvent) { c.App.Desk.Choose(r.ID) })
 						}
-						vgn = element(vgparent, "", "button", attributes138)
+						vgn = element(vgparent, 159)
 						vgn.AddAttrInterface("aria-current", c.current(r))
 						vgn.AddAttrInterface("data-id", r.ID)
 						vgn.AddAttrInterface("data-state", string(r.State))
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Desk.OpenRow(r.ID) })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.OpenRow(r.ID) })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", attributes140)
+							vgn = element(vgparent, 160)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "strong", nil)
+								vgn = element(vgparent, 14)
 								vgn.SetInnerHTML(r.Recipient)
-								vgn = element(vgparent, "", "span", nil)
+								vgn = element(vgparent, 15)
 								vgn.AddAttrInterface("class", "chip "+stateTone(r))
 								vgn.AddAttrInterface("title", c.App.Desk.NextAt(r))
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
+									vgn = element(vgparent, 28)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "use", nil)
+										vgn = element(vgparent, 18)
 										vgn.AddAttrInterface("href", icon(stateIcon(r)))
 									}
-									vgn = element(vgparent, "", "span", nil)
+									vgn = element(vgparent, 15)
 									vgn.SetInnerHTML(c.App.Desk.Next(r))
 								}
 							}
-							vgn = element(vgparent, "", "span", attributes141)
+							vgn = element(vgparent, 161)
 							vgn.SetInnerHTML(view.Why(r))
-							vgn = element(vgparent, "", "small", nil)
+							vgn = element(vgparent, 24)
 							vgn.SetInnerHTML(c.about(r))
 						}
 					}
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes142)
+				vgn = element(vgparent, 162)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes143)
-					markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#outbox\"\x3E\x3C/use\x3E\x3C/svg\x3E")
-					vgn = element(vgparent, "", "h2", nil)
+					vgn = element(vgparent, 75)
 					vgn.SetInnerHTML(c.emptyTitle())
-					vgn = element(vgparent, "", "p", nil)
+					vgn = element(vgparent, 40)
 					vgn.SetInnerHTML(c.emptyMeans())
 				}
 			}
 			if c.App.Desk.Pages() > 1 {
-				vgn = element(vgparent, "", "nav", attributes144)
+				vgn = element(vgparent, 163)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes145)
+					vgn = element(vgparent, 164)
 					vgn.AddAttrInterface("disabled", c.App.Desk.Number == 1)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Desk.Earlier() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Earlier")
-					}
-					vgn = element(vgparent, "", "span", nil)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.Earlier() })
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML("Page " + view.Number(c.App.Desk.Number) + " of " + view.Number(c.App.Desk.Pages()))
-					vgn = element(vgparent, "", "button", attributes146)
+					vgn = element(vgparent, 165)
 					vgn.AddAttrInterface("disabled", c.App.Desk.Number >= c.App.Desk.Pages())
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Desk.Later() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Later")
-					}
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Desk.Later() })
 				}
 			}
 		}
 		if c.App.Desk.Open != 0 {
 			{
-				vgcompKey := vugu.MakeCompKey(0xECF6AFB867781E21^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*DeskItem)
-				if vgcomp == nil {
-					vgcomp = new(DeskItem)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xECF6AFB867781E21, vgiterkey, newDeskItem).(*DeskItem)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 	}
@@ -1673,8 +1125,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "fields"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 166)
 	{
 		vgparent := vgn
 		_ = vgparent
@@ -1683,19 +1134,19 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			f := f
 			_ = f
-			vgn = element(vgparent, "", "div", nil)
+			vgn = element(vgparent, 55)
 			vgn.AddAttrInterface("class", "field-"+string(f.Kind))
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "label", attributes147)
+				vgn = element(vgparent, 167)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML(f.Label)
 					if f.Kind == view.ChoiceField {
-						vgn = element(vgparent, "", "select", nil)
+						vgn = element(vgparent, 168)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("data-testid", f.ID)
 						on(vgn, "change",
@@ -1708,7 +1159,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								o := o
 								_ = o
-								vgn = element(vgparent, "", "option", nil)
+								vgn = element(vgparent, 81)
 								vgn.AddAttrInterface("value", o.Value)
 								property(vgn, "selected", o.Value == *f.Value)
 								vgn.SetInnerHTML(o.Label)
@@ -1716,7 +1167,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 					if f.Kind == view.AreaField {
-						vgn = element(vgparent, "", "textarea", attributes148)
+						vgn = element(vgparent, 169)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "value", *f.Value)
@@ -1724,14 +1175,14 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							func(event vugu.DOMEvent) { f.Set(event.PropString("target", "value")) })
 					}
 					if f.Kind == view.ToggleField {
-						vgn = element(vgparent, "", "input", attributes139)
+						vgn = element(vgparent, 158)
 						vgn.AddAttrInterface("data-testid", f.ID)
 						property(vgn, "checked", *f.On)
 						on(vgn, "change",
 							func(event vugu.DOMEvent) { f.Switch(event.PropBool("target", "checked")) })
 					}
 					if f.Value != nil && inputType(f) != "" {
-						vgn = element(vgparent, "", "input", attributes149)
+						vgn = element(vgparent, 170)
 						vgn.AddAttrInterface("aria-describedby", hintID(f))
 						vgn.AddAttrInterface("aria-invalid", boolText(f.Wrong))
 						vgn.AddAttrInterface("autocomplete", autocomplete(f))
@@ -1746,7 +1197,7 @@ func (c *Fields) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if f.Hint != "" {
-					vgn = element(vgparent, "", "p", nil)
+					vgn = element(vgparent, 40)
 					vgn.AddAttrInterface("class", classes("hint", when(f.Loud, "hint-loud")))
 					vgn.AddAttrInterface("id", hintID(f))
 					vgn.SetInnerHTML(f.Hint)
@@ -1762,8 +1213,7 @@ func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "row"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 171)
 	vgn.AddAttrInterface("aria-label", c.label())
 	vgn.AddAttrInterface("aria-rowindex", c.Index+2)
 	vgn.AddAttrInterface("aria-selected", boolText(c.selected()))
@@ -1775,8 +1225,7 @@ func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgn.AddAttrInterface("data-testid", c.hook())
 	vgn.AddAttrInterface("tabindex", c.tabindex())
 	property(vgn, "style", c.place())
-	on(vgn, "click",
-		func(event vugu.DOMEvent) { c.click(event) })
+	onClick(vgn, func(event vugu.DOMEvent) { c.click(event) })
 	on(vgn, "dblclick",
 		func(event vugu.DOMEvent) { c.open() })
 	on(vgn, "focus",
@@ -1786,54 +1235,43 @@ func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes150)
+		vgn = element(vgparent, 172)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", attributes154)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.check(event) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes155)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes156)
-				}
-			}
+			vgn = element(vgparent, 173)
+			onClick(vgn, func(event vugu.DOMEvent) { c.check(event) })
 			if c.there {
-				vgn = element(vgparent, "svg", "svg", attributes157)
+				vgn = element(vgparent, 174)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", nil)
+					vgn = element(vgparent, 18)
 					vgn.AddAttrInterface("href", icon(kindIcon(c.file)))
 				}
 			}
 			if !c.editing() {
-				vgn = element(vgparent, "", "span", attributes158)
+				vgn = element(vgparent, 175)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes159)
+					vgn = element(vgparent, 176)
 					vgn.AddAttrInterface("title", c.nameOf())
 					vgn.SetInnerHTML(c.file.Name)
 					if c.small() != "" {
-						vgn = element(vgparent, "", "small", nil)
+						vgn = element(vgparent, 24)
 						vgn.SetInnerHTML(c.small())
 					}
 				}
 			}
 			if c.editing() {
-				vgn = element(vgparent, "", "form", attributes160)
+				vgn = element(vgparent, 177)
 				on(vgn, "submit",
 					func(event vugu.DOMEvent) { c.submit(event) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes161)
+					vgn = element(vgparent, 178)
 					vgn.AddAttrInterface("aria-invalid", boolText(c.App.Files.Edit.Wrong != ""))
 					vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
 					property(vgn, "value", c.App.Files.Edit.Name)
@@ -1842,42 +1280,32 @@ func (c *FileRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					on(vgn, "blur",
 						func(event vugu.DOMEvent) { c.App.Files.LeaveEdit() })
 					if c.App.Files.Edit.Wrong != "" {
-						vgn = element(vgparent, "", "small", attributes162)
+						vgn = element(vgparent, 179)
 						vgn.SetInnerHTML(c.App.Files.Edit.Wrong)
 					}
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes151)
+		vgn = element(vgparent, 180)
 		vgn.SetInnerHTML(c.size())
-		vgn = element(vgparent, "", "div", attributes152)
+		vgn = element(vgparent, 181)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "time", nil)
+			vgn = element(vgparent, 182)
 			vgn.AddAttrInterface("datetime", c.stamp())
 			vgn.AddAttrInterface("title", c.fullDate())
 			vgn.SetInnerHTML(c.date)
 		}
-		vgn = element(vgparent, "", "div", attributes153)
+		vgn = element(vgparent, 183)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.there && c.file.Usable {
-				vgn = element(vgparent, "", "button", attributes163)
+				vgn = element(vgparent, 184)
 				vgn.AddAttrInterface("aria-label", "What can be done with "+c.file.Name)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.menu(event) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes164)
-					}
-				}
+				vgn.AddAttrInterface("tabindex", c.tabindex())
+				onClick(vgn, func(event vugu.DOMEvent) { c.menu(event) })
 			}
 		}
 	}
@@ -1889,14 +1317,11 @@ func (c *FilesNav) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "files-nav"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "files-nav"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "files-nav-title"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 185)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "h2", attributes165)
-		markup(vgn, "Files")
-		vgn = element(vgparent, "", "ul", attributes166)
+		vgn = element(vgparent, 186)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -1905,45 +1330,27 @@ func (c *FilesNav) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgiterkey
 				s := s
 				_ = s
-				vgn = element(vgparent, "", "li", nil)
+				vgn = element(vgparent, 20)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "a", attributes167)
+					vgn = element(vgparent, 187)
 					vgn.AddAttrInterface("aria-current", c.current(s.ID))
 					vgn.AddAttrInterface("aria-label", c.label(s))
 					vgn.AddAttrInterface("data-site", string(s.ID))
 					vgn.AddAttrInterface("href", c.href(s))
 					vgn.AddAttrInterface("title", c.label(s))
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.open(s.ID, event) })
+					onClick(vgn, func(event vugu.DOMEvent) { c.open(s.ID, event) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
-						vgn = element(vgparent, "", "span", attributes168)
+						vgn = element(vgparent, 188)
 						vgn.SetInnerHTML(view.SiteShort(s))
 						if !s.Sealed {
-							vgn = element(vgparent, "", "span", attributes169)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes23)
-								{
-									vgparent := vgn
-									_ = vgparent
-									element(vgparent, "svg", "use", attributes170)
-								}
-							}
+							fixed(vgparent, 189)
 						}
 						if s.Problem != nil || !s.HasPassword {
-							vgn = element(vgparent, "svg", "svg", attributes171)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes172)
-							}
+							fixed(vgparent, 190)
 						}
 					}
 				}
@@ -1953,49 +1360,29 @@ func (c *FilesNav) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgiterkey
 				a := a
 				_ = a
-				vgn = element(vgparent, "", "li", nil)
+				vgn = element(vgparent, 20)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes173)
+					vgn = element(vgparent, 191)
 					vgn.AddAttrInterface("aria-label", view.OfferLabel(a))
 					vgn.AddAttrInterface("data-account", string(a.ID))
 					vgn.AddAttrInterface("title", view.OfferLabel(a))
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.TakeOffer(a.ID) })
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.TakeOffer(a.ID) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
-						vgn = element(vgparent, "", "span", attributes168)
+						vgn = element(vgparent, 188)
 						vgn.SetInnerHTML(view.SiteShort(api.Site{Server: api.Server{User: a.Email}}))
 					}
 				}
 			}
-			vgn = element(vgparent, "", "li", nil)
+			vgn = element(vgparent, 20)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes174)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.add(event) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes38)
-					}
-					vgn = element(vgparent, "", "span", attributes168)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Add a file server…")
-					}
-				}
+				vgn = element(vgparent, 192)
+				onClick(vgn, func(event vugu.DOMEvent) { c.add(event) })
 			}
 		}
 	}
@@ -2007,38 +1394,26 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cabinet"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "files-pane"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "files-title"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 193)
 	vgn.AddAttrInterface("data-path", string(c.App.Files.Path))
 	vgn.AddAttrInterface("data-site", string(c.App.Files.Site))
 	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.drop(value) })
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes175)
+		vgn = element(vgparent, 194)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes178)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.LeaveFiles() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes7)
-				}
-			}
-			vgn = element(vgparent, "", "h1", attributes179)
+			vgn = element(vgparent, 195)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.LeaveFiles() })
+			vgn = element(vgparent, 196)
 			vgn.SetInnerHTML(c.label())
-			vgn = element(vgparent, "", "nav", attributes180)
+			vgn = element(vgparent, 197)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "ol", nil)
+				vgn = element(vgparent, 198)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -2047,77 +1422,54 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						p := p
 						_ = p
-						vgn = element(vgparent, "", "li", nil)
+						vgn = element(vgparent, 20)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "a", attributes182)
+							vgn = element(vgparent, 199)
 							vgn.AddAttrInterface("aria-current", c.last(p))
 							vgn.AddAttrInterface("href", c.href(p))
 							vgn.AddAttrInterface("title", p.Name)
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.goTo(p, event) })
+							onClick(vgn, func(event vugu.DOMEvent) { c.goTo(p, event) })
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes6)
-								markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
-								vgn = element(vgparent, "", "span", nil)
+								vgn = element(vgparent, 15)
 								vgn.SetInnerHTML(p.Name)
 							}
 						}
 					}
 					if len(c.way().hidden) > 0 {
-						vgn = element(vgparent, "", "li", attributes183)
+						vgn = element(vgparent, 200)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes184)
+							vgn = element(vgparent, 201)
 							vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuCrumbs))
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuCrumbs) })
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "…")
-							}
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuCrumbs) })
 							if c.App.Menu.Open == view.MenuCrumbs {
-								vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-								vgparent.AppendChild(vgn)
+								vgn = element(vgparent, 202)
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
+								vgn = element(vgparent, 203)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "div", attributes185)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.Menu.Close() })
-									vgn = element(vgparent, "", "div", attributes186)
-									{
-										vgparent := vgn
-										_ = vgparent
-										for i, p := range c.way().hidden {
-											var vgiterkey interface{} = p.Path
-											_ = vgiterkey
-											i := i
-											_ = i
-											p := p
-											_ = p
-											vgn = element(vgparent, "", "a", attributes187)
-											vgn.AddAttrInterface("data-first", first(i))
-											vgn.AddAttrInterface("href", c.href(p))
-											on(vgn, "click",
-												func(event vugu.DOMEvent) { c.goTo(p, event) })
-											{
-												vgparent := vgn
-												_ = vgparent
-												vgn = element(vgparent, "svg", "svg", attributes6)
-												{
-													vgparent := vgn
-													_ = vgparent
-													element(vgparent, "svg", "use", attributes188)
-												}
-												vgn = element(vgparent, "", "span", attributes27)
-												vgn.SetInnerHTML(p.Name)
-											}
+									for i, p := range c.way().hidden {
+										var vgiterkey interface{} = p.Path
+										_ = vgiterkey
+										i := i
+										_ = i
+										p := p
+										_ = p
+										vgn = element(vgparent, 204)
+										vgn.AddAttrInterface("data-first", first(i))
+										vgn.AddAttrInterface("href", c.href(p))
+										onClick(vgn, func(event vugu.DOMEvent) { c.goTo(p, event) })
+										{
+											vgparent := vgn
+											_ = vgparent
+											vgn = element(vgparent, 23)
+											vgn.SetInnerHTML(p.Name)
 										}
 									}
 								}
@@ -2129,20 +1481,19 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						p := p
 						_ = p
-						vgn = element(vgparent, "", "li", nil)
+						vgn = element(vgparent, 20)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "a", attributes189)
+							vgn = element(vgparent, 205)
 							vgn.AddAttrInterface("aria-current", c.last(p))
 							vgn.AddAttrInterface("href", c.href(p))
 							vgn.AddAttrInterface("title", p.Name)
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.goTo(p, event) })
+							onClick(vgn, func(event vugu.DOMEvent) { c.goTo(p, event) })
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", nil)
+								vgn = element(vgparent, 15)
 								vgn.SetInnerHTML(p.Name)
 							}
 						}
@@ -2150,26 +1501,26 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Site(c.App.Files.Site).ID != "" && !c.App.Site(c.App.Files.Site).Sealed {
-				vgn = element(vgparent, "", "span", attributes190)
+				vgn = element(vgparent, 206)
 				vgn.AddAttrInterface("title", view.SiteSeal(c.App.Site(c.App.Files.Site)).Title)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes23)
-					markup(vgn, "\x3Cuse href=\"/icons.svg#unlocked\"\x3E\x3C/use\x3E")
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML(view.SiteSeal(c.App.Site(c.App.Files.Site)).Text)
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes181)
+			vgn = element(vgparent, 207)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "input", attributes191)
+				vgn = element(vgparent, 208)
 				property(vgn, "value", c.App.Files.Filter)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Files.SetFilter(event.PropString("target", "value")) })
-				vgn = element(vgparent, "", "select", attributes192)
+				on(vgn, "keydown",
+					func(event vugu.DOMEvent) { c.filtered(event) })
+				vgn = element(vgparent, 209)
 				vgn.AddAttrInterface("data-down", c.sortWay())
 				on(vgn, "change",
 					func(event vugu.DOMEvent) { c.sort(event.PropString("target", "value")) })
@@ -2181,260 +1532,109 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						k := k
 						_ = k
-						vgn = element(vgparent, "", "option", nil)
+						vgn = element(vgparent, 81)
 						vgn.AddAttrInterface("value", string(k.by))
 						property(vgn, "selected", k.by == c.App.Files.Sort)
 						vgn.SetInnerHTML(k.name)
 					}
 				}
-				vgn = element(vgparent, "", "label", attributes193)
+				vgn = element(vgparent, 210)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "input", attributes196)
+					vgn = element(vgparent, 211)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.upload(event) })
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					markup(vgn, "\x3Cuse href=\"/icons.svg#upload\"\x3E\x3C/use\x3E")
-					vgn = element(vgparent, "", "span", nil)
-					markup(vgn, "Upload")
+					fixed(vgparent, 212)
 				}
-				vgn = element(vgparent, "", "button", attributes194)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Files.MakeFolder() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes197)
-					}
-					vgn = element(vgparent, "", "span", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "New folder")
-					}
-				}
-				vgn = element(vgparent, "", "button", attributes195)
+				vgn = element(vgparent, 213)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.MakeFolder() })
+				vgn = element(vgparent, 214)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Files.Busy))
 				vgn.AddAttrInterface("class", classes("icon-button", when(c.App.Files.Busy, "turning")))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Files.Reload() })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.Reload() })
+				vgn = element(vgparent, 215)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes198)
-					}
-				}
-				vgn = element(vgparent, "", "div", attributes183)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes199)
+					vgn = element(vgparent, 216)
 					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuFiles))
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuFiles) })
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes164)
-						}
-					}
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuFiles) })
 					if c.App.Menu.Open == view.MenuFiles {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
+						vgn = element(vgparent, 202)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
+						vgn = element(vgparent, 217)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "div", attributes185)
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Menu.Close() })
-							vgn = element(vgparent, "", "div", attributes200)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes201)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.refresh() })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes198)
-									}
-									vgn = element(vgparent, "", "span", attributes27)
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "Refresh")
-									}
-								}
-								vgn = element(vgparent, "", "button", attributes202)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes34)
-									}
-									vgn = element(vgparent, "", "span", attributes27)
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "Settings of this server")
-									}
-								}
-								vgn = element(vgparent, "", "button", attributes203)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.OpenSiteWire(c.App.Files.Site, 0) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes35)
-									}
-									vgn = element(vgparent, "", "span", attributes27)
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "What was said")
-										vgn = element(vgparent, "", "small", nil)
-										{
-											vgparent := vgn
-											_ = vgparent
-											words(vgparent, "Between this page and the file server")
-										}
-									}
-								}
-							}
+							vgn = element(vgparent, 218)
+							onClick(vgn, func(event vugu.DOMEvent) { c.refresh() })
+							vgn = element(vgparent, 219)
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
+							vgn = element(vgparent, 220)
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenSiteWire(c.App.Files.Site, 0) })
 						}
 					}
 				}
 			}
 		}
 		if c.App.Files.Edit.Making {
-			vgn = element(vgparent, "", "form", attributes204)
+			vgn = element(vgparent, 221)
 			on(vgn, "submit",
 				func(event vugu.DOMEvent) { c.submit(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes205)
-				markup(vgn, "\x3Cuse href=\"/icons.svg#folder\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "input", attributes206)
+				vgn = element(vgparent, 222)
 				vgn.AddAttrInterface("aria-invalid", boolText(c.App.Files.Edit.Wrong != ""))
 				vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.selectStem(value) })
 				property(vgn, "value", c.App.Files.Edit.Name)
 				on(vgn, "input",
 					func(event vugu.DOMEvent) { c.App.Files.SetName(event.PropString("target", "value")) })
-				vgn = element(vgparent, "", "button", attributes207)
+				vgn = element(vgparent, 223)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Files.Edit.Busy))
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Make")
-				}
-				vgn = element(vgparent, "", "button", attributes42)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Files.StopEdit() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Cancel")
-				}
+				vgn = element(vgparent, 224)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.StopEdit() })
 				if c.App.Files.Edit.Wrong != "" {
-					vgn = element(vgparent, "", "p", attributes208)
+					vgn = element(vgparent, 225)
 					vgn.SetInnerHTML(c.App.Files.Edit.Wrong)
 				}
 			}
 		}
 		if c.App.Files.Problem != nil {
-			vgn = element(vgparent, "", "div", attributes209)
+			vgn = element(vgparent, 226)
 			{
 				vgparent := vgn
 				_ = vgparent
 				{
-					vgcompKey := vugu.MakeCompKey(0x2EFD854BB1B9F3F8^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0x2EFD854BB1B9F3F8, vgiterkey, newTrouble).(*Trouble)
 					vgcomp.Hook = "files-problem"
 					vgcomp.Look = lookOf(c.words())
 					vgcomp.Words = c.words()
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
-				vgn = element(vgparent, "", "div", attributes210)
+				vgn = element(vgparent, 227)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes211)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Files.Reload() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Try again")
-					}
-					if c.certificate() != nil {
-						vgn = element(vgparent, "", "button", attributes212)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.LookAt(c.App.Files.Site, c.certificate()) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							words(vgparent, "Look at the certificate")
-						}
-					}
 					if c.needsForm() {
-						vgn = element(vgparent, "", "button", attributes213)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							words(vgparent, "Settings of this server")
-						}
+						vgn = element(vgparent, 228)
+						vgn.SetInnerHTML(c.formText())
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.EditServer(c.App.Files.Site) })
+					}
+					vgn = element(vgparent, 229)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.Reload() })
+					if c.certificate() != nil {
+						vgn = element(vgparent, 230)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.LookAt(c.App.Files.Site, c.certificate()) })
 					}
 					if c.App.Files.Problem.Session != 0 {
-						vgn = element(vgparent, "", "button", attributes44)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.OpenSiteFault(c.App.Files.Site, c.App.Files.Problem) })
-						{
-							vgparent := vgn
-							_ = vgparent
-							words(vgparent, "What was said")
-						}
+						vgn = element(vgparent, 47)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenSiteFault(c.App.Files.Site, c.App.Files.Problem) })
 					}
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes176)
+		vgn = element(vgparent, 231)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.Files.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.Files.Total+1)
@@ -2442,7 +1642,7 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes214)
+			vgn = element(vgparent, 232)
 			vgn.AddAttrInterface("inert", c.behind())
 			{
 				vgparent := vgn
@@ -2452,83 +1652,68 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					k := k
 					_ = k
-					vgn = element(vgparent, "", "span", attributes216)
+					vgn = element(vgparent, 233)
 					vgn.AddAttrInterface("aria-sort", c.sorted(k.by))
 					vgn.AddAttrInterface("class", k.kind)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "button", attributes217)
+						vgn = element(vgparent, 234)
 						vgn.AddAttrInterface("data-sort", string(k.by))
 						vgn.AddAttrInterface("title", "Sort by "+view.SortName(k.by))
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Files.SortBy(k.by) })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.SortBy(k.by) })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "span", nil)
+							vgn = element(vgparent, 15)
 							vgn.SetInnerHTML(k.name)
-							vgn = element(vgparent, "svg", "svg", attributes23)
-							markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
+							fixed(vgparent, 235)
 						}
 					}
 				}
 			}
 			if c.choosing() {
-				vgn = element(vgparent, "", "div", attributes218)
+				vgn = element(vgparent, 236)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes219)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Files.Clear() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes71)
-						}
-					}
-					vgn = element(vgparent, "", "strong", attributes220)
+					vgn = element(vgparent, 237)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.Clear() })
+					vgn = element(vgparent, 238)
 					vgn.SetInnerHTML(c.App.Files.SelectedWords())
-					vgn = element(vgparent, "", "span", attributes94)
-					markup(vgn, "")
+					fixed(vgparent, 107)
 					for _, a := range c.App.Files.ActList() {
 						var vgiterkey interface{} = a.ID
 						_ = vgiterkey
 						a := a
 						_ = a
-						vgn = element(vgparent, "", "button", attributes221)
+						vgn = element(vgparent, 239)
 						vgn.AddAttrInterface("aria-label", a.Name)
 						vgn.AddAttrInterface("data-testid", a.ID+"-chosen")
 						vgn.AddAttrInterface("title", a.Name)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { a.Do() })
+						onClick(vgn, func(event vugu.DOMEvent) { a.Do() })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
+							vgn = element(vgparent, 28)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
+								vgn = element(vgparent, 18)
 								vgn.AddAttrInterface("href", icon(a.Icon))
 							}
 						}
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes215)
+			vgn = element(vgparent, 240)
 			vgn.AddAttrInterface("data-loaded", boolText(c.App.Files.Loaded))
 			vgn.AddAttrInterface("data-total", c.App.Files.Total)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes222)
+				vgn = element(vgparent, 241)
 				property(vgn, "style", filesHeight(&c.App.Files.Folder))
 				{
 					vgparent := vgn
@@ -2539,162 +1724,96 @@ func (c *Files) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						s := s
 						_ = s
 						{
-							vgcompKey := vugu.MakeCompKey(0x6FE045FD8AE6C21D^vgin.CurrentPositionHash(), s.slot)
-							vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*FileRow)
-							if vgcomp == nil {
-								vgcomp = new(FileRow)
-								vgin.BuildEnv.WireComponent(vgcomp)
-							}
-							vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+							vgcomp := component(vgin, vgout, vgparent, 0x6FE045FD8AE6C21D, s.slot, newFileRow).(*FileRow)
 							vgcomp.App = c.App
 							vgcomp.Index = s.index
 							vgcomp.Now = c.now
-							vgout.Components = append(vgout.Components, vgcomp)
-							vgn = &vugu.VGNode{Component: vgcomp}
-							vgparent.AppendChild(vgn)
 						}
 					}
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes223)
+				vgn = element(vgparent, 242)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes143)
-					markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#folder\"\x3E\x3C/use\x3E\x3C/svg\x3E")
 					if c.App.Files.Filter != "" {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "", "h2", nil)
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "Nothing is called that")
-							}
-							vgn = element(vgparent, "", "p", nil)
-							vgn.SetInnerHTML("No name in this folder has “" + c.App.Files.Filter + "” in it.")
-							vgn = element(vgparent, "", "button", attributes42)
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Files.SetFilter("") })
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "Show all")
-							}
-						}
+						fixed(vgparent, 243)
+						vgn = element(vgparent, 40)
+						vgn.SetInnerHTML("No name in this folder has “" + c.App.Files.Filter + "” in it.")
+						vgn = element(vgparent, 244)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.SetFilter("") })
 					}
 					if c.App.Files.Filter == "" {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
+						fixed(vgparent, 245)
+						vgn = element(vgparent, 246)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", nil)
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "This folder is empty")
-							}
-							vgn = element(vgparent, "", "p", nil)
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "Drop files here, or choose some to upload.")
-							}
-							vgn = element(vgparent, "", "label", attributes224)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "input", attributes225)
-								on(vgn, "change",
-									func(event vugu.DOMEvent) { c.upload(event) })
-								vgn = element(vgparent, "svg", "svg", attributes6)
-								{
-									vgparent := vgn
-									_ = vgparent
-									element(vgparent, "svg", "use", attributes226)
-								}
-								vgn = element(vgparent, "", "span", nil)
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Upload")
-								}
-							}
+							vgn = element(vgparent, 247)
+							on(vgn, "change",
+								func(event vugu.DOMEvent) { c.upload(event) })
+							fixed(vgparent, 212)
 						}
 					}
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes177)
+		vgn = element(vgparent, 248)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "span", nil)
+			vgn = element(vgparent, 249)
 			vgn.SetInnerHTML(c.count())
 			if c.App.Files.Ended != nil {
-				vgn = element(vgparent, "", "span", attributes227)
+				vgn = element(vgparent, 250)
 				vgn.SetInnerHTML("The listing ended early: " + view.FileWords(c.App.Files.Ended).Title)
 			}
 		}
 		if c.App.Files.Over {
-			vgn = element(vgparent, "", "div", attributes228)
+			vgn = element(vgparent, 251)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes229)
-				markup(vgn, "\x3Cuse href=\"/icons.svg#upload\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "strong", nil)
+				vgn = element(vgparent, 14)
 				vgn.SetInnerHTML("Drop to upload to " + c.App.Files.Title())
 			}
 		}
 		if c.App.Files.Acts.Open {
-			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-			vgparent.AppendChild(vgn)
+			vgn = element(vgparent, 202)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.CloseActs() })
+			vgn = element(vgparent, 252)
+			property(vgn, "style", c.place())
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes185)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Files.CloseActs() })
-				vgn = element(vgparent, "", "div", attributes230)
-				property(vgn, "style", c.place())
-				{
-					vgparent := vgn
-					_ = vgparent
-					for i, a := range c.App.Files.ActList() {
-						var vgiterkey interface{} = a.ID
-						_ = vgiterkey
-						i := i
-						_ = i
-						a := a
-						_ = a
-						vgn = element(vgparent, "", "button", attributes231)
-						vgn.AddAttrInterface("class", classes("item", when(a.Bad, "item-bad")))
-						vgn.AddAttrInterface("data-first", first(i))
-						vgn.AddAttrInterface("data-testid", a.ID)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Files.Act(a) })
+				for i, a := range c.App.Files.ActList() {
+					var vgiterkey interface{} = a.ID
+					_ = vgiterkey
+					i := i
+					_ = i
+					a := a
+					_ = a
+					vgn = element(vgparent, 253)
+					vgn.AddAttrInterface("class", classes("item", when(a.Bad, "item-bad")))
+					vgn.AddAttrInterface("data-first", first(i))
+					vgn.AddAttrInterface("data-testid", a.ID)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Files.Act(a) })
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 28)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
-								vgn.AddAttrInterface("href", icon(a.Icon))
-							}
-							vgn = element(vgparent, "", "span", attributes27)
-							vgn.SetInnerHTML(a.Name)
-							if a.Keys != "" {
-								vgn = element(vgparent, "", "kbd", attributes32)
-								vgn.SetInnerHTML(a.Keys)
-							}
+							vgn = element(vgparent, 18)
+							vgn.AddAttrInterface("href", icon(a.Icon))
+						}
+						vgn = element(vgparent, 23)
+						vgn.SetInnerHTML(a.Name)
+						if a.Keys != "" {
+							vgn = element(vgparent, 254)
+							vgn.SetInnerHTML(a.Keys)
 						}
 					}
 				}
@@ -2709,27 +1828,23 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "trees"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 255)
 	{
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Several() {
-			vgn = element(vgparent, "", "a", attributes232)
+			vgn = element(vgparent, 256)
 			vgn.AddAttrInterface("aria-current", c.inAll())
 			vgn.AddAttrInterface("aria-label", c.allLabel())
 			vgn.AddAttrInterface("title", view.AllInboxes)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.openAll(event) })
+			onClick(vgn, func(event vugu.DOMEvent) { c.openAll(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				markup(vgn, "\x3Cuse href=\"/icons.svg#inboxes\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "span", attributes168)
+				vgn = element(vgparent, 188)
 				vgn.SetInnerHTML(view.AllInboxes)
 				if c.App.AllUnread() > 0 {
-					vgn = element(vgparent, "", "span", attributes233)
+					vgn = element(vgparent, 257)
 					vgn.SetInnerHTML(view.Number(c.App.AllUnread()))
 				}
 			}
@@ -2739,69 +1854,67 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			t := t
 			_ = t
-			vgn = element(vgparent, "", "div", attributes234)
+			vgn = element(vgparent, 258)
 			property(vgn, "style", t.order())
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.Several() {
-					vgn = element(vgparent, "", "button", attributes235)
+					vgn = element(vgparent, 259)
 					vgn.AddAttrInterface("aria-expanded", boolText(!t.folded))
 					vgn.AddAttrInterface("aria-label", t.name+", "+t.Email+", "+view.SealOf(t.Account).Text+", "+t.sync)
 					vgn.AddAttrInterface("data-account", string(t.ID))
 					vgn.AddAttrInterface("title", t.Email+"\n"+t.sync)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Settings.Fold(t.ID) })
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Settings.Fold(t.ID) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "span", attributes26)
+						vgn = element(vgparent, 22)
 						vgn.SetInnerHTML(initialsOf(t.Account))
-						vgn = element(vgparent, "", "span", attributes27)
+						vgn = element(vgparent, 23)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "strong", nil)
+							vgn = element(vgparent, 14)
 							vgn.SetInnerHTML(t.name)
-							vgn = element(vgparent, "", "small", nil)
+							vgn = element(vgparent, 24)
 							vgn.SetInnerHTML(t.Email)
 						}
 						if !t.Sealed {
-							vgn = element(vgparent, "", "span", nil)
+							vgn = element(vgparent, 15)
 							vgn.AddAttrInterface("class", sealClass(t.Account))
 							vgn.AddAttrInterface("title", view.SealOf(t.Account).Title)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes23)
+								vgn = element(vgparent, 17)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", nil)
+									vgn = element(vgparent, 18)
 									vgn.AddAttrInterface("href", icon(view.SealOf(t.Account).Icon))
 								}
 							}
 						}
 						if t.icon() != "" {
-							vgn = element(vgparent, "svg", "svg", attributes32)
+							vgn = element(vgparent, 260)
 							vgn.AddAttrInterface("class", classes("icon", "icon-small", t.look()))
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
+								vgn = element(vgparent, 18)
 								vgn.AddAttrInterface("href", icon(t.icon()))
 							}
 						}
 						if t.folded && t.unread() > 0 {
-							vgn = element(vgparent, "", "span", attributes233)
+							vgn = element(vgparent, 257)
 							vgn.SetInnerHTML(view.Number(t.unread()))
 						}
-						vgn = element(vgparent, "svg", "svg", attributes236)
-						markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
+						fixed(vgparent, 261)
 					}
 				}
 				if !t.folded {
-					vgn = element(vgparent, "", "ul", attributes237)
+					vgn = element(vgparent, 262)
 					vgn.AddAttrInterface("aria-label", t.label())
 					{
 						vgparent := vgn
@@ -2811,33 +1924,32 @@ func (c *FolderList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							f := f
 							_ = f
-							vgn = element(vgparent, "", "li", nil)
+							vgn = element(vgparent, 20)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "a", attributes238)
+								vgn = element(vgparent, 263)
 								vgn.AddAttrInterface("aria-current", c.current(t, f))
 								vgn.AddAttrInterface("aria-label", view.FolderLabel(f))
 								vgn.AddAttrInterface("data-account", string(t.ID))
 								vgn.AddAttrInterface("data-testid", "folder-"+string(f.ID))
 								vgn.AddAttrInterface("href", t.href(f))
 								vgn.AddAttrInterface("title", view.FolderName(f.ID))
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.open(t, f.ID, event) })
+								onClick(vgn, func(event vugu.DOMEvent) { c.open(t, f.ID, event) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
+									vgn = element(vgparent, 28)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "use", nil)
+										vgn = element(vgparent, 18)
 										vgn.AddAttrInterface("href", icon(string(f.ID)))
 									}
-									vgn = element(vgparent, "", "span", attributes168)
+									vgn = element(vgparent, 188)
 									vgn.SetInnerHTML(view.FolderName(f.ID))
 									if view.FolderCount(f) > 0 {
-										vgn = element(vgparent, "", "span", nil)
+										vgn = element(vgparent, 15)
 										vgn.AddAttrInterface("class", classes("folder-count", when(f.ID == "outbox", "folder-count-waits")))
 										vgn.SetInnerHTML(view.Number(view.FolderCount(f)))
 									}
@@ -2857,8 +1969,7 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "form", Attr: []vugu.VGAttribute{{Namespace: "", Key: "data-testid", Val: "gate-form"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Access to the gateway"}, vugu.VGAttribute{Namespace: "", Key: "novalidate", Val: ""}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 264)
 	vgn.AddAttrInterface("class", c.look())
 	on(vgn, "submit",
 		func(event vugu.DOMEvent) { c.submit(event) })
@@ -2866,49 +1977,35 @@ func (c *Gate) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Session.Shown() {
-			element(vgparent, "", "img", attributes240)
+			fixed(vgparent, 265)
 		}
 		if !c.App.Session.Shown() {
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes241)
-			}
+			fixed(vgparent, 266)
 		}
-		vgn = element(vgparent, "", "div", attributes41)
+		vgn = element(vgparent, 39)
 		vgn.AddAttrInterface("role", c.role())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "p", nil)
+			vgn = element(vgparent, 40)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "strong", nil)
+				vgn = element(vgparent, 14)
 				vgn.SetInnerHTML(c.App.Gate.Words().Title + ".")
-				words(vgparent, " ")
-				vgn = element(vgparent, "", "span", nil)
+				fixed(vgparent, 41)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.App.Gate.Words().Means)
-				words(vgparent, " ")
-				vgn = element(vgparent, "", "span", nil)
+				fixed(vgparent, 41)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.App.Gate.Words().Do)
 			}
 		}
 		{
-			vgcompKey := vugu.MakeCompKey(0x4DBC4611FD30242F^vgin.CurrentPositionHash(), vgiterkey)
-			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
-			if vgcomp == nil {
-				vgcomp = new(Fields)
-				vgin.BuildEnv.WireComponent(vgcomp)
-			}
-			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp := component(vgin, vgout, vgparent, 0x4DBC4611FD30242F, vgiterkey, newFields).(*Fields)
 			vgcomp.List = c.App.Gate.Fields()
-			vgout.Components = append(vgout.Components, vgcomp)
-			vgn = &vugu.VGNode{Component: vgcomp}
-			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes239)
+		vgn = element(vgparent, 267)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Gate.Busy))
 		vgn.AddAttrInterface("class", c.button())
 		vgn.SetInnerHTML(c.text())
@@ -2921,99 +2018,51 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "mail"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 268)
 	vgn.AddAttrInterface("inert", inert(c.App))
 	property(vgn, "style", c.sizes())
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes242)
+		vgn = element(vgparent, 269)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "a", attributes245)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.home(event) })
+			vgn = element(vgparent, 270)
+			onClick(vgn, func(event vugu.DOMEvent) { c.home(event) })
+			{
+				vgcomp := component(vgin, vgout, vgparent, 0x9B34B73B278B61DB, vgiterkey, newSearch).(*Search)
+				vgcomp.App = c.App
+			}
+			{
+				vgcomp := component(vgin, vgout, vgparent, 0xFCCA2EE36F7B3EDC, vgiterkey, newStatusBar).(*StatusBar)
+				vgcomp.App = c.App
+			}
+			vgn = element(vgparent, 271)
 			{
 				vgparent := vgn
 				_ = vgparent
-				element(vgparent, "", "img", attributes247)
-				vgn = element(vgparent, "", "b", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Postern")
-				}
-			}
-			{
-				vgcompKey := vugu.MakeCompKey(0x9B34B73B278B61DB^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Search)
-				if vgcomp == nil {
-					vgcomp = new(Search)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
-			}
-			{
-				vgcompKey := vugu.MakeCompKey(0xFCCA2EE36F7B3EDC^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*StatusBar)
-				if vgcomp == nil {
-					vgcomp = new(StatusBar)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
-			}
-			vgn = element(vgparent, "", "div", attributes246)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes248)
+				vgn = element(vgparent, 272)
 				vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuAccount))
 				vgn.AddAttrInterface("aria-label", "Account: "+c.App.Current().Email)
 				vgn.AddAttrInterface("title", c.App.Current().Email)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuAccount) })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuAccount) })
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes249)
+					vgn = element(vgparent, 273)
 					vgn.SetInnerHTML(c.initials())
 				}
 				if c.App.Menu.Open == view.MenuAccount {
-					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-					vgparent.AppendChild(vgn)
+					vgn = element(vgparent, 202)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
+					vgn = element(vgparent, 274)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "div", attributes185)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Menu.Close() })
-						vgn = element(vgparent, "", "div", attributes250)
 						{
-							vgparent := vgn
-							_ = vgparent
-							{
-								vgcompKey := vugu.MakeCompKey(0x84E124CD1F83B1F^vgin.CurrentPositionHash(), vgiterkey)
-								vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*AccountPanel)
-								if vgcomp == nil {
-									vgcomp = new(AccountPanel)
-									vgin.BuildEnv.WireComponent(vgcomp)
-								}
-								vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-								vgcomp.App = c.App
-								vgout.Components = append(vgout.Components, vgcomp)
-								vgn = &vugu.VGNode{Component: vgcomp}
-								vgparent.AppendChild(vgn)
-							}
+							vgcomp := component(vgin, vgout, vgparent, 0x84E124CD1F83B1F, vgiterkey, newAccountPanel).(*AccountPanel)
+							vgcomp.App = c.App
 						}
 					}
 				}
@@ -3021,211 +2070,90 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		}
 		if c.App.Gate.Asked() {
 			{
-				vgcompKey := vugu.MakeCompKey(0xF14C289EAF223261^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Gate)
-				if vgcomp == nil {
-					vgcomp = new(Gate)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xF14C289EAF223261, vgiterkey, newGate).(*Gate)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Vault.Locked() && !c.App.Gate.Asked() {
 			{
-				vgcompKey := vugu.MakeCompKey(0xBB8168BBB38FC62E^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Unlock)
-				if vgcomp == nil {
-					vgcomp = new(Unlock)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xBB8168BBB38FC62E, vgiterkey, newUnlock).(*Unlock)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if !c.App.Gate.Asked() && !c.App.Vault.Locked() && c.App.Banner() != nil {
 			{
-				vgcompKey := vugu.MakeCompKey(0xCF2AE05C60D878EC^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Banner)
-				if vgcomp == nil {
-					vgcomp = new(Banner)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xCF2AE05C60D878EC, vgiterkey, newBanner).(*Banner)
 				vgcomp.Alert = c.App.Banner()
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
-		vgn = element(vgparent, "", "nav", attributes243)
+		vgn = element(vgparent, 275)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if !c.App.Narrow() {
-				vgn = element(vgparent, "", "button", attributes251)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Compose() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes252)
-					}
-					vgn = element(vgparent, "", "span", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "New message")
-					}
-				}
+				vgn = element(vgparent, 276)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Compose() })
 			}
 			{
-				vgcompKey := vugu.MakeCompKey(0x82799416F9003ECE^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*FolderList)
-				if vgcomp == nil {
-					vgcomp = new(FolderList)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x82799416F9003ECE, vgiterkey, newFolderList).(*FolderList)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
+			}
+			if c.App.Session.Phase == view.SignedOut {
+				vgn = element(vgparent, 277)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Home() })
 			}
 			{
-				vgcompKey := vugu.MakeCompKey(0x534DFE1C687D5A41^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*FilesNav)
-				if vgcomp == nil {
-					vgcomp = new(FilesNav)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x534DFE1C687D5A41, vgiterkey, newFilesNav).(*FilesNav)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 			if c.App.Pane() == view.PageAccounts {
-				vgn = element(vgparent, "", "div", attributes253)
+				vgn = element(vgparent, 278)
 				{
 					vgparent := vgn
 					_ = vgparent
 					{
-						vgcompKey := vugu.MakeCompKey(0x527CDC58F624F537^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*AccountPanel)
-						if vgcomp == nil {
-							vgcomp = new(AccountPanel)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0x527CDC58F624F537, vgiterkey, newAccountPanel).(*AccountPanel)
 						vgcomp.App = c.App
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 			}
 		}
 		if c.App.Route.Page == view.PageSettings {
 			{
-				vgcompKey := vugu.MakeCompKey(0x7FCE749DB775F31D^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*AccountForm)
-				if vgcomp == nil {
-					vgcomp = new(AccountForm)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x7FCE749DB775F31D, vgiterkey, newAccountForm).(*AccountForm)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Route.Page == view.PageWire {
 			{
-				vgcompKey := vugu.MakeCompKey(0x5105E622DD1A0371^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Wire)
-				if vgcomp == nil {
-					vgcomp = new(Wire)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x5105E622DD1A0371, vgiterkey, newWire).(*Wire)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Route.Page == view.PageServer {
 			{
-				vgcompKey := vugu.MakeCompKey(0xBED5ABF5F7253D1C^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Desk)
-				if vgcomp == nil {
-					vgcomp = new(Desk)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xBED5ABF5F7253D1C, vgiterkey, newDesk).(*Desk)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Route.Page == view.PageFiles {
 			{
-				vgcompKey := vugu.MakeCompKey(0x2F523969DC39D9F4^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Files)
-				if vgcomp == nil {
-					vgcomp = new(Files)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x2F523969DC39D9F4, vgiterkey, newFiles).(*Files)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Route.Page == view.PageSite {
 			{
-				vgcompKey := vugu.MakeCompKey(0x1AFF2D8D3379F71F^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*SiteForm)
-				if vgcomp == nil {
-					vgcomp = new(SiteForm)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x1AFF2D8D3379F71F, vgiterkey, newSiteForm).(*SiteForm)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		{
-			vgcompKey := vugu.MakeCompKey(0xF4A3316959CE08D4^vgin.CurrentPositionHash(), vgiterkey)
-			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageList)
-			if vgcomp == nil {
-				vgcomp = new(MessageList)
-				vgin.BuildEnv.WireComponent(vgcomp)
-			}
-			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp := component(vgin, vgout, vgparent, 0xF4A3316959CE08D4, vgiterkey, newMessageList).(*MessageList)
 			vgcomp.App = c.App
-			vgout.Components = append(vgout.Components, vgcomp)
-			vgn = &vugu.VGNode{Component: vgcomp}
-			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes244)
+		vgn = element(vgparent, 279)
 		vgn.AddAttrInterface("aria-valuemax", view.ListWidthMost)
 		vgn.AddAttrInterface("aria-valuemin", view.ListWidthLeast)
 		vgn.AddAttrInterface("aria-valuenow", c.App.Settings.ListWidth)
@@ -3233,18 +2161,9 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.gripKey(event) })
 		{
-			vgcompKey := vugu.MakeCompKey(0x5691D212B649C0D4^vgin.CurrentPositionHash(), vgiterkey)
-			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Reader)
-			if vgcomp == nil {
-				vgcomp = new(Reader)
-				vgin.BuildEnv.WireComponent(vgcomp)
-			}
-			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp := component(vgin, vgout, vgparent, 0x5691D212B649C0D4, vgiterkey, newReader).(*Reader)
 			vgcomp.App = c.App
 			vgcomp.Frame = c.Frame
-			vgout.Components = append(vgout.Components, vgcomp)
-			vgn = &vugu.VGNode{Component: vgcomp}
-			vgparent.AppendChild(vgn)
 		}
 		for _, n := range c.composing() {
 			var vgiterkey interface{} = n
@@ -3252,119 +2171,33 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			n := n
 			_ = n
 			{
-				vgcompKey := vugu.MakeCompKey(0xC3043B5D92D14750^vgin.CurrentPositionHash(), n)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Composer)
-				if vgcomp == nil {
-					vgcomp = new(Composer)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xC3043B5D92D14750, n, newComposer).(*Composer)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Transfers.Any() {
 			{
-				vgcompKey := vugu.MakeCompKey(0xB9E2951A90E5D21E^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Transfers)
-				if vgcomp == nil {
-					vgcomp = new(Transfers)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xB9E2951A90E5D21E, vgiterkey, newTransfers).(*Transfers)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Narrow() {
-			vgn = element(vgparent, "", "nav", attributes254)
+			vgn = element(vgparent, 280)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "a", attributes255)
+				vgn = element(vgparent, 281)
 				vgn.AddAttrInterface("aria-current", c.tab("inbox"))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.home(event) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes258)
-					}
-					vgn = element(vgparent, "", "span", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Inbox")
-					}
-				}
-				vgn = element(vgparent, "", "button", attributes256)
+				onClick(vgn, func(event vugu.DOMEvent) { c.home(event) })
+				vgn = element(vgparent, 282)
 				vgn.AddAttrInterface("aria-current", c.tab("search"))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.FocusSearch() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes259)
-					}
-					vgn = element(vgparent, "", "span", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Search")
-					}
-				}
-				vgn = element(vgparent, "", "button", attributes257)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.FocusSearch() })
+				vgn = element(vgparent, 283)
 				vgn.AddAttrInterface("aria-current", c.tab("composer"))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Compose() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes252)
-					}
-					vgn = element(vgparent, "", "span", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Compose")
-					}
-				}
-				vgn = element(vgparent, "", "button", attributes256)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Compose() })
+				vgn = element(vgparent, 284)
 				vgn.AddAttrInterface("aria-current", c.tab("accounts"))
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.OpenAccounts() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes260)
-					}
-					vgn = element(vgparent, "", "span", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Accounts")
-					}
-				}
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenAccounts() })
 			}
 		}
 	}
@@ -3376,121 +2209,55 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "list"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Messages"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 285)
 	{
 		vgparent := vgn
 		_ = vgparent
 		if len(c.App.List.Selected) == 0 {
-			vgn = element(vgparent, "", "header", attributes1)
+			vgn = element(vgparent, 2)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h1", attributes262)
+				vgn = element(vgparent, 286)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML(c.title())
-					vgn = element(vgparent, "", "small", attributes32)
+					vgn = element(vgparent, 287)
 					vgn.SetInnerHTML(c.sync())
 				}
-				vgn = element(vgparent, "", "span", attributes263)
+				vgn = element(vgparent, 288)
 				vgn.SetInnerHTML(c.count())
 			}
 		}
 		if len(c.App.List.Selected) > 0 {
-			vgn = element(vgparent, "", "header", attributes264)
+			vgn = element(vgparent, 289)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes265)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes71)
-					}
-				}
-				vgn = element(vgparent, "", "h1", attributes266)
+				vgn = element(vgparent, 290)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.List.ClearSelection() })
+				vgn = element(vgparent, 291)
 				vgn.SetInnerHTML(view.Number(len(c.App.List.Selected)) + " selected")
-				vgn = element(vgparent, "", "button", attributes267)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes270)
-					}
-				}
-				vgn = element(vgparent, "", "button", attributes268)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes271)
-					}
-				}
-				vgn = element(vgparent, "", "button", attributes269)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes40)
-					}
-				}
+				vgn = element(vgparent, 292)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleUnread(c.App.List.Targets()) })
+				vgn = element(vgparent, 293)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleFlag(c.App.List.Targets()) })
+				vgn = element(vgparent, 294)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Delete(c.App.List.Targets()) })
 			}
 		}
 		if c.App.List.Problem != nil {
-			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-			vgparent.AppendChild(vgn)
 			{
-				vgparent := vgn
-				_ = vgparent
-				{
-					vgcompKey := vugu.MakeCompKey(0x9D547A1040B5F65A^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-					vgcomp.Look = bad
-					vgcomp.Words = view.WordsFor(c.App.List.Problem)
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
-				}
-				vgn = element(vgparent, "", "button", attributes42)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.List.Refresh() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Try again")
-				}
+				vgcomp := component(vgin, vgout, vgparent, 0x9D547A1040B5F65A, vgiterkey, newTrouble).(*Trouble)
+				vgcomp.Look = bad
+				vgcomp.Words = view.WordsFor(c.App.List.Problem)
 			}
+			vgn = element(vgparent, 48)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.List.Refresh() })
 		}
-		vgn = element(vgparent, "", "div", attributes261)
+		vgn = element(vgparent, 295)
 		vgn.AddAttrInterface("aria-busy", boolText(!c.App.List.Loaded))
 		vgn.AddAttrInterface("aria-label", c.label())
 		vgn.AddAttrInterface("aria-rowcount", c.App.List.Total)
@@ -3501,7 +2268,7 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes272)
+			vgn = element(vgparent, 296)
 			property(vgn, "style", c.height())
 			{
 				vgparent := vgn
@@ -3512,48 +2279,38 @@ func (c *MessageList) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					s := s
 					_ = s
 					{
-						vgcompKey := vugu.MakeCompKey(0x27A53BF6F10BBD01^vgin.CurrentPositionHash(), s.slot)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageRow)
-						if vgcomp == nil {
-							vgcomp = new(MessageRow)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0x27A53BF6F10BBD01, s.slot, newMessageRow).(*MessageRow)
 						vgcomp.App = c.App
 						vgcomp.Index = s.index
 						vgcomp.Now = c.now
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 			}
 			if c.empty() {
-				vgn = element(vgparent, "", "div", attributes273)
+				vgn = element(vgparent, 297)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", attributes143)
+					vgn = element(vgparent, 298)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes229)
+						vgn = element(vgparent, 299)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", nil)
+							vgn = element(vgparent, 18)
 							vgn.AddAttrInterface("href", icon(c.emptyWords().icon))
 						}
 					}
-					vgn = element(vgparent, "", "h2", nil)
+					vgn = element(vgparent, 75)
 					vgn.SetInnerHTML(c.emptyWords().title)
-					vgn = element(vgparent, "", "p", nil)
+					vgn = element(vgparent, 40)
 					vgn.SetInnerHTML(c.emptyWords().text)
 					if c.emptyWords().action != "" {
-						vgn = element(vgparent, "", "button", attributes42)
+						vgn = element(vgparent, 300)
 						vgn.SetInnerHTML(c.emptyWords().action)
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.emptyAct() })
+						onClick(vgn, func(event vugu.DOMEvent) { c.emptyAct() })
 					}
 				}
 			}
@@ -3567,8 +2324,7 @@ func (c *MessageMarkup) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "iframe", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "message-frame"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "message-body"}, vugu.VGAttribute{Namespace: "", Key: "title", Val: "Text of the message"}, vugu.VGAttribute{Namespace: "", Key: "src", Val: "/frame.html"}, vugu.VGAttribute{Namespace: "", Key: "sandbox", Val: "allow-same-origin allow-popups allow-popups-to-escape-sandbox"}, vugu.VGAttribute{Namespace: "", Key: "referrerpolicy", Val: "no-referrer"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 301)
 	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.Frame.Fill(value, c.HTML) })
 	return vgout
 }
@@ -3578,8 +2334,7 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "row"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 171)
 	vgn.AddAttrInterface("aria-label", c.label())
 	vgn.AddAttrInterface("aria-rowindex", c.Index+1)
 	vgn.AddAttrInterface("aria-selected", c.selected())
@@ -3593,164 +2348,112 @@ func (c *MessageRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	vgn.AddAttrInterface("data-unread", c.unread())
 	vgn.AddAttrInterface("tabindex", c.tabindex())
 	property(vgn, "style", c.place())
-	on(vgn, "click",
-		func(event vugu.DOMEvent) { c.click(event) })
+	onClick(vgn, func(event vugu.DOMEvent) { c.click(event) })
 	on(vgn, "focus",
 		func(event vugu.DOMEvent) { c.focus() })
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes274)
+		vgn = element(vgparent, 302)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "i", attributes276)
-			markup(vgn, "")
-			vgn = element(vgparent, "", "span", attributes277)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.check(event) })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes155)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes156)
-				}
-			}
+			vgn = element(vgparent, 303)
+			onClick(vgn, func(event vugu.DOMEvent) { c.check(event) })
 		}
-		vgn = element(vgparent, "", "div", attributes275)
+		vgn = element(vgparent, 304)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "div", attributes278)
+			vgn = element(vgparent, 305)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes279)
+				vgn = element(vgparent, 306)
 				vgn.SetInnerHTML(c.who())
-				vgn = element(vgparent, "", "time", attributes280)
+				vgn = element(vgparent, 307)
 				vgn.AddAttrInterface("datetime", c.stamp())
 				vgn.AddAttrInterface("title", c.fullDate())
 				vgn.SetInnerHTML(c.date)
 			}
-			vgn = element(vgparent, "", "div", attributes278)
+			vgn = element(vgparent, 305)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes281)
+				vgn = element(vgparent, 308)
 				vgn.SetInnerHTML(c.subject())
-				vgn = element(vgparent, "", "span", attributes282)
+				vgn = element(vgparent, 309)
 				{
 					vgparent := vgn
 					_ = vgparent
 					if c.row.Answered {
-						vgn = element(vgparent, "svg", "svg", attributes283)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes284)
-						}
+						fixed(vgparent, 310)
 					}
 					if c.row.Attachments > 0 {
-						vgn = element(vgparent, "svg", "svg", attributes285)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes286)
-						}
+						fixed(vgparent, 311)
 					}
 					if c.row.Flagged {
-						vgn = element(vgparent, "svg", "svg", attributes287)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes288)
-						}
+						fixed(vgparent, 312)
 					}
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes278)
+			vgn = element(vgparent, 305)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.chip() {
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.AddAttrInterface("class", "chip chip-"+c.words().Tone)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes23)
+						vgn = element(vgparent, 17)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", nil)
+							vgn = element(vgparent, 18)
 							vgn.AddAttrInterface("href", icon(c.words().Icon))
 						}
-						vgn = element(vgparent, "", "span", nil)
+						vgn = element(vgparent, 15)
 						vgn.SetInnerHTML(c.words().Short)
 					}
 				}
-				vgn = element(vgparent, "", "span", attributes289)
+				vgn = element(vgparent, 313)
 				vgn.SetInnerHTML(c.snippet())
 				if c.account() != "" {
-					vgn = element(vgparent, "", "span", attributes290)
+					vgn = element(vgparent, 314)
 					vgn.SetInnerHTML(c.account())
 				}
 			}
 		}
 		if c.there {
-			vgn = element(vgparent, "", "div", attributes291)
+			vgn = element(vgparent, 315)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.canMark() {
-					vgn = element(vgparent, "", "button", attributes293)
+					vgn = element(vgparent, 316)
 					vgn.AddAttrInterface("aria-label", c.unreadAct())
 					vgn.AddAttrInterface("title", c.unreadAct()+" (u)")
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.toggleUnread(event) })
+					onClick(vgn, func(event vugu.DOMEvent) { c.toggleUnread(event) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
+						vgn = element(vgparent, 28)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "use", nil)
+							vgn = element(vgparent, 18)
 							vgn.AddAttrInterface("href", icon(c.unreadIcon()))
 						}
 					}
 				}
 				if c.canArchive() {
-					vgn = element(vgparent, "", "button", attributes294)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.archive(event) })
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes295)
-						}
-					}
+					vgn = element(vgparent, 317)
+					onClick(vgn, func(event vugu.DOMEvent) { c.archive(event) })
 				}
-				vgn = element(vgparent, "", "button", attributes292)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.remove(event) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes40)
-					}
-				}
+				vgn = element(vgparent, 318)
+				onClick(vgn, func(event vugu.DOMEvent) { c.remove(event) })
 			}
 		}
 	}
@@ -3762,8 +2465,7 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "data-testid", Val: "message-body"}, vugu.VGAttribute{Namespace: "", Key: "dir", Val: "auto"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 319)
 	vgn.AddAttrInterface("class", classes("text", when(view.CJK(c.Text), "cjk")))
 	{
 		vgparent := vgn
@@ -3775,43 +2477,61 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = i
 			b := b
 			_ = b
-			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-			vgparent.AppendChild(vgn)
-			{
-				vgparent := vgn
-				_ = vgparent
-				if b.Level == 0 {
-					vgn = element(vgparent, "", "div", attributes296)
-					{
-						vgparent := vgn
-						_ = vgparent
-						for vgiterkeyt, s := range spans(b) {
-							var vgiterkey interface{} = vgiterkeyt
-							_ = vgiterkey
-							s := s
-							_ = s
-							vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-							vgparent.AppendChild(vgn)
-							{
-								vgparent := vgn
-								_ = vgparent
-								if s.Href == "" {
-									vgn = element(vgparent, "", "span", nil)
-									vgn.SetInnerHTML(s.Text)
-								}
-								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes297)
-									vgn.AddAttrInterface("href", s.Href)
-									vgn.SetInnerHTML(s.Text)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.click(s.Href, event) })
-								}
-							}
+			if b.Level == 0 {
+				vgn = element(vgparent, 320)
+				{
+					vgparent := vgn
+					_ = vgparent
+					for vgiterkeyt, s := range spans(b) {
+						var vgiterkey interface{} = vgiterkeyt
+						_ = vgiterkey
+						s := s
+						_ = s
+						if s.Href == "" {
+							vgn = element(vgparent, 15)
+							vgn.SetInnerHTML(s.Text)
+						}
+						if s.Href != "" {
+							vgn = element(vgparent, 321)
+							vgn.AddAttrInterface("href", s.Href)
+							vgn.SetInnerHTML(s.Text)
+							onClick(vgn, func(event vugu.DOMEvent) { c.click(s.Href, event) })
 						}
 					}
 				}
-				if b.Level > 0 && !b.Folded {
-					vgn = element(vgparent, "", "blockquote", nil)
+			}
+			if b.Level > 0 && !b.Folded {
+				vgn = element(vgparent, 322)
+				vgn.AddAttrInterface("class", "text-block quote quote-"+levelName(b))
+				{
+					vgparent := vgn
+					_ = vgparent
+					for vgiterkeyt, s := range spans(b) {
+						var vgiterkey interface{} = vgiterkeyt
+						_ = vgiterkey
+						s := s
+						_ = s
+						if s.Href == "" {
+							vgn = element(vgparent, 15)
+							vgn.SetInnerHTML(s.Text)
+						}
+						if s.Href != "" {
+							vgn = element(vgparent, 321)
+							vgn.AddAttrInterface("href", s.Href)
+							vgn.SetInnerHTML(s.Text)
+							onClick(vgn, func(event vugu.DOMEvent) { c.click(s.Href, event) })
+						}
+					}
+				}
+			}
+			if b.Folded {
+				vgn = element(vgparent, 323)
+				{
+					vgparent := vgn
+					_ = vgparent
+					vgn = element(vgparent, 324)
+					vgn.SetInnerHTML("Quoted text, " + view.Count(len(b.Lines), "line"))
+					vgn = element(vgparent, 322)
 					vgn.AddAttrInterface("class", "text-block quote quote-"+levelName(b))
 					{
 						vgparent := vgn
@@ -3821,60 +2541,15 @@ func (c *MessageText) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							s := s
 							_ = s
-							vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-							vgparent.AppendChild(vgn)
-							{
-								vgparent := vgn
-								_ = vgparent
-								if s.Href == "" {
-									vgn = element(vgparent, "", "span", nil)
-									vgn.SetInnerHTML(s.Text)
-								}
-								if s.Href != "" {
-									vgn = element(vgparent, "", "a", attributes297)
-									vgn.AddAttrInterface("href", s.Href)
-									vgn.SetInnerHTML(s.Text)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.click(s.Href, event) })
-								}
+							if s.Href == "" {
+								vgn = element(vgparent, 15)
+								vgn.SetInnerHTML(s.Text)
 							}
-						}
-					}
-				}
-				if b.Folded {
-					vgn = element(vgparent, "", "details", attributes298)
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "", "summary", nil)
-						vgn.SetInnerHTML("Quoted text, " + view.Count(len(b.Lines), "line"))
-						vgn = element(vgparent, "", "blockquote", nil)
-						vgn.AddAttrInterface("class", "text-block quote quote-"+levelName(b))
-						{
-							vgparent := vgn
-							_ = vgparent
-							for vgiterkeyt, s := range spans(b) {
-								var vgiterkey interface{} = vgiterkeyt
-								_ = vgiterkey
-								s := s
-								_ = s
-								vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-								vgparent.AppendChild(vgn)
-								{
-									vgparent := vgn
-									_ = vgparent
-									if s.Href == "" {
-										vgn = element(vgparent, "", "span", nil)
-										vgn.SetInnerHTML(s.Text)
-									}
-									if s.Href != "" {
-										vgn = element(vgparent, "", "a", attributes297)
-										vgn.AddAttrInterface("href", s.Href)
-										vgn.SetInnerHTML(s.Text)
-										on(vgn, "click",
-											func(event vugu.DOMEvent) { c.click(s.Href, event) })
-									}
-								}
+							if s.Href != "" {
+								vgn = element(vgparent, 321)
+								vgn.AddAttrInterface("href", s.Href)
+								vgn.SetInnerHTML(s.Text)
+								onClick(vgn, func(event vugu.DOMEvent) { c.click(s.Href, event) })
 							}
 						}
 					}
@@ -3890,44 +2565,31 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 49)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes45)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
-		vgn = element(vgparent, "", "section", attributes299)
+		vgn = element(vgparent, 50)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
+		vgn = element(vgparent, 325)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes300)
+			vgn = element(vgparent, 326)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes303)
+				vgn = element(vgparent, 327)
 				vgn.SetInnerHTML(c.App.Picker.Title)
-				vgn = element(vgparent, "", "button", attributes304)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes71)
-					}
-				}
+				vgn = element(vgparent, 328)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
 			}
-			vgn = element(vgparent, "", "div", attributes301)
+			vgn = element(vgparent, 329)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.several() {
-					vgn = element(vgparent, "", "select", attributes305)
+					vgn = element(vgparent, 330)
 					on(vgn, "change",
 						func(event vugu.DOMEvent) { c.App.Picker.SetSite(api.AccountID(event.PropString("target", "value"))) })
 					{
@@ -3938,18 +2600,18 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							s := s
 							_ = s
-							vgn = element(vgparent, "", "option", nil)
+							vgn = element(vgparent, 81)
 							vgn.AddAttrInterface("value", string(s.ID))
 							property(vgn, "selected", s.ID == c.App.Picker.Site)
 							vgn.SetInnerHTML(view.SiteLabel(s))
 						}
 					}
 				}
-				vgn = element(vgparent, "", "nav", attributes180)
+				vgn = element(vgparent, 197)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "ol", nil)
+					vgn = element(vgparent, 198)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -3958,36 +2620,27 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							p := p
 							_ = p
-							vgn = element(vgparent, "", "li", nil)
+							vgn = element(vgparent, 20)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes306)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.goTo(p) })
+								vgn = element(vgparent, 331)
+								onClick(vgn, func(event vugu.DOMEvent) { c.goTo(p) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									markup(vgn, "\x3Cuse href=\"/icons.svg#drive\"\x3E\x3C/use\x3E")
-									vgn = element(vgparent, "", "span", nil)
+									vgn = element(vgparent, 15)
 									vgn.SetInnerHTML(p.Name)
 								}
 							}
 						}
 						if len(c.way().hidden) > 0 {
-							vgn = element(vgparent, "", "li", nil)
+							vgn = element(vgparent, 20)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes307)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.goTo(c.way().hidden[len(c.way().hidden)-1]) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "…")
-								}
+								vgn = element(vgparent, 332)
+								onClick(vgn, func(event vugu.DOMEvent) { c.goTo(c.way().hidden[len(c.way().hidden)-1]) })
 							}
 						}
 						for _, p := range c.way().rest {
@@ -3995,17 +2648,16 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							p := p
 							_ = p
-							vgn = element(vgparent, "", "li", nil)
+							vgn = element(vgparent, 20)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes308)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.goTo(p) })
+								vgn = element(vgparent, 333)
+								onClick(vgn, func(event vugu.DOMEvent) { c.goTo(p) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "span", nil)
+									vgn = element(vgparent, 15)
 									vgn.SetInnerHTML(p.Name)
 								}
 							}
@@ -4015,27 +2667,22 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			}
 			if c.App.Picker.Problem != nil {
 				{
-					vgcompKey := vugu.MakeCompKey(0x5B94B27A7851C4E0^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0x5B94B27A7851C4E0, vgiterkey, newTrouble).(*Trouble)
 					vgcomp.Look = lookOf(view.FileWords(c.App.Picker.Problem))
 					vgcomp.Words = view.FileWords(c.App.Picker.Problem)
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "div", attributes302)
+			if c.App.Picker.Problem != nil {
+				vgn = element(vgparent, 334)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Reload() })
+			}
+			vgn = element(vgparent, 335)
 			vgn.AddAttrInterface("aria-busy", boolText(!c.App.Picker.Loaded))
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.scroller(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes222)
+				vgn = element(vgparent, 241)
 				property(vgn, "style", filesHeight(&c.App.Picker.Folder))
 				{
 					vgparent := vgn
@@ -4045,7 +2692,7 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						r := r
 						_ = r
-						vgn = element(vgparent, "", "div", attributes309)
+						vgn = element(vgparent, 336)
 						vgn.AddAttrInterface("aria-disabled", boolText(!r.takes))
 						vgn.AddAttrInterface("aria-label", r.label())
 						vgn.AddAttrInterface("aria-selected", boolText(r.chosen))
@@ -4056,63 +2703,50 @@ func (c *Picker) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn.AddAttrInterface("data-testid", r.hook())
 						vgn.AddAttrInterface("tabindex", c.tabindex(r))
 						property(vgn, "style", r.place())
-						on(vgn, "click",
-							func(event vugu.DOMEvent) { c.App.Picker.Press(r.index) })
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Press(r.index) })
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "div", attributes310)
+							vgn = element(vgparent, 337)
 							{
 								vgparent := vgn
 								_ = vgparent
 								if r.there {
-									vgn = element(vgparent, "svg", "svg", attributes157)
+									vgn = element(vgparent, 174)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "svg", "use", nil)
+										vgn = element(vgparent, 18)
 										vgn.AddAttrInterface("href", icon(kindIcon(r.File)))
 									}
 								}
-								vgn = element(vgparent, "", "span", attributes158)
+								vgn = element(vgparent, 175)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "span", attributes159)
+									vgn = element(vgparent, 176)
 									vgn.SetInnerHTML(r.Name)
 								}
 							}
-							vgn = element(vgparent, "", "div", attributes311)
+							vgn = element(vgparent, 338)
 							vgn.SetInnerHTML(r.size())
 						}
 					}
 				}
 			}
 			if c.App.Picker.Loaded && c.App.Picker.Total == 0 {
-				vgn = element(vgparent, "", "p", attributes312)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "This folder is empty")
-				}
+				fixed(vgparent, 339)
 			}
-			vgn = element(vgparent, "", "footer", attributes50)
+			vgn = element(vgparent, 61)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes313)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Cancel")
-				}
-				vgn = element(vgparent, "", "button", attributes314)
+				vgn = element(vgparent, 340)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Cancel() })
+				vgn = element(vgparent, 341)
 				vgn.AddAttrInterface("disabled", !c.App.Picker.Ready())
 				vgn.SetInnerHTML(c.button())
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Picker.Done() })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Picker.Done() })
 			}
 		}
 	}
@@ -4124,38 +2758,29 @@ func (c *Question) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 49)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes45)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Question.No() })
-		vgn = element(vgparent, "", "section", attributes315)
+		vgn = element(vgparent, 50)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Question.No() })
+		vgn = element(vgparent, 342)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "h2", attributes316)
+			vgn = element(vgparent, 343)
 			vgn.SetInnerHTML(c.App.Question.Title)
-			vgn = element(vgparent, "", "p", attributes317)
+			vgn = element(vgparent, 344)
 			vgn.SetInnerHTML(c.App.Question.Means)
-			vgn = element(vgparent, "", "footer", attributes50)
+			vgn = element(vgparent, 61)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes318)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Question.No() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Cancel")
-				}
-				vgn = element(vgparent, "", "button", attributes319)
+				vgn = element(vgparent, 345)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Question.No() })
+				vgn = element(vgparent, 346)
 				vgn.SetInnerHTML(c.App.Question.Yes)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Question.Agree() })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Question.Agree() })
 			}
 		}
 	}
@@ -4167,8 +2792,7 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "main", Attr: []vugu.VGAttribute{{Namespace: "", Key: "aria-label", Val: "Message"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 347)
 	vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Loading))
 	vgn.AddAttrInterface("class", classes("reader", when(!c.shown(), "reader-none")))
 	vgn.AddAttrInterface("data-testid", c.hook())
@@ -4177,955 +2801,482 @@ func (c *Reader) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgparent := vgn
 		_ = vgparent
 		if !c.shown() && c.App.List.Total > 0 {
-			vgn = element(vgparent, "", "div", attributes273)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "span", attributes143)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes229)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes320)
-					}
-				}
-				vgn = element(vgparent, "", "h2", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "No message open")
-				}
-				vgn = element(vgparent, "", "p", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Choose one from the list. The keys ")
-					vgn = element(vgparent, "", "kbd", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "j")
-					}
-					words(vgparent, " and ")
-					vgn = element(vgparent, "", "kbd", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "k")
-					}
-					words(vgparent, " go through it, ")
-					vgn = element(vgparent, "", "kbd", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "?")
-					}
-					words(vgparent, " lists the others.")
-				}
-			}
+			fixed(vgparent, 348)
 		}
 		if c.shown() {
-			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-			vgparent.AppendChild(vgn)
+			vgn = element(vgparent, 349)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "div", attributes321)
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes323)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.CloseMessage() })
+				vgn = element(vgparent, 350)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.CloseMessage() })
+				if !c.lost() && !c.outgoing() {
+					vgn = element(vgparent, 351)
+					vgn.AddAttrInterface("disabled", !c.loaded())
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Reply() })
+					if c.all {
+						vgn = element(vgparent, 352)
+						vgn.AddAttrInterface("disabled", !c.loaded())
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.ReplyAll() })
+					}
+					vgn = element(vgparent, 353)
+					vgn.AddAttrInterface("disabled", !c.loaded())
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Forward() })
+				}
+				if c.outgoing() {
+					if c.canRetry() {
+						vgn = element(vgparent, 354)
+						onClick(vgn, func(event vugu.DOMEvent) { c.retry() })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, 15)
+							vgn.SetInnerHTML(c.retryText())
+						}
+					}
+					if c.canEdit() {
+						vgn = element(vgparent, 355)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
+					}
+				}
+				fixed(vgparent, 107)
+				if !c.lost() {
+					if c.inTrash() {
+						vgn = element(vgparent, 356)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
+					}
+					if c.inJunk() {
+						vgn = element(vgparent, 357)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
+					}
+					if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
+						vgn = element(vgparent, 358)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
+					}
+					vgn = element(vgparent, 359)
+					vgn.AddAttrInterface("aria-label", c.deleteText())
+					vgn.AddAttrInterface("title", c.deleteText()+" (#)")
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Delete(c.refs()) })
+					if !c.outgoing() {
+						vgn = element(vgparent, 360)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
+					}
+					if !c.outgoing() {
+						vgn = element(vgparent, 361)
+						vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
+						vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.ToggleFlag(c.refs()) })
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, 28)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, 18)
+								vgn.AddAttrInterface("href", icon(c.flagIcon()))
+							}
+						}
+					}
+					vgn = element(vgparent, 215)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "svg", "svg", attributes6)
-						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "svg", "use", attributes7)
-						}
-					}
-					if !c.lost() && !c.outgoing() {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "", "button", attributes324)
-							vgn.AddAttrInterface("disabled", !c.loaded())
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Reply() })
+						vgn = element(vgparent, 362)
+						vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
+						if c.App.Menu.Open == view.MenuMessage {
+							vgn = element(vgparent, 202)
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
+							vgn = element(vgparent, 363)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes6)
+								vgn = element(vgparent, 364)
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
 								{
 									vgparent := vgn
 									_ = vgparent
-									element(vgparent, "svg", "use", attributes284)
+									vgn = element(vgparent, 23)
+									vgn.SetInnerHTML(c.sourceText())
 								}
-								vgn = element(vgparent, "", "span", nil)
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Reply")
-								}
-							}
-							if c.all {
-								vgn = element(vgparent, "", "button", attributes326)
-								vgn.AddAttrInterface("disabled", !c.loaded())
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.ReplyAll() })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes327)
-									}
-									vgn = element(vgparent, "", "span", nil)
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "Reply all")
-									}
-								}
-							}
-							vgn = element(vgparent, "", "button", attributes325)
-							vgn.AddAttrInterface("disabled", !c.loaded())
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Forward() })
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes6)
-								{
-									vgparent := vgn
-									_ = vgparent
-									element(vgparent, "svg", "use", attributes328)
-								}
-								vgn = element(vgparent, "", "span", nil)
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Forward")
-								}
+								vgn = element(vgparent, 365)
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
 							}
 						}
 					}
-					if c.outgoing() {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
+				}
+			}
+			vgn = element(vgparent, 366)
+			vgn.AddAttrInterface("data-id", c.App.Reader.ID)
+			{
+				vgparent := vgn
+				_ = vgparent
+				if !c.lost() {
+					vgn = element(vgparent, 367)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 368)
+						vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
+						vgn.SetInnerHTML(c.subject())
+						vgn = element(vgparent, 369)
 						{
 							vgparent := vgn
 							_ = vgparent
-							if c.canRetry() {
-								vgn = element(vgparent, "", "button", attributes329)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.retry() })
+							vgn = element(vgparent, 370)
+							vgn.SetInnerHTML(c.initials())
+							vgn = element(vgparent, 371)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, 372)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
+									vgn = element(vgparent, 14)
+									vgn.SetInnerHTML(view.SenderName(c.row.From))
+									fixed(vgparent, 41)
+									if c.addr() != "" {
+										vgn = element(vgparent, 373)
+										vgn.SetInnerHTML(c.addr())
+									}
+								}
+								if view.Disguised(c.row.From) {
+									vgn = element(vgparent, 374)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes330)
+										vgn = element(vgparent, 15)
+										vgn.SetInnerHTML(c.disguise())
 									}
-									vgn = element(vgparent, "", "span", nil)
-									vgn.SetInnerHTML(c.retryText())
 								}
-							}
-							if c.canEdit() {
-								vgn = element(vgparent, "", "button", attributes331)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.EditAgain(c.App.Reader.MessageRef) })
+								vgn = element(vgparent, 375)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
+									vgn = element(vgparent, 376)
+									vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
+									onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes332)
-									}
-									vgn = element(vgparent, "", "span", nil)
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "Edit")
+										vgn = element(vgparent, 15)
+										vgn.SetInnerHTML(c.toLine())
+										fixed(vgparent, 235)
 									}
 								}
 							}
+							vgn = element(vgparent, 377)
+							vgn.AddAttrInterface("datetime", c.stamp())
+							vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
+							vgn.SetInnerHTML(c.date())
 						}
-					}
-					element(vgparent, "", "span", attributes94)
-					if !c.lost() {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
-						{
-							vgparent := vgn
-							_ = vgparent
-							if c.inTrash() {
-								vgn = element(vgparent, "", "button", attributes334)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Restore(c.refs()) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes335)
-									}
-								}
-							}
-							if c.inJunk() {
-								vgn = element(vgparent, "", "button", attributes336)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.NotJunk(c.refs()) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes335)
-									}
-									vgn = element(vgparent, "", "span", nil)
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "Not junk")
-									}
-								}
-							}
-							if c.App.HasFolder(c.App.Reader.Account, view.Archive) && !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes337)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Archive(c.refs()) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes295)
-									}
-								}
-							}
-							vgn = element(vgparent, "", "button", attributes333)
-							vgn.AddAttrInterface("aria-label", c.deleteText())
-							vgn.AddAttrInterface("title", c.deleteText()+" (#)")
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Delete(c.refs()) })
+						if c.App.Reader.Recipients && c.loaded() {
+							vgn = element(vgparent, 378)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes6)
-								{
-									vgparent := vgn
-									_ = vgparent
-									element(vgparent, "svg", "use", attributes40)
-								}
-							}
-							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes338)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.ToggleUnread(c.refs()) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
+								for _, h := range c.recipients() {
+									var vgiterkey interface{} = h.name
+									_ = vgiterkey
+									h := h
+									_ = h
+									vgn = element(vgparent, 55)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes270)
-									}
-								}
-							}
-							if !c.outgoing() {
-								vgn = element(vgparent, "", "button", attributes339)
-								vgn.AddAttrInterface("aria-pressed", boolText(c.row.Flagged))
-								vgn.AddAttrInterface("class", classes("icon-button", when(c.row.Flagged, "icon-flag")))
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.ToggleFlag(c.refs()) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "svg", "use", nil)
-										vgn.AddAttrInterface("href", icon(c.flagIcon()))
-									}
-								}
-							}
-							vgn = element(vgparent, "", "div", attributes183)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes340)
-								vgn.AddAttrInterface("aria-expanded", boolText(c.App.Menu.Open == view.MenuMessage))
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Menu.Toggle(view.MenuMessage) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes164)
-									}
-								}
-								if c.App.Menu.Open == view.MenuMessage {
-									vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-									vgparent.AppendChild(vgn)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "", "div", attributes185)
-										on(vgn, "click",
-											func(event vugu.DOMEvent) { c.App.Menu.Close() })
-										vgn = element(vgparent, "", "div", attributes341)
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "", "button", attributes342)
-											on(vgn, "click",
-												func(event vugu.DOMEvent) { c.App.Reader.ShowSource() })
-											{
-												vgparent := vgn
-												_ = vgparent
-												vgn = element(vgparent, "svg", "svg", attributes6)
-												{
-													vgparent := vgn
-													_ = vgparent
-													element(vgparent, "svg", "use", attributes344)
-												}
-												vgn = element(vgparent, "", "span", attributes27)
-												vgn.SetInnerHTML(c.sourceText())
-											}
-											vgn = element(vgparent, "", "button", attributes343)
-											on(vgn, "click",
-												func(event vugu.DOMEvent) { c.App.Reader.SaveSource() })
-											{
-												vgparent := vgn
-												_ = vgparent
-												vgn = element(vgparent, "svg", "svg", attributes6)
-												{
-													vgparent := vgn
-													_ = vgparent
-													element(vgparent, "svg", "use", attributes345)
-												}
-												vgn = element(vgparent, "", "span", attributes27)
-												{
-													vgparent := vgn
-													_ = vgparent
-													words(vgparent, "Save as a file (.eml)")
-												}
-											}
-										}
+										vgn = element(vgparent, 56)
+										vgn.SetInnerHTML(h.name)
+										vgn = element(vgparent, 57)
+										vgn.SetInnerHTML(h.value)
 									}
 								}
 							}
 						}
 					}
 				}
-				vgn = element(vgparent, "", "article", attributes322)
-				vgn.AddAttrInterface("data-id", c.App.Reader.ID)
-				{
-					vgparent := vgn
-					_ = vgparent
-					if !c.lost() {
-						vgn = element(vgparent, "", "header", attributes346)
+				if c.outgoing() && c.row.State != "" {
+					vgn = element(vgparent, 379)
+					vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 28)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "h2", attributes347)
-							vgn.AddAttrInterface("class", classes("head-subject", when(view.CJK(c.row.Subject), "cjk")))
-							vgn.SetInnerHTML(c.subject())
-							vgn = element(vgparent, "", "div", attributes348)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "span", attributes349)
-								vgn.SetInnerHTML(c.initials())
-								vgn = element(vgparent, "", "div", attributes350)
+							vgn = element(vgparent, 18)
+							vgn.AddAttrInterface("href", icon(c.words().Icon))
+						}
+						vgn = element(vgparent, 39)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, 14)
+							vgn.SetInnerHTML(c.words().Short)
+							vgn = element(vgparent, 40)
+							vgn.SetInnerHTML(c.words().Means)
+							if c.words().Do != "" {
+								vgn = element(vgparent, 40)
+								vgn.SetInnerHTML(c.words().Do)
+							}
+							if c.warned() {
+								fixed(vgparent, 380)
+							}
+							if c.warned() {
+								vgn = element(vgparent, 381)
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
+							}
+							if c.row.Problem != nil {
+								vgn = element(vgparent, 42)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "p", attributes352)
+									vgn = element(vgparent, 43)
+									vgn.SetInnerHTML(c.technical())
+								}
+							}
+						}
+						if c.certificate() != nil {
+							vgn = element(vgparent, 382)
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
+						}
+						if c.session() != 0 {
+							vgn = element(vgparent, 47)
+							onClick(vgn, func(event vugu.DOMEvent) { c.showSaid() })
+						}
+					}
+				}
+				if len(c.fates()) > 0 {
+					vgn = element(vgparent, 383)
+					{
+						vgparent := vgn
+						_ = vgparent
+						for _, f := range c.fates() {
+							var vgiterkey interface{} = f.Addr
+							_ = vgiterkey
+							f := f
+							_ = f
+							vgn = element(vgparent, 384)
+							vgn.AddAttrInterface("data-addr", f.Addr)
+							vgn.AddAttrInterface("data-state", string(f.State))
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, 15)
+								vgn.AddAttrInterface("class", "chip chip-"+f.words.Tone)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, 17)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "strong", nil)
-										vgn.SetInnerHTML(view.SenderName(c.row.From))
-										words(vgparent, " ")
-										if c.addr() != "" {
-											vgn = element(vgparent, "", "span", attributes354)
-											vgn.SetInnerHTML(c.addr())
-										}
+										vgn = element(vgparent, 18)
+										vgn.AddAttrInterface("href", icon(f.words.Icon))
 									}
-									if view.Disguised(c.row.From) {
-										vgn = element(vgparent, "", "p", attributes355)
+									vgn = element(vgparent, 15)
+									vgn.SetInnerHTML(f.words.Short)
+								}
+								vgn = element(vgparent, 385)
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, 149)
+									vgn.SetInnerHTML(f.Addr)
+									if f.why != "" {
+										vgn = element(vgparent, 24)
+										vgn.SetInnerHTML(f.why)
+									}
+									if f.said != "" {
+										vgn = element(vgparent, 43)
+										vgn.SetInnerHTML(f.said)
+									}
+								}
+							}
+						}
+					}
+				}
+				if c.loaded() && c.App.Reader.Message.Partial {
+					vgn = element(vgparent, 386)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 39)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, 40)
+							vgn.SetInnerHTML(c.App.Reader.PartialWords())
+							if c.App.Reader.Rest != nil {
+								vgn = element(vgparent, 387)
+								vgn.SetInnerHTML(c.rest())
+							}
+						}
+						vgn = element(vgparent, 388)
+						vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
+						vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
+						vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.FetchRest() })
+						{
+							vgparent := vgn
+							_ = vgparent
+							if c.App.Reader.Fetching {
+								fixed(vgparent, 389)
+							}
+							vgn = element(vgparent, 15)
+							vgn.SetInnerHTML(c.restText())
+						}
+					}
+				}
+				if c.loaded() && c.App.Reader.Message.Junk != "" {
+					vgn = element(vgparent, 390)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 391)
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = element(vgparent, 40)
+							vgn.SetInnerHTML(c.App.Reader.Message.Junk)
+						}
+					}
+				}
+				if c.loaded() && c.App.Reader.Message.Note != "" {
+					vgn = element(vgparent, 392)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 40)
+						vgn.SetInnerHTML(c.App.Reader.Message.Note)
+					}
+				}
+				if c.loaded() && c.App.Reader.Message.Remote > 0 {
+					vgn = element(vgparent, 393)
+					{
+						vgparent := vgn
+						_ = vgparent
+						vgn = element(vgparent, 40)
+						vgn.SetInnerHTML(c.remote())
+					}
+				}
+				if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
+					vgn = element(vgparent, 394)
+					{
+						vgparent := vgn
+						_ = vgparent
+						for _, p := range c.App.Reader.Message.Parts {
+							var vgiterkey interface{} = p.Index
+							_ = vgiterkey
+							p := p
+							_ = p
+							vgn = element(vgparent, 395)
+							{
+								vgparent := vgn
+								_ = vgparent
+								vgn = element(vgparent, 396)
+								vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
+								vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
+								vgn.AddAttrInterface("data-name", p.Name)
+								vgn.AddAttrInterface("data-size", p.Size)
+								vgn.AddAttrInterface("title", "Save "+p.Name)
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.SaveAttachment(p.Index) })
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = element(vgparent, 94)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, 18)
+										vgn.AddAttrInterface("href", icon(fileIcon(p.Type)))
+									}
+									vgn = element(vgparent, 95)
+									{
+										vgparent := vgn
+										_ = vgparent
+										vgn = element(vgparent, 96)
 										{
 											vgparent := vgn
 											_ = vgparent
-											vgn = element(vgparent, "svg", "svg", attributes23)
-											{
-												vgparent := vgn
-												_ = vgparent
-												element(vgparent, "svg", "use", attributes172)
-											}
-											vgn = element(vgparent, "", "span", nil)
-											vgn.SetInnerHTML(c.disguise())
+											vgn = element(vgparent, 15)
+											vgn.SetInnerHTML(stem(p.Name))
+											vgn = element(vgparent, 15)
+											vgn.SetInnerHTML(extension(p.Name))
 										}
+										vgn = element(vgparent, 24)
+										vgn.SetInnerHTML(view.Size(p.Size))
 									}
-									vgn = element(vgparent, "", "p", attributes353)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "", "button", attributes356)
-										vgn.AddAttrInterface("aria-expanded", boolText(c.App.Reader.Recipients))
-										on(vgn, "click",
-											func(event vugu.DOMEvent) { c.App.Reader.ToggleRecipients() })
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "", "span", nil)
-											vgn.SetInnerHTML(c.toLine())
-											vgn = element(vgparent, "svg", "svg", attributes23)
-											{
-												vgparent := vgn
-												_ = vgparent
-												element(vgparent, "svg", "use", attributes357)
-											}
-										}
-									}
+									fixed(vgparent, 397)
 								}
-								vgn = element(vgparent, "", "time", attributes351)
-								vgn.AddAttrInterface("datetime", c.stamp())
-								vgn.AddAttrInterface("title", view.FullDate(c.row.Date))
-								vgn.SetInnerHTML(c.date())
-							}
-							if c.App.Reader.Recipients && c.loaded() {
-								vgn = element(vgparent, "", "dl", attributes358)
-								{
-									vgparent := vgn
-									_ = vgparent
-									for _, h := range c.recipients() {
-										var vgiterkey interface{} = h.name
-										_ = vgiterkey
-										h := h
-										_ = h
-										vgn = element(vgparent, "", "div", nil)
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "", "dt", nil)
-											vgn.SetInnerHTML(h.name)
-											vgn = element(vgparent, "", "dd", nil)
-											vgn.SetInnerHTML(h.value)
-										}
-									}
-								}
-							}
-						}
-					}
-					if c.outgoing() && c.row.State != "" {
-						vgn = element(vgparent, "", "div", attributes359)
-						vgn.AddAttrInterface("class", "notice notice-"+c.words().Tone)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
-								vgn.AddAttrInterface("href", icon(c.words().Icon))
-							}
-							vgn = element(vgparent, "", "div", attributes41)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "strong", nil)
-								vgn.SetInnerHTML(c.words().Short)
-								vgn = element(vgparent, "", "p", nil)
-								vgn.SetInnerHTML(c.words().Means)
-								if c.words().Do != "" {
-									vgn = element(vgparent, "", "p", nil)
-									vgn.SetInnerHTML(c.words().Do)
-								}
-								if c.warned() {
-									vgn = element(vgparent, "", "p", attributes360)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "", "strong", nil)
-										{
-											vgparent := vgn
-											_ = vgparent
-											words(vgparent, "It may arrive twice.")
-										}
-										words(vgparent, " Look at what was said, or ask the recipient, before you send it again.")
-									}
-								}
-								if c.warned() {
-									vgn = element(vgparent, "", "button", attributes361)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.RetrySend(c.App.Reader.MessageRef) })
-									{
-										vgparent := vgn
-										_ = vgparent
-										words(vgparent, "Send again anyway")
-									}
-								}
-								if c.row.Problem != nil {
-									vgn = element(vgparent, "", "details", nil)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "", "summary", nil)
-										{
-											vgparent := vgn
-											_ = vgparent
-											words(vgparent, "Technical details")
-										}
-										vgn = element(vgparent, "", "code", nil)
-										vgn.SetInnerHTML(c.technical())
-									}
-								}
-							}
-							if c.certificate() != nil {
-								vgn = element(vgparent, "", "button", attributes362)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Trust.Look(c.App.Reader.Account, c.certificate()) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Look at the certificate")
-								}
-							}
-							if c.session() != 0 {
-								vgn = element(vgparent, "", "button", attributes44)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.showSaid() })
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "What was said")
-								}
-							}
-						}
-					}
-					if len(c.fates()) > 0 {
-						vgn = element(vgparent, "", "ul", attributes363)
-						{
-							vgparent := vgn
-							_ = vgparent
-							for _, f := range c.fates() {
-								var vgiterkey interface{} = f.Addr
-								_ = vgiterkey
-								f := f
-								_ = f
-								vgn = element(vgparent, "", "li", attributes364)
-								vgn.AddAttrInterface("data-addr", f.Addr)
-								vgn.AddAttrInterface("data-state", string(f.State))
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "", "span", nil)
-									vgn.AddAttrInterface("class", "chip chip-"+f.words.Tone)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes23)
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "svg", "use", nil)
-											vgn.AddAttrInterface("href", icon(f.words.Icon))
-										}
-										vgn = element(vgparent, "", "span", nil)
-										vgn.SetInnerHTML(f.words.Short)
-									}
-									vgn = element(vgparent, "", "span", attributes41)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "", "b", nil)
-										vgn.SetInnerHTML(f.Addr)
-										if f.why != "" {
-											vgn = element(vgparent, "", "small", nil)
-											vgn.SetInnerHTML(f.why)
-										}
-										if f.said != "" {
-											vgn = element(vgparent, "", "code", nil)
-											vgn.SetInnerHTML(f.said)
-										}
-									}
-								}
-							}
-						}
-					}
-					if c.loaded() && c.App.Reader.Message.Partial {
-						vgn = element(vgparent, "", "div", attributes365)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes345)
-							}
-							vgn = element(vgparent, "", "div", attributes41)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "p", nil)
-								vgn.SetInnerHTML(c.App.Reader.PartialWords())
-								if c.App.Reader.Rest != nil {
-									vgn = element(vgparent, "", "p", attributes367)
-									vgn.SetInnerHTML(c.rest())
-								}
-							}
-							vgn = element(vgparent, "", "button", attributes366)
-							vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Fetching))
-							vgn.AddAttrInterface("class", classes("button", when(c.App.Reader.Fetching, "turning")))
-							vgn.AddAttrInterface("disabled", c.App.Reader.Fetching)
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.Reader.FetchRest() })
-							{
-								vgparent := vgn
-								_ = vgparent
-								if c.App.Reader.Fetching {
-									vgn = element(vgparent, "svg", "svg", attributes23)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes198)
-									}
-								}
-								vgn = element(vgparent, "", "span", nil)
-								vgn.SetInnerHTML(c.restText())
-							}
-						}
-					}
-					if c.loaded() && c.App.Reader.Message.Junk != "" {
-						vgn = element(vgparent, "", "div", attributes368)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes369)
-							}
-							vgn = element(vgparent, "", "div", attributes41)
-							{
-								vgparent := vgn
-								_ = vgparent
-								vgn = element(vgparent, "", "strong", nil)
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "This is probably junk")
-								}
-								vgn = element(vgparent, "", "p", nil)
-								vgn.SetInnerHTML(c.App.Reader.Message.Junk)
-							}
-						}
-					}
-					if c.loaded() && c.App.Reader.Message.Note != "" {
-						vgn = element(vgparent, "", "div", attributes370)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes371)
-							}
-							vgn = element(vgparent, "", "p", nil)
-							vgn.SetInnerHTML(c.App.Reader.Message.Note)
-						}
-					}
-					if c.loaded() && c.App.Reader.Message.Remote > 0 {
-						vgn = element(vgparent, "", "div", attributes372)
-						{
-							vgparent := vgn
-							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
-							{
-								vgparent := vgn
-								_ = vgparent
-								element(vgparent, "svg", "use", attributes373)
-							}
-							vgn = element(vgparent, "", "p", nil)
-							vgn.SetInnerHTML(c.remote())
-						}
-					}
-					if c.loaded() && len(c.App.Reader.Message.Parts) > 0 {
-						vgn = element(vgparent, "", "ul", attributes374)
-						{
-							vgparent := vgn
-							_ = vgparent
-							for _, p := range c.App.Reader.Message.Parts {
-								var vgiterkey interface{} = p.Index
-								_ = vgiterkey
-								p := p
-								_ = p
-								vgn = element(vgparent, "", "li", attributes375)
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes376)
-									vgn.AddAttrInterface("aria-busy", boolText(c.App.Reader.Saving[p.Index]))
-									vgn.AddAttrInterface("aria-label", "Save "+p.Name+", "+view.Size(p.Size))
+								if c.App.HasFiles() {
+									vgn = element(vgparent, 398)
+									vgn.AddAttrInterface("aria-label", "Save "+p.Name+" to files…")
+									vgn.AddAttrInterface("data-index", p.Index)
 									vgn.AddAttrInterface("data-name", p.Name)
-									vgn.AddAttrInterface("data-size", p.Size)
-									vgn.AddAttrInterface("title", "Save "+p.Name)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.Reader.SaveAttachment(p.Index) })
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes85)
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "svg", "use", nil)
-											vgn.AddAttrInterface("href", icon(fileIcon(p.Type)))
-										}
-										vgn = element(vgparent, "", "span", attributes86)
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "", "span", attributes88)
-											{
-												vgparent := vgn
-												_ = vgparent
-												vgn = element(vgparent, "", "span", nil)
-												vgn.SetInnerHTML(stem(p.Name))
-												vgn = element(vgparent, "", "span", nil)
-												vgn.SetInnerHTML(extension(p.Name))
-											}
-											vgn = element(vgparent, "", "small", nil)
-											vgn.SetInnerHTML(view.Size(p.Size))
-										}
-										vgn = element(vgparent, "svg", "svg", attributes377)
-										{
-											vgparent := vgn
-											_ = vgparent
-											element(vgparent, "svg", "use", attributes345)
-										}
-									}
-									if c.App.HasFiles() {
-										vgn = element(vgparent, "", "button", attributes378)
-										vgn.AddAttrInterface("aria-label", "Save "+p.Name+" to files…")
-										vgn.AddAttrInterface("data-index", p.Index)
-										vgn.AddAttrInterface("data-name", p.Name)
-										on(vgn, "click",
-											func(event vugu.DOMEvent) { c.App.Reader.SaveToFiles(p.Index) })
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "svg", "svg", attributes6)
-											{
-												vgparent := vgn
-												_ = vgparent
-												element(vgparent, "svg", "use", attributes98)
-											}
-										}
-									}
+									onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.SaveToFiles(p.Index) })
 								}
 							}
 						}
 					}
-					if c.App.Reader.Problem != nil {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
+				}
+				if c.App.Reader.Problem != nil {
+					{
+						vgcomp := component(vgin, vgout, vgparent, 0x180377AFB2A37FD9, vgiterkey, newTrouble).(*Trouble)
+						vgcomp.Look = bad
+						vgcomp.Words = view.WordsFor(c.App.Reader.Problem)
+					}
+					if !c.lost() {
+						vgn = element(vgparent, 48)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.Reader.Retry() })
+					}
+					if c.lost() {
+						vgn = element(vgparent, 399)
+						onClick(vgn, func(event vugu.DOMEvent) { c.App.CloseMessage() })
+					}
+				}
+				if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
+					fixed(vgparent, 400)
+				}
+				if c.App.Reader.SourceOpen {
+					vgn = element(vgparent, 401)
+					vgn.SetInnerHTML(c.App.Reader.Source)
+				}
+				if c.loaded() && !c.App.Reader.SourceOpen {
+					for _, m := range c.html() {
+						var vgiterkey interface{} = m.ID
+						_ = vgiterkey
+						m := m
+						_ = m
 						{
-							vgparent := vgn
-							_ = vgparent
-							{
-								vgcompKey := vugu.MakeCompKey(0x180377AFB2A37FD9^vgin.CurrentPositionHash(), vgiterkey)
-								vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-								if vgcomp == nil {
-									vgcomp = new(Trouble)
-									vgin.BuildEnv.WireComponent(vgcomp)
-								}
-								vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-								vgcomp.Look = bad
-								vgcomp.Words = view.WordsFor(c.App.Reader.Problem)
-								vgout.Components = append(vgout.Components, vgcomp)
-								vgn = &vugu.VGNode{Component: vgcomp}
-								vgparent.AppendChild(vgn)
-							}
-							if !c.lost() {
-								vgn = element(vgparent, "", "button", attributes42)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Reader.Retry() })
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Try again")
-								}
-							}
-							if c.lost() {
-								vgn = element(vgparent, "", "button", attributes42)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.CloseMessage() })
-								{
-									vgparent := vgn
-									_ = vgparent
-									words(vgparent, "Back to the list")
-								}
-							}
+							vgcomp := component(vgin, vgout, vgparent, 0xB8B1AD9C1ACA8824, m.ID, newMessageMarkup).(*MessageMarkup)
+							vgcomp.Frame = c.Frame
+							vgcomp.HTML = m.HTML
 						}
 					}
-					if c.App.Reader.Slow && c.App.Reader.Loading && !c.loaded() {
-						vgn = element(vgparent, "", "div", attributes379)
+					if !c.hasHTML() {
 						{
-							vgparent := vgn
-							_ = vgparent
-							element(vgparent, "", "i", nil)
-							element(vgparent, "", "i", nil)
-							element(vgparent, "", "i", nil)
-							element(vgparent, "", "i", nil)
-							element(vgparent, "", "i", nil)
+							vgcomp := component(vgin, vgout, vgparent, 0x3DCDC06545743E21, vgiterkey, newMessageText).(*MessageText)
+							vgcomp.App = c.App
+							vgcomp.Blocks = c.App.Reader.Body
+							vgcomp.Text = c.App.Reader.Message.Text
 						}
 					}
-					if c.App.Reader.SourceOpen {
-						vgn = element(vgparent, "", "pre", attributes380)
-						vgn.SetInnerHTML(c.App.Reader.Source)
-					}
-					if c.loaded() && !c.App.Reader.SourceOpen {
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-						vgparent.AppendChild(vgn)
+					if !c.outgoing() {
+						vgn = element(vgparent, 402)
 						{
 							vgparent := vgn
 							_ = vgparent
-							for _, m := range c.html() {
-								var vgiterkey interface{} = m.ID
-								_ = vgiterkey
-								m := m
-								_ = m
-								{
-									vgcompKey := vugu.MakeCompKey(0xB8B1AD9C1ACA8824^vgin.CurrentPositionHash(), m.ID)
-									vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageMarkup)
-									if vgcomp == nil {
-										vgcomp = new(MessageMarkup)
-										vgin.BuildEnv.WireComponent(vgcomp)
-									}
-									vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-									vgcomp.Frame = c.Frame
-									vgcomp.HTML = m.HTML
-									vgout.Components = append(vgout.Components, vgcomp)
-									vgn = &vugu.VGNode{Component: vgcomp}
-									vgparent.AppendChild(vgn)
-								}
+							vgn = element(vgparent, 403)
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.Reply() })
+							if c.all {
+								vgn = element(vgparent, 404)
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.ReplyAll() })
 							}
-							if !c.hasHTML() {
-								{
-									vgcompKey := vugu.MakeCompKey(0x3DCDC06545743E21^vgin.CurrentPositionHash(), vgiterkey)
-									vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*MessageText)
-									if vgcomp == nil {
-										vgcomp = new(MessageText)
-										vgin.BuildEnv.WireComponent(vgcomp)
-									}
-									vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
-									vgcomp.App = c.App
-									vgcomp.Blocks = c.App.Reader.Body
-									vgcomp.Text = c.App.Reader.Message.Text
-									vgout.Components = append(vgout.Components, vgcomp)
-									vgn = &vugu.VGNode{Component: vgcomp}
-									vgparent.AppendChild(vgn)
-								}
-							}
-							if !c.outgoing() {
-								vgn = element(vgparent, "", "div", attributes381)
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "", "button", attributes42)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.Reply() })
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes6)
-										{
-											vgparent := vgn
-											_ = vgparent
-											element(vgparent, "svg", "use", attributes284)
-										}
-										vgn = element(vgparent, "", "span", nil)
-										{
-											vgparent := vgn
-											_ = vgparent
-											words(vgparent, "Reply")
-										}
-									}
-									if c.all {
-										vgn = element(vgparent, "", "button", attributes42)
-										on(vgn, "click",
-											func(event vugu.DOMEvent) { c.App.ReplyAll() })
-										{
-											vgparent := vgn
-											_ = vgparent
-											vgn = element(vgparent, "svg", "svg", attributes6)
-											{
-												vgparent := vgn
-												_ = vgparent
-												element(vgparent, "svg", "use", attributes327)
-											}
-											vgn = element(vgparent, "", "span", nil)
-											{
-												vgparent := vgn
-												_ = vgparent
-												words(vgparent, "Reply all")
-											}
-										}
-									}
-									vgn = element(vgparent, "", "button", attributes42)
-									on(vgn, "click",
-										func(event vugu.DOMEvent) { c.App.Forward() })
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "svg", "svg", attributes6)
-										{
-											vgparent := vgn
-											_ = vgparent
-											element(vgparent, "svg", "use", attributes328)
-										}
-										vgn = element(vgparent, "", "span", nil)
-										{
-											vgparent := vgn
-											_ = vgparent
-											words(vgparent, "Forward")
-										}
-									}
-								}
-							}
+							vgn = element(vgparent, 405)
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.Forward() })
 						}
 					}
 				}
@@ -5140,8 +3291,7 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "page"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 406)
 	vgn.AddAttrInterface("data-pane", c.pane())
 	vgn.AddAttrInterface("data-ready", c.ready())
 	vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.guard(value) })
@@ -5150,126 +3300,54 @@ func (c *Root) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		if c.App.Session.Shown() {
 			{
-				vgcompKey := vugu.MakeCompKey(0x8D939E7FB7CF12B7^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*SignIn)
-				if vgcomp == nil {
-					vgcomp = new(SignIn)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x8D939E7FB7CF12B7, vgiterkey, newSignIn).(*SignIn)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if !c.App.Session.Shown() {
 			{
-				vgcompKey := vugu.MakeCompKey(0x6F00FE149553C7EA^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Mail)
-				if vgcomp == nil {
-					vgcomp = new(Mail)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x6F00FE149553C7EA, vgiterkey, newMail).(*Mail)
 				vgcomp.App = c.App
 				vgcomp.Frame = c.Frame
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Menu.Open == view.MenuShortcuts {
 			{
-				vgcompKey := vugu.MakeCompKey(0x1985E25DD31384F5^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Shortcuts)
-				if vgcomp == nil {
-					vgcomp = new(Shortcuts)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x1985E25DD31384F5, vgiterkey, newShortcuts).(*Shortcuts)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Trust.Certificate != nil {
 			{
-				vgcompKey := vugu.MakeCompKey(0x987F767BFFBB301E^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Certificate)
-				if vgcomp == nil {
-					vgcomp = new(Certificate)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x987F767BFFBB301E, vgiterkey, newCertificate).(*Certificate)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Question.Asked() {
 			{
-				vgcompKey := vugu.MakeCompKey(0x70D7B632B311F9AA^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Question)
-				if vgcomp == nil {
-					vgcomp = new(Question)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x70D7B632B311F9AA, vgiterkey, newQuestion).(*Question)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.App.Picker.Asked {
 			{
-				vgcompKey := vugu.MakeCompKey(0x1CDE4BF80AD81D^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Picker)
-				if vgcomp == nil {
-					vgcomp = new(Picker)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x1CDE4BF80AD81D, vgiterkey, newPicker).(*Picker)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if c.clash() {
 			{
-				vgcompKey := vugu.MakeCompKey(0x2C9B7A39DBF768A0^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Clash)
-				if vgcomp == nil {
-					vgcomp = new(Clash)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x2C9B7A39DBF768A0, vgiterkey, newClash).(*Clash)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		{
-			vgcompKey := vugu.MakeCompKey(0x651AC266CBAE7517^vgin.CurrentPositionHash(), vgiterkey)
-			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Toasts)
-			if vgcomp == nil {
-				vgcomp = new(Toasts)
-				vgin.BuildEnv.WireComponent(vgcomp)
-			}
-			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp := component(vgin, vgout, vgparent, 0x651AC266CBAE7517, vgiterkey, newToasts).(*Toasts)
 			vgcomp.App = c.App
-			vgout.Components = append(vgout.Components, vgcomp)
-			vgn = &vugu.VGNode{Component: vgcomp}
-			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "div", attributes382)
+		vgn = element(vgparent, 407)
 		vgn.SetInnerHTML(c.App.Voice.Polite)
-		vgn = element(vgparent, "", "div", attributes383)
+		vgn = element(vgparent, 408)
 		vgn.SetInnerHTML(c.App.Voice.Urgent)
 	}
 	return vgout
@@ -5280,16 +3358,13 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "form", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "search"}, vugu.VGAttribute{Namespace: "", Key: "role", Val: "search"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 409)
 	on(vgn, "submit",
 		func(event vugu.DOMEvent) { c.submit(event) })
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "svg", "svg", attributes6)
-		markup(vgn, "\x3Cuse href=\"/icons.svg#search\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "input", attributes384)
+		vgn = element(vgparent, 410)
 		vgn.AddAttrInterface("aria-label", "Search "+c.folder())
 		vgn.AddAttrInterface("placeholder", "Search "+c.folder())
 		property(vgn, "value", c.App.List.Search)
@@ -5298,27 +3373,11 @@ func (c *Search) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		on(vgn, "keydown",
 			func(event vugu.DOMEvent) { c.key(event) })
 		if c.App.List.Search == "" {
-			vgn = element(vgparent, "", "kbd", attributes385)
-			{
-				vgparent := vgn
-				_ = vgparent
-				words(vgparent, "/")
-			}
+			fixed(vgparent, 411)
 		}
 		if c.App.List.Search != "" {
-			vgn = element(vgparent, "", "button", attributes386)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.clear() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes71)
-				}
-			}
+			vgn = element(vgparent, 412)
+			onClick(vgn, func(event vugu.DOMEvent) { c.clear() })
 		}
 	}
 	return vgout
@@ -5329,8 +3388,7 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "sections"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 413)
 	{
 		vgparent := vgn
 		_ = vgparent
@@ -5339,37 +3397,28 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			s := s
 			_ = s
-			vgn = element(vgparent, "", "section", attributes387)
+			vgn = element(vgparent, 414)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if s.Title != "" {
-					vgn = element(vgparent, "", "h2", nil)
+					vgn = element(vgparent, 75)
 					vgn.SetInnerHTML(s.Title)
 				}
 				if s.Words != "" {
-					vgn = element(vgparent, "", "p", nil)
+					vgn = element(vgparent, 40)
 					vgn.SetInnerHTML(s.Words)
 				}
 				if s.Code != "" {
-					vgn = element(vgparent, "", "code", attributes388)
+					vgn = element(vgparent, 415)
 					vgn.SetInnerHTML(s.Code)
 				}
 				{
-					vgcompKey := vugu.MakeCompKey(0xE55BB7A6409E47F0^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
-					if vgcomp == nil {
-						vgcomp = new(Fields)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0xE55BB7A6409E47F0, vgiterkey, newFields).(*Fields)
 					vgcomp.List = s.Fields
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 				if len(s.Actions) > 0 {
-					vgn = element(vgparent, "", "div", attributes389)
+					vgn = element(vgparent, 416)
 					{
 						vgparent := vgn
 						_ = vgparent
@@ -5378,18 +3427,17 @@ func (c *Sections) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgiterkey
 							a := a
 							_ = a
-							vgn = element(vgparent, "", "div", nil)
+							vgn = element(vgparent, 55)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "button", attributes106)
+								vgn = element(vgparent, 114)
 								vgn.AddAttrInterface("class", classes("button", when(a.Bad, "button-bad")))
 								vgn.AddAttrInterface("data-testid", a.ID)
 								vgn.SetInnerHTML(a.Label)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { a.Do() })
+								onClick(vgn, func(event vugu.DOMEvent) { a.Do() })
 								if a.Hint != "" {
-									vgn = element(vgparent, "", "small", nil)
+									vgn = element(vgparent, 24)
 									vgn.SetInnerHTML(a.Hint)
 								}
 							}
@@ -5407,39 +3455,24 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "cover"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 49)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes45)
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.Menu.Close() })
-		vgn = element(vgparent, "", "section", attributes390)
+		vgn = element(vgparent, 50)
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
+		vgn = element(vgparent, 417)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes300)
+			vgn = element(vgparent, 418)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "h2", attributes392)
-				markup(vgn, "Keyboard shortcuts")
-				vgn = element(vgparent, "", "button", attributes393)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Menu.Close() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes71)
-					}
-				}
+				vgn = element(vgparent, 419)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Menu.Close() })
 			}
-			vgn = element(vgparent, "", "div", attributes391)
+			vgn = element(vgparent, 420)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5448,13 +3481,13 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					g := g
 					_ = g
-					vgn = element(vgparent, "", "section", nil)
+					vgn = element(vgparent, 421)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "h3", nil)
+						vgn = element(vgparent, 422)
 						vgn.SetInnerHTML(g.Title)
-						vgn = element(vgparent, "", "dl", nil)
+						vgn = element(vgparent, 423)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -5463,11 +3496,11 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								s := s
 								_ = s
-								vgn = element(vgparent, "", "div", nil)
+								vgn = element(vgparent, 55)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "dt", nil)
+									vgn = element(vgparent, 56)
 									{
 										vgparent := vgn
 										_ = vgparent
@@ -5476,11 +3509,11 @@ func (c *Shortcuts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 											_ = vgiterkey
 											k := k
 											_ = k
-											vgn = element(vgparent, "", "kbd", nil)
+											vgn = element(vgparent, 424)
 											vgn.SetInnerHTML(k)
 										}
 									}
-									vgn = element(vgparent, "", "dd", nil)
+									vgn = element(vgparent, 57)
 									vgn.SetInnerHTML(s.Does)
 								}
 							}
@@ -5498,148 +3531,84 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "main", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "signin"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 425)
 	vgn.AddAttrInterface("inert", inert(c.App))
 	{
 		vgparent := vgn
 		_ = vgparent
 		if c.App.Gate.Asked() {
 			{
-				vgcompKey := vugu.MakeCompKey(0x4B82600871A2C841^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Gate)
-				if vgcomp == nil {
-					vgcomp = new(Gate)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0x4B82600871A2C841, vgiterkey, newGate).(*Gate)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
 		}
 		if !c.App.Gate.Asked() {
-			vgn = element(vgparent, "", "form", attributes395)
+			vgn = element(vgparent, 426)
 			on(vgn, "submit",
 				func(event vugu.DOMEvent) { c.submit(event) })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "img", attributes240)
-				markup(vgn, "")
-				vgn = element(vgparent, "", "h1", attributes396)
+				vgn = element(vgparent, 427)
 				vgn.SetInnerHTML(c.title())
-				vgn = element(vgparent, "", "p", attributes397)
+				vgn = element(vgparent, 428)
 				vgn.SetInnerHTML(c.lead())
 				if c.App.Session.Problem != nil && !c.App.Session.ErrorBelow() {
 					{
-						vgcompKey := vugu.MakeCompKey(0xB193DFCC54473D2D^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-						if vgcomp == nil {
-							vgcomp = new(Trouble)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0xB193DFCC54473D2D, vgiterkey, newTrouble).(*Trouble)
 						vgcomp.Hook = "signin-error"
 						vgcomp.Look = lookOf(c.App.Session.ErrorWords())
 						vgcomp.Words = c.App.Session.ErrorWords()
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 				if c.App.Session.Said() {
-					vgn = element(vgparent, "", "button", attributes399)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "What was said")
-					}
+					vgn = element(vgparent, 429)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.ShowSaid() })
 				}
 				if c.App.Session.FoundWords().Title != "" {
 					{
-						vgcompKey := vugu.MakeCompKey(0x801CAB793B93D364^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-						if vgcomp == nil {
-							vgcomp = new(Trouble)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0x801CAB793B93D364, vgiterkey, newTrouble).(*Trouble)
 						vgcomp.Hook = "setup-found"
 						vgcomp.Look = c.foundLook()
 						vgcomp.Words = c.App.Session.FoundWords()
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 				{
-					vgcompKey := vugu.MakeCompKey(0x198C5AC0E6928A4E^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
-					if vgcomp == nil {
-						vgcomp = new(Sections)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0x198C5AC0E6928A4E, vgiterkey, newSections).(*Sections)
 					vgcomp.List = c.App.Session.Fields()
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 				if c.App.Session.ErrorBelow() {
 					{
-						vgcompKey := vugu.MakeCompKey(0xE983B7066165BF54^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-						if vgcomp == nil {
-							vgcomp = new(Trouble)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0xE983B7066165BF54, vgiterkey, newTrouble).(*Trouble)
 						vgcomp.Hook = "signin-error"
 						vgcomp.Look = lookOf(c.App.Session.ErrorWords())
 						vgcomp.Words = c.App.Session.ErrorWords()
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes398)
+				vgn = element(vgparent, 430)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.Session.Busy))
 				vgn.SetInnerHTML(c.submitText())
 				if c.App.Session.CanSetUp() {
-					vgn = element(vgparent, "", "button", attributes400)
+					vgn = element(vgparent, 431)
 					vgn.AddAttrInterface("aria-expanded", boolText(c.App.Session.Manual))
 					vgn.SetInnerHTML(c.setupText())
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Session.ByHand() })
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.ByHand() })
 				}
 				if c.App.Session.Offer() != "" {
-					vgn = element(vgparent, "", "button", attributes401)
+					vgn = element(vgparent, 432)
 					vgn.SetInnerHTML(c.App.Session.Offer())
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.TakeOffer() })
 				}
 				if c.App.Session.Adding {
-					vgn = element(vgparent, "", "button", attributes402)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Session.Cancel() })
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Back to the mail")
-					}
+					vgn = element(vgparent, 433)
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.Cancel() })
 				}
 				if len(c.App.Gateway.Demo) > 0 {
-					vgn = element(vgparent, "", "div", attributes403)
+					vgn = element(vgparent, 434)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "p", nil)
-						markup(vgn, "\x3Cspan\x3Eor try it as\x3C/span\x3E")
-						vgn = element(vgparent, "", "div", attributes404)
+						vgn = element(vgparent, 435)
 						{
 							vgparent := vgn
 							_ = vgparent
@@ -5648,23 +3617,22 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								_ = vgiterkey
 								d := d
 								_ = d
-								vgn = element(vgparent, "", "button", attributes405)
+								vgn = element(vgparent, 436)
 								vgn.AddAttrInterface("aria-label", "Sign in as "+d.Name+", "+d.Email)
 								vgn.AddAttrInterface("data-testid", demoHook(d))
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Session.Demo(d) })
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Session.Demo(d) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "span", attributes26)
+									vgn = element(vgparent, 22)
 									vgn.SetInnerHTML(demoInitials(d))
-									vgn = element(vgparent, "", "span", attributes406)
+									vgn = element(vgparent, 437)
 									{
 										vgparent := vgn
 										_ = vgparent
-										vgn = element(vgparent, "", "strong", nil)
+										vgn = element(vgparent, 14)
 										vgn.SetInnerHTML(d.Name)
-										vgn = element(vgparent, "", "span", nil)
+										vgn = element(vgparent, 15)
 										vgn.SetInnerHTML(d.Email)
 									}
 								}
@@ -5674,40 +3642,25 @@ func (c *SignIn) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "footer", attributes394)
+		{
+			vgcomp := component(vgin, vgout, vgparent, 0x636899E37F035ECA, vgiterkey, newFilesNav).(*FilesNav)
+			vgcomp.App = c.App
+		}
+		vgn = element(vgparent, 438)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.App.Vault.Locked() {
 				{
-					vgcompKey := vugu.MakeCompKey(0x22FDCEA364205A4B^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Unlock)
-					if vgcomp == nil {
-						vgcomp = new(Unlock)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0x22FDCEA364205A4B, vgiterkey, newUnlock).(*Unlock)
 					vgcomp.App = c.App
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 			}
 			{
-				vgcompKey := vugu.MakeCompKey(0xE9439C4576D6CC51^vgin.CurrentPositionHash(), vgiterkey)
-				vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Connection)
-				if vgcomp == nil {
-					vgcomp = new(Connection)
-					vgin.BuildEnv.WireComponent(vgcomp)
-				}
-				vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+				vgcomp := component(vgin, vgout, vgparent, 0xE9439C4576D6CC51, vgiterkey, newConnection).(*Connection)
 				vgcomp.App = c.App
-				vgout.Components = append(vgout.Components, vgcomp)
-				vgn = &vugu.VGNode{Component: vgcomp}
-				vgparent.AppendChild(vgn)
 			}
-			vgn = element(vgparent, "", "p", nil)
-			markup(vgn, "Your mail and your password stay on this device.")
+			fixed(vgparent, 439)
 		}
 	}
 	return vgout
@@ -5718,77 +3671,47 @@ func (c *SiteForm) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "main", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "settings"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "site-title"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 440)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "form", attributes407)
+		vgn = element(vgparent, 441)
 		on(vgn, "submit",
 			func(event vugu.DOMEvent) { c.submit(event) })
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "header", attributes1)
+			vgn = element(vgparent, 2)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "button", attributes408)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.SiteForm.Leave() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes7)
-					}
-				}
-				vgn = element(vgparent, "", "h1", attributes409)
+				vgn = element(vgparent, 442)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.SiteForm.Leave() })
+				vgn = element(vgparent, 443)
 				vgn.SetInnerHTML(c.App.SiteForm.Title())
 			}
-			vgn = element(vgparent, "", "div", attributes2)
+			vgn = element(vgparent, 5)
 			{
 				vgparent := vgn
 				_ = vgparent
 				{
-					vgcompKey := vugu.MakeCompKey(0xADC21BCA62FE85D4^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Sections)
-					if vgcomp == nil {
-						vgcomp = new(Sections)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0xADC21BCA62FE85D4, vgiterkey, newSections).(*Sections)
 					vgcomp.List = c.App.SiteForm.Sections()
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 			}
-			vgn = element(vgparent, "", "footer", attributes3)
+			vgn = element(vgparent, 6)
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.App.SiteForm.Problem != nil {
 					{
-						vgcompKey := vugu.MakeCompKey(0x1EDB4F4FB2EF01BD^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-						if vgcomp == nil {
-							vgcomp = new(Trouble)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0x1EDB4F4FB2EF01BD, vgiterkey, newTrouble).(*Trouble)
 						vgcomp.Hook = "site-error"
 						vgcomp.Look = lookOf(c.words())
 						vgcomp.Words = c.words()
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
-				vgn = element(vgparent, "", "button", attributes410)
+				vgn = element(vgparent, 444)
 				vgn.AddAttrInterface("aria-busy", boolText(c.App.SiteForm.Busy))
 				vgn.SetInnerHTML(c.App.SiteForm.Verb())
 			}
@@ -5802,59 +3725,37 @@ func (c *StatusBar) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "status"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 445)
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "div", attributes411)
+		vgn = element(vgparent, 446)
 		vgn.AddAttrInterface("data-state", c.state())
 		vgn.AddAttrInterface("title", c.detail())
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.fault() == nil {
-				vgn = element(vgparent, "", "span", attributes413)
+				vgn = element(vgparent, 447)
 				vgn.SetInnerHTML(c.text())
 			}
 			if c.fault() != nil {
-				vgn = element(vgparent, "", "button", attributes414)
+				vgn = element(vgparent, 448)
 				vgn.AddAttrInterface("aria-label", c.text()+". What was said")
 				vgn.SetInnerHTML(c.text())
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.OpenFault(c.App.Speaking().ID, c.fault()) })
 			}
 			if c.progress() >= 0 {
-				vgn = element(vgparent, "", "progress", attributes415)
+				vgn = element(vgparent, 449)
 				property(vgn, "value", c.progress())
 			}
 		}
-		vgn = element(vgparent, "", "button", attributes412)
+		vgn = element(vgparent, 450)
 		vgn.AddAttrInterface("class", classes("icon-button", when(c.state() == "syncing", "turning")))
-		on(vgn, "click",
-			func(event vugu.DOMEvent) { c.App.SyncNow() })
+		onClick(vgn, func(event vugu.DOMEvent) { c.App.SyncNow() })
 		{
-			vgparent := vgn
-			_ = vgparent
-			vgn = element(vgparent, "svg", "svg", attributes6)
-			{
-				vgparent := vgn
-				_ = vgparent
-				element(vgparent, "svg", "use", attributes198)
-			}
-		}
-		{
-			vgcompKey := vugu.MakeCompKey(0x133452E2A753C548^vgin.CurrentPositionHash(), vgiterkey)
-			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Connection)
-			if vgcomp == nil {
-				vgcomp = new(Connection)
-				vgin.BuildEnv.WireComponent(vgcomp)
-			}
-			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp := component(vgin, vgout, vgparent, 0x133452E2A753C548, vgiterkey, newConnection).(*Connection)
 			vgcomp.App = c.App
-			vgout.Components = append(vgout.Components, vgcomp)
-			vgn = &vugu.VGNode{Component: vgcomp}
-			vgparent.AppendChild(vgn)
 		}
 	}
 	return vgout
@@ -5865,8 +3766,7 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "toasts"}, vugu.VGAttribute{Namespace: "", Key: "role", Val: "status"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Notes"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 451)
 	on(vgn, "pointerenter",
 		func(event vugu.DOMEvent) { c.App.Toasts.Hold() })
 	on(vgn, "pointerleave",
@@ -5879,60 +3779,41 @@ func (c *Toasts) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			n := n
 			_ = n
-			vgn = element(vgparent, "", "div", attributes416)
+			vgn = element(vgparent, 452)
 			vgn.AddAttrInterface("class", classes("toast", when(n.Problem != nil, "toast-bad")))
 			{
 				vgparent := vgn
 				_ = vgparent
 				if n.Problem != nil {
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes172)
-					}
+					fixed(vgparent, 453)
 				}
-				vgn = element(vgparent, "", "div", attributes417)
+				vgn = element(vgparent, 454)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", nil)
+					vgn = element(vgparent, 15)
 					vgn.SetInnerHTML(n.Text)
 					if n.Problem != nil {
-						vgn = element(vgparent, "", "p", nil)
+						vgn = element(vgparent, 40)
 						vgn.SetInnerHTML(trouble(n))
 					}
 					if n.Problem != nil {
-						vgn = element(vgparent, "", "details", nil)
+						vgn = element(vgparent, 42)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "summary", nil)
-							markup(vgn, "Technical details")
-							vgn = element(vgparent, "", "code", nil)
+							vgn = element(vgparent, 43)
 							vgn.SetInnerHTML(n.Words().Technical)
 						}
 					}
 				}
 				if n.Action != "" {
-					vgn = element(vgparent, "", "button", attributes419)
+					vgn = element(vgparent, 455)
 					vgn.SetInnerHTML(n.Action)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Toasts.Act(n.ID) })
 				}
-				vgn = element(vgparent, "", "button", attributes418)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					vgn = element(vgparent, "svg", "svg", attributes6)
-					{
-						vgparent := vgn
-						_ = vgparent
-						element(vgparent, "svg", "use", attributes71)
-					}
-				}
+				vgn = element(vgparent, 456)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Toasts.Dismiss(n.ID) })
 			}
 		}
 	}
@@ -5944,47 +3825,36 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "aside", Attr: []vugu.VGAttribute{{Namespace: "", Key: "data-testid", Val: "transfers"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Transfers"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 457)
 	vgn.AddAttrInterface("class", classes("tray", when(!c.App.Transfers.Open, "tray-line")))
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes420)
+		vgn = element(vgparent, 458)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes421)
+			vgn = element(vgparent, 459)
 			vgn.AddAttrInterface("aria-expanded", boolText(c.App.Transfers.Open))
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Transfers.Toggle() })
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Toggle() })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				markup(vgn, "\x3Cuse href=\"/icons.svg#transfer\"\x3E\x3C/use\x3E")
-				vgn = element(vgparent, "", "strong", nil)
+				vgn = element(vgparent, 14)
 				vgn.SetInnerHTML(c.text)
-				vgn = element(vgparent, "svg", "svg", attributes422)
-				markup(vgn, "\x3Cuse href=\"/icons.svg#chevron\"\x3E\x3C/use\x3E")
+				fixed(vgparent, 460)
 			}
-			if c.App.Transfers.Done() {
-				vgn = element(vgparent, "", "button", attributes423)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Clear")
-				}
+			if c.App.Transfers.Over() {
+				vgn = element(vgparent, 461)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
 			}
-			if c.progress >= 0 && !c.App.Transfers.Open {
-				vgn = element(vgparent, "", "progress", attributes424)
+			if c.progress >= 0 {
+				vgn = element(vgparent, 462)
 				property(vgn, "value", c.progress)
 			}
 		}
 		if c.App.Transfers.Open {
-			vgn = element(vgparent, "", "ul", attributes425)
+			vgn = element(vgparent, 463)
 			{
 				vgparent := vgn
 				_ = vgparent
@@ -5993,7 +3863,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					_ = vgiterkey
 					x := x
 					_ = x
-					vgn = element(vgparent, "", "li", attributes426)
+					vgn = element(vgparent, 464)
 					vgn.AddAttrInterface("data-direction", string(x.Direction))
 					vgn.AddAttrInterface("data-done", x.done())
 					vgn.AddAttrInterface("data-id", x.id)
@@ -6003,179 +3873,109 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "span", nil)
+						vgn = element(vgparent, 15)
 						vgn.AddAttrInterface("class", classes("transfer-icon", "tone-"+x.words.Tone))
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "svg", "svg", attributes6)
+							vgn = element(vgparent, 28)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "use", nil)
+								vgn = element(vgparent, 18)
 								vgn.AddAttrInterface("href", icon(x.words.Icon))
 							}
 						}
-						vgn = element(vgparent, "", "div", attributes427)
+						vgn = element(vgparent, 465)
 						{
 							vgparent := vgn
 							_ = vgparent
-							vgn = element(vgparent, "", "p", attributes429)
+							vgn = element(vgparent, 466)
 							vgn.AddAttrInterface("title", x.title())
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "", "span", nil)
+								vgn = element(vgparent, 15)
 								vgn.SetInnerHTML(stem(x.Name))
-								vgn = element(vgparent, "", "span", nil)
+								vgn = element(vgparent, 15)
 								vgn.SetInnerHTML(extension(x.Name))
 							}
 							if x.progress >= 0 {
-								vgn = element(vgparent, "", "progress", attributes430)
+								vgn = element(vgparent, 467)
 								vgn.AddAttrInterface("aria-label", x.Name)
 								property(vgn, "value", x.progress)
 							}
-							vgn = element(vgparent, "", "small", nil)
+							vgn = element(vgparent, 24)
 							vgn.AddAttrInterface("class", "tone-"+x.words.Tone)
 							vgn.SetInnerHTML(x.words.Text)
 							if x.words.More != "" {
-								vgn = element(vgparent, "", "small", nil)
+								vgn = element(vgparent, 24)
 								vgn.SetInnerHTML(x.words.More)
 							}
 							if x.technical() != "" {
-								vgn = element(vgparent, "", "details", nil)
+								vgn = element(vgparent, 42)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "summary", nil)
-									markup(vgn, "Technical details")
-									vgn = element(vgparent, "", "code", nil)
+									vgn = element(vgparent, 43)
 									vgn.SetInnerHTML(x.technical())
 								}
 							}
 							if x.State == api.TransferNeedsFile {
-								vgn = element(vgparent, "", "label", attributes431)
+								vgn = element(vgparent, 468)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "", "input", attributes432)
+									vgn = element(vgparent, 469)
 									vgn.AddAttrInterface("aria-label", "Choose "+x.Name+" again")
 									on(vgn, "change",
 										func(event vugu.DOMEvent) { c.choose(x.ID, event) })
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									markup(vgn, "\x3Cuse href=\"/icons.svg#file\"\x3E\x3C/use\x3E")
-									vgn = element(vgparent, "", "span", nil)
-									markup(vgn, "Choose the file…")
+									fixed(vgparent, 470)
 								}
 							}
 						}
-						vgn = element(vgparent, "", "div", attributes428)
+						vgn = element(vgparent, 471)
 						{
 							vgparent := vgn
 							_ = vgparent
 							if x.canSave() {
-								vgn = element(vgparent, "", "button", attributes433)
+								vgn = element(vgparent, 472)
 								vgn.AddAttrInterface("aria-label", "Save "+x.Name+" again")
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Save(x.ID) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes345)
-									}
-								}
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Save(x.ID) })
 							}
-							if x.canPause() {
-								vgn = element(vgparent, "", "button", attributes434)
-								vgn.AddAttrInterface("aria-label", "Pause "+x.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Pause(x.ID) })
+							if x.turn != nil {
+								vgn = element(vgparent, 473)
+								vgn.AddAttrInterface("aria-label", x.turn.word+": "+x.Name)
+								vgn.AddAttrInterface("data-testid", x.turn.hook)
+								vgn.AddAttrInterface("title", x.turn.word)
+								onClick(vgn, func(event vugu.DOMEvent) { x.turn.do(&c.App.Transfers, x.ID) })
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
+									vgn = element(vgparent, 28)
 									{
 										vgparent := vgn
 										_ = vgparent
-										element(vgparent, "svg", "use", attributes435)
-									}
-								}
-							}
-							if x.canResume() {
-								vgn = element(vgparent, "", "button", attributes436)
-								vgn.AddAttrInterface("aria-label", x.resumeText()+": "+x.Name)
-								vgn.AddAttrInterface("title", x.resumeText())
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Resume(x.ID) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										vgn = element(vgparent, "svg", "use", nil)
-										vgn.AddAttrInterface("href", icon(x.resumeIcon()))
+										vgn = element(vgparent, 18)
+										vgn.AddAttrInterface("href", icon(x.turn.picture))
 									}
 								}
 							}
 							if x.Session != 0 {
-								vgn = element(vgparent, "", "button", attributes437)
+								vgn = element(vgparent, 474)
 								vgn.AddAttrInterface("aria-label", "What was said for "+x.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.OpenSaid(x.Transfer) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes35)
-									}
-								}
+								onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.OpenSaid(x.Transfer) })
 							}
-							if !x.over() {
-								vgn = element(vgparent, "", "button", attributes438)
-								vgn.AddAttrInterface("aria-label", "Cancel "+x.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Cancel(x.ID) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes71)
-									}
-								}
-							}
-							if x.over() {
-								vgn = element(vgparent, "", "button", attributes439)
-								vgn.AddAttrInterface("aria-label", "Clear "+x.Name)
-								on(vgn, "click",
-									func(event vugu.DOMEvent) { c.App.Transfers.Clear(x.ID) })
-								{
-									vgparent := vgn
-									_ = vgparent
-									vgn = element(vgparent, "svg", "svg", attributes6)
-									{
-										vgparent := vgn
-										_ = vgparent
-										element(vgparent, "svg", "use", attributes71)
-									}
-								}
-							}
+							vgn = element(vgparent, 98)
+							vgn.AddAttrInterface("aria-label", x.end.word+": "+x.Name)
+							vgn.AddAttrInterface("data-testid", x.end.hook)
+							vgn.AddAttrInterface("title", x.end.word)
+							onClick(vgn, func(event vugu.DOMEvent) { x.end.do(&c.App.Transfers, x.ID) })
 						}
 					}
 				}
 				if c.more > 0 {
-					vgn = element(vgparent, "", "li", attributes440)
+					vgn = element(vgparent, 475)
 					vgn.SetInnerHTML("and " + view.Number(c.more) + " more")
 				}
 			}
@@ -6189,43 +3989,40 @@ func (c *Trouble) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute(nil)}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 55)
 	vgn.AddAttrInterface("class", classes("problem", c.Look))
 	vgn.AddAttrInterface("data-testid", c.Hook)
 	vgn.AddAttrInterface("role", c.role())
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "svg", "svg", attributes6)
+		vgn = element(vgparent, 28)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "svg", "use", nil)
+			vgn = element(vgparent, 18)
 			vgn.AddAttrInterface("href", icon(c.picture()))
 		}
-		vgn = element(vgparent, "", "div", attributes41)
+		vgn = element(vgparent, 39)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "strong", nil)
+			vgn = element(vgparent, 14)
 			vgn.SetInnerHTML(c.Words.Title)
 			if c.Words.Means != "" {
-				vgn = element(vgparent, "", "p", nil)
+				vgn = element(vgparent, 40)
 				vgn.SetInnerHTML(c.Words.Means)
 			}
 			if c.Words.Do != "" {
-				vgn = element(vgparent, "", "p", nil)
+				vgn = element(vgparent, 40)
 				vgn.SetInnerHTML(c.Words.Do)
 			}
 			if c.Words.Technical != "" {
-				vgn = element(vgparent, "", "details", nil)
+				vgn = element(vgparent, 42)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "summary", nil)
-					markup(vgn, "Technical details")
-					vgn = element(vgparent, "", "code", nil)
+					vgn = element(vgparent, 43)
 					vgn.SetInnerHTML(c.Words.Technical)
 				}
 			}
@@ -6239,48 +4036,36 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "form", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "banner banner-waits unlock"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "unlock-form"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Unlock the passwords"}, vugu.VGAttribute{Namespace: "", Key: "novalidate", Val: ""}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 476)
 	on(vgn, "submit",
 		func(event vugu.DOMEvent) { c.submit(event) })
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "svg", "svg", attributes6)
-		markup(vgn, "\x3Cuse href=\"/icons.svg#lock\"\x3E\x3C/use\x3E")
-		vgn = element(vgparent, "", "div", attributes41)
+		vgn = element(vgparent, 39)
 		vgn.AddAttrInterface("role", c.role())
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "p", nil)
+			vgn = element(vgparent, 40)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "", "strong", nil)
+				vgn = element(vgparent, 14)
 				vgn.SetInnerHTML(c.words().Title + ".")
-				words(vgparent, " ")
-				vgn = element(vgparent, "", "span", nil)
+				fixed(vgparent, 41)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.words().Means)
-				words(vgparent, " ")
-				vgn = element(vgparent, "", "span", nil)
+				fixed(vgparent, 41)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.words().Do)
 			}
 		}
 		{
-			vgcompKey := vugu.MakeCompKey(0x50471B539CA001B3^vgin.CurrentPositionHash(), vgiterkey)
-			vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Fields)
-			if vgcomp == nil {
-				vgcomp = new(Fields)
-				vgin.BuildEnv.WireComponent(vgcomp)
-			}
-			vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+			vgcomp := component(vgin, vgout, vgparent, 0x50471B539CA001B3, vgiterkey, newFields).(*Fields)
 			vgcomp.List = c.App.Vault.Fields()
-			vgout.Components = append(vgout.Components, vgcomp)
-			vgn = &vugu.VGNode{Component: vgcomp}
-			vgparent.AppendChild(vgn)
 		}
-		vgn = element(vgparent, "", "button", attributes441)
+		vgn = element(vgparent, 477)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -6292,8 +4077,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute(nil)}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 55)
 	{
 		vgparent := vgn
 		_ = vgparent
@@ -6302,47 +4086,41 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgiterkey
 			l := l
 			_ = l
-			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3)}
-			vgparent.AppendChild(vgn)
-			{
-				vgparent := vgn
-				_ = vgparent
-				if l.heading != "" {
-					vgn = element(vgparent, "", "p", attributes443)
-					vgn.SetInnerHTML(l.heading)
-				}
-				if l.phase != "" {
-					vgn = element(vgparent, "", "p", attributes444)
-					{
-						vgparent := vgn
-						_ = vgparent
-						vgn = element(vgparent, "", "b", nil)
-						vgn.SetInnerHTML(l.phase)
-						words(vgparent, " ")
-						vgn = element(vgparent, "", "span", nil)
-						vgn.SetInnerHTML(l.held)
-					}
-				}
-				vgn = element(vgparent, "", "div", attributes442)
-				vgn.AddAttrInterface("aria-current", l.current())
-				vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
-				vgn.AddAttrInterface("data-data", l.dataOf())
-				vgn.AddAttrInterface("data-seq", l.seq)
-				vgn.AddAttrInterface("data-state", l.State)
-				vgn.AddAttrInterface("data-who", string(l.Who))
+			if l.heading != "" {
+				vgn = element(vgparent, 478)
+				vgn.SetInnerHTML(l.heading)
+			}
+			if l.phase != "" {
+				vgn = element(vgparent, 479)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "span", nil)
-					vgn.AddAttrInterface("class", classes("wire-state", when(l.same, "wire-same")))
-					vgn.SetInnerHTML(l.State)
-					vgn = element(vgparent, "", "time", nil)
-					vgn.SetInnerHTML(l.at)
-					vgn = element(vgparent, "", "span", attributes445)
-					vgn.SetInnerHTML(l.who())
-					vgn = element(vgparent, "", "code", nil)
-					vgn.SetInnerHTML(l.Text)
+					vgn = element(vgparent, 149)
+					vgn.SetInnerHTML(l.phase)
+					fixed(vgparent, 41)
+					vgn = element(vgparent, 15)
+					vgn.SetInnerHTML(l.held)
 				}
+			}
+			vgn = element(vgparent, 480)
+			vgn.AddAttrInterface("aria-current", l.current())
+			vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
+			vgn.AddAttrInterface("data-data", l.dataOf())
+			vgn.AddAttrInterface("data-seq", l.seq)
+			vgn.AddAttrInterface("data-state", l.State)
+			vgn.AddAttrInterface("data-who", string(l.Who))
+			{
+				vgparent := vgn
+				_ = vgparent
+				vgn = element(vgparent, 15)
+				vgn.AddAttrInterface("class", classes("wire-state", when(l.same, "wire-same")))
+				vgn.SetInnerHTML(l.State)
+				vgn = element(vgparent, 182)
+				vgn.SetInnerHTML(l.at)
+				vgn = element(vgparent, 481)
+				vgn.SetInnerHTML(l.who())
+				vgn = element(vgparent, 43)
+				vgn.SetInnerHTML(l.Text)
 			}
 		}
 	}
@@ -6354,79 +4132,47 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "section", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "wire"}, vugu.VGAttribute{Namespace: "", Key: "data-testid", Val: "wire-view"}, vugu.VGAttribute{Namespace: "", Key: "aria-labelledby", Val: "wire-title"}}}
-	vgout.Out = append(vgout.Out, vgn)
+	vgn = root(vgout, 482)
 	vgn.AddAttrInterface("data-files", c.files())
 	{
 		vgparent := vgn
 		_ = vgparent
-		vgn = element(vgparent, "", "header", attributes121)
+		vgn = element(vgparent, 140)
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = element(vgparent, "", "button", attributes408)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.LeaveWire() })
+			vgn = element(vgparent, 442)
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.LeaveWire() })
+			vgn = element(vgparent, 483)
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes7)
-				}
-			}
-			vgn = element(vgparent, "", "h1", attributes448)
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "", "span", nil)
-				markup(vgn, "What was said")
-				vgn = element(vgparent, "", "small", nil)
+				vgn = element(vgparent, 24)
 				vgn.SetInnerHTML(c.App.Wire.Whose())
 			}
-			vgn = element(vgparent, "", "button", attributes449)
+			vgn = element(vgparent, 484)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Wire.Pause() })
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Pause() })
 			{
 				vgparent := vgn
 				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
+				vgn = element(vgparent, 28)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "svg", "use", nil)
+					vgn = element(vgparent, 18)
 					vgn.AddAttrInterface("href", icon(c.pauseIcon()))
 				}
-				vgn = element(vgparent, "", "span", nil)
+				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, "", "button", attributes450)
+			vgn = element(vgparent, 485)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
-			on(vgn, "click",
-				func(event vugu.DOMEvent) { c.App.Wire.Save() })
-			{
-				vgparent := vgn
-				_ = vgparent
-				vgn = element(vgparent, "svg", "svg", attributes6)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "svg", "use", attributes345)
-				}
-				vgn = element(vgparent, "", "span", nil)
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Save")
-				}
-			}
+			onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Save() })
 		}
-		vgn = element(vgparent, "", "ul", attributes446)
+		vgn = element(vgparent, 486)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -6435,38 +4181,37 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				_ = vgiterkey
 				s := s
 				_ = s
-				vgn = element(vgparent, "", "li", nil)
+				vgn = element(vgparent, 20)
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, "", "button", attributes451)
+					vgn = element(vgparent, 487)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.open(s.id) })
+					onClick(vgn, func(event vugu.DOMEvent) { c.open(s.id) })
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "strong", nil)
+						vgn = element(vgparent, 14)
 						vgn.SetInnerHTML(s.title)
 						if s.more != "" {
-							vgn = element(vgparent, "", "small", nil)
+							vgn = element(vgparent, 24)
 							vgn.SetInnerHTML(s.more)
 						}
 						if s.outcome != "" {
-							vgn = element(vgparent, "", "span", nil)
+							vgn = element(vgparent, 15)
 							vgn.AddAttrInterface("class", "wire-end wire-end-"+s.tone)
 							{
 								vgparent := vgn
 								_ = vgparent
-								vgn = element(vgparent, "svg", "svg", attributes23)
+								vgn = element(vgparent, 17)
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = element(vgparent, "svg", "use", nil)
+									vgn = element(vgparent, 18)
 									vgn.AddAttrInterface("href", icon(s.icon))
 								}
-								vgn = element(vgparent, "", "span", nil)
+								vgn = element(vgparent, 15)
 								vgn.SetInnerHTML(s.outcome)
 							}
 						}
@@ -6474,89 +4219,46 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, "", "div", attributes447)
+		vgn = element(vgparent, 488)
 		{
 			vgparent := vgn
 			_ = vgparent
 			if c.App.Wire.Problem != nil {
 				{
-					vgcompKey := vugu.MakeCompKey(0x8E8C6061421EECE4^vgin.CurrentPositionHash(), vgiterkey)
-					vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-					if vgcomp == nil {
-						vgcomp = new(Trouble)
-						vgin.BuildEnv.WireComponent(vgcomp)
-					}
-					vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+					vgcomp := component(vgin, vgout, vgparent, 0x8E8C6061421EECE4, vgiterkey, newTrouble).(*Trouble)
 					vgcomp.Look = bad
 					vgcomp.Words = view.WordsFor(c.App.Wire.Problem)
-					vgout.Components = append(vgout.Components, vgcomp)
-					vgn = &vugu.VGNode{Component: vgcomp}
-					vgparent.AppendChild(vgn)
 				}
 			}
 			if c.App.Wire.Problem != nil {
-				vgn = element(vgparent, "", "button", attributes42)
-				on(vgn, "click",
-					func(event vugu.DOMEvent) { c.App.Wire.Retry() })
-				{
-					vgparent := vgn
-					_ = vgparent
-					words(vgparent, "Try again")
-				}
+				vgn = element(vgparent, 48)
+				onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Retry() })
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, "", "div", attributes453)
+				vgn = element(vgparent, 489)
 				{
 					vgparent := vgn
 					_ = vgparent
 					{
-						vgcompKey := vugu.MakeCompKey(0xA41792A899B1F3FE^vgin.CurrentPositionHash(), vgiterkey)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*Trouble)
-						if vgcomp == nil {
-							vgcomp = new(Trouble)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0xA41792A899B1F3FE, vgiterkey, newTrouble).(*Trouble)
 						vgcomp.Look = lookOf(c.words())
 						vgcomp.Words = c.words()
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 			}
 			if c.App.Wire.Files() && len(c.lines) > 0 {
-				vgn = element(vgparent, "", "div", attributes454)
-				{
-					vgparent := vgn
-					_ = vgparent
-					element(vgparent, "", "span", nil)
-					element(vgparent, "", "span", nil)
-					vgn = element(vgparent, "", "strong", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Control connection")
-					}
-					vgn = element(vgparent, "", "strong", nil)
-					{
-						vgparent := vgn
-						_ = vgparent
-						words(vgparent, "Data connections")
-					}
-				}
+				fixed(vgparent, 490)
 			}
-			vgn = element(vgparent, "", "div", attributes452)
+			vgn = element(vgparent, 491)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, "", "button", attributes455)
+					vgn = element(vgparent, 492)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
 				}
 				for _, b := range c.blocks() {
 					var vgiterkey interface{} = b.key
@@ -6564,45 +4266,25 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					b := b
 					_ = b
 					{
-						vgcompKey := vugu.MakeCompKey(0x64D093A0F98C4A8C^vgin.CurrentPositionHash(), b.key)
-						vgcomp, _ := vgin.BuildEnv.CachedComponent(vgcompKey).(*WireBlock)
-						if vgcomp == nil {
-							vgcomp = new(WireBlock)
-							vgin.BuildEnv.WireComponent(vgcomp)
-						}
-						vgin.BuildEnv.UseComponent(vgcompKey, vgcomp)
+						vgcomp := component(vgin, vgout, vgparent, 0x64D093A0F98C4A8C, b.key, newWireBlock).(*WireBlock)
 						vgcomp.Lines = b.lines
-						vgout.Components = append(vgout.Components, vgcomp)
-						vgn = &vugu.VGNode{Component: vgcomp}
-						vgparent.AppendChild(vgn)
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, "", "button", attributes455)
+					vgn = element(vgparent, 492)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
-					on(vgn, "click",
-						func(event vugu.DOMEvent) { c.App.Wire.Newest() })
+					onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Newest() })
 				}
 				if c.App.Wire.Loaded && len(c.lines) == 0 {
-					vgn = element(vgparent, "", "div", attributes273)
+					vgn = element(vgparent, 493)
 					{
 						vgparent := vgn
 						_ = vgparent
-						vgn = element(vgparent, "", "span", attributes143)
-						markup(vgn, "\x3Csvg class=\"icon\"\x3E\x3Cuse href=\"/icons.svg#wire\"\x3E\x3C/use\x3E\x3C/svg\x3E")
-						vgn = element(vgparent, "", "h2", nil)
-						markup(vgn, "Nothing was said yet")
-						vgn = element(vgparent, "", "p", nil)
+						vgn = element(vgparent, 40)
 						vgn.SetInnerHTML(c.emptyText())
 						if !c.App.Wire.Files() {
-							vgn = element(vgparent, "", "button", attributes42)
-							on(vgn, "click",
-								func(event vugu.DOMEvent) { c.App.SyncNow() })
-							{
-								vgparent := vgn
-								_ = vgparent
-								words(vgparent, "Fetch new mail")
-							}
+							vgn = element(vgparent, 494)
+							onClick(vgn, func(event vugu.DOMEvent) { c.App.SyncNow() })
 						}
 					}
 				}
@@ -6612,462 +4294,571 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	return vgout
 }
 
-// What never changes of the elements above. Nodes share these tables: adding an attribute copies.
-var (
-	attributes0   = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "settings-form"}, {Key: "aria-labelledby", Val: "settings-title"}, {Key: "novalidate", Val: ""}}
-	attributes1   = []vugu.VGAttribute{{Key: "class", Val: "list-head"}}
-	attributes2   = []vugu.VGAttribute{{Key: "class", Val: "settings-body"}}
-	attributes3   = []vugu.VGAttribute{{Key: "class", Val: "settings-foot"}}
-	attributes4   = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "settings-close"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back to the mail (Esc)"}}
-	attributes5   = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "settings-title"}}
-	attributes6   = []vugu.VGAttribute{{Key: "class", Val: "icon"}, {Key: "aria-hidden", Val: "true"}}
-	attributes7   = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#back"}}
-	attributes8   = []vugu.VGAttribute{{Key: "data-testid", Val: "settings-state"}, {Key: "role", Val: "status"}}
-	attributes9   = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "settings-save"}}
-	attributes10  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "settings-discard"}}
-	attributes11  = []vugu.VGAttribute{{Key: "class", Val: "panel-who"}}
-	attributes12  = []vugu.VGAttribute{{Key: "class", Val: "panel-theme"}, {Key: "role", Val: "radiogroup"}, {Key: "aria-label", Val: "Appearance"}}
-	attributes13  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "switch"}}
-	attributes14  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-keys"}}
-	attributes15  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "account-settings"}}
-	attributes16  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "wire-open"}}
-	attributes17  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "account-add"}}
-	attributes18  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "sign-out"}}
-	attributes19  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item item-bad"}, {Key: "data-testid", Val: "sign-out-erase"}}
-	attributes20  = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes21  = []vugu.VGAttribute{{Key: "class", Val: "panel-words"}}
-	attributes22  = []vugu.VGAttribute{{Key: "data-testid", Val: "account-seal"}}
-	attributes23  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "aria-hidden", Val: "true"}}
-	attributes24  = []vugu.VGAttribute{{Key: "class", Val: "panel-list"}, {Key: "aria-label", Val: "Other accounts"}}
-	attributes25  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}}
-	attributes26  = []vugu.VGAttribute{{Key: "class", Val: "avatar"}, {Key: "aria-hidden", Val: "true"}}
-	attributes27  = []vugu.VGAttribute{{Key: "class", Val: "item-words"}}
-	attributes28  = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}}
-	attributes29  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "radio"}, {Key: "class", Val: "theme"}}
-	attributes30  = []vugu.VGAttribute{{Key: "class", Val: "switch"}, {Key: "aria-hidden", Val: "true"}}
-	attributes31  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#bell"}}
-	attributes32  = []vugu.VGAttribute{{Key: "aria-hidden", Val: "true"}}
-	attributes33  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#keyboard"}}
-	attributes34  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#settings"}}
-	attributes35  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#wire"}}
-	attributes36  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "data-testid", Val: "admin-open"}}
-	attributes37  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#server"}}
-	attributes38  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#plus"}}
-	attributes39  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sign-out"}}
-	attributes40  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#trash"}}
-	attributes41  = []vugu.VGAttribute{{Key: "class", Val: "problem-words"}}
-	attributes42  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}}
-	attributes43  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "banner-certificate"}}
-	attributes44  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes45  = []vugu.VGAttribute{{Key: "class", Val: "scrim scrim-dim"}}
-	attributes46  = []vugu.VGAttribute{{Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "certificate-title"}, {Key: "aria-describedby", Val: "certificate-means"}, {Key: "data-testid", Val: "certificate"}}
-	attributes47  = []vugu.VGAttribute{{Key: "id", Val: "certificate-title"}}
-	attributes48  = []vugu.VGAttribute{{Key: "id", Val: "certificate-means"}}
-	attributes49  = []vugu.VGAttribute{{Key: "class", Val: "facts"}}
-	attributes50  = []vugu.VGAttribute{{Key: "class", Val: "certificate-foot"}}
-	attributes51  = []vugu.VGAttribute{{Key: "class", Val: "check-field"}}
-	attributes52  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "certificate-sure"}}
-	attributes53  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "certificate-cancel"}}
-	attributes54  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "trust-certificate"}}
-	attributes55  = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "clash-title"}, {Key: "aria-describedby", Val: "clash-means"}, {Key: "data-testid", Val: "clash"}}
-	attributes56  = []vugu.VGAttribute{{Key: "id", Val: "clash-title"}}
-	attributes57  = []vugu.VGAttribute{{Key: "id", Val: "clash-means"}}
-	attributes58  = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "clash-all"}}
-	attributes59  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "clash-skip"}}
-	attributes60  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "clash-replace"}}
-	attributes61  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "clash-both"}}
-	attributes62  = []vugu.VGAttribute{{Key: "class", Val: "composer-form"}, {Key: "data-testid", Val: "compose-form"}, {Key: "aria-label", Val: "New message"}, {Key: "novalidate", Val: ""}}
-	attributes63  = []vugu.VGAttribute{{Key: "class", Val: "composer-head"}}
-	attributes64  = []vugu.VGAttribute{{Key: "class", Val: "line"}}
-	attributes65  = []vugu.VGAttribute{{Key: "class", Val: "line line-two"}}
-	attributes66  = []vugu.VGAttribute{{Key: "class", Val: "composer-body"}, {Key: "data-testid", Val: "compose-body"}, {Key: "aria-label", Val: "Text of the message"}}
-	attributes67  = []vugu.VGAttribute{{Key: "class", Val: "composer-foot"}}
-	attributes68  = []vugu.VGAttribute{{Key: "class", Val: "composer-saved"}, {Key: "role", Val: "status"}}
-	attributes69  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small composer-grow"}}
-	attributes70  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "compose-close"}, {Key: "aria-label", Val: "Close, and keep it in Drafts"}, {Key: "title", Val: "Close, and keep it in Drafts (Esc)"}}
-	attributes71  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#close"}}
-	attributes72  = []vugu.VGAttribute{{Key: "for", Val: "compose-from"}}
-	attributes73  = []vugu.VGAttribute{{Key: "id", Val: "compose-from"}, {Key: "data-testid", Val: "compose-from"}}
-	attributes74  = []vugu.VGAttribute{{Key: "for", Val: "compose-to"}}
-	attributes75  = []vugu.VGAttribute{{Key: "id", Val: "compose-to"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-to"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}, {Key: "aria-describedby", Val: "compose-to-wrong"}}
-	attributes76  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "id", Val: "compose-to-wrong"}, {Key: "role", Val: "alert"}}
-	attributes77  = []vugu.VGAttribute{{Key: "for", Val: "compose-cc"}}
-	attributes78  = []vugu.VGAttribute{{Key: "id", Val: "compose-cc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-cc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes79  = []vugu.VGAttribute{{Key: "for", Val: "compose-bcc"}}
-	attributes80  = []vugu.VGAttribute{{Key: "id", Val: "compose-bcc"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-bcc"}, {Key: "inputmode", Val: "email"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes81  = []vugu.VGAttribute{{Key: "class", Val: "wrong"}, {Key: "role", Val: "alert"}}
-	attributes82  = []vugu.VGAttribute{{Key: "for", Val: "compose-subject"}}
-	attributes83  = []vugu.VGAttribute{{Key: "id", Val: "compose-subject"}, {Key: "type", Val: "text"}, {Key: "data-testid", Val: "compose-subject"}, {Key: "autocomplete", Val: "off"}}
-	attributes84  = []vugu.VGAttribute{{Key: "class", Val: "files files-edit"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes85  = []vugu.VGAttribute{{Key: "class", Val: "icon file-kind"}, {Key: "aria-hidden", Val: "true"}}
-	attributes86  = []vugu.VGAttribute{{Key: "class", Val: "file-words"}}
-	attributes87  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}}
-	attributes88  = []vugu.VGAttribute{{Key: "class", Val: "file-name"}}
-	attributes89  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button upload-instead"}, {Key: "data-testid", Val: "upload-instead"}}
-	attributes90  = []vugu.VGAttribute{{Key: "class", Val: "composer-receipt"}, {Key: "role", Val: "status"}}
-	attributes91  = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "compose-send"}, {Key: "title", Val: "Send (Ctrl+Enter)"}}
-	attributes92  = []vugu.VGAttribute{{Key: "class", Val: "attach"}, {Key: "title", Val: "Attach files"}}
-	attributes93  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-receipt"}, {Key: "aria-label", Val: "Ask for a delivery receipt"}, {Key: "title", Val: "Ask for a delivery receipt"}}
-	attributes94  = []vugu.VGAttribute{{Key: "class", Val: "tools-space"}}
-	attributes95  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "compose-discard"}, {Key: "aria-label", Val: "Throw the draft away"}, {Key: "title", Val: "Throw the draft away"}}
-	attributes96  = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "compose-attach"}, {Key: "aria-label", Val: "Attach files"}}
-	attributes97  = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "attach-from-files"}, {Key: "aria-label", Val: "Attach from files…"}, {Key: "title", Val: "Attach from files…"}}
-	attributes98  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#drive"}}
-	attributes99  = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#receipt"}}
-	attributes100 = []vugu.VGAttribute{{Key: "class", Val: "composer-note"}}
-	attributes101 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "connection-button"}}
-	attributes102 = []vugu.VGAttribute{{Key: "class", Val: "connection-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes103 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "This message"}}
-	attributes104 = []vugu.VGAttribute{{Key: "class", Val: "desk-body"}}
-	attributes105 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "admin-close"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes106 = []vugu.VGAttribute{{Key: "type", Val: "button"}}
-	attributes107 = []vugu.VGAttribute{{Key: "id", Val: "desk-item-title"}, {Key: "tabindex", Val: "-1"}, {Key: "data-testid", Val: "admin-title"}}
-	attributes108 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "status"}, {Key: "data-testid", Val: "admin-gone"}}
-	attributes109 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-why"}}
-	attributes110 = []vugu.VGAttribute{{Key: "class", Val: "desk-said"}, {Key: "data-testid", Val: "admin-transcript"}, {Key: "role", Val: "region"}, {Key: "aria-label", Val: "What was said in the last attempt"}, {Key: "tabindex", Val: "0"}}
-	attributes111 = []vugu.VGAttribute{{Key: "class", Val: "desk-header"}}
-	attributes112 = []vugu.VGAttribute{{Key: "class", Val: "desk-world-body"}}
-	attributes113 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "admin-fault-start"}}
-	attributes114 = []vugu.VGAttribute{{Key: "class", Val: "desk-clock"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "The clock of the world"}}
-	attributes115 = []vugu.VGAttribute{{Key: "class", Val: "desk-faults"}, {Key: "aria-label", Val: "What goes wrong now"}}
-	attributes116 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-fault-lasts"}}
-	attributes117 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}}
-	attributes118 = []vugu.VGAttribute{{Key: "data-testid", Val: "admin-clock"}}
-	attributes119 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-rate"}}
-	attributes120 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-jump"}}
-	attributes121 = []vugu.VGAttribute{{Key: "class", Val: "tools"}}
-	attributes122 = []vugu.VGAttribute{{Key: "class", Val: "desk-list"}}
-	attributes123 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes124 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "desk-title"}}
-	attributes125 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}, {Key: "data-testid", Val: "admin-count"}}
-	attributes126 = []vugu.VGAttribute{{Key: "class", Val: "desk-filter"}}
-	attributes127 = []vugu.VGAttribute{{Key: "class", Val: "desk-rows"}, {Key: "data-testid", Val: "admin-list"}, {Key: "aria-label", Val: "What waits for other servers"}}
-	attributes128 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "admin-filter"}, {Key: "aria-label", Val: "Show only what has this in sender or recipient"}, {Key: "placeholder", Val: "Filter by sender or recipient"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes129 = []vugu.VGAttribute{{Key: "class", Val: "desk-states"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "Show"}}
-	attributes130 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-state"}, {Key: "data-testid", Val: "admin-state"}}
-	attributes131 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button desk-retry"}}
-	attributes132 = []vugu.VGAttribute{{Key: "class", Val: "desk-choice"}}
-	attributes133 = []vugu.VGAttribute{{Key: "class", Val: "desk-check"}}
-	attributes134 = []vugu.VGAttribute{{Key: "class", Val: "desk-chosen"}, {Key: "role", Val: "status"}}
-	attributes135 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}, {Key: "data-testid", Val: "admin-choose-page"}, {Key: "aria-label", Val: "Select all on this page"}}
-	attributes136 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet"}, {Key: "data-testid", Val: "admin-choose-all"}}
-	attributes137 = []vugu.VGAttribute{{Key: "class", Val: "desk-acts"}, {Key: "role", Val: "group"}, {Key: "aria-label", Val: "With what is selected"}}
-	attributes138 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "desk-main"}, {Key: "data-testid", Val: "admin-row"}}
-	attributes139 = []vugu.VGAttribute{{Key: "type", Val: "checkbox"}}
-	attributes140 = []vugu.VGAttribute{{Key: "class", Val: "desk-line"}}
-	attributes141 = []vugu.VGAttribute{{Key: "class", Val: "desk-why"}}
-	attributes142 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "admin-empty"}}
-	attributes143 = []vugu.VGAttribute{{Key: "class", Val: "empty-picture"}, {Key: "aria-hidden", Val: "true"}}
-	attributes144 = []vugu.VGAttribute{{Key: "class", Val: "desk-pages"}, {Key: "aria-label", Val: "Pages"}}
-	attributes145 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-earlier"}}
-	attributes146 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "admin-later"}}
-	attributes147 = []vugu.VGAttribute{{Key: "class", Val: "field"}}
-	attributes148 = []vugu.VGAttribute{{Key: "rows", Val: "3"}}
-	attributes149 = []vugu.VGAttribute{{Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes150 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}, {Key: "role", Val: "gridcell"}}
-	attributes151 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}, {Key: "role", Val: "gridcell"}}
-	attributes152 = []vugu.VGAttribute{{Key: "class", Val: "cab-date"}, {Key: "role", Val: "gridcell"}}
-	attributes153 = []vugu.VGAttribute{{Key: "class", Val: "cab-more"}, {Key: "role", Val: "gridcell"}}
-	attributes154 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (Space)"}}
-	attributes155 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}}
-	attributes156 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#check"}}
-	attributes157 = []vugu.VGAttribute{{Key: "class", Val: "icon cab-kind"}, {Key: "aria-hidden", Val: "true"}}
-	attributes158 = []vugu.VGAttribute{{Key: "class", Val: "cab-words"}}
-	attributes159 = []vugu.VGAttribute{{Key: "class", Val: "cab-title"}}
-	attributes160 = []vugu.VGAttribute{{Key: "class", Val: "cab-rename"}, {Key: "novalidate", Val: ""}}
-	attributes161 = []vugu.VGAttribute{{Key: "type", Val: "text"}, {Key: "data-testid", Val: "file-name"}, {Key: "aria-label", Val: "New name"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes162 = []vugu.VGAttribute{{Key: "class", Val: "hint-loud"}, {Key: "role", Val: "alert"}}
-	attributes163 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "data-testid", Val: "file-more"}, {Key: "aria-haspopup", Val: "menu"}, {Key: "title", Val: "More"}}
-	attributes164 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#more"}}
-	attributes165 = []vugu.VGAttribute{{Key: "class", Val: "files-nav-title"}, {Key: "id", Val: "files-nav-title"}}
-	attributes166 = []vugu.VGAttribute{{Key: "class", Val: "folders"}}
-	attributes167 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "data-testid", Val: "site-row"}}
-	attributes168 = []vugu.VGAttribute{{Key: "class", Val: "folder-name"}}
-	attributes169 = []vugu.VGAttribute{{Key: "class", Val: "seal seal-open"}}
-	attributes170 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unlocked"}}
-	attributes171 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-waits"}, {Key: "aria-hidden", Val: "true"}}
-	attributes172 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#alert"}}
-	attributes173 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "folder"}, {Key: "data-testid", Val: "site-offer"}}
-	attributes174 = []vugu.VGAttribute{{Key: "class", Val: "folder folder-add"}, {Key: "href", Val: "/files/new"}, {Key: "data-testid", Val: "site-add"}, {Key: "title", Val: "Add a file server"}}
-	attributes175 = []vugu.VGAttribute{{Key: "class", Val: "cab-head"}}
-	attributes176 = []vugu.VGAttribute{{Key: "class", Val: "cab-grid"}, {Key: "role", Val: "grid"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-colcount", Val: "3"}}
-	attributes177 = []vugu.VGAttribute{{Key: "class", Val: "cab-foot"}, {Key: "data-testid", Val: "files-count"}}
-	attributes178 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the mail"}, {Key: "title", Val: "Back to the mail"}}
-	attributes179 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "id", Val: "files-title"}}
-	attributes180 = []vugu.VGAttribute{{Key: "class", Val: "crumbs"}, {Key: "aria-label", Val: "Where you are"}}
-	attributes181 = []vugu.VGAttribute{{Key: "class", Val: "cab-tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Files"}}
-	attributes182 = []vugu.VGAttribute{{Key: "class", Val: "crumb crumb-site"}, {Key: "data-testid", Val: "crumb"}}
-	attributes183 = []vugu.VGAttribute{{Key: "class", Val: "more"}}
-	attributes184 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "data-opens", Val: "crumbs"}, {Key: "aria-label", Val: "Folders between"}, {Key: "title", Val: "Folders between"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes185 = []vugu.VGAttribute{{Key: "class", Val: "scrim"}}
-	attributes186 = []vugu.VGAttribute{{Key: "class", Val: "menu crumbs-menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "Folders between"}, {Key: "data-menu", Val: "crumbs"}}
-	attributes187 = []vugu.VGAttribute{{Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes188 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#folder"}}
-	attributes189 = []vugu.VGAttribute{{Key: "class", Val: "crumb"}, {Key: "data-testid", Val: "crumb"}}
-	attributes190 = []vugu.VGAttribute{{Key: "class", Val: "seal seal-open cab-seal"}, {Key: "data-testid", Val: "site-seal"}}
-	attributes191 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "class", Val: "cab-filter"}, {Key: "data-testid", Val: "files-filter"}, {Key: "aria-label", Val: "Show only names with these letters"}, {Key: "placeholder", Val: "Filter"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes192 = []vugu.VGAttribute{{Key: "class", Val: "cab-sort"}, {Key: "data-testid", Val: "files-sort"}, {Key: "aria-label", Val: "Sort by"}}
-	attributes193 = []vugu.VGAttribute{{Key: "class", Val: "tool tool-file"}, {Key: "title", Val: "Upload files"}}
-	attributes194 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "files-new-folder"}, {Key: "title", Val: "New folder"}, {Key: "aria-label", Val: "New folder"}}
-	attributes195 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "files-refresh"}, {Key: "aria-label", Val: "Refresh"}, {Key: "title", Val: "Refresh"}}
-	attributes196 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "data-testid", Val: "files-upload"}, {Key: "aria-label", Val: "Upload files"}}
-	attributes197 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#folder-plus"}}
-	attributes198 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#sync"}}
-	attributes199 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "files"}, {Key: "data-testid", Val: "files-more"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes200 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "files"}}
-	attributes201 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item cab-refresh"}, {Key: "role", Val: "menuitem"}}
-	attributes202 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "site-settings"}}
-	attributes203 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-testid", Val: "site-wire"}}
-	attributes204 = []vugu.VGAttribute{{Key: "class", Val: "cab-new"}, {Key: "data-testid", Val: "file-new"}, {Key: "aria-label", Val: "New folder"}, {Key: "novalidate", Val: ""}}
-	attributes205 = []vugu.VGAttribute{{Key: "class", Val: "icon cab-folder"}, {Key: "aria-hidden", Val: "true"}}
-	attributes206 = []vugu.VGAttribute{{Key: "type", Val: "text"}, {Key: "data-testid", Val: "file-name"}, {Key: "aria-label", Val: "Name of the new folder"}, {Key: "autocomplete", Val: "off"}, {Key: "autocapitalize", Val: "none"}, {Key: "spellcheck", Val: "false"}}
-	attributes207 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "file-name-save"}}
-	attributes208 = []vugu.VGAttribute{{Key: "class", Val: "hint hint-loud"}, {Key: "role", Val: "alert"}}
-	attributes209 = []vugu.VGAttribute{{Key: "class", Val: "cab-trouble"}}
-	attributes210 = []vugu.VGAttribute{{Key: "class", Val: "cab-acts"}}
-	attributes211 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-retry"}}
-	attributes212 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}}
-	attributes213 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "files-settings"}}
-	attributes214 = []vugu.VGAttribute{{Key: "class", Val: "cab-columns"}, {Key: "role", Val: "row"}, {Key: "aria-rowindex", Val: "1"}}
-	attributes215 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "rowgroup"}, {Key: "data-testid", Val: "file-list"}, {Key: "tabindex", Val: "-1"}}
-	attributes216 = []vugu.VGAttribute{{Key: "role", Val: "columnheader"}}
-	attributes217 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "files-column"}}
-	attributes218 = []vugu.VGAttribute{{Key: "class", Val: "cab-chosen"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "With what is selected"}, {Key: "data-testid", Val: "files-chosen"}}
-	attributes219 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes220 = []vugu.VGAttribute{{Key: "role", Val: "status"}}
-	attributes221 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}}
-	attributes222 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "presentation"}}
-	attributes223 = []vugu.VGAttribute{{Key: "class", Val: "empty"}, {Key: "data-testid", Val: "files-empty"}}
-	attributes224 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file"}}
-	attributes225 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "multiple", Val: ""}, {Key: "aria-label", Val: "Choose files to upload"}}
-	attributes226 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#upload"}}
-	attributes227 = []vugu.VGAttribute{{Key: "class", Val: "cab-ended"}, {Key: "role", Val: "status"}}
-	attributes228 = []vugu.VGAttribute{{Key: "class", Val: "cab-target"}, {Key: "aria-hidden", Val: "true"}}
-	attributes229 = []vugu.VGAttribute{{Key: "class", Val: "icon"}}
-	attributes230 = []vugu.VGAttribute{{Key: "class", Val: "menu cab-menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "With this file"}, {Key: "data-menu", Val: "file"}, {Key: "data-testid", Val: "file-menu"}}
-	attributes231 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "role", Val: "menuitem"}}
-	attributes232 = []vugu.VGAttribute{{Key: "class", Val: "folder"}, {Key: "href", Val: "/all"}, {Key: "data-testid", Val: "folder-unified"}}
-	attributes233 = []vugu.VGAttribute{{Key: "class", Val: "folder-count"}}
-	attributes234 = []vugu.VGAttribute{{Key: "class", Val: "tree"}}
-	attributes235 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tree-head"}, {Key: "data-testid", Val: "account-tree"}}
-	attributes236 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tree-turn"}, {Key: "aria-hidden", Val: "true"}}
-	attributes237 = []vugu.VGAttribute{{Key: "class", Val: "folders"}, {Key: "data-testid", Val: "folder-list"}}
-	attributes238 = []vugu.VGAttribute{{Key: "class", Val: "folder"}}
-	attributes239 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "data-testid", Val: "gate-submit"}}
-	attributes240 = []vugu.VGAttribute{{Key: "class", Val: "signin-mark"}, {Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "56"}, {Key: "height", Val: "56"}}
-	attributes241 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#lock"}}
-	attributes242 = []vugu.VGAttribute{{Key: "class", Val: "bar"}}
-	attributes243 = []vugu.VGAttribute{{Key: "class", Val: "side"}, {Key: "aria-label", Val: "Folders"}}
-	attributes244 = []vugu.VGAttribute{{Key: "class", Val: "grip"}, {Key: "role", Val: "separator"}, {Key: "aria-orientation", Val: "vertical"}, {Key: "aria-label", Val: "Width of the list"}, {Key: "tabindex", Val: "0"}}
-	attributes245 = []vugu.VGAttribute{{Key: "class", Val: "brand"}, {Key: "href", Val: "/inbox"}, {Key: "aria-label", Val: "Postern, to the inbox"}}
-	attributes246 = []vugu.VGAttribute{{Key: "class", Val: "account"}}
-	attributes247 = []vugu.VGAttribute{{Key: "src", Val: "/icons/icon.svg"}, {Key: "alt", Val: ""}, {Key: "width", Val: "28"}, {Key: "height", Val: "28"}}
-	attributes248 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "account-button"}, {Key: "data-testid", Val: "account-menu"}, {Key: "aria-haspopup", Val: "dialog"}}
-	attributes249 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-self"}, {Key: "aria-hidden", Val: "true"}}
-	attributes250 = []vugu.VGAttribute{{Key: "class", Val: "menu account-panel"}, {Key: "role", Val: "dialog"}, {Key: "aria-label", Val: "Account"}, {Key: "data-menu", Val: "account"}}
-	attributes251 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main compose"}, {Key: "data-testid", Val: "compose"}, {Key: "aria-label", Val: "New message"}, {Key: "title", Val: "New message (c)"}}
-	attributes252 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#compose"}}
-	attributes253 = []vugu.VGAttribute{{Key: "class", Val: "side-account"}}
-	attributes254 = []vugu.VGAttribute{{Key: "class", Val: "tabs"}, {Key: "aria-label", Val: "Main"}}
-	attributes255 = []vugu.VGAttribute{{Key: "class", Val: "tab"}, {Key: "href", Val: "/inbox"}}
-	attributes256 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}}
-	attributes257 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tab"}, {Key: "data-testid", Val: "compose"}}
-	attributes258 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#inbox"}}
-	attributes259 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#search"}}
-	attributes260 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#account"}}
-	attributes261 = []vugu.VGAttribute{{Key: "class", Val: "rows"}, {Key: "role", Val: "grid"}, {Key: "data-testid", Val: "message-list"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-multiselectable", Val: "true"}}
-	attributes262 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}}
-	attributes263 = []vugu.VGAttribute{{Key: "class", Val: "list-count"}}
-	attributes264 = []vugu.VGAttribute{{Key: "class", Val: "list-head list-head-selected"}}
-	attributes265 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Clear the selection"}, {Key: "title", Val: "Clear the selection (Esc)"}}
-	attributes266 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "role", Val: "status"}}
-	attributes267 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread or read"}, {Key: "title", Val: "Mark unread or read (u)"}}
-	attributes268 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes269 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes270 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#unread"}}
-	attributes271 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag"}}
-	attributes272 = []vugu.VGAttribute{{Key: "class", Val: "rows-all"}, {Key: "role", Val: "rowgroup"}}
-	attributes273 = []vugu.VGAttribute{{Key: "class", Val: "empty"}}
-	attributes274 = []vugu.VGAttribute{{Key: "class", Val: "row-lead"}, {Key: "role", Val: "gridcell"}}
-	attributes275 = []vugu.VGAttribute{{Key: "class", Val: "row-text"}, {Key: "role", Val: "gridcell"}}
-	attributes276 = []vugu.VGAttribute{{Key: "class", Val: "row-dot"}, {Key: "aria-hidden", Val: "true"}}
-	attributes277 = []vugu.VGAttribute{{Key: "class", Val: "row-check"}, {Key: "aria-hidden", Val: "true"}, {Key: "title", Val: "Select (x)"}}
-	attributes278 = []vugu.VGAttribute{{Key: "class", Val: "row-line"}}
-	attributes279 = []vugu.VGAttribute{{Key: "class", Val: "row-who"}}
-	attributes280 = []vugu.VGAttribute{{Key: "class", Val: "row-date"}}
-	attributes281 = []vugu.VGAttribute{{Key: "class", Val: "row-subject"}}
-	attributes282 = []vugu.VGAttribute{{Key: "class", Val: "row-marks"}}
-	attributes283 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Answered"}}
-	attributes284 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply"}}
-	attributes285 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Has attachments"}}
-	attributes286 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#attach"}}
-	attributes287 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small icon-flag"}, {Key: "role", Val: "img"}, {Key: "aria-label", Val: "Flagged"}}
-	attributes288 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#flag-on"}}
-	attributes289 = []vugu.VGAttribute{{Key: "class", Val: "row-snippet"}}
-	attributes290 = []vugu.VGAttribute{{Key: "class", Val: "row-home"}}
-	attributes291 = []vugu.VGAttribute{{Key: "class", Val: "row-actions"}, {Key: "role", Val: "gridcell"}}
-	attributes292 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Delete"}, {Key: "title", Val: "Delete (#)"}}
-	attributes293 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}}
-	attributes294 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "tabindex", Val: "-1"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes295 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#archive"}}
-	attributes296 = []vugu.VGAttribute{{Key: "class", Val: "text-block"}}
-	attributes297 = []vugu.VGAttribute{{Key: "target", Val: "_blank"}, {Key: "rel", Val: "noopener noreferrer"}}
-	attributes298 = []vugu.VGAttribute{{Key: "class", Val: "quoted"}}
-	attributes299 = []vugu.VGAttribute{{Key: "class", Val: "sheet picker"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker"}}
-	attributes300 = []vugu.VGAttribute{{Key: "class", Val: "sheet-head"}}
-	attributes301 = []vugu.VGAttribute{{Key: "class", Val: "picker-where"}}
-	attributes302 = []vugu.VGAttribute{{Key: "class", Val: "cab-rows"}, {Key: "role", Val: "listbox"}, {Key: "aria-multiselectable", Val: "true"}, {Key: "aria-labelledby", Val: "picker-title"}, {Key: "data-testid", Val: "picker-list"}, {Key: "tabindex", Val: "-1"}}
-	attributes303 = []vugu.VGAttribute{{Key: "id", Val: "picker-title"}}
-	attributes304 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Close"}, {Key: "title", Val: "Close (Esc)"}}
-	attributes305 = []vugu.VGAttribute{{Key: "data-testid", Val: "picker-site"}, {Key: "aria-label", Val: "Server"}}
-	attributes306 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb crumb-site"}}
-	attributes307 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}, {Key: "aria-label", Val: "The folder above"}}
-	attributes308 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "crumb"}}
-	attributes309 = []vugu.VGAttribute{{Key: "role", Val: "option"}}
-	attributes310 = []vugu.VGAttribute{{Key: "class", Val: "cab-name"}}
-	attributes311 = []vugu.VGAttribute{{Key: "class", Val: "cab-size"}}
-	attributes312 = []vugu.VGAttribute{{Key: "class", Val: "picker-empty"}}
-	attributes313 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "picker-cancel"}}
-	attributes314 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "picker-done"}}
-	attributes315 = []vugu.VGAttribute{{Key: "class", Val: "sheet certificate"}, {Key: "role", Val: "alertdialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "question-title"}, {Key: "aria-describedby", Val: "question-means"}, {Key: "data-testid", Val: "question"}}
-	attributes316 = []vugu.VGAttribute{{Key: "id", Val: "question-title"}}
-	attributes317 = []vugu.VGAttribute{{Key: "id", Val: "question-means"}}
-	attributes318 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "question-no"}}
-	attributes319 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-bad"}, {Key: "data-testid", Val: "question-yes"}}
-	attributes320 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#read"}}
-	attributes321 = []vugu.VGAttribute{{Key: "class", Val: "tools"}, {Key: "role", Val: "toolbar"}, {Key: "aria-label", Val: "Message"}}
-	attributes322 = []vugu.VGAttribute{{Key: "class", Val: "message"}}
-	attributes323 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button tools-back"}, {Key: "aria-label", Val: "Back to the list"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes324 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply"}, {Key: "title", Val: "Reply (r)"}}
-	attributes325 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "forward"}, {Key: "title", Val: "Forward (f)"}}
-	attributes326 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "reply-all"}, {Key: "title", Val: "Reply to all (a)"}}
-	attributes327 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#reply-all"}}
-	attributes328 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#forward"}}
-	attributes329 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-retry"}}
-	attributes330 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#send"}}
-	attributes331 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "outbox-edit"}}
-	attributes332 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#draft"}}
-	attributes333 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-testid", Val: "delete"}}
-	attributes334 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Move to Inbox"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes335 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#restore"}}
-	attributes336 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "not-junk"}, {Key: "title", Val: "Move to Inbox"}}
-	attributes337 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Archive"}, {Key: "title", Val: "Archive (e)"}}
-	attributes338 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Mark unread"}, {Key: "title", Val: "Mark unread (u)"}}
-	attributes339 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "aria-label", Val: "Flag"}, {Key: "title", Val: "Flag (s)"}}
-	attributes340 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-opens", Val: "message"}, {Key: "aria-label", Val: "More"}, {Key: "title", Val: "More"}, {Key: "aria-haspopup", Val: "menu"}}
-	attributes341 = []vugu.VGAttribute{{Key: "class", Val: "menu"}, {Key: "role", Val: "menu"}, {Key: "aria-label", Val: "More"}, {Key: "data-menu", Val: "message"}}
-	attributes342 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}, {Key: "data-first", Val: "true"}, {Key: "data-testid", Val: "show-source"}}
-	attributes343 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "item"}, {Key: "role", Val: "menuitem"}}
-	attributes344 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#source"}}
-	attributes345 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#download"}}
-	attributes346 = []vugu.VGAttribute{{Key: "class", Val: "head"}}
-	attributes347 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-subject"}, {Key: "tabindex", Val: "-1"}}
-	attributes348 = []vugu.VGAttribute{{Key: "class", Val: "head-who"}}
-	attributes349 = []vugu.VGAttribute{{Key: "class", Val: "avatar avatar-large"}, {Key: "aria-hidden", Val: "true"}}
-	attributes350 = []vugu.VGAttribute{{Key: "class", Val: "head-words"}}
-	attributes351 = []vugu.VGAttribute{{Key: "class", Val: "head-date"}, {Key: "data-testid", Val: "message-date"}}
-	attributes352 = []vugu.VGAttribute{{Key: "class", Val: "head-from"}, {Key: "data-testid", Val: "message-from"}}
-	attributes353 = []vugu.VGAttribute{{Key: "class", Val: "head-to"}}
-	attributes354 = []vugu.VGAttribute{{Key: "class", Val: "head-addr"}}
-	attributes355 = []vugu.VGAttribute{{Key: "class", Val: "head-disguise"}}
-	attributes356 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "head-more"}}
-	attributes357 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#chevron"}}
-	attributes358 = []vugu.VGAttribute{{Key: "class", Val: "head-all"}}
-	attributes359 = []vugu.VGAttribute{{Key: "data-testid", Val: "message-state"}, {Key: "role", Val: "status"}}
-	attributes360 = []vugu.VGAttribute{{Key: "data-testid", Val: "unknown-warning"}, {Key: "role", Val: "alert"}}
-	attributes361 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-testid", Val: "outbox-anyway"}}
-	attributes362 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button"}, {Key: "data-opens", Val: "certificate"}, {Key: "data-testid", Val: "outbox-certificate"}}
-	attributes363 = []vugu.VGAttribute{{Key: "class", Val: "fates"}, {Key: "aria-label", Val: "What became of each recipient"}}
-	attributes364 = []vugu.VGAttribute{{Key: "data-testid", Val: "recipient"}}
-	attributes365 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits notice-act"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "partial"}}
-	attributes366 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "fetch-rest"}}
-	attributes367 = []vugu.VGAttribute{{Key: "role", Val: "alert"}}
-	attributes368 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-bad"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "junk-reason"}}
-	attributes369 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#junk"}}
-	attributes370 = []vugu.VGAttribute{{Key: "class", Val: "notice notice-waits"}, {Key: "role", Val: "note"}}
-	attributes371 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#info"}}
-	attributes372 = []vugu.VGAttribute{{Key: "class", Val: "notice"}, {Key: "role", Val: "note"}, {Key: "data-testid", Val: "remote-note"}}
-	attributes373 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#image"}}
-	attributes374 = []vugu.VGAttribute{{Key: "class", Val: "files"}, {Key: "aria-label", Val: "Attachments"}}
-	attributes375 = []vugu.VGAttribute{{Key: "class", Val: "part"}}
-	attributes376 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "file"}, {Key: "data-testid", Val: "attachment"}}
-	attributes377 = []vugu.VGAttribute{{Key: "class", Val: "icon file-save"}, {Key: "aria-hidden", Val: "true"}}
-	attributes378 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button part-files"}, {Key: "data-testid", Val: "save-to-files"}, {Key: "title", Val: "Save to files…"}}
-	attributes379 = []vugu.VGAttribute{{Key: "class", Val: "bones"}, {Key: "aria-label", Val: "Loading the message"}}
-	attributes380 = []vugu.VGAttribute{{Key: "class", Val: "source"}, {Key: "data-testid", Val: "message-source"}, {Key: "tabindex", Val: "0"}, {Key: "aria-label", Val: "Source of the message"}}
-	attributes381 = []vugu.VGAttribute{{Key: "class", Val: "answer"}}
-	attributes382 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "status"}, {Key: "aria-live", Val: "polite"}}
-	attributes383 = []vugu.VGAttribute{{Key: "class", Val: "voice"}, {Key: "role", Val: "alert"}, {Key: "aria-live", Val: "assertive"}}
-	attributes384 = []vugu.VGAttribute{{Key: "type", Val: "search"}, {Key: "data-testid", Val: "search-input"}, {Key: "autocomplete", Val: "off"}, {Key: "spellcheck", Val: "false"}, {Key: "enterkeyhint", Val: "search"}}
-	attributes385 = []vugu.VGAttribute{{Key: "class", Val: "search-key"}, {Key: "aria-hidden", Val: "true"}}
-	attributes386 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Clear the search"}}
-	attributes387 = []vugu.VGAttribute{{Key: "class", Val: "section"}}
-	attributes388 = []vugu.VGAttribute{{Key: "class", Val: "fingerprint"}}
-	attributes389 = []vugu.VGAttribute{{Key: "class", Val: "actions"}}
-	attributes390 = []vugu.VGAttribute{{Key: "class", Val: "sheet"}, {Key: "role", Val: "dialog"}, {Key: "aria-modal", Val: "true"}, {Key: "aria-labelledby", Val: "shortcuts-title"}, {Key: "data-menu", Val: "shortcuts"}}
-	attributes391 = []vugu.VGAttribute{{Key: "class", Val: "keys"}}
-	attributes392 = []vugu.VGAttribute{{Key: "id", Val: "shortcuts-title"}}
-	attributes393 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "data-first", Val: "true"}, {Key: "aria-label", Val: "Close"}}
-	attributes394 = []vugu.VGAttribute{{Key: "class", Val: "signin-foot"}}
-	attributes395 = []vugu.VGAttribute{{Key: "class", Val: "signin-card"}, {Key: "data-testid", Val: "signin-form"}, {Key: "aria-labelledby", Val: "signin-title"}, {Key: "novalidate", Val: ""}}
-	attributes396 = []vugu.VGAttribute{{Key: "id", Val: "signin-title"}}
-	attributes397 = []vugu.VGAttribute{{Key: "class", Val: "signin-lead"}}
-	attributes398 = []vugu.VGAttribute{{Key: "class", Val: "button button-main button-wide"}, {Key: "type", Val: "submit"}, {Key: "data-testid", Val: "signin-submit"}}
-	attributes399 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "wire-link"}}
-	attributes400 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-manual"}}
-	attributes401 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}, {Key: "data-testid", Val: "setup-offer"}}
-	attributes402 = []vugu.VGAttribute{{Key: "class", Val: "button button-quiet button-wide"}, {Key: "type", Val: "button"}}
-	attributes403 = []vugu.VGAttribute{{Key: "class", Val: "signin-demo"}}
-	attributes404 = []vugu.VGAttribute{{Key: "class", Val: "signin-people"}}
-	attributes405 = []vugu.VGAttribute{{Key: "class", Val: "person"}, {Key: "type", Val: "button"}}
-	attributes406 = []vugu.VGAttribute{{Key: "class", Val: "person-words"}}
-	attributes407 = []vugu.VGAttribute{{Key: "class", Val: "settings-form"}, {Key: "data-testid", Val: "site-form"}, {Key: "aria-labelledby", Val: "site-title"}, {Key: "novalidate", Val: ""}}
-	attributes408 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button"}, {Key: "aria-label", Val: "Back"}, {Key: "title", Val: "Back (Esc)"}}
-	attributes409 = []vugu.VGAttribute{{Key: "class", Val: "list-title"}, {Key: "id", Val: "site-title"}}
-	attributes410 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "site-save"}}
-	attributes411 = []vugu.VGAttribute{{Key: "class", Val: "sync"}, {Key: "data-testid", Val: "sync-state"}, {Key: "role", Val: "status"}}
-	attributes412 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "data-testid", Val: "sync-now"}, {Key: "aria-label", Val: "Fetch new mail"}, {Key: "title", Val: "Fetch new mail (Shift+R)"}}
-	attributes413 = []vugu.VGAttribute{{Key: "class", Val: "sync-text"}}
-	attributes414 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "sync-text"}}
-	attributes415 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "aria-label", Val: "Fetching mail"}, {Key: "max", Val: "1000"}}
-	attributes416 = []vugu.VGAttribute{{Key: "data-testid", Val: "toast"}}
-	attributes417 = []vugu.VGAttribute{{Key: "class", Val: "toast-words"}}
-	attributes418 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "aria-label", Val: "Dismiss"}}
-	attributes419 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "toast-action"}}
-	attributes420 = []vugu.VGAttribute{{Key: "class", Val: "tray-head"}}
-	attributes421 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tray-title"}, {Key: "data-testid", Val: "transfers-toggle"}}
-	attributes422 = []vugu.VGAttribute{{Key: "class", Val: "icon icon-small tray-turn"}, {Key: "aria-hidden", Val: "true"}}
-	attributes423 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button button-quiet tray-clear"}, {Key: "data-testid", Val: "transfers-clear"}}
-	attributes424 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar tray-all"}, {Key: "aria-label", Val: "All transfers"}, {Key: "max", Val: "1000"}}
-	attributes425 = []vugu.VGAttribute{{Key: "class", Val: "tray-list"}}
-	attributes426 = []vugu.VGAttribute{{Key: "class", Val: "transfer"}, {Key: "data-testid", Val: "transfer"}}
-	attributes427 = []vugu.VGAttribute{{Key: "class", Val: "transfer-words"}}
-	attributes428 = []vugu.VGAttribute{{Key: "class", Val: "transfer-acts"}}
-	attributes429 = []vugu.VGAttribute{{Key: "class", Val: "transfer-name"}}
-	attributes430 = []vugu.VGAttribute{{Key: "class", Val: "sync-bar"}, {Key: "max", Val: "1000"}}
-	attributes431 = []vugu.VGAttribute{{Key: "class", Val: "button tool-file transfer-file"}}
-	attributes432 = []vugu.VGAttribute{{Key: "type", Val: "file"}, {Key: "data-testid", Val: "transfer-choose"}}
-	attributes433 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-save"}, {Key: "title", Val: "Save again"}}
-	attributes434 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-pause"}, {Key: "title", Val: "Pause"}}
-	attributes435 = []vugu.VGAttribute{{Key: "href", Val: "/icons.svg#pause"}}
-	attributes436 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-resume"}}
-	attributes437 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-said"}, {Key: "title", Val: "What was said"}}
-	attributes438 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-cancel"}, {Key: "title", Val: "Cancel"}}
-	attributes439 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "icon-button icon-button-small"}, {Key: "data-testid", Val: "transfer-clear"}, {Key: "title", Val: "Clear"}}
-	attributes440 = []vugu.VGAttribute{{Key: "class", Val: "tray-more"}}
-	attributes441 = []vugu.VGAttribute{{Key: "type", Val: "submit"}, {Key: "class", Val: "button button-main"}, {Key: "data-testid", Val: "unlock-submit"}}
-	attributes442 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-line"}}
-	attributes443 = []vugu.VGAttribute{{Key: "class", Val: "wire-cut"}}
-	attributes444 = []vugu.VGAttribute{{Key: "class", Val: "wire-held"}, {Key: "data-testid", Val: "wire-server-state"}}
-	attributes445 = []vugu.VGAttribute{{Key: "class", Val: "wire-who"}}
-	attributes446 = []vugu.VGAttribute{{Key: "class", Val: "wire-sessions"}, {Key: "aria-label", Val: "Connections"}}
-	attributes447 = []vugu.VGAttribute{{Key: "class", Val: "wire-main"}}
-	attributes448 = []vugu.VGAttribute{{Key: "class", Val: "wire-title"}, {Key: "id", Val: "wire-title"}}
-	attributes449 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-pause"}}
-	attributes450 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "tool"}, {Key: "data-testid", Val: "wire-save"}, {Key: "title", Val: "Save as a text file"}, {Key: "aria-label", Val: "Save as a text file"}}
-	attributes451 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "wire-session"}, {Key: "data-testid", Val: "wire-session"}}
-	attributes452 = []vugu.VGAttribute{{Key: "class", Val: "wire-lines"}, {Key: "role", Val: "log"}, {Key: "aria-live", Val: "off"}, {Key: "aria-labelledby", Val: "wire-title"}, {Key: "tabindex", Val: "0"}, {Key: "data-testid", Val: "wire-lines"}}
-	attributes453 = []vugu.VGAttribute{{Key: "data-testid", Val: "wire-problem"}}
-	attributes454 = []vugu.VGAttribute{{Key: "class", Val: "wire-heads"}, {Key: "aria-hidden", Val: "true"}}
-	attributes455 = []vugu.VGAttribute{{Key: "type", Val: "button"}, {Key: "class", Val: "button wire-more"}}
-)
+func newAccountForm() vugu.Builder { return new(AccountForm) }
+
+func newAccountPanel() vugu.Builder { return new(AccountPanel) }
+
+func newBanner() vugu.Builder { return new(Banner) }
+
+func newCertificate() vugu.Builder { return new(Certificate) }
+
+func newClash() vugu.Builder { return new(Clash) }
+
+func newComposer() vugu.Builder { return new(Composer) }
+
+func newConnection() vugu.Builder { return new(Connection) }
+
+func newDesk() vugu.Builder { return new(Desk) }
+
+func newDeskItem() vugu.Builder { return new(DeskItem) }
+
+func newDeskWorld() vugu.Builder { return new(DeskWorld) }
+
+func newFields() vugu.Builder { return new(Fields) }
+
+func newFileRow() vugu.Builder { return new(FileRow) }
+
+func newFiles() vugu.Builder { return new(Files) }
+
+func newFilesNav() vugu.Builder { return new(FilesNav) }
+
+func newFolderList() vugu.Builder { return new(FolderList) }
+
+func newGate() vugu.Builder { return new(Gate) }
+
+func newMail() vugu.Builder { return new(Mail) }
+
+func newMessageList() vugu.Builder { return new(MessageList) }
+
+func newMessageMarkup() vugu.Builder { return new(MessageMarkup) }
+
+func newMessageRow() vugu.Builder { return new(MessageRow) }
+
+func newMessageText() vugu.Builder { return new(MessageText) }
+
+func newPicker() vugu.Builder { return new(Picker) }
+
+func newQuestion() vugu.Builder { return new(Question) }
+
+func newReader() vugu.Builder { return new(Reader) }
+
+func newSearch() vugu.Builder { return new(Search) }
+
+func newSections() vugu.Builder { return new(Sections) }
+
+func newShortcuts() vugu.Builder { return new(Shortcuts) }
+
+func newSignIn() vugu.Builder { return new(SignIn) }
+
+func newSiteForm() vugu.Builder { return new(SiteForm) }
+
+func newStatusBar() vugu.Builder { return new(StatusBar) }
+
+func newToasts() vugu.Builder { return new(Toasts) }
+
+func newTransfers() vugu.Builder { return new(Transfers) }
+
+func newTrouble() vugu.Builder { return new(Trouble) }
+
+func newUnlock() vugu.Builder { return new(Unlock) }
+
+func newWire() vugu.Builder { return new(Wire) }
+
+func newWireBlock() vugu.Builder { return new(WireBlock) }
+
+// markup is what never changes of the elements above, a line for each number.
+const markup = `<main class="settings" aria-labelledby="settings-title"></main>
+<form class="settings-form" data-testid="settings-form" aria-labelledby="settings-title" novalidate=""></form>
+<header class="list-head"></header>
+<button type="button" class="icon-button" data-testid="settings-close" aria-label="Back to the mail" title="Back to the mail (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#back"></svg:use></svg:svg></button>
+<h1 class="list-title" id="settings-title"></h1>
+<div class="settings-body"></div>
+<footer class="settings-foot"></footer>
+<button type="submit" class="button button-main" data-testid="settings-save">Save</button>
+<button type="button" class="button button-bad" data-testid="settings-discard">Leave without saving</button>
+<span data-testid="settings-state" role="status"></span>
+<div class="panel"></div>
+<div class="panel-who"></div>
+<span class="avatar avatar-large avatar-self" aria-hidden="true"></span>
+<div class="panel-words"></div>
+<strong></strong>
+<span></span>
+<span data-testid="account-seal"></span>
+<svg:svg class="icon icon-small" aria-hidden="true"></svg:svg>
+<svg:use></svg:use>
+<ul class="panel-list" aria-label="Other accounts"></ul>
+<li></li>
+<button type="button" class="item"></button>
+<span class="avatar" aria-hidden="true"></span>
+<span class="item-words"></span>
+<small></small>
+<svg:svg class="icon icon-small" role="img"></svg:svg>
+<div class="panel-theme" role="radiogroup" aria-label="Appearance"></div>
+<button type="button" role="radio" class="theme"></button>
+<svg:svg class="icon" aria-hidden="true"></svg:svg>
+<button type="button" class="item" role="switch"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#bell"></svg:use></svg:svg><span class="item-words">Notify me of new mail</span><i class="switch" aria-hidden="true"></i></button>
+<button type="button" class="item item-keys"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#keyboard"></svg:use></svg:svg><span class="item-words">Keyboard shortcuts</span><kbd aria-hidden="true">?</kbd></button>
+<hr></hr>
+<button type="button" class="item" data-testid="account-settings"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#settings"></svg:use></svg:svg><span class="item-words">Settings of this account</span></button>
+<button type="button" class="item" data-testid="wire-open"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#wire"></svg:use></svg:svg><span class="item-words">What was said<small>Between this page and the mail servers</small></span></button>
+<button type="button" class="item" data-testid="admin-open"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#server"></svg:use></svg:svg><span class="item-words">Mail server<small>What waits there, and why</small></span></button>
+<button type="button" class="item" data-testid="account-add"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#plus"></svg:use></svg:svg><span class="item-words">Add an account</span></button>
+<button type="button" class="item" data-testid="sign-out"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#sign-out"></svg:use></svg:svg><span class="item-words">Sign out<small>The mail stays on this device</small></span></button>
+<button type="button" class="item item-bad" data-testid="sign-out-erase"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#trash"></svg:use></svg:svg><span class="item-words">Sign out and erase…<small>Takes the mail off this device; what is on the server stays</small></span></button>
+<div role="alert" data-testid="banner"></div>
+<div class="problem-words"></div>
+<p></p>
+ 
+<details><summary>Technical details</summary></details>
+<code></code>
+<button type="button" class="button">Sign in</button>
+<button type="button" class="button" data-opens="certificate" data-testid="banner-certificate">Look at it</button>
+<button type="button" class="button">Settings</button>
+<button type="button" class="button" data-testid="wire-link">What was said</button>
+<button type="button" class="button">Try again</button>
+<div class="cover"></div>
+<div class="scrim scrim-dim"></div>
+<section role="dialog" aria-modal="true" aria-labelledby="certificate-title" aria-describedby="certificate-means" data-testid="certificate"></section>
+<h2 id="certificate-title"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#alert"></svg:use></svg:svg></h2>
+<p id="certificate-means"></p>
+<dl class="facts"></dl>
+<div></div>
+<dt></dt>
+<dd></dd>
+<label class="check-field"></label>
+<input type="checkbox" data-testid="certificate-sure"></input>
+<span>I have compared the new fingerprint with the one that I was given</span>
+<footer class="certificate-foot"></footer>
+<button type="button" class="button button-main" data-testid="certificate-cancel">Cancel</button>
+<button type="button" class="button button-bad" data-testid="trust-certificate">Trust this certificate for this account</button>
+<div class="cover"><div class="scrim scrim-dim"></div></div>
+<section class="sheet certificate" role="alertdialog" aria-modal="true" aria-labelledby="clash-title" aria-describedby="clash-means" data-testid="clash"></section>
+<h2 id="clash-title"></h2>
+<p id="clash-means">Replace it with the new one, keep both, or leave it as it is? The old one is kept until the new one is there whole.</p>
+<input type="checkbox" data-testid="clash-all"></input>
+<button type="button" class="button" data-testid="clash-skip">Skip</button>
+<button type="button" class="button button-bad" data-testid="clash-replace">Replace</button>
+<button type="button" class="button button-main" data-testid="clash-both">Keep both</button>
+<section role="dialog" aria-modal="false" aria-label="Message being written"></section>
+<form class="composer-form" data-testid="compose-form" aria-label="New message" novalidate=""></form>
+<header class="composer-head"></header>
+<h2></h2>
+<span class="composer-saved" role="status"></span>
+<button type="button" class="icon-button icon-button-small composer-grow"></button>
+<button type="button" class="icon-button icon-button-small" data-testid="compose-close" aria-label="Close, and keep it in Drafts" title="Close, and keep it in Drafts (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<div class="line"><label for="compose-from">From</label></div>
+<select id="compose-from" data-testid="compose-from"></select>
+<option></option>
+<div class="line"><label for="compose-to">To</label></div>
+<input id="compose-to" type="text" data-testid="compose-to" inputmode="email" autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby="compose-to-wrong"></input>
+<p class="wrong" id="compose-to-wrong" role="alert"></p>
+<div class="line line-two"><label for="compose-cc">Cc</label></div>
+<input id="compose-cc" type="text" data-testid="compose-cc" inputmode="email" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
+<label for="compose-bcc">Bcc</label>
+<input id="compose-bcc" type="text" data-testid="compose-bcc" inputmode="email" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
+<p class="wrong" role="alert"></p>
+<div class="line"><label for="compose-subject">Subject</label></div>
+<input id="compose-subject" type="text" data-testid="compose-subject" autocomplete="off"></input>
+<textarea class="composer-body" data-testid="compose-body" aria-label="Text of the message"></textarea>
+<ul class="files files-edit" aria-label="Attachments"></ul>
+<svg:svg class="icon file-kind" aria-hidden="true"></svg:svg>
+<span class="file-words"></span>
+<span class="file-name"></span>
+<button type="button" class="button upload-instead" data-testid="upload-instead">Upload and link instead</button>
+<button type="button" class="icon-button icon-button-small"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<p class="composer-receipt" role="status">Your mail server is asked to tell you when the message was delivered, or could not be. That does not say whether it was read, and not every server on the way takes part.</p>
+<footer class="composer-foot"><button type="submit" class="button button-main" data-testid="compose-send" title="Send (Ctrl+Enter)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#send"></svg:use></svg:svg><span>Send</span></button></footer>
+<label class="attach" title="Attach files"></label>
+<input type="file" multiple="" data-testid="compose-attach" aria-label="Attach files"></input>
+<svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#attach"></svg:use></svg:svg>
+<button type="button" class="icon-button" data-testid="attach-from-files" aria-label="Attach from files…" title="Attach from files…"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></button>
+<button type="button" class="icon-button" data-testid="compose-receipt" aria-label="Ask for a delivery receipt" title="Ask for a delivery receipt"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#receipt"></svg:use></svg:svg></button>
+<span class="composer-note"></span>
+<span class="tools-space"></span>
+<button type="button" class="icon-button" data-testid="compose-discard" aria-label="Throw the draft away" title="Throw the draft away"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#trash"></svg:use></svg:svg></button>
+<div class="connection" data-testid="connection-state" role="status"></div>
+<button type="button" class="connection-button"><i class="connection-dot" aria-hidden="true"></i></button>
+<section class="desk-item" data-testid="admin-item" aria-labelledby="desk-item-title"></section>
+<div class="tools" role="toolbar" aria-label="This message"></div>
+<button type="button" class="icon-button" data-testid="admin-close" aria-label="Back to the list" title="Back (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<button type="button"></button>
+<div class="desk-body"></div>
+<h2 id="desk-item-title" tabindex="-1" data-testid="admin-title"></h2>
+<div class="notice" role="status" data-testid="admin-gone"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#info"></svg:use></svg:svg></div>
+<div class="problem-words"><strong>Not in the queue any more</strong></div>
+<div data-testid="admin-why"></div>
+<p>The other server may have it already: the connection broke after the message.</p>
+<h3>What was said in the last attempt</h3>
+<p>Nothing yet.</p>
+<div class="desk-said" data-testid="admin-transcript" role="region" aria-label="What was said in the last attempt" tabindex="0"></div>
+<details class="desk-header"><summary>The message's header</summary></details>
+<pre></pre>
+<details class="desk-world" data-testid="admin-world"></details>
+<summary><b>Demo world</b> </summary>
+<div class="desk-world-body"></div>
+<button type="button" class="button button-main" data-testid="admin-fault-start">Let it go wrong</button>
+<ul class="desk-faults" aria-label="What goes wrong now"></ul>
+<li data-testid="admin-fault-lasts"></li>
+<button type="button" class="button">End</button>
+<div class="desk-clock" role="group" aria-label="The clock of the world"></div>
+<p><b>Its clock</b> </p>
+<span data-testid="admin-clock"></span>
+<div class="desk-states"></div>
+<button type="button" class="desk-state" data-testid="admin-rate"></button>
+<button type="button" class="button" data-testid="admin-jump"></button>
+<section class="desk" data-testid="admin-view" aria-labelledby="desk-title"></section>
+<header class="tools"></header>
+<button type="button" class="icon-button" aria-label="Back to the mail" title="Back (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#back"></svg:use></svg:svg></button>
+<h1 class="wire-title" id="desk-title"><span>Mail server</span></h1>
+<span class="list-count" data-testid="admin-count"></span>
+<div class="desk-list"></div>
+<div class="desk-filter"></div>
+<input type="search" data-testid="admin-filter" aria-label="Show only what has this in sender or recipient" placeholder="Filter by sender or recipient" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
+<div class="desk-states" role="group" aria-label="Show"></div>
+<button type="button" class="desk-state" data-testid="admin-state"></button>
+<b></b>
+<button type="button" class="button desk-retry">Try again</button>
+<div class="desk-choice"></div>
+<label class="desk-check"></label>
+<input type="checkbox" data-testid="admin-choose-page" aria-label="Select all on this page"></input>
+<span class="desk-chosen" role="status"></span>
+<button type="button" class="button button-quiet" data-testid="admin-choose-all"></button>
+<div class="desk-acts" role="group" aria-label="With what is selected"></div>
+<ul class="desk-rows" data-testid="admin-list" aria-label="What waits for other servers"></ul>
+<input type="checkbox"></input>
+<button type="button" class="desk-main" data-testid="admin-row"></button>
+<span class="desk-line"></span>
+<span class="desk-why"></span>
+<div class="empty" data-testid="admin-empty"><span class="empty-picture" aria-hidden="true"><svg:svg class="icon"><svg:use href="/icons.svg#outbox"></svg:use></svg:svg></span></div>
+<nav class="desk-pages" aria-label="Pages"></nav>
+<button type="button" class="button" data-testid="admin-earlier">Earlier</button>
+<button type="button" class="button" data-testid="admin-later">Later</button>
+<div class="fields"></div>
+<label class="field"></label>
+<select></select>
+<textarea rows="3"></textarea>
+<input autocapitalize="none" spellcheck="false"></input>
+<div role="row"></div>
+<div class="cab-name" role="gridcell"></div>
+<span class="row-check" aria-hidden="true" title="Select (Space)"><svg:svg class="icon icon-small"><svg:use href="/icons.svg#check"></svg:use></svg:svg></span>
+<svg:svg class="icon cab-kind" aria-hidden="true"></svg:svg>
+<span class="cab-words"></span>
+<span class="cab-title"></span>
+<form class="cab-rename" novalidate=""></form>
+<input type="text" data-testid="file-name" aria-label="New name" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
+<small class="hint-loud" role="alert"></small>
+<div class="cab-size" role="gridcell"></div>
+<div class="cab-date" role="gridcell"></div>
+<time></time>
+<div class="cab-more" role="gridcell"></div>
+<button type="button" class="icon-button icon-button-small" data-testid="file-more" aria-haspopup="menu" title="More"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#more"></svg:use></svg:svg></button>
+<section class="files-nav" data-testid="files-nav" aria-labelledby="files-nav-title"><h2 class="files-nav-title" id="files-nav-title">Files</h2></section>
+<ul class="folders"></ul>
+<a class="folder" data-testid="site-row"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></a>
+<span class="folder-name"></span>
+<span class="seal seal-open"><svg:svg class="icon icon-small" aria-hidden="true"><svg:use href="/icons.svg#unlocked"></svg:use></svg:svg></span>
+<svg:svg class="icon icon-small tree-waits" aria-hidden="true"><svg:use href="/icons.svg#alert"></svg:use></svg:svg>
+<button type="button" class="folder" data-testid="site-offer"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></button>
+<a class="folder folder-add" href="/files/new" data-testid="site-add" title="Add a file server"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#plus"></svg:use></svg:svg><span class="folder-name">Add a file server…</span></a>
+<section class="cabinet" data-testid="files-pane" aria-labelledby="files-title"></section>
+<header class="cab-head"></header>
+<button type="button" class="icon-button tools-back" aria-label="Back" title="Back"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#back"></svg:use></svg:svg></button>
+<h1 class="voice" id="files-title"></h1>
+<nav class="crumbs" aria-label="Where you are"></nav>
+<ol></ol>
+<a class="crumb crumb-site" data-testid="crumb"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></a>
+<li class="more"></li>
+<button type="button" class="crumb" data-opens="crumbs" aria-label="Folders between" title="Folders between" aria-haspopup="menu">…</button>
+<div class="scrim"></div>
+<div class="menu crumbs-menu" role="menu" aria-label="Folders between" data-menu="crumbs"></div>
+<a class="item" role="menuitem"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#folder"></svg:use></svg:svg></a>
+<a class="crumb" data-testid="crumb"></a>
+<span class="seal seal-open cab-seal" data-testid="site-seal"><svg:svg class="icon icon-small" aria-hidden="true"><svg:use href="/icons.svg#unlocked"></svg:use></svg:svg></span>
+<div class="cab-tools" role="toolbar" aria-label="Files"></div>
+<input type="search" class="cab-filter" data-testid="files-filter" aria-label="Show only names with these letters" placeholder="Filter" title="Filter (/)" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
+<select class="cab-sort" data-testid="files-sort" aria-label="Sort by"></select>
+<label class="tool tool-file" title="Upload files"></label>
+<input type="file" multiple="" data-testid="files-upload" aria-label="Upload files"></input>
+<svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#upload"></svg:use></svg:svg><span>Upload</span>
+<button type="button" class="tool" data-testid="files-new-folder" title="New folder" aria-label="New folder"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#folder-plus"></svg:use></svg:svg><span>New folder</span></button>
+<button type="button" data-testid="files-refresh" aria-label="Refresh" title="Refresh"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#sync"></svg:use></svg:svg></button>
+<div class="more"></div>
+<button type="button" class="icon-button" data-opens="files" data-testid="files-more" aria-label="More" title="More" aria-haspopup="menu"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#more"></svg:use></svg:svg></button>
+<div class="menu" role="menu" aria-label="More" data-menu="files"></div>
+<button type="button" class="item cab-refresh" role="menuitem"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#sync"></svg:use></svg:svg><span class="item-words">Refresh</span></button>
+<button type="button" class="item" role="menuitem" data-first="true" data-testid="site-settings"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#settings"></svg:use></svg:svg><span class="item-words">Server settings</span></button>
+<button type="button" class="item" role="menuitem" data-testid="site-wire"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#wire"></svg:use></svg:svg><span class="item-words">What was said<small>Between this page and the file server</small></span></button>
+<form class="cab-new" data-testid="file-new" aria-label="New folder" novalidate=""><svg:svg class="icon cab-folder" aria-hidden="true"><svg:use href="/icons.svg#folder"></svg:use></svg:svg></form>
+<input type="text" data-testid="file-name" aria-label="Name of the new folder" autocomplete="off" autocapitalize="none" spellcheck="false"></input>
+<button type="submit" class="button button-main" data-testid="file-name-save">Make</button>
+<button type="button" class="button">Cancel</button>
+<p class="hint hint-loud" role="alert"></p>
+<div class="cab-trouble"></div>
+<div class="cab-acts"></div>
+<button type="button" class="button" data-testid="files-settings"></button>
+<button type="button" class="button" data-testid="files-retry">Try again</button>
+<button type="button" class="button" data-opens="certificate">Look at the certificate</button>
+<div class="cab-grid" role="grid" aria-multiselectable="true" aria-colcount="3"></div>
+<div class="cab-columns" role="row" aria-rowindex="1"></div>
+<span role="columnheader"></span>
+<button type="button" data-testid="files-column"></button>
+<svg:svg class="icon icon-small" aria-hidden="true"><svg:use href="/icons.svg#chevron"></svg:use></svg:svg>
+<div class="cab-chosen" role="toolbar" aria-label="With what is selected" data-testid="files-chosen"></div>
+<button type="button" class="icon-button icon-button-small" aria-label="Clear the selection" title="Clear the selection (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<strong role="status"></strong>
+<button type="button" class="icon-button"></button>
+<div class="cab-rows" role="rowgroup" data-testid="file-list" tabindex="-1"></div>
+<div class="rows-all" role="presentation"></div>
+<div class="empty" data-testid="files-empty"><span class="empty-picture" aria-hidden="true"><svg:svg class="icon"><svg:use href="/icons.svg#folder"></svg:use></svg:svg></span></div>
+<h2>Nothing is called that</h2>
+<button type="button" class="button">Show all</button>
+<h2>This folder is empty</h2><p>Drop files here, or choose some to upload.</p>
+<label class="button tool-file"></label>
+<input type="file" multiple="" aria-label="Choose files to upload"></input>
+<footer class="cab-foot" data-testid="files-count"></footer>
+<span role="status"></span>
+<span class="cab-ended" role="status"></span>
+<div class="cab-target" aria-hidden="true"><svg:svg class="icon"><svg:use href="/icons.svg#upload"></svg:use></svg:svg></div>
+<div class="menu cab-menu" role="menu" aria-label="With this file" data-menu="file" data-testid="file-menu"></div>
+<button type="button" role="menuitem"></button>
+<kbd aria-hidden="true"></kbd>
+<div class="trees"></div>
+<a class="folder" href="/all" data-testid="folder-unified"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#inboxes"></svg:use></svg:svg></a>
+<span class="folder-count"></span>
+<div class="tree"></div>
+<button type="button" class="tree-head" data-testid="account-tree"></button>
+<svg:svg aria-hidden="true"></svg:svg>
+<svg:svg class="icon icon-small tree-turn" aria-hidden="true"><svg:use href="/icons.svg#chevron"></svg:use></svg:svg>
+<ul class="folders" data-testid="folder-list"></ul>
+<a class="folder"></a>
+<form data-testid="gate-form" aria-label="Access to the gateway" novalidate=""></form>
+<img class="signin-mark" src="/icons/icon.svg" alt="" width="56" height="56"></img>
+<svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#lock"></svg:use></svg:svg>
+<button type="submit" data-testid="gate-submit"></button>
+<div class="mail"></div>
+<header class="bar"></header>
+<a class="brand" href="/inbox" aria-label="Postern, to the inbox"><img src="/icons/icon.svg" alt="" width="28" height="28"></img><b>Postern</b></a>
+<div class="account"></div>
+<button type="button" class="account-button" data-testid="account-menu" aria-haspopup="dialog"></button>
+<span class="avatar avatar-self" aria-hidden="true"></span>
+<div class="menu account-panel" role="dialog" aria-label="Account" data-menu="account"></div>
+<nav class="side" aria-label="Folders"></nav>
+<button type="button" class="button button-main compose" data-testid="compose" aria-label="New message" title="New message (c)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#compose"></svg:use></svg:svg><span>New message</span></button>
+<button type="button" class="folder" data-testid="signin-link" title="Sign in to mail"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#inbox"></svg:use></svg:svg><span class="folder-name">Sign in to mail</span></button>
+<div class="side-account"></div>
+<div class="grip" role="separator" aria-orientation="vertical" aria-label="Width of the list" tabindex="0"></div>
+<nav class="tabs" aria-label="Main"></nav>
+<a class="tab" href="/inbox"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#inbox"></svg:use></svg:svg><span>Inbox</span></a>
+<button type="button" class="tab"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#search"></svg:use></svg:svg><span>Search</span></button>
+<button type="button" class="tab" data-testid="compose"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#compose"></svg:use></svg:svg><span>Compose</span></button>
+<button type="button" class="tab"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#account"></svg:use></svg:svg><span>Accounts</span></button>
+<section class="list" aria-label="Messages"></section>
+<h1 class="list-title"></h1>
+<small aria-hidden="true"></small>
+<span class="list-count"></span>
+<header class="list-head list-head-selected"></header>
+<button type="button" class="icon-button" aria-label="Clear the selection" title="Clear the selection (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<h1 class="list-title" role="status"></h1>
+<button type="button" class="icon-button" aria-label="Mark unread or read" title="Mark unread or read (u)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#unread"></svg:use></svg:svg></button>
+<button type="button" class="icon-button" aria-label="Flag" title="Flag (s)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#flag"></svg:use></svg:svg></button>
+<button type="button" class="icon-button" aria-label="Delete" title="Delete (#)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#trash"></svg:use></svg:svg></button>
+<div class="rows" role="grid" data-testid="message-list" tabindex="-1" aria-multiselectable="true"></div>
+<div class="rows-all" role="rowgroup"></div>
+<div class="empty"></div>
+<span class="empty-picture" aria-hidden="true"></span>
+<svg:svg class="icon"></svg:svg>
+<button type="button" class="button"></button>
+<iframe class="message-frame" data-testid="message-body" title="Text of the message" src="/frame.html" sandbox="allow-same-origin allow-popups allow-popups-to-escape-sandbox" referrerpolicy="no-referrer"></iframe>
+<div class="row-lead" role="gridcell"><i class="row-dot" aria-hidden="true"></i></div>
+<span class="row-check" aria-hidden="true" title="Select (x)"><svg:svg class="icon icon-small"><svg:use href="/icons.svg#check"></svg:use></svg:svg></span>
+<div class="row-text" role="gridcell"></div>
+<div class="row-line"></div>
+<span class="row-who"></span>
+<time class="row-date"></time>
+<span class="row-subject"></span>
+<span class="row-marks"></span>
+<svg:svg class="icon icon-small" role="img" aria-label="Answered"><svg:use href="/icons.svg#reply"></svg:use></svg:svg>
+<svg:svg class="icon icon-small" role="img" aria-label="Has attachments"><svg:use href="/icons.svg#attach"></svg:use></svg:svg>
+<svg:svg class="icon icon-small icon-flag" role="img" aria-label="Flagged"><svg:use href="/icons.svg#flag-on"></svg:use></svg:svg>
+<span class="row-snippet"></span>
+<span class="row-home"></span>
+<div class="row-actions" role="gridcell"></div>
+<button type="button" class="icon-button icon-button-small" tabindex="-1"></button>
+<button type="button" class="icon-button icon-button-small" tabindex="-1" aria-label="Archive" title="Archive (e)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#archive"></svg:use></svg:svg></button>
+<button type="button" class="icon-button icon-button-small" tabindex="-1" aria-label="Delete" title="Delete (#)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#trash"></svg:use></svg:svg></button>
+<div data-testid="message-body" dir="auto"></div>
+<div class="text-block"></div>
+<a target="_blank" rel="noopener noreferrer"></a>
+<blockquote></blockquote>
+<details class="quoted"></details>
+<summary></summary>
+<section class="sheet picker" role="dialog" aria-modal="true" aria-labelledby="picker-title" data-testid="picker"></section>
+<header class="sheet-head"></header>
+<h2 id="picker-title"></h2>
+<button type="button" class="icon-button" aria-label="Close" title="Close (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<div class="picker-where"></div>
+<select data-testid="picker-site" aria-label="Server"></select>
+<button type="button" class="crumb crumb-site"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></button>
+<button type="button" class="crumb" aria-label="The folder above">…</button>
+<button type="button" class="crumb"></button>
+<button type="button" class="button picker-again" data-testid="picker-retry">Try again</button>
+<div class="cab-rows" role="listbox" aria-multiselectable="true" aria-labelledby="picker-title" data-testid="picker-list" tabindex="-1"></div>
+<div role="option"></div>
+<div class="cab-name"></div>
+<div class="cab-size"></div>
+<p class="picker-empty">This folder is empty</p>
+<button type="button" class="button" data-testid="picker-cancel">Cancel</button>
+<button type="button" class="button button-main" data-testid="picker-done"></button>
+<section class="sheet certificate" role="alertdialog" aria-modal="true" aria-labelledby="question-title" aria-describedby="question-means" data-testid="question"></section>
+<h2 id="question-title"></h2>
+<p id="question-means"></p>
+<button type="button" class="button button-main" data-testid="question-no">Cancel</button>
+<button type="button" class="button button-bad" data-testid="question-yes"></button>
+<main aria-label="Message"></main>
+<div class="empty"><span class="empty-picture" aria-hidden="true"><svg:svg class="icon"><svg:use href="/icons.svg#read"></svg:use></svg:svg></span><h2>No message open</h2><p>Choose one from the list. The keys <kbd>j</kbd> and <kbd>k</kbd> go through it, <kbd>?</kbd> lists the others.</p></div>
+<div class="tools" role="toolbar" aria-label="Message"></div>
+<button type="button" class="icon-button tools-back" aria-label="Back to the list" title="Back (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#back"></svg:use></svg:svg></button>
+<button type="button" class="tool" data-testid="reply" title="Reply (r)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#reply"></svg:use></svg:svg><span>Reply</span></button>
+<button type="button" class="tool" data-testid="reply-all" title="Reply to all (a)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#reply-all"></svg:use></svg:svg><span>Reply all</span></button>
+<button type="button" class="tool" data-testid="forward" title="Forward (f)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#forward"></svg:use></svg:svg><span>Forward</span></button>
+<button type="button" class="tool" data-testid="outbox-retry"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#send"></svg:use></svg:svg></button>
+<button type="button" class="tool" data-testid="outbox-edit"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#draft"></svg:use></svg:svg><span>Edit</span></button>
+<button type="button" class="icon-button" aria-label="Move to Inbox" title="Move to Inbox"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#restore"></svg:use></svg:svg></button>
+<button type="button" class="tool" data-testid="not-junk" title="Move to Inbox"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#restore"></svg:use></svg:svg><span>Not junk</span></button>
+<button type="button" class="icon-button" aria-label="Archive" title="Archive (e)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#archive"></svg:use></svg:svg></button>
+<button type="button" class="icon-button" data-testid="delete"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#trash"></svg:use></svg:svg></button>
+<button type="button" class="icon-button" aria-label="Mark unread" title="Mark unread (u)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#unread"></svg:use></svg:svg></button>
+<button type="button" aria-label="Flag" title="Flag (s)"></button>
+<button type="button" class="icon-button" data-opens="message" aria-label="More" title="More" aria-haspopup="menu"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#more"></svg:use></svg:svg></button>
+<div class="menu" role="menu" aria-label="More" data-menu="message"></div>
+<button type="button" class="item" role="menuitem" data-first="true" data-testid="show-source"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#source"></svg:use></svg:svg></button>
+<button type="button" class="item" role="menuitem"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#download"></svg:use></svg:svg><span class="item-words">Save as a file (.eml)</span></button>
+<article class="message"></article>
+<header class="head"></header>
+<h2 data-testid="message-subject" tabindex="-1"></h2>
+<div class="head-who"></div>
+<span class="avatar avatar-large" aria-hidden="true"></span>
+<div class="head-words"></div>
+<p class="head-from" data-testid="message-from"></p>
+<span class="head-addr"></span>
+<p class="head-disguise"><svg:svg class="icon icon-small" aria-hidden="true"><svg:use href="/icons.svg#alert"></svg:use></svg:svg></p>
+<p class="head-to"></p>
+<button type="button" class="head-more"></button>
+<time class="head-date" data-testid="message-date"></time>
+<dl class="head-all"></dl>
+<div data-testid="message-state" role="status"></div>
+<p data-testid="unknown-warning" role="alert"><strong>It may arrive twice.</strong> Look at what was said, or ask the recipient, before you send it again.</p>
+<button type="button" class="button" data-testid="outbox-anyway">Send again anyway</button>
+<button type="button" class="button" data-opens="certificate" data-testid="outbox-certificate">Look at the certificate</button>
+<ul class="fates" aria-label="What became of each recipient"></ul>
+<li data-testid="recipient"></li>
+<span class="problem-words"></span>
+<div class="notice notice-waits notice-act" role="note" data-testid="partial"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#download"></svg:use></svg:svg></div>
+<p role="alert"></p>
+<button type="button" data-testid="fetch-rest"></button>
+<svg:svg class="icon icon-small" aria-hidden="true"><svg:use href="/icons.svg#sync"></svg:use></svg:svg>
+<div class="notice notice-bad" role="note" data-testid="junk-reason"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#junk"></svg:use></svg:svg></div>
+<div class="problem-words"><strong>This is probably junk</strong></div>
+<div class="notice notice-waits" role="note"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#info"></svg:use></svg:svg></div>
+<div class="notice" role="note" data-testid="remote-note"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#image"></svg:use></svg:svg></div>
+<ul class="files" aria-label="Attachments"></ul>
+<li class="part"></li>
+<button type="button" class="file" data-testid="attachment"></button>
+<svg:svg class="icon file-save" aria-hidden="true"><svg:use href="/icons.svg#download"></svg:use></svg:svg>
+<button type="button" class="icon-button part-files" data-testid="save-to-files" title="Save to files…"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#drive"></svg:use></svg:svg></button>
+<button type="button" class="button">Back to the list</button>
+<div class="bones" aria-label="Loading the message"><i></i><i></i><i></i><i></i><i></i></div>
+<pre class="source" data-testid="message-source" tabindex="0" aria-label="Source of the message"></pre>
+<div class="answer"></div>
+<button type="button" class="button"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#reply"></svg:use></svg:svg><span>Reply</span></button>
+<button type="button" class="button"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#reply-all"></svg:use></svg:svg><span>Reply all</span></button>
+<button type="button" class="button"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#forward"></svg:use></svg:svg><span>Forward</span></button>
+<div class="page"></div>
+<div class="voice" role="status" aria-live="polite"></div>
+<div class="voice" role="alert" aria-live="assertive"></div>
+<form class="search" role="search"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#search"></svg:use></svg:svg></form>
+<input type="search" data-testid="search-input" autocomplete="off" spellcheck="false" enterkeyhint="search"></input>
+<kbd class="search-key" aria-hidden="true">/</kbd>
+<button type="button" class="icon-button icon-button-small" aria-label="Clear the search"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<div class="sections"></div>
+<section class="section"></section>
+<code class="fingerprint"></code>
+<div class="actions"></div>
+<section class="sheet" role="dialog" aria-modal="true" aria-labelledby="shortcuts-title" data-menu="shortcuts"></section>
+<header class="sheet-head"><h2 id="shortcuts-title">Keyboard shortcuts</h2></header>
+<button type="button" class="icon-button" data-first="true" aria-label="Close"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<div class="keys"></div>
+<section></section>
+<h3></h3>
+<dl></dl>
+<kbd></kbd>
+<main class="signin"></main>
+<form class="signin-card" data-testid="signin-form" aria-labelledby="signin-title" novalidate=""><img class="signin-mark" src="/icons/icon.svg" alt="" width="56" height="56"></img></form>
+<h1 id="signin-title"></h1>
+<p class="signin-lead"></p>
+<button class="button button-quiet button-wide" type="button" data-testid="wire-link">What was said</button>
+<button class="button button-main button-wide" type="submit" data-testid="signin-submit"></button>
+<button class="button button-quiet button-wide" type="button" data-testid="setup-manual"></button>
+<button class="button button-quiet button-wide" type="button" data-testid="setup-offer"></button>
+<button class="button button-quiet button-wide" type="button" data-testid="signin-back">Back to the mail</button>
+<div class="signin-demo"><p><span>or try it as</span></p></div>
+<div class="signin-people"></div>
+<button class="person" type="button"></button>
+<span class="person-words"></span>
+<footer class="signin-foot"></footer>
+<p>Your mail and your password stay on this device.</p>
+<main class="settings" aria-labelledby="site-title"></main>
+<form class="settings-form" data-testid="site-form" aria-labelledby="site-title" novalidate=""></form>
+<button type="button" class="icon-button" aria-label="Back" title="Back (Esc)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#back"></svg:use></svg:svg></button>
+<h1 class="list-title" id="site-title"></h1>
+<button type="submit" class="button button-main" data-testid="site-save"></button>
+<div class="status"></div>
+<div class="sync" data-testid="sync-state" role="status"></div>
+<span class="sync-text"></span>
+<button type="button" class="sync-text"></button>
+<progress class="sync-bar" aria-label="Fetching mail" max="1000"></progress>
+<button type="button" data-testid="sync-now" aria-label="Fetch new mail" title="Fetch new mail (Shift+R)"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#sync"></svg:use></svg:svg></button>
+<div class="toasts" role="status" aria-label="Notes"></div>
+<div data-testid="toast"></div>
+<svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#alert"></svg:use></svg:svg>
+<div class="toast-words"></div>
+<button type="button" class="toast-action"></button>
+<button type="button" class="icon-button icon-button-small" aria-label="Dismiss"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#close"></svg:use></svg:svg></button>
+<aside data-testid="transfers" aria-label="Transfers"></aside>
+<header class="tray-head"></header>
+<button type="button" class="tray-title" data-testid="transfers-toggle"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#transfer"></svg:use></svg:svg></button>
+<svg:svg class="icon icon-small tray-turn" aria-hidden="true"><svg:use href="/icons.svg#chevron"></svg:use></svg:svg>
+<button type="button" class="button button-quiet tray-clear" data-testid="transfers-clear">Clear</button>
+<progress class="sync-bar tray-all" aria-label="All transfers" max="1000"></progress>
+<ul class="tray-list"></ul>
+<li class="transfer" data-testid="transfer"></li>
+<div class="transfer-words"></div>
+<p class="transfer-name"></p>
+<progress class="sync-bar" max="1000"></progress>
+<label class="button tool-file transfer-file"></label>
+<input type="file" data-testid="transfer-choose"></input>
+<svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#file"></svg:use></svg:svg><span>Choose the file…</span>
+<div class="transfer-acts"></div>
+<button type="button" class="icon-button icon-button-small" data-testid="transfer-save" title="Save again"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#download"></svg:use></svg:svg></button>
+<button type="button" class="icon-button icon-button-small"></button>
+<button type="button" class="icon-button icon-button-small" data-testid="transfer-said" title="What was said"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#wire"></svg:use></svg:svg></button>
+<li class="tray-more"></li>
+<form class="banner banner-waits unlock" data-testid="unlock-form" aria-label="Unlock the passwords" novalidate=""><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#lock"></svg:use></svg:svg></form>
+<button type="submit" class="button button-main" data-testid="unlock-submit"></button>
+<p class="wire-cut"></p>
+<p class="wire-held" data-testid="wire-server-state"></p>
+<div data-testid="wire-line"></div>
+<span class="wire-who"></span>
+<section class="wire" data-testid="wire-view" aria-labelledby="wire-title"></section>
+<h1 class="wire-title" id="wire-title"><span>What was said</span></h1>
+<button type="button" class="tool" data-testid="wire-pause"></button>
+<button type="button" class="tool" data-testid="wire-save" title="Save as a text file" aria-label="Save as a text file"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#download"></svg:use></svg:svg><span>Save</span></button>
+<ul class="wire-sessions" aria-label="Connections"></ul>
+<button type="button" class="wire-session" data-testid="wire-session"></button>
+<div class="wire-main"></div>
+<div data-testid="wire-problem"></div>
+<div class="wire-heads" aria-hidden="true"><span></span><span></span><strong>Control connection</strong><strong>Data connections</strong></div>
+<div class="wire-lines" role="log" aria-live="off" aria-labelledby="wire-title" tabindex="0" data-testid="wire-lines"></div>
+<button type="button" class="button wire-more"></button>
+<div class="empty"><span class="empty-picture" aria-hidden="true"><svg:svg class="icon"><svg:use href="/icons.svg#wire"></svg:use></svg:svg></span><h2>Nothing was said yet</h2></div>
+<button type="button" class="button">Fetch new mail</button>`

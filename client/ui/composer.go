@@ -6,6 +6,7 @@ import (
 	"github.com/vugu/vugu"
 	"github.com/vugu/vugu/js"
 
+	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/client/view"
 )
 
@@ -82,8 +83,12 @@ func (c *Composer) paste(e vugu.DOMEvent) {
 
 func (c *Composer) fileNote(a view.Attachment) string {
 	switch {
-	case a.Problem != nil && a.From != "":
-		return view.FileWords(a.Problem).Title
+	case a.Problem != nil:
+		w := view.WordsFor(a.Problem)
+		if a.From != "" || a.Problem.Code == api.CodeTooLarge {
+			w = view.FileWords(a.Problem)
+		}
+		return w.Title + ". " + w.Means
 	case a.Transfer != 0:
 		if t, ok := c.App.Transfers.Of(a.Transfer); ok {
 			return "To be linked to: " + c.App.Transfers.WordsOf(t).Text
@@ -91,8 +96,6 @@ func (c *Composer) fileNote(a view.Attachment) string {
 		return "Uploading…"
 	case a.Uploading && a.From != "":
 		return view.Size(a.Size) + ", from " + a.From + "…"
-	case a.Problem != nil:
-		return view.WordsFor(a.Problem).Title
 	case a.Uploading:
 		return view.Size(a.Size) + ", reading…"
 	}

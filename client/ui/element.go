@@ -9,22 +9,53 @@ import (
 // What the generated code calls for every node (see client/internal/compact). Not inlined: that they are calls is what
 // makes the page small.
 
-// element adds an element to parent. Attributes may be a table that other elements share.
+// root adds markup, which is one element, to what a component shows.
 //
 //go:noinline
-func element(parent *vugu.VGNode, namespace, name string, attributes []vugu.VGAttribute) *vugu.VGNode {
-	n := &vugu.VGNode{Type: vugu.ElementNode, Namespace: namespace, Data: name, Attr: attributes}
+func root(out *vugu.BuildOut, number int) *vugu.VGNode {
+	n := pieces(number)[0].node()
+	out.Out = append(out.Out, n)
+	return n
+}
+
+// element adds markup, which is one element, to parent.
+//
+//go:noinline
+func element(parent *vugu.VGNode, number int) *vugu.VGNode {
+	n := pieces(number)[0].node()
 	parent.AppendChild(n)
 	return n
 }
 
-// words adds a text to parent.
+// fixed adds markup of which nothing will be set to parent.
 //
 //go:noinline
-func words(parent *vugu.VGNode, text string) *vugu.VGNode {
-	n := &vugu.VGNode{Type: vugu.TextNode, Data: text}
-	parent.AppendChild(n)
-	return n
+func fixed(parent *vugu.VGNode, number int) {
+	for _, p := range pieces(number) {
+		parent.AppendChild(p.node())
+	}
+}
+
+// component adds a component to parent, or to what the component around it shows: the one that was there at the last
+// rendering, or a new one.
+//
+//go:noinline
+func component(in *vugu.BuildIn, out *vugu.BuildOut, parent *vugu.VGNode, id uint64, key any, made func() vugu.Builder) vugu.Builder {
+	k := vugu.MakeCompKey(id^in.CurrentPositionHash(), key)
+	c := in.BuildEnv.CachedComponent(k)
+	if c == nil {
+		c = made()
+		in.BuildEnv.WireComponent(c)
+	}
+	in.BuildEnv.UseComponent(k, c)
+	out.Components = append(out.Components, c)
+	n := &vugu.VGNode{Component: c}
+	if parent == nil {
+		out.Out = append(out.Out, n)
+	} else {
+		parent.AppendChild(n)
+	}
+	return c
 }
 
 // on makes n answer an event.
@@ -34,10 +65,8 @@ func on(n *vugu.VGNode, event string, handle func(vugu.DOMEvent)) {
 	n.DOMEventHandlerSpecList = append(n.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{EventType: event, Func: handle})
 }
 
-// markup makes html, a constant of a component, n's content.
-//
 //go:noinline
-func markup(n *vugu.VGNode, html string) { n.InnerHTML = &html }
+func onClick(n *vugu.VGNode, handle func(vugu.DOMEvent)) { on(n, "click", handle) }
 
 // property sets a property of n's element to a string, a bool or an int.
 //

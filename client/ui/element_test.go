@@ -26,13 +26,11 @@ func TestPropertyIsJSON(t *testing.T) {
 }
 
 func TestSharedAttributesStayAsTheyAre(t *testing.T) {
-	table := []vugu.VGAttribute{{Key: "class", Val: "a"}}
-	parent := &vugu.VGNode{}
-	one := element(parent, "", "p", table)
+	list, _ := parse(`<p class="a"></p>`)
+	one, two := list[0].node(), list[0].node()
 	one.AddAttrInterface("title", "one")
-	two := element(parent, "", "p", table)
 	two.AddAttrInterface("title", "two")
-	if one.Attr[1].Val != "one" || two.Attr[1].Val != "two" || len(table) != 1 {
-		t.Error(one.Attr, two.Attr, table)
+	if one.Attr[1].Val != "one" || two.Attr[1].Val != "two" || len(list[0].attributes) != 1 {
+		t.Error(one.Attr, two.Attr, list)
 	}
 }

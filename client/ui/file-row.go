@@ -88,7 +88,8 @@ func kindIcon(f api.File) string {
 // kinds are pictures, and the endings of names that have them.
 var kinds = [][2]string{
 	{"image", ".png .jpg .jpeg .gif .webp .svg .heic .tif .tiff .bmp "},
-	{"file-sound", ".mp3 .ogg .flac .wav .m4a .mp4 .mkv .webm .mov .avi "},
+	{"file-sound", ".mp3 .ogg .flac .wav .m4a .opus "},
+	{"file-film", ".mp4 .mkv .webm .mov .avi .m4v "},
 	{"file-zip", ".zip .gz .tgz .xz .zst .bz2 .7z .rar .tar .iso "},
 	{"file-text", ".txt .md .pdf .doc .docx .odt .rtf .html .csv .xls .xlsx .ods .ppt .pptx .odp .eml .log .json .xml "},
 }

@@ -137,6 +137,8 @@ func (c *Files) label() string {
 func (c *Files) count() string {
 	f := &c.App.Files
 	switch {
+	case !f.Loaded && f.Slow && f.Problem == nil:
+		return "Listing…"
 	case !f.Loaded:
 		return ""
 	case f.Cut:
@@ -145,7 +147,17 @@ func (c *Files) count() string {
 	return view.Count(f.Total, "item")
 }
 
-func (c *Files) choosing() bool { return len(c.App.Files.Selected) > 1 }
+func (c *Files) choosing() bool {
+	n := len(c.App.Files.Selected)
+	return n > 1 || n == 1 && c.App.Narrow()
+}
+
+// filtered goes from the filter to what it lets through.
+func (c *Files) filtered(e vugu.DOMEvent) {
+	if goesDown(e) {
+		c.App.Files.FocusCursor()
+	}
+}
 
 func (c *Files) empty() bool {
 	f := &c.App.Files
@@ -161,6 +173,13 @@ func (c *Files) needsForm() bool {
 		return true
 	}
 	return false
+}
+
+func (c *Files) formText() string {
+	if c.App.Files.Problem.Code == api.CodePasswordNeeded {
+		return "Enter the password"
+	}
+	return "Server settings"
 }
 
 func (c *Files) certificate() *api.Certificate { return c.App.Files.Problem.Certificate }

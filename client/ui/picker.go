@@ -85,4 +85,4 @@ func (c *Picker) button() string {
 	return p.Verb
 }
 
-func (c *Picker) several() bool { return len(c.App.Sites) > 1 && !c.App.Picker.OneSite }
+func (c *Picker) several() bool { return len(c.App.Sites) > 1 && c.App.Picker.From == "" }

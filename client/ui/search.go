@@ -26,10 +26,19 @@ func (c *Search) submit(e vugu.DOMEvent) {
 }
 
 func (c *Search) key(e vugu.DOMEvent) {
-	if e.PropString("key") == "ArrowDown" {
-		e.PreventDefault()
+	if goesDown(e) {
 		c.App.SubmitSearch()
 	}
+}
+
+// goesDown says that a key leads from a field to what it has found.
+func goesDown(e vugu.DOMEvent) bool {
+	k := e.PropString("key")
+	if k != "ArrowDown" && k != "Enter" {
+		return false
+	}
+	e.PreventDefault()
+	return true
 }
 
 func (c *Search) clear() {

@@ -34,10 +34,11 @@ func (c *Transfers) Compute() {
 
 type transferItem struct {
 	api.Transfer
-	words    view.TransferWords
-	where    string
-	id       string
-	progress int // of 1000; -1: none
+	words     view.TransferWords
+	where     string
+	id        string
+	progress  int // of 1000; -1: none
+	turn, end *trayAct
 }
 
 func (c *Transfers) items() {
@@ -49,6 +50,7 @@ func (c *Transfers) items() {
 		if i.words.Progress >= 0 && x.Direction != api.Deleting {
 			i.progress = int(i.words.Progress * 1000)
 		}
+		i.turn, i.end = i.acts()
 		if x.Count > 1 {
 			i.Name = view.Count(x.Count, "item")
 		}
@@ -66,34 +68,41 @@ func (x transferItem) title() string {
 	return "From " + x.where
 }
 
-func (x transferItem) canPause() bool {
-	return x.Direction != api.Deleting && (x.State == api.TransferRunning || x.State == api.TransferWaiting)
+// trayAct is what a button of the tray does.
+type trayAct struct {
+	hook, word, picture string
+	do                  func(*view.Transfers, api.TransferID)
 }
 
-func (x transferItem) canResume() bool {
-	return x.Direction != api.Deleting && (x.State == api.TransferPaused || x.State == api.TransferFailed)
-}
+var (
+	trayPause  = trayAct{"transfer-pause", "Pause", "pause", (*view.Transfers).Pause}
+	trayGoOn   = trayAct{"transfer-resume", "Go on", "play", (*view.Transfers).Resume}
+	trayAgain  = trayAct{"transfer-resume", "Try again", "sync", (*view.Transfers).Resume}
+	trayCancel = trayAct{"transfer-cancel", "Cancel", "close", (*view.Transfers).Cancel}
+	trayClear  = trayAct{"transfer-clear", "Clear", "close", (*view.Transfers).Clear}
+)
 
-func (x transferItem) over() bool {
-	return x.State == api.TransferDone || x.State == api.TransferFailed
+// acts are what can be done with it: what has it stand still or go on, which may be nil, and what takes it out.
+func (x *transferItem) acts() (turn, end *trayAct) {
+	end = &trayCancel
+	switch x.State {
+	case api.TransferRunning, api.TransferWaiting:
+		turn = &trayPause
+	case api.TransferPaused:
+		turn = &trayGoOn
+	case api.TransferFailed:
+		turn, end = &trayAgain, &trayClear
+	case api.TransferDone:
+		end = &trayClear
+	}
+	if x.Direction == api.Deleting {
+		turn = nil
+	}
+	return turn, end
 }
 
 func (x transferItem) canSave() bool {
 	return x.State == api.TransferDone && x.Direction == api.Downloading
-}
-
-func (x transferItem) resumeText() string {
-	if x.State == api.TransferFailed {
-		return "Try again"
-	}
-	return "Go on"
-}
-
-func (x transferItem) resumeIcon() string {
-	if x.State == api.TransferFailed {
-		return "sync"
-	}
-	return "play"
 }
 
 func (x transferItem) done() string { return strconv.FormatInt(x.Done, 10) }

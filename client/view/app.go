@@ -181,6 +181,9 @@ func (a *App) loadStatus() {
 		a.Transfers.set(st.Transfers)
 		if len(a.Accounts) == 0 {
 			a.Session.signedOut()
+			if a.AtFiles() {
+				a.arrive(a.Route)
+			}
 			a.Gate.changed(asked)
 			return
 		}
@@ -296,6 +299,9 @@ func (a *App) accountGone(id api.AccountID) {
 	if len(a.Accounts) == 0 {
 		a.Account = ""
 		a.Session.signedOut()
+		if a.AtFiles() {
+			a.swap(Route{})
+		}
 		return
 	}
 	a.Account = a.Accounts[0].ID
@@ -337,7 +343,7 @@ func (a *App) title() {
 		t = "Mail server"
 	case a.Route.Page == PageFiles:
 		t = a.Files.Title()
-	case a.Route.Page == PageSite:
+	case a.AtFiles():
 		t = "File server"
 	case a.Route.Query != "":
 		t = "Search: " + a.Route.Query
@@ -345,9 +351,9 @@ func (a *App) title() {
 		t = AllInboxes
 	}
 	switch {
+	case a.AtFiles():
 	case acc.Email == "":
 		t = "Sign in"
-	case a.Route.Page == PageFiles || a.Route.Page == PageSite:
 	case !a.Route.All:
 		t += " – " + acc.Email
 	}

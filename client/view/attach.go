@@ -80,6 +80,36 @@ func (c *Composer) AttachedSize() (n int64) {
 	return n
 }
 
+// TooMuch says that the message would be larger than its mail server takes, as far as that has told, or than any message may be.
+func (c *Composer) TooMuch() bool { return c.limit() > 0 }
+
+// limit is what a message may be which this one would exceed; 0: it would not.
+func (c *Composer) limit() int64 {
+	var n int64
+	for _, x := range c.Attachments {
+		if x.kept() && x.Transfer == 0 {
+			n += x.Size
+		}
+	}
+	most := c.app.AccountOf(c.draft.Account).LargestMail
+	switch {
+	case n > 0 && most > 0 && api.MailSize(n, int64(len(c.Text))) > most:
+		return most
+	case n > LargestFile:
+		return LargestFile
+	}
+	return 0
+}
+
+// SizeNote is what all files are together, and whether that is too much.
+func (c *Composer) SizeNote() string {
+	s := Size(c.AttachedSize()) + " in all"
+	if most := c.limit(); most > 0 {
+		s += ", too much for a mail of at most " + Size(most)
+	}
+	return s
+}
+
 // takeAttachments carries the files of a message that is forwarded.
 func (c *Composer) takeAttachments(ref api.MessageRef) {
 	message := c.Serial

@@ -49,6 +49,11 @@ type Attachment struct {
 	file      LocalFile // of one that is too large: the file itself
 }
 
+// kept says that it is in the message; one that a link is to take the place of is, until that is there.
+func (x *Attachment) kept() bool {
+	return x.Problem == nil && (!x.Uploading || x.Transfer != 0 && x.Blob != "")
+}
+
 // Compose starts a new message.
 func (a *App) Compose() {
 	if a.Composer.Open && a.Composer.empty() {

@@ -48,7 +48,7 @@ func (c *Composer) print() string {
 		b.WriteByte('r')
 	}
 	for _, x := range c.Attachments {
-		if !x.Uploading && x.Problem == nil {
+		if x.kept() {
 			b.WriteString(string(x.Blob) + x.Name)
 		}
 	}
@@ -71,7 +71,7 @@ func (c *Composer) collect() api.Draft {
 	d.Subject, d.Text, d.Receipt = c.Subject, c.Text, c.Receipt
 	d.Attachments = nil
 	for _, x := range c.Attachments {
-		if !x.Uploading && x.Problem == nil {
+		if x.kept() {
 			d.Attachments = append(d.Attachments, x.DraftAttachment)
 		}
 	}

@@ -15,7 +15,9 @@ func (f *Files) OpenActs(i, x, y int) {
 		return
 	}
 	if _, in := f.Selected[row.Path]; !in {
-		f.Pick(i)
+		if f.Pick(i); f.app.Narrow() { // where what is selected is acted on together, and a touch adds to it
+			f.Selected = nil
+		}
 	}
 	f.SetCursor(i)
 	f.Acts = FileActs{Open: true, Row: i, X: x, Y: y}
@@ -50,9 +52,10 @@ func (f *Files) ActList() []FileAct {
 		list = append(list, FileAct{ID: "file-open", Name: "Open", Icon: "folder", Keys: "Enter", Do: func() { f.OpenFile(f.Acts.Row) }})
 	}
 	if files {
-		list = append(list,
-			FileAct{ID: "file-download", Name: "Download", Icon: "download", Do: func() { f.app.Download(f.Site, targets) }},
-			FileAct{ID: "file-attach", Name: "Attach to a new message", Icon: "attach", Do: func() { f.app.AttachToNew(f.Site, targets) }})
+		list = append(list, FileAct{ID: "file-download", Name: "Download", Icon: "download", Do: func() { f.app.Download(f.Site, targets) }})
+		if len(f.app.Accounts) > 0 {
+			list = append(list, FileAct{ID: "file-attach", Name: "Attach to a message", Icon: "attach", Do: func() { f.app.AttachToNew(f.Site, targets) }})
+		}
 	}
 	if one {
 		list = append(list, FileAct{ID: "file-rename", Name: "Rename", Icon: "draft", Keys: "F2", Do: f.Rename})
@@ -80,6 +83,9 @@ func (f *Files) Act(x FileAct) {
 func (f *Files) MakeFolder() {
 	if f.Problem != nil && !f.Loaded {
 		return
+	}
+	if f.Filter != "" { // or it would not be seen
+		f.SetFilter("")
 	}
 	f.Edit = FileEdit{Making: true, Name: "New folder"}
 	f.app.platform.Focus(`[data-testid="file-name"]`)
@@ -223,7 +229,6 @@ func (f *Files) Delete() {
 			f.Refresh()
 		}
 		f.app.Toasts.Show(Toast{Text: what + " deleted", Action: "Undo", Do: func() { f.app.undoDelete(t.ID, what) }})
-		f.app.Voice.Say(what + " deleted")
 	})
 }
 
@@ -273,14 +278,7 @@ func (f *Files) Move() {
 	if len(targets) > 1 {
 		title = "Move " + Count(len(targets), "item")
 	}
-	f.app.Picker.ask(PickFolder, title, "Move here", site, from, func(to api.AccountID, folder api.FilePath, _ []api.File) {
-		if to != site {
-			f.app.Toasts.Say("Files are moved within a server only: download them, and upload them there")
-			return
-		}
-		if folder == from {
-			return
-		}
+	f.app.Picker.ask(PickFolder, title, "Move here", site, from, func(_ api.AccountID, folder api.FilePath, _ []api.File) {
 		for _, x := range targets {
 			f.app.ask(func(ctx context.Context, svc api.Service) error {
 				_, err := svc.RenameFile(ctx, api.RenameFile{Site: site, Path: x.Path, Folder: folder})
@@ -293,10 +291,11 @@ func (f *Files) Move() {
 				f.app.Voice.Say(x.Name + " was moved")
 				if f.Site == site {
 					delete(f.Selected, x.Path)
+					f.focus = true
 					f.Refresh()
 				}
 			})
 		}
 	})
-	f.app.Picker.OneSite = true
+	f.app.Picker.From = from
 }

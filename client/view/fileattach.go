@@ -50,6 +50,10 @@ func (c *Composer) attachFile(site api.AccountID, x api.File) {
 		kept, err = svc.AttachFile(ctx, r)
 		return err
 	}, func(p *api.Problem) {
+		if p != nil && p.Code == api.CodeCanceled { // in the tray
+			c.Attachments = slices.DeleteFunc(slices.Clone(c.Attachments), func(x Attachment) bool { return message == c.Serial && x.serial == serial })
+			return
+		}
 		c.settle(message, serial, func(a *Attachment) {
 			if a.Uploading, a.Problem = false, p; p == nil {
 				a.DraftAttachment = kept
@@ -73,9 +77,16 @@ func (c *Composer) settle(message, serial int, change func(*Attachment)) {
 	c.touched()
 }
 
-// CanLink says that a file which is too large to be mailed can be put on a server, and a link to it into the message.
+// CanLink says that a file which is too large to be mailed can be put on a server, and a link to it into the message: one of this device,
+// or one that is attached and with which the message is more than its mail server takes.
 func (c *Composer) CanLink(a Attachment) bool {
-	return a.Problem != nil && a.Problem.Code == api.CodeTooLarge && a.file != nil && c.app.HasFiles()
+	if !c.app.HasFiles() || a.Uploading {
+		return false
+	}
+	if a.Problem != nil {
+		return a.Problem.Code == api.CodeTooLarge && a.file != nil
+	}
+	return a.Blob != "" && c.TooMuch()
 }
 
 // link says which message an upload becomes a link in.
@@ -86,12 +97,27 @@ func (c *Composer) UploadInstead(i int) {
 	if i < 0 || i >= len(c.Attachments) || !c.CanLink(c.Attachments[i]) {
 		return
 	}
-	a, message := c.Attachments[i], c.Serial
+	a, message := &c.Attachments[i], c.Serial
+	if a.serial == 0 { // of a draft that was opened
+		c.serials++
+		a.serial = c.serials
+	}
+	file, serial, draft, kept := a.file, a.serial, c.draft.Account, a.DraftAttachment
 	c.app.Picker.ask(PickFolder, "Upload "+a.Name+" and link to it", "Upload here", "", "", func(site api.AccountID, folder api.FilePath, _ []api.File) {
-		c.app.Transfers.upload(site, folder, a.file, func(x api.Transfer) {
-			c.app.Transfers.linked[x.ID] = link{message, a.serial}
-			c.settle(message, a.serial, func(a *Attachment) { a.Problem, a.Uploading, a.Transfer = nil, true, x.ID })
-		}, nil)
+		then := func(x api.Transfer) {
+			c.app.Transfers.linked[x.ID] = link{message, serial}
+			c.settle(message, serial, func(a *Attachment) { a.Problem, a.Uploading, a.Transfer = nil, true, x.ID })
+		}
+		c.app.platform.Focus(`[data-testid="compose-body"]`)
+		if file != nil {
+			c.app.Transfers.upload(site, folder, file, then, nil)
+			return
+		}
+		r := api.SavePart{Part: api.PartRef{MessageRef: api.MessageRef{Account: draft}}, Attachment: &kept, Site: site, Folder: folder}
+		c.app.Transfers.send(kept.Name, func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error) {
+			r.Exists = exists
+			return svc.SavePart(ctx, r)
+		}, api.ExistsAsk, then, nil)
 	})
 	c.app.Picker.back = `[data-testid="upload-instead"]`
 }
@@ -112,15 +138,18 @@ func (t *Transfers) linkUp(x api.Transfer) {
 		}
 		c.Attachments = slices.DeleteFunc(slices.Clone(c.Attachments), func(a Attachment) bool { return a.serial == l.serial })
 		c.insertLink(x)
-		t.app.Voice.Say("The link to " + x.Name + " is in the message")
+		t.app.Toasts.Say("The link to " + x.Name + " is in the message. It opens for those who can log in at the server.")
 	case api.TransferFailed, "": // or it was canceled
 		delete(t.linked, x.ID)
-		p := x.Problem
-		if p == nil {
-			p = &api.Problem{Code: api.CodeTooLarge, Detail: Size(LargestFile)}
-		}
 		c.settle(l.message, l.serial, func(a *Attachment) {
-			a.Uploading, a.Transfer, a.Problem = false, 0, &api.Problem{Code: api.CodeTooLarge, Detail: Size(LargestFile), Technical: p.Error()}
+			a.Uploading, a.Transfer = false, 0
+			if a.file == nil {
+				return // it is still attached
+			}
+			a.Problem = &api.Problem{Code: api.CodeTooLarge, Detail: Size(LargestFile)}
+			if x.Problem != nil {
+				a.Problem.Technical = x.Problem.Error()
+			}
 		})
 	}
 }

@@ -101,9 +101,10 @@ func (f *Files) show(site api.AccountID, path api.FilePath) {
 	f.app.title()
 }
 
-// LeaveFiles goes back to the mail.
+// LeaveFiles goes back to where one came from: the folder before, or the mail.
 func (a *App) LeaveFiles() {
-	a.goToList(a.List.place)
+	a.Files.focus = true
+	a.leave(a.List.place)
 }
 
 // Targets are what an action is about: what is selected, or what is under the cursor.
@@ -168,6 +169,12 @@ func (f *Files) Toggle(i int, extend bool) {
 			f.Selected[x.Path] = x
 		}
 	}
+}
+
+// SetFilter shows only what has some letters in its name. Nothing stays selected that is not seen.
+func (f *Files) SetFilter(s string) {
+	f.Selected = nil
+	f.Folder.SetFilter(s)
 }
 
 // Clear selects nothing.
@@ -266,6 +273,9 @@ func (f *Files) key(k Key) bool {
 	case k.Ctrl && (k.Name == "a" || k.Name == "A") && k.InList:
 		f.SelectAll()
 		return true
+	case k.Ctrl && k.Name == "z":
+		a.UndoLast()
+		return true
 	case k.Ctrl && k.Name != " " && !strings.HasPrefix(k.Name, "Arrow"):
 		return false
 	}
@@ -343,7 +353,7 @@ func (f *Files) escape() bool {
 		f.Clear()
 	case f.Filter != "":
 		f.SetFilter("")
-		f.FocusCursor()
+		f.focus = true
 	default:
 		return false
 	}

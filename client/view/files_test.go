@@ -100,9 +100,9 @@ func TestFilesPane(t *testing.T) {
 		equal(t, "crumbs", len(f.Crumbs), 2)
 
 		p.act(func() { f.SortBy(api.SortSize) })
-		equal(t, "by size", names(&f.Folder), "Music,?? what,Banana.txt,apple.txt,avocado.txt")
+		equal(t, "the largest first", names(&f.Folder), "Music,avocado.txt,apple.txt,Banana.txt,?? what")
 		p.act(func() { f.SortBy(api.SortSize) })
-		equal(t, "the other way round", names(&f.Folder), "Music,avocado.txt,apple.txt,Banana.txt,?? what")
+		equal(t, "the other way round", names(&f.Folder), "Music,?? what,Banana.txt,apple.txt,avocado.txt")
 		p.act(func() { f.SortBy(api.SortName) })
 
 		p.act(func() { f.SetFilter("AP") })
@@ -216,7 +216,7 @@ func TestFileNames(t *testing.T) {
 			equal(t, name, f.Edit.Wrong, want)
 		}
 		p.act(func() { f.SetName("Music"); f.CommitEdit() })
-		equal(t, "there is one", f.Edit.Wrong, "There is one of that name already. “Music” is there already.")
+		equal(t, "there is one", f.Edit.Wrong, "That name is taken. “Music” is there already.")
 		p.act(func() { f.SetName("Films"); f.CommitEdit() })
 		equal(t, "made", names(&f.Folder), "Films,Music,?? what,apple.txt,avocado.txt,Banana.txt")
 		equal(t, "the cursor is on it", cursorOf(p), "Films")

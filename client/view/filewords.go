@@ -8,14 +8,14 @@ var fileWords = []struct {
 	code                        api.Code
 	title, means, meansBare, do string
 }{
-	{api.CodeGatewayOffline, "You are offline", "", "Postern's gateway cannot be reached, and with it no file server.", "Nothing: what is on its way goes on by itself when the connection is back."},
+	{api.CodeGatewayOffline, "You are offline", "", "Postern's gateway cannot be reached, and with it no file server.", "What is on its way goes on by itself when the connection is back."},
 	{api.CodeTargetRefused, "The gateway does not allow this file server", "It does not connect to %s.", "The gateway does not connect to this server.", "Check the address, or ask whoever runs the gateway to allow the server."},
 	{api.CodeServerUnreachable, "The file server cannot be reached", "%s does not answer, or does not exist.", "It does not answer, or does not exist.", "Check the address. If it is right, the server may be down: try again later."},
 	{api.CodeServerTimeout, "The file server is not answering", "%s stopped in the middle.", "It stopped in the middle.", "Try again in a while."},
 	{api.CodeServerClosed, "The file server hung up", "%s closed the connection in the middle.", "It closed the connection in the middle.", "Try again."},
 	{api.CodeServerProtocol, "The file server said something odd", "What answers at %s does not seem to be an FTP server.", "What answers there does not seem to be an FTP server.", "Check the server's name, its port, and the security that goes with it."},
 	{api.CodeServerRefused, "The file server said no", "It said: %s", "It gave no reason.", "Its words may say what to do; if not, ask whoever runs it."},
-	{api.CodeWrongPassword, "The password was not accepted", "The file server does not know %s with this password.", "The file server does not accept this user with this password.", "Check both for typing errors, in the settings of the server."},
+	{api.CodeWrongPassword, "The password was not accepted", "The file server does not know %s with this password.", "The file server does not accept this user with this password.", "Check both for typing errors."},
 	{api.CodePasswordNeeded, "The password is needed again", "It was not kept on this device for %s.", "It was not kept on this device.", "Enter it to go on."},
 	{api.CodeTooLarge, "That is too large to be mailed", "The limit is %s.", "It is over a limit of size.", "Send a link to it instead."},
 	{api.CodeStorageFull, "This device is full", "There is no room for the file here.", "There is no room for the file here.", "Free some space on this device, then try again."},
@@ -38,7 +38,7 @@ func FileWords(p *api.Problem) Words {
 			out.Means = fill(w.means, p.Detail)
 		}
 		if p.Means != "" {
-			out.Means += " " + p.Means
+			out.Means = sentences(out.Means, p.Means)
 		}
 	}
 	return out

@@ -115,7 +115,10 @@ func (f *Folder) close() {
 func (f *Folder) Refresh() { f.refresh(false) }
 
 // Reload has the server list the folder anew.
-func (f *Folder) Reload() { f.refresh(true) }
+func (f *Folder) Reload() {
+	f.focus = f.focus || f.Problem != nil // the button that was pressed goes with its trouble
+	f.refresh(true)
+}
 
 func (f *Folder) refresh(fresh bool) {
 	if f.asking && !fresh {
@@ -213,6 +216,14 @@ func (f *Folder) failed(p *api.Problem) {
 		f.app.Voice.Cry(FileWords(p).Title)
 	}
 	f.Problem = p
+	if f.focus {
+		f.focus = false
+		mends := `.cab-acts button`
+		if f == &f.app.Picker.Folder {
+			mends = `[data-testid="picker-retry"]`
+		}
+		f.app.platform.Focus(mends)
+	}
 }
 
 // restTime is how long after a refresh the next is that nobody waits for: while 2,000 files are sent, the engine is asked a few times
@@ -335,10 +346,14 @@ func (f *Folder) FocusCursor() {
 // Here is the entry under the cursor.
 func (f *Folder) Here() (api.File, bool) { return f.Row(f.Cursor) }
 
-// SortBy sorts by a column; by the one that it is sorted by, the other way round.
+// SortBy sorts by a column: names from the first, sizes and dates from the largest and the newest. By the one that it is sorted
+// by it is the other way round.
 func (f *Folder) SortBy(by api.FileSort) {
-	f.Descending = f.Sort == by && !f.Descending
-	f.Sort = by
+	if f.Sort == by {
+		f.Descending = !f.Descending
+	} else {
+		f.Sort, f.Descending = by, by != api.SortName
+	}
 	f.First, f.Cursor, f.at = 0, 0, ""
 	if f.viewport != nil {
 		f.viewport.Top()

@@ -23,7 +23,7 @@ type ShortcutGroup struct {
 
 var deskShortcuts = ShortcutGroup{"Mail server", []Shortcut{{"j", "Next message"}, {"k", "Previous message"}, {"/", "Filter"}, {"Esc", "Back"}}}
 
-var fileShortcuts = ShortcutGroup{"Files", []Shortcut{{"Enter", "Open, or download"}, {"Backspace", "Up"}, {"Space", "Select"}, {"Ctrl+A", "Select all"}, {"F2", "Rename"}, {"Delete", "Delete"}, {"/", "Filter"}, {"a … z", "Go to a name"}}}
+var fileShortcuts = ShortcutGroup{"Files", []Shortcut{{"Enter", "Open, or download"}, {"Backspace", "Up"}, {"Space", "Select"}, {"Ctrl+A", "Select all"}, {"F2", "Rename"}, {"Delete", "Delete"}, {"Ctrl+Z", "Undo"}, {"/", "Filter"}, {"a … z", "Go to a name"}, {"Tab  Enter", "What can be done with it"}, {"?", "This list"}}}
 
 var shortcuts = []ShortcutGroup{
 	{"Reading", []Shortcut{{"j  ↓", "Next message"}, {"k  ↑", "Previous message"}, {"o  Enter", "Open"}, {"Esc", "Back"}, {"u", "Mark unread or read"}, {"s", "Flag"}, {"x", "Select"}, {"#  Delete", "Delete"}}},
@@ -34,7 +34,7 @@ var shortcuts = []ShortcutGroup{
 // Shortcuts are all of them that mean something here.
 func (a *App) Shortcuts() []ShortcutGroup {
 	if a.Route.Page == PageFiles {
-		return append([]ShortcutGroup{fileShortcuts}, shortcuts...)
+		return []ShortcutGroup{fileShortcuts}
 	}
 	if a.Route.Page == PageServer {
 		return append([]ShortcutGroup{deskShortcuts}, shortcuts...)
@@ -65,7 +65,7 @@ func (a *App) Key(k Key) bool {
 	if a.Picker.Asked {
 		return a.Picker.key(k)
 	}
-	if a.Session.Phase != SignedIn || a.Session.Adding {
+	if a.Session.Phase == Starting || a.Session.Shown() {
 		if k.Name == "Escape" && a.Session.Adding {
 			a.Session.Cancel()
 			return true

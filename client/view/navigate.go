@@ -75,7 +75,7 @@ func (a *App) Navigated(location string) {
 	if from.Page == PageComposer && r.Page != PageComposer {
 		a.Composer.Close()
 	}
-	if a.Session.Phase != SignedIn {
+	if a.Session.Phase == Starting {
 		a.Route = r
 		return
 	}
@@ -99,6 +99,12 @@ func (a *App) arrive(r Route) {
 	}
 	if a.Route.Page == PageSite && r.Page != PageSite {
 		a.SiteForm.close()
+	}
+	if len(a.Accounts) == 0 && r.Site == "" && r.Page != PageSite { // there is no mail: the form asks for an account
+		a.Route = r
+		a.title()
+		a.platform.Focus(`[data-testid="signin-email"]`)
+		return
 	}
 	switch r.Page {
 	case PageComposer:
@@ -126,6 +132,7 @@ func (a *App) arrive(r Route) {
 		}
 		a.Wire.open(of, r.Session, r.Line)
 	case PageFiles:
+		a.Files.focus = a.Files.focus || a.Route.Page != PageFiles
 		a.Route = r
 		a.behind(a.List.place)
 		if a.Site(r.Site).ID == "" { // it is gone, or never was
@@ -177,7 +184,9 @@ func (a *App) behind(mail Route) {
 	if r.Page == PageComposer && !mail.All { // what is written may be another account's
 		place.Account = mail.Account
 	}
-	a.List.show(place)
+	if len(a.Accounts) > 0 {
+		a.List.show(place)
+	}
 }
 
 // OpenFolder shows a folder's list, of the account shown.
@@ -215,7 +224,7 @@ func (a *App) goToList(r Route) {
 	a.List.Search = ""
 	a.Go(r)
 	switch {
-	case a.platform.Narrow():
+	case a.platform.Narrow() || len(a.Accounts) == 0:
 	case a.List.Total > 0:
 		a.List.focusCursor()
 	default: // the tree of the account shown comes first, so that the link that was pressed may be another's now

@@ -5,12 +5,12 @@ import "github.com/postern-mail/postern/client/api"
 // Picker is the sheet in which a file of a server is chosen, or a folder.
 type Picker struct {
 	Folder
-	Asked   bool
-	What    Picked
-	Title   string
-	Verb    string // what the button says
-	OneSite bool   // the site is not to be chosen
-	Chosen  map[api.FilePath]api.File
+	Asked  bool
+	What   Picked
+	Title  string
+	Verb   string       // what the button says
+	From   api.FilePath // the folder that something leaves for another one of its site; empty if it comes from elsewhere
+	Chosen map[api.FilePath]api.File
 
 	back string
 	do   func(site api.AccountID, folder api.FilePath, files []api.File)
@@ -49,7 +49,7 @@ func (p *Picker) ask(what Picked, title, verb string, site api.AccountID, at api
 		}
 		site, at = a.Sites[0].ID, ""
 	}
-	p.Asked, p.What, p.Title, p.Verb, p.do, p.OneSite, p.Chosen = true, what, title, verb, do, false, nil
+	p.Asked, p.What, p.Title, p.Verb, p.do, p.From, p.Chosen = true, what, title, verb, do, "", nil
 	p.Sort, p.Descending, p.focus = api.SortName, false, true
 	p.open(site, at, "")
 	a.Voice.Say(title)
@@ -103,7 +103,7 @@ func (p *Picker) Press(i int) {
 
 // Ready says that the button has something to do.
 func (p *Picker) Ready() bool {
-	return p.Loaded && (p.What == PickFolder || len(p.Chosen) > 0)
+	return p.Loaded && (p.What == PickFolder && p.Path != p.From || len(p.Chosen) > 0)
 }
 
 // Done takes what is chosen.

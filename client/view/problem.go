@@ -3,7 +3,6 @@ package view
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -56,8 +55,8 @@ var words = map[api.Code]struct {
 	api.CodeUnconfirmed:       {"The server did not confirm the deletion", "%s may still have what was to be deleted there. Nothing is missing here.", "What was to be deleted there may still be there. Nothing is missing here.", "Nothing: it is tried again with the next fetch.", true},
 	api.CodeExpires:           {"The server deletes mail by itself", "It does so %s. What was fetched stays here.", "What was fetched stays here.", "Fetch the rest of the messages of which only the beginning is here, and back up what you need.", false},
 	api.CodeNotAdministrator:  {"This account does not look after the mail server", "The server does not show its queue to %s.", "The server does not show its queue to this account.", "Whoever runs the server can let it: postern user admin, with the address.", false},
-	api.CodeNoSuchFile:        {"The file is not there", "The server has no %s, or shows it to nobody.", "The server has none of that name, or shows it to nobody.", "Refresh the folder: somebody may have moved it.", false},
-	api.CodeFileExists:        {"There is one of that name already", "“%s” is there already.", "A file or folder of that name is there already.", "Choose another name.", false},
+	api.CodeNoSuchFile:        {"It is not there", "It said: %s", "The server has none of that name, or shows it to nobody.", "Refresh the folder: somebody may have moved it.", false},
+	api.CodeFileExists:        {"That name is taken", "“%s” is there already.", "A file or folder of that name is there already.", "Choose another name.", false},
 	api.CodeFileNotAllowed:    {"The server does not allow that", "It said: %s", "This user may not do it there.", "Ask whoever runs the server, or sign in as another user.", false},
 	api.CodeServerFull:        {"The server is full", "It said: %s", "It has no room for the file, or not for this user.", "Delete something there, then try again.", false},
 	api.CodeServerWantsTLS:    {"The server wants encryption", "It lets nobody in without.", "It lets nobody in without.", "Choose TLS in the settings of the server.", false},
@@ -67,6 +66,7 @@ var words = map[api.Code]struct {
 	api.CodeServerBusy:        {"The server is busy", "It said: %s", "It has too many connections at the moment.", "Try again in a while. What is on its way goes on by itself.", true},
 	api.CodeServerCannot:      {"The server cannot do that", "It said: %s", "It does not know the command.", "There is no way around it on this server.", false},
 	api.CodeTruncated:         {"The file ended early", "It is shorter than the server had said.", "It is shorter than the server had said.", "Try again.", true},
+	api.CodeIsFolder:          {"That is a folder", "", "A folder cannot be fetched or sent as a whole.", "Open it and choose the files in it.", false},
 	api.CodeFileChanged:       {"The file changed meanwhile", "It is not any more what it was when the transfer began.", "It is not any more what it was when the transfer began.", "Begin again.", false},
 	api.CodeOtherFile:         {"That is another file", "“%s” is not the one that the upload began with.", "It is not the one that the upload began with.", "Choose the same file, unchanged.", false},
 	api.CodeBadName:           {"Nothing can be called that", "The name “%s” has something in it that no name may have.", "The name has something in it that no name may have.", "Choose another name.", false},
@@ -87,10 +87,7 @@ func WordsFor(p *api.Problem) Words {
 		out.Means = fill(w.means, p.Detail)
 	}
 	if p.Means != "" {
-		if n := len(out.Means); n > 0 && strings.IndexByte(".!?", out.Means[n-1]) < 0 { // the server's words
-			out.Means += "."
-		}
-		out.Means = strings.TrimSpace(out.Means + " " + p.Means)
+		out.Means = sentences(out.Means, p.Means)
 	}
 	if p.Technical == "" {
 		out.Technical = p.Error()

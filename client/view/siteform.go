@@ -134,7 +134,8 @@ func (f *SiteForm) Sections() []Section {
 func (f *SiteForm) hostName() string {
 	host := strings.ToLower(strings.TrimSpace(f.host))
 	host = strings.TrimPrefix(strings.TrimPrefix(host, "ftp://"), "ftps://")
-	return strings.Trim(strings.TrimRight(host, "/"), "[]")
+	host, _, _ = strings.Cut(host, "/")
+	return strings.Trim(host, "[]")
 }
 
 // read is what the form says, or what is wrong with it.
@@ -144,6 +145,9 @@ func (f *SiteForm) read() (r api.AddSite, wrong wrongField) {
 		r.Server = f.was
 		r.Keep = f.app.Site(f.Site).Kept
 		return r, wrong
+	}
+	if host, port, ok := strings.Cut(f.hostName(), ":"); ok && !strings.Contains(port, ":") { // and no address of IPv6
+		f.host, f.port = host, port
 	}
 	s := api.Server{Host: f.hostName(), Security: api.Security(f.security), User: strings.TrimSpace(f.user)}
 	if s.Host == "" {
@@ -204,7 +208,6 @@ func (f *SiteForm) Save() {
 			return
 		}
 		f.close()
-		f.app.Files.focus = true
 		f.app.swap(Route{Page: PageFiles, Site: s.ID})
 	})
 }

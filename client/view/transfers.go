@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -27,6 +28,7 @@ type Transfers struct {
 	saves   []api.TransferID        // is about to; the first is being handed over
 	linked  map[api.TransferID]link // uploads that become a link in a message
 	seen    bool                    // the tray has been opened by itself
+	pressed api.TransferID          // the one whose button was pressed, which another takes the place of
 	clashes []clash
 }
 
@@ -40,12 +42,16 @@ type upload struct {
 // mostInTray is how many transfers the tray draws: more than anybody looks through, and few enough to be drawn within a frame.
 const mostInTray = 50
 
-// Shown are the transfers in the order of the tray: the newest first.
+// Shown are the transfers in the order of the tray: what runs before the rest, and the newest first. A deletion is a note with
+// an Undo until it begins.
 func (t *Transfers) Shown() []api.Transfer {
 	list := make([]api.Transfer, 0, len(t.list))
-	for i := range slices.Backward(t.list) {
-		if x := &t.list[i]; shown(x) {
-			list = append(list, *x)
+	for _, runs := range [...]bool{true, false} {
+		for i := len(t.list) - 1; i >= 0; i-- {
+			x := &t.list[i]
+			if runs == (x.State == api.TransferRunning) && shown(x) {
+				list = append(list, *x)
+			}
 		}
 	}
 	return list
@@ -154,6 +160,10 @@ func (t *Transfers) put(x api.Transfer) {
 	}
 	if was != x.State {
 		t.announce(x)
+		if x.ID == t.pressed {
+			t.pressed = 0
+			t.app.platform.Focus(`[data-id="` + strconv.FormatUint(uint64(x.ID), 10) + `"] .transfer-acts button`)
+		}
 	}
 	t.follow(x)
 }
@@ -377,16 +387,19 @@ func (t *Transfers) Toggle() { t.Open, t.seen = !t.Open, true }
 
 // Pause has a transfer stand still.
 func (t *Transfers) Pause(id api.TransferID) {
+	t.pressed = id
 	t.call(id, "could not be paused", func(ctx context.Context, svc api.Service) error { return svc.PauseTransfer(ctx, id) })
 }
 
 // Cancel ends a transfer. What there is of it goes.
 func (t *Transfers) Cancel(id api.TransferID) {
+	t.going(1)
 	t.call(id, "could not be canceled", func(ctx context.Context, svc api.Service) error { return svc.CancelTransfer(ctx, id) })
 }
 
 // Resume has one go on that was paused, or has failed.
 func (t *Transfers) Resume(id api.TransferID) {
+	t.pressed = id
 	r := api.ResumeTransfer{ID: id}
 	if u := t.held[id]; u != nil {
 		r.File = about(u.file)
@@ -419,13 +432,24 @@ func (t *Transfers) Choose(id api.TransferID, f LocalFile) {
 	})
 }
 
-// Clear takes what is over out of the tray: one, or with 0 all that are done.
+// Clear takes what is over out of the tray: one, or with 0 all that are done, and where there are none all that have failed.
 func (t *Transfers) Clear(id api.TransferID) {
+	n := len(t.list)
 	var ids []api.TransferID
 	if id != 0 {
-		ids = []api.TransferID{id}
+		n, ids = 1, []api.TransferID{id}
 	}
+	t.going(n)
 	t.call(id, "could not be cleared", func(ctx context.Context, svc api.Service) error { return svc.ClearTransfers(ctx, ids) })
+}
+
+// going keeps the focus when some go out of the tray with the buttons that were pressed.
+func (t *Transfers) going(n int) {
+	if len(t.Shown()) > n {
+		t.app.platform.Focus(`[data-testid="transfers-toggle"]`)
+	} else if t.app.Route.Page == PageFiles {
+		t.app.Files.FocusCursor()
+	}
 }
 
 func (t *Transfers) call(id api.TransferID, trouble string, call func(ctx context.Context, svc api.Service) error) {

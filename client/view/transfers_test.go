@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +63,8 @@ func TestCrowdedTray(t *testing.T) {
 		add(47, api.TransferWaiting)
 		p.pass(time.Second)
 		list, more := p.Transfers.Tray()
-		equal(t, "all, the newest first", len(list), 50)
-		equal(t, "the last", list[49].State, api.TransferRunning)
+		equal(t, "all", len(list), 50)
+		equal(t, "what runs is first", list[0].State, api.TransferRunning)
 		equal(t, "no more", more, 0)
 		add(1950, api.TransferWaiting)
 		p.pass(time.Second)
@@ -313,6 +314,73 @@ func TestUploadInstead(t *testing.T) {
 	})
 }
 
+// What is attached already, and with which the message is more than its mail server takes, is put on a file server from where it is.
+func TestUploadInsteadOfAttachments(t *testing.T) {
+	cabinet(t, "/inbox", func(t *testing.T, p *page) {
+		p.act(p.Compose)
+		p.act(func() {
+			p.Composer.SetTo("bob@postern.test")
+			p.Composer.Attach("a.bin", "", make([]byte, 700_000))
+			p.Composer.Attach("b.bin", "", make([]byte, 900_000))
+		})
+		p.pass(time.Second)
+		offered := func(when string, want bool) {
+			t.Helper()
+			for _, x := range p.Composer.Attachments {
+				equal(t, when, p.Composer.CanLink(x), want)
+			}
+		}
+		offered("nothing is known of a limit", false)
+		limit := func(octets int64) {
+			p.svc.Change(func(st *api.Status) { st.Accounts[0].LargestMail = octets })
+			p.pass(time.Second)
+		}
+		limit(1_700_000)
+		offered("together they are more", true)
+		equal(t, "it is said", p.Composer.SizeNote(), "1.6 MB in all, too much for a mail of at most 1.7 MB")
+
+		p.act(func() { p.Composer.UploadInstead(1) })
+		p.act(p.Picker.Done)
+		p.pass(time.Second)
+		parts := p.svc.SavedParts()
+		saved := parts[len(parts)-1]
+		equal(t, "what is sent", *saved.Attachment, p.Composer.Attachments[1].DraftAttachment)
+		equal(t, "whose", saved.Part.Account, alice)
+		equal(t, "the other need not be", p.Composer.CanLink(p.Composer.Attachments[0]), false)
+		p.act(func() { p.Transfers.Cancel(p.Composer.Attachments[1].Transfer) })
+		p.pass(time.Second)
+		offered("canceled: they are attached as before", true)
+
+		p.act(func() { p.Composer.UploadInstead(1) })
+		p.act(p.Picker.Done)
+		p.pass(time.Second)
+		p.svc.Transfer(p.Composer.Attachments[1].Transfer, func(x *api.Transfer) {
+			x.State, x.URL = api.TransferDone, "ftp://ftp.example.org/home/b.bin"
+		})
+		p.pass(time.Second)
+		equal(t, "one is left", len(p.Composer.Attachments), 1)
+		equal(t, "the link", strings.Contains(p.Composer.Text, "b.bin (900 KB): ftp://ftp.example.org/home/b.bin"), true)
+		offered("it fits", false)
+		limit(0)
+		p.act(func() { p.Composer.Attach("c.bin", "", make([]byte, view.LargestFile-600_000)) })
+		p.pass(time.Second)
+		offered("together they are more than any mail may be", true)
+	})
+}
+
+// A file that is canceled in the tray while it is fetched for the message is not in the message.
+func TestAttachingCanceled(t *testing.T) {
+	cabinet(t, "/inbox", func(t *testing.T, p *page) {
+		p.act(p.Compose)
+		p.svc.Fail("AttachFile", &api.Problem{Code: api.CodeCanceled})
+		p.act(func() {
+			p.AttachToNew(site, []api.File{{Path: "/home/a", Name: "a", Kind: api.KindFile, Usable: true}})
+		})
+		p.pass(time.Second)
+		equal(t, "none", len(p.Composer.Attachments), 0)
+	})
+}
+
 func TestSiteForm(t *testing.T) {
 	cabinet(t, "/files/new", func(t *testing.T, p *page) {
 		f := &p.SiteForm
@@ -333,7 +401,7 @@ func TestSiteForm(t *testing.T) {
 		}
 		p.act(f.Save)
 		equal(t, "what is missing", field("site-host").Hint, "Enter the name of the server")
-		set("site-host", "ftp://FTP.example.net/")
+		set("site-host", "ftp://FTP.example.net:2121/pub/")
 		set("site-security", string(api.TLS))
 		equal(t, "the port follows", *field("site-port").Value, "990")
 		set("site-security", string(api.Plain))
@@ -342,6 +410,8 @@ func TestSiteForm(t *testing.T) {
 		set("site-user", "al")
 		p.act(f.Save)
 		equal(t, "the password", field("site-password").Hint, "Enter the password")
+		equal(t, "the port that was pasted", *field("site-port").Value, "2121")
+		set("site-port", "21")
 		set("site-password", "secret")
 
 		p.svc.Fail("AddSite", &api.Problem{Code: api.CodeCertificate, Certificate: &api.Certificate{Protocol: api.FTP, Host: "ftp.example.net", Reason: "self-signed", Fingerprint: "ab12"}})
@@ -385,5 +455,22 @@ func TestOfferedFiles(t *testing.T) {
 		equal(t, "shown", p.Browser.Location(), "/files/ftp:a/")
 		equal(t, "listed", names(&p.Files.Folder), "x")
 		equal(t, "not offered any more", len(p.Offered()), 0)
+	})
+}
+
+// What runs is on top of the tray, however much was added since.
+func TestTrayOrder(t *testing.T) {
+	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
+		for id, state := range []api.TransferState{api.TransferDone, api.TransferRunning, api.TransferWaiting, api.TransferFailed} {
+			p.svc.Tell(api.Event{Transfer: &api.Transfer{ID: api.TransferID(id + 1), Site: site, Direction: api.Downloading, State: state}})
+		}
+		p.pass(time.Second)
+		var got []api.TransferID
+		for _, x := range p.Transfers.Shown() {
+			got = append(got, x.ID)
+		}
+		if !slices.Equal(got, []api.TransferID{2, 4, 3, 1}) {
+			t.Errorf("%v", got)
+		}
 	})
 }

@@ -62,8 +62,8 @@ func (t *Transfers) WordsOf(x api.Transfer) TransferWords {
 		} else {
 			w.Text += ", " + so + " so far"
 		}
-		if x.Problem != nil && x.Problem.Code != api.CodeGatewayOffline {
-			w.Problem = x.Problem
+		if x.Problem != nil && x.Problem.Code != api.CodeGatewayOffline && t.app.Gateway.State == api.Online {
+			w.Problem, w.More = x.Problem, FileWords(x.Problem).Means
 		}
 	}
 	if x.Anew && x.State != api.TransferFailed {
@@ -199,10 +199,10 @@ func (t *Transfers) Summary() (text string, progress float64) {
 	return text, progress
 }
 
-// Done says whether there is something in the tray that is over.
-func (t *Transfers) Done() bool {
+// Over says whether there is something in the tray that is over.
+func (t *Transfers) Over() bool {
 	for i := range t.list {
-		if x := &t.list[i]; x.State == api.TransferDone && shown(x) {
+		if s := t.list[i].State; s == api.TransferDone || s == api.TransferFailed {
 			return true
 		}
 	}

@@ -91,6 +91,29 @@ func TestControlEndsMeanwhile(t *testing.T) {
 	eventually(t, "what was held for it is given back", func() bool { return g.Stats().Targets == 0 })
 }
 
+// A session that goes on holds nothing of control connections that have ended.
+func TestControlsAreForgotten(t *testing.T) {
+	g, control := ftpHost(t, Limits{}, func(*net.TCPConn) {}, nil)
+	held := func() (n int) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for s := range g.sessions {
+			s.mu.Lock()
+			n += len(s.controls)
+			s.mu.Unlock()
+		}
+		return n
+	}
+	if n := held(); n != 1 {
+		t.Errorf("%d are held", n)
+	}
+	_ = control.Close()
+	eventually(t, "it is forgotten", func() bool { return held() == 0 })
+	if n := g.Stats().Sessions; n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+}
+
 // Data connections have a rate of their own, and do not take from that of other streams.
 func TestRatesOfData(t *testing.T) {
 	g, control := ftpHost(t, Limits{NewStreamsPerMinute: 2, NewStreamsPerTarget: 1}, func(*net.TCPConn) {}, nil)

@@ -19,6 +19,7 @@ const (
 	UserRemove    Command = "user remove"
 	UserList      Command = "user list"
 	UserQuota     Command = "user quota"
+	UserFiles     Command = "user files"
 	UserDisable   Command = "user disable"
 	UserEnable    Command = "user enable"
 	UserAdmin     Command = "user admin"
@@ -66,6 +67,7 @@ var commands = []command{
 	{UserRemove, "ADDRESS", "remove it; one that has mail or files only --with-mail", 1, 1, []string{"with-mail"}},
 	{UserList, "", "list the accounts", 0, 0, nil},
 	{UserQuota, "ADDRESS SIZE|none [MESSAGES]", "bound its maildrop, such as 2GB", 2, 3, nil},
+	{UserFiles, "ADDRESS SIZE|none|default", "bound what it may keep of files, or let the setting ftp-quota do so again", 2, 2, nil},
 	{UserDisable, "ADDRESS", "let nobody sign in to it; mail still arrives", 1, 1, nil},
 	{UserEnable, "ADDRESS", "let them again", 1, 1, nil},
 	{UserAdmin, "ADDRESS", "let who has it look after the server from the page, or --off: no longer", 1, 1, []string{"off"}},

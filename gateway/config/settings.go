@@ -97,7 +97,7 @@ func sections(c *Config) []section {
 			{"ftps", "`address` of the same, TLS from the start, or off", (*listener)(&c.FTPS)},
 			{"ftp-passive", "`ports` that clients open data connections to, such as 50000-50100, which a firewall must let through; or any", (*ports)(&c.FTPPassive)},
 			{"ftp-public", "`address` of IPv4 that clients elsewhere are told to open them to, where a router translates it (default: the one by which they came)", (*ipv4)(&c.FTPPublic)},
-			{"ftp-quota", "`size` of what each user may keep, or none", (*size)(&c.FTPQuota)},
+			{"ftp-quota", "`size` of what each user may keep, or none; for single ones `postern user files` says another", (*size)(&c.FTPQuota)},
 		}},
 		{"Running it", []setting{
 			{"log", "`level` of the log: debug, info, warn or error", (*level)(&c.LogLevel)},

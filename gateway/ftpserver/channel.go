@@ -22,12 +22,15 @@ type channel struct {
 	target   netip.AddrPort   // that the server connects to
 	tls      *tls.Config      // nil: in the clear
 	listing  bool             // it carries many small writes
+	from     int64            // REST
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	octets atomic.Int64
 
-	come chan net.Conn // holds one
+	come   chan net.Conn // holds one
+	unused *time.Timer   // closes it, if no command comes for it
+	leave  func()        // gives the user's place back
 
 	mu     sync.Mutex
 	given  bool // one is in come, or was
@@ -42,17 +45,38 @@ var (
 	errForeign = errors.New("a data connection goes to the client's own address, and a port from 1024 on")
 )
 
-func (s *session) newChannel() *channel {
-	ch := &channel{s: s, come: make(chan net.Conn, 1)}
-	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
-	if s.protected {
-		ch.tls = s.srv.cfg.TLS
+// newChannel prepares one in place of the one before, if the user has a transfer left. From now on it counts as one: it may hold a
+// port, of which there are few.
+func (s *session) newChannel() (ch *channel, ok bool) {
+	s.unprepare()
+	if !s.srv.enterTransfer(s.user.ID) {
+		s.reply(450, "too many transfers at once; try again later")
+		return nil, false
 	}
+	ch = &channel{s: s, come: make(chan net.Conn, 1), leave: sync.OnceFunc(func() { s.srv.leaveTransfer(s.user.ID) })}
+	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
+	ch.unused = time.AfterFunc(s.srv.cfg.Limits.DataWait, ch.close)
+	s.ready = ch
+	return ch, true
+}
+
+// unprepare gives up what was prepared.
+func (s *session) unprepare() {
 	if s.ready != nil {
 		s.ready.close()
+		s.ready = nil
 	}
-	s.ready = ch
-	return ch
+}
+
+// has says at which port it is to come.
+func (ch *channel) has(port uint16, l *net.TCPListener) {
+	ch.mu.Lock()
+	ch.port, ch.listener = port, l
+	closed := ch.closed
+	ch.mu.Unlock()
+	if closed && l != nil { // it has taken so long to find one
+		l.Close()
+	}
 }
 
 // Accept waits for the connection, or makes it.
@@ -72,8 +96,9 @@ func (ch *channel) Accept() (net.Conn, error) {
 	line := &paced{Conn: conn, stall: ch.s.srv.cfg.Limits.Stall}
 	data := &counted{Conn: line, octets: &ch.octets}
 	if ch.tls != nil {
-		data.Conn = tls.Server(line, ch.tls) // shakes hands at the first octet: the client may wait for the 150
-		data.line, line.greets = line, 4
+		conn := tls.Server(line, ch.tls)
+		data.Conn, data.line, line.greets = conn, line, 4
+		data.begin = sync.OnceValue(func() error { return ch.handshake(conn) }) // not before: the client may wait for the 150
 	}
 	if ch.listing {
 		return &buffered{Conn: data, w: bufio.NewWriterSize(data, 16<<10), ch: ch}, nil
@@ -153,14 +178,17 @@ func (ch *channel) close() {
 		came.Close()
 	default:
 	}
+	listener := ch.listener
 	ch.mu.Unlock()
+	ch.unused.Stop()
 	ch.cancel()
-	if ch.listener != nil {
-		ch.listener.Close()
+	if listener != nil {
+		listener.Close()
 	}
 	if conn != nil {
 		conn.Close()
 	}
+	ch.leave()
 }
 
 // Close and Addr make a channel a listener; the library asks for neither.
@@ -204,13 +232,24 @@ func (c *paced) SetWriteDeadline(t time.Time) error {
 // counted is a connection as the transfer has it.
 type counted struct {
 	net.Conn
-	line   *paced // below TLS; nil without
+	line   *paced       // below TLS; nil without
+	begin  func() error // TLS, once; nil without
 	octets *atomic.Int64
+}
+
+func (c *counted) began() error {
+	if c.begin == nil {
+		return nil
+	}
+	return c.begin()
 }
 
 // Read takes the end of the connection for that of the file only if the client has said so. crypto/tls lets the goodbye be
 // missing, and whoever is between the two can make it so (RFC 8446 section 6.1).
 func (c *counted) Read(p []byte) (int, error) {
+	if err := c.began(); err != nil {
+		return 0, err
+	}
 	n, err := c.Conn.Read(p)
 	c.octets.Add(int64(n))
 	if errors.Is(err, io.EOF) && c.line != nil && c.line.ended {
@@ -220,6 +259,9 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 func (c *counted) Write(p []byte) (int, error) {
+	if err := c.began(); err != nil {
+		return 0, err
+	}
 	n, err := c.Conn.Write(p)
 	c.octets.Add(int64(n))
 	return n, err

@@ -16,6 +16,7 @@ type command struct {
 	run     func(s *session, arg string) error // nil: the library answers
 	is      string                             // what the library calls it, if it is another verb
 	carries bool                               // over a data connection
+	between bool                               // REST holds over it
 }
 
 var commands map[string]command
@@ -23,29 +24,29 @@ var commands map[string]command
 func init() { // the handlers name the table: not a cycle that the compiler lets pass
 	commands = map[string]command{
 		"AUTH": {open: true, argued: true, run: (*session).auth},
-		"PBSZ": {open: true, argued: true, run: (*session).pbsz},
-		"PROT": {open: true, argued: true, run: (*session).prot},
+		"PBSZ": {open: true, argued: true, run: (*session).pbsz, between: true},
+		"PROT": {open: true, argued: true, run: (*session).prot, between: true},
 		"USER": {open: true, argued: true, run: (*session).userName},
 		"PASS": {open: true, run: (*session).pass},
 		"QUIT": {open: true},
-		"NOOP": {open: true},
+		"NOOP": {open: true, between: true},
 		"SYST": {open: true},
-		"CLNT": {open: true, argued: true, run: (*session).clnt},
-		"FEAT": {open: true, run: (*session).feat},
-		"OPTS": {open: true, argued: true, run: (*session).opts},
+		"CLNT": {open: true, argued: true, run: (*session).clnt, between: true},
+		"FEAT": {open: true, run: (*session).feat, between: true},
+		"OPTS": {open: true, argued: true, run: (*session).opts, between: true},
 		"HELP": {open: true, run: (*session).help},
-		"STAT": {during: true, run: (*session).stat},
+		"STAT": {during: true, run: (*session).stat, between: true},
 		"ABOR": {during: true, run: (*session).abor},
 		"ACCT": {argued: true, run: (*session).superfluous},
 		"ALLO": {argued: true, run: (*session).superfluous},
-		"TYPE": {argued: true, run: (*session).typed},
-		"MODE": {argued: true, run: (*session).mode},
-		"STRU": {argued: true, run: (*session).stru},
+		"TYPE": {argued: true, run: (*session).typed, between: true},
+		"MODE": {argued: true, run: (*session).mode, between: true},
+		"STRU": {argued: true, run: (*session).stru, between: true},
 
-		"PASV": {run: (*session).pasv},
-		"EPSV": {run: (*session).epsv},
-		"PORT": {argued: true, run: (*session).port},
-		"EPRT": {argued: true, run: (*session).eprt},
+		"PASV": {run: (*session).pasv, between: true},
+		"EPSV": {run: (*session).epsv, between: true},
+		"PORT": {argued: true, run: (*session).port, between: true},
+		"EPRT": {argued: true, run: (*session).eprt, between: true},
 
 		"RETR": {argued: true, carries: true},
 		"STOR": {argued: true, carries: true},
@@ -94,12 +95,16 @@ func (s *session) command(line string) error {
 	c, known := commands[verb]
 	if t := s.current(); t != nil && !c.during {
 		<-t.done // answers come in order
-		if s.srv.closing.Load() {
-			return errClosing
+		if err := s.ending(); err != nil {
+			return err
 		}
 	}
-	before := s.last
+	before, found := s.last, s.lastCode()
 	s.last = verb
+	from := s.from
+	if !c.between { // or it would lead what comes after a transfer that was refused into the middle of another file
+		s.from = 0
+	}
 	switch {
 	case !known:
 		return s.bad(502, "there is no such command here")
@@ -111,10 +116,10 @@ func (s *session) command(line string) error {
 		return s.bad(501, "that is not UTF-8")
 	case verb != "PASS" && strings.ContainsFunc(arg, unicode.IsControl) || strings.ContainsRune(arg, 0):
 		return s.bad(501, "that has a control character")
-	case verb == "RNTO" && before != "RNFR":
+	case verb == "RNTO" && (before != "RNFR" || found != pending):
 		return s.bad(503, "RNFR comes right before RNTO")
 	case c.carries:
-		return s.prepare(verb, arg)
+		return s.prepare(verb, arg, from)
 	case c.run != nil:
 		return c.run(s, arg)
 	}
@@ -123,6 +128,16 @@ func (s *session) command(line string) error {
 	}
 	s.forward(verb, arg)
 	return nil
+}
+
+// pending is the answer to an RNFR that has found something.
+const pending = "350"
+
+// lastCode is that of the answer before this command.
+func (s *session) lastCode() string {
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.code
 }
 
 // forward gives the library a command.
@@ -260,10 +275,7 @@ func (s *session) stat(arg string) error {
 
 // abor ends the transfer that is under way, or was to begin.
 func (s *session) abor(string) error {
-	if s.ready != nil {
-		s.ready.close()
-		s.ready = nil
-	}
+	s.unprepare()
 	if t := s.current(); t != nil {
 		t.abort()
 		<-t.done // says 426
@@ -306,12 +318,14 @@ func (s *session) stru(arg string) error {
 	return nil
 }
 
-// rest is RFC 3659 section 5: an octet of the file that the next transfer begins at.
+// rest is RFC 3659 section 5: an octet of the file that the next transfer begins at. It is no matter of the library's, which keeps
+// it for whichever transfer comes to be some time.
 func (s *session) rest(arg string) error {
 	n, err := strconv.ParseUint(arg, 10, 62)
 	if err != nil {
 		return s.bad(501, "REST needs a number of octets")
 	}
-	s.forward("REST", strconv.FormatUint(n, 10))
+	s.from = int64(n)
+	s.reply(350, "the next transfer begins at octet %d", n)
 	return nil
 }

@@ -30,6 +30,9 @@ type Users interface {
 type User struct {
 	ID    string // of the account, for ever: the name of its folder
 	Quota files.Quota
+	// Still says whether the user may go on, and with which quota: accounts are disabled and removed, and passwords changed, because
+	// of who has signed in. Nil: yes, and with the same.
+	Still func(ctx context.Context) (files.Quota, bool)
 }
 
 // Ports is a range of them. Zero is any that is free.
@@ -56,11 +59,14 @@ type Config struct {
 type Limits struct {
 	Idle            time.Duration // without a command or a transfer; 5 minutes
 	Login           time.Duration // for the login, after which a stranger has to go; 1 minute
-	DataWait        time.Duration // for a data connection to come about; 30 seconds
+	DataWait        time.Duration // for a data connection to come about, and before that for its command; 30 seconds
+	Recheck         time.Duration // between two questions whether a user may go on; 30 seconds
 	Stall           time.Duration // for each read and write of a connection; 2 minutes
 	SessionsPerUser int           // 20: a file manager opens one for each of its transfers
-	Transfers       int           // at once; 200: each is two goroutines and, with TLS, some 80 KB
+	Transfers       int           // at once, from EPSV or PORT on; 200: each is a port, two goroutines and, with TLS, some 80 KB
 	TransfersOfUser int           // 10
+	Listed          int           // entries of listings at once; 500,000: each has some 200 octets until the client has read the last
+	ListedOfUser    int           // 100,000; one listing may always be, of as many as files.Limits allow
 	WrongPasswords  int           // of one connection; 3, as in the mail server
 }
 
@@ -68,7 +74,7 @@ func (l *Limits) setDefaults() {
 	for _, v := range []struct {
 		limit *time.Duration
 		usual time.Duration
-	}{{&l.Idle, 5 * time.Minute}, {&l.Login, time.Minute}, {&l.DataWait, 30 * time.Second}, {&l.Stall, 2 * time.Minute}} {
+	}{{&l.Idle, 5 * time.Minute}, {&l.Login, time.Minute}, {&l.DataWait, 30 * time.Second}, {&l.Recheck, 30 * time.Second}, {&l.Stall, 2 * time.Minute}} {
 		if *v.limit == 0 {
 			*v.limit = v.usual
 		}
@@ -76,7 +82,7 @@ func (l *Limits) setDefaults() {
 	for _, v := range []struct {
 		limit *int
 		usual int
-	}{{&l.SessionsPerUser, 20}, {&l.Transfers, 200}, {&l.TransfersOfUser, 10}, {&l.WrongPasswords, 3}} {
+	}{{&l.SessionsPerUser, 20}, {&l.Transfers, 200}, {&l.TransfersOfUser, 10}, {&l.Listed, 500_000}, {&l.ListedOfUser, 100_000}, {&l.WrongPasswords, 3}} {
 		if *v.limit == 0 {
 			*v.limit = v.usual
 		}

@@ -66,6 +66,9 @@ func (d *driver) AuthUser(_ library.ClientContext, user, password string) (libra
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.user, d.folder = who, folder
+	if who.Still != nil {
+		d.recheck = time.AfterFunc(d.srv.cfg.Limits.Recheck, d.look)
+	}
 	return &tree{d.session, folder}, nil
 }
 
@@ -82,6 +85,8 @@ func (d *driver) spare(err error) {
 	defer d.mu.Unlock()
 	d.spared = true
 }
+
+var errListings = errors.New("too many listings at once; try again later")
 
 var errTooMany = errors.New("too many connections of this account")
 
@@ -161,7 +166,9 @@ func (e worded) Unwrap() []error { return []error{e.words, e.is} }
 
 func (t *tree) Stat(name string) (os.FileInfo, error) {
 	e, err := t.folder.Stat(name)
-	if err == nil && e.IsDir() && t.s.current() == nil && t.s.last == "SIZE" { // RFC 3659 section 4: of files
+	if transfer := t.s.current(); transfer != nil {
+		transfer.looked(e, err)
+	} else if err == nil && e.IsDir() && t.s.last == "SIZE" { // RFC 3659 section 4: of files
 		err = files.ErrNotFile
 	}
 	if err != nil {
@@ -172,6 +179,12 @@ func (t *tree) Stat(name string) (os.FileInfo, error) {
 
 func (t *tree) ReadDir(name string) ([]os.FileInfo, error) {
 	list, err := t.folder.List(name)
+	if transfer := t.s.current(); err == nil && transfer != nil {
+		if !t.s.srv.enterListing(t.s.user.ID, len(list)) {
+			return nil, t.told(errListings)
+		}
+		transfer.listed = len(list)
+	}
 	return list, t.told(err)
 }
 
@@ -193,19 +206,19 @@ func (t *tree) GetAvailableSpace(string) (int64, error) {
 }
 
 // GetHandle opens a file for a transfer.
-func (t *tree) GetHandle(name string, flags int, offset int64) (library.FileTransfer, error) {
+func (t *tree) GetHandle(name string, flags int, _ int64) (library.FileTransfer, error) {
 	transfer := t.s.current()
 	if transfer == nil {
 		return nil, t.told(files.ErrFailed)
 	}
 	if flags&os.O_WRONLY == 0 {
-		file, err := t.folder.Open(name, offset)
+		file, err := t.folder.Open(name, transfer.channel.from)
 		if err != nil {
 			return nil, t.told(err)
 		}
 		return &download{file, transfer}, nil
 	}
-	from := files.From(offset)
+	from := files.From(transfer.channel.from)
 	if flags&os.O_APPEND != 0 {
 		from = files.End
 	}

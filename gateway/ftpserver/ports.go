@@ -59,9 +59,9 @@ func (s *session) epsv(arg string) error {
 
 // passive has a port for the next data connection.
 func (s *session) passive() (port uint16, ok bool) {
-	if s.ready != nil { // its port is the client's to have again
-		s.ready.close()
-		s.ready = nil
+	ch, ok := s.newChannel()
+	if !ok {
+		return 0, false
 	}
 	var l *net.TCPListener
 	if s.inside {
@@ -69,14 +69,14 @@ func (s *session) passive() (port uint16, ok bool) {
 	} else {
 		var err error
 		if l, err = s.listen(); err != nil {
+			s.unprepare()
 			s.log.Warn("ftp: no port for a data connection", "error", err)
 			s.reply(425, "all ports for data connections are in use; try again later")
 			return 0, false
 		}
 		port = uint16(l.Addr().(*net.TCPAddr).Port)
 	}
-	ch := s.newChannel()
-	ch.port, ch.listener = port, l
+	ch.has(port, l)
 	s.mu.Lock()
 	s.door = ch
 	s.mu.Unlock()
@@ -165,7 +165,11 @@ func (s *session) active(to netip.AddrPort) error {
 		s.srv.counts.bounced.Add(1)
 		return s.bad(504, "%v", errForeign)
 	}
-	s.newChannel().target = netip.AddrPortFrom(s.remote.Addr(), to.Port())
+	ch, ok := s.newChannel()
+	if !ok {
+		return nil
+	}
+	ch.target = netip.AddrPortFrom(s.remote.Addr(), to.Port())
 	s.reply(200, "ready to connect")
 	return nil
 }

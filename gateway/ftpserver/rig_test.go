@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,6 +35,7 @@ const (
 // people are the users of a test.
 type people struct {
 	quota files.Quota
+	still func(context.Context) (files.Quota, bool)
 }
 
 func (p *people) Authenticate(_ context.Context, _ net.Addr, user, pass string) (User, error) {
@@ -41,7 +43,7 @@ func (p *people) Authenticate(_ context.Context, _ net.Addr, user, pass string) 
 	case pass != password:
 		return User{}, ErrDenied
 	case user == alice:
-		return User{ID: aliceID, Quota: p.quota}, nil
+		return User{ID: aliceID, Quota: p.quota, Still: p.still}, nil
 	case user == "bob@home.example":
 		return User{ID: "2-b", Quota: p.quota}, nil
 	}
@@ -228,6 +230,14 @@ func (c *talk) heard() (string, error) {
 		if first := b.String(); len(line) > 3 && line[3] == ' ' && line[:3] == first[:3] {
 			return strings.TrimSuffix(first, "\r\n"), nil
 		}
+	}
+}
+
+// gone waits for the end of the connection.
+func (c *talk) gone() {
+	c.t.Helper()
+	if got, err := c.heard(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Errorf("it goes on: %q %v", got, err)
 	}
 }
 

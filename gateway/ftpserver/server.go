@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,16 +26,22 @@ type Server struct {
 	sessions  map[*session]bool
 	users     map[string]*use
 	transfers int
+	listed    int
 
 	counts counts
 }
 
 // use is what a user does at a moment.
-type use struct{ sessions, transfers int }
+type use struct{ sessions, transfers, listed int }
 
 type counts struct {
 	sessions, uploads, downloads, cut, overQuota, in, out, refused, foreign, bounced atomic.Int64
 }
+
+// protocols are those that a client may offer by ALPN (RFC 7301): what of control and data connections are called, and what one
+// client calls them. One that offers others is a browser, which somebody has led here to take a user's file for a page of the web
+// server that has the same certificate. One that offers none is welcome.
+var protocols = []string{"ftp", "ftp-data", "x-filezilla-ftp"}
 
 // New makes a server; it does no I/O.
 func New(cfg Config) *Server {
@@ -43,6 +51,10 @@ func New(cfg Config) *Server {
 	}
 	if cfg.Hostname == "" {
 		cfg.Hostname = "localhost"
+	}
+	if cfg.TLS != nil {
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.NextProtos = protocols
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, listeners: map[net.Listener]bool{}, sessions: map[*session]bool{}, users: map[string]*use{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -138,10 +150,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	for ses := range s.sessions {
+	left := slices.Collect(maps.Keys(s.sessions))
+	s.mu.Unlock()
+	for _, ses := range left { // which give back what they hold
 		ses.cut()
 	}
-	s.mu.Unlock()
 	<-ended
 	return ctx.Err()
 }
@@ -203,4 +216,20 @@ func (s *Server) enterTransfer(id string) bool {
 
 func (s *Server) leaveTransfer(id string) {
 	s.use(id, func(u *use) bool { u.transfers--; s.transfers--; return true })
+}
+
+// enterListing says whether so many entries may be held for a client until he has read them.
+func (s *Server) enterListing(id string, entries int) bool {
+	return s.use(id, func(u *use) bool {
+		if u.listed > 0 && u.listed+entries > s.cfg.Limits.ListedOfUser || s.listed > 0 && s.listed+entries > s.cfg.Limits.Listed {
+			return false
+		}
+		u.listed += entries
+		s.listed += entries
+		return true
+	})
+}
+
+func (s *Server) leaveListing(id string, entries int) {
+	s.use(id, func(u *use) bool { u.listed -= entries; s.listed -= entries; return true })
 }

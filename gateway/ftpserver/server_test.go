@@ -122,9 +122,7 @@ func TestLogin(t *testing.T) {
 			say, want, _ := strings.Cut(step, "|")
 			switch want {
 			case "gone":
-				if got, err := c.heard(); err == nil {
-					t.Errorf("%v: %s", steps, got)
-				}
+				c.gone()
 			case "tls":
 				c.upgrade()
 			default:

@@ -25,6 +25,7 @@ import (
 var (
 	errOver     = errors.New("session is over")
 	errClosing  = errors.New("server is shutting down")
+	errExpelled = errors.New("user may not go on")
 	errLongLine = errors.New("line too long")
 )
 
@@ -51,9 +52,12 @@ type session struct {
 	wrong     int    // passwords
 	protected bool   // PROT P
 	extended  bool   // EPSV ALL
+	from      int64  // REST: the octet that the next transfer begins at
 	ready     *channel
 	implicit  bool
 	inside    bool // it comes by way of the gateway
+	tls       *tls.Config
+	mark      [16]byte // of its TLS sessions
 
 	mu       sync.Mutex
 	user     User
@@ -61,7 +65,10 @@ type session struct {
 	transfer *transfer     // under way; nil
 	setup    *channel      // that the library asks for
 	door     *channel      // of the last port that the client was told; nil: of none
+	resumes  bool          // data connections have resumed its TLS session
 	spared   bool          // the library is to think that it has closed the connection
+	expelled bool          // the user may not go on
+	recheck  *time.Timer   // asks whether he may; nil: nobody does
 
 	out sync.Mutex
 	// Of out.
@@ -69,6 +76,7 @@ type session struct {
 	partial  []byte   // of a line of the library's
 	silent   bool     // its answer is for us
 	answered string   // and is this
+	code     string   // of the last answer to the client
 }
 
 func newSession(srv *Server, conn net.Conn) (*session, error) {
@@ -105,12 +113,15 @@ func (s *session) run(implicit bool) {
 	}
 	server.Serve() // hands it the one connection, and ends
 	<-s.gone
-	if s.ready != nil {
-		s.ready.close()
+	s.cancel()
+	s.mu.Lock()
+	if s.recheck != nil {
+		s.recheck.Stop()
 	}
+	s.mu.Unlock()
+	s.unprepare()
 	if s.setup != nil { // it was to be a transfer
 		s.setup.close()
-		s.srv.leaveTransfer(s.user.ID)
 	}
 	if t := s.current(); t != nil {
 		t.channel.close()
@@ -144,6 +155,8 @@ func (s *session) Read(p []byte) (n int, err error) {
 		switch {
 		case errors.Is(err, errClosing):
 			s.reply(421, "the server is shutting down")
+		case errors.Is(err, errExpelled):
+			s.reply(421, "you are signed out: sign in again, if you may")
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.reply(421, "nothing was said for too long")
 		}
@@ -160,11 +173,16 @@ func (s *session) step() error {
 		return s.begin()
 	}
 	line, err := s.readLine()
-	if errors.Is(err, os.ErrDeadlineExceeded) && s.srv.closing.Load() {
-		if t := s.current(); t != nil {
-			<-t.done
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if ending := s.ending(); ending != nil {
+			if t := s.current(); t != nil {
+				if ending == errExpelled {
+					t.channel.close()
+				}
+				<-t.done
+			}
+			return ending
 		}
-		return errClosing
 	}
 	if errors.Is(err, errLongLine) {
 		return s.bad(500, "a line has at most %d octets", maxLine)
@@ -199,22 +217,6 @@ func (s *session) readLine() (string, error) {
 	}
 }
 
-// await sets how long the next command may take. During a transfer there is no need to say anything.
-func (s *session) await() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.srv.closing.Load():
-		s.raw.SetReadDeadline(time.Unix(1, 0))
-	case s.transfer != nil:
-		s.raw.SetReadDeadline(time.Time{})
-	case s.folder == nil: // whatever is said meanwhile
-		s.raw.SetReadDeadline(s.began.Add(s.srv.cfg.Limits.Login))
-	default:
-		s.raw.SetReadDeadline(time.Now().Add(s.srv.cfg.Limits.Idle))
-	}
-}
-
 // Write takes what the library answers.
 func (s *session) Write(p []byte) (int, error) {
 	s.out.Lock()
@@ -241,6 +243,7 @@ func (s *session) answer(line string) {
 	}
 	if t := s.current(); t != nil && final && line[0] != '1' {
 		line = t.verdict(line)
+		s.release(t)
 		s.send(line)
 		s.finish(t)
 		return
@@ -248,7 +251,9 @@ func (s *session) answer(line string) {
 	s.send(line)
 }
 
+// send is called with out held.
 func (s *session) send(line string) {
+	s.code, _, _ = strings.Cut(line, " ")
 	s.raw.SetWriteDeadline(time.Now().Add(s.srv.cfg.Limits.Stall))
 	if _, err := io.WriteString(s.conn, line+"\r\n"); err != nil {
 		s.raw.Close() // or the next answer would be taken for this one's
@@ -289,7 +294,8 @@ func (s *session) loggedIn() bool {
 // startTLS begins TLS on the control connection. What was buffered is dropped: a command that came in the clear must not be
 // taken for one that came by TLS.
 func (s *session) startTLS() error {
-	conn := tls.Server(s.raw, s.srv.cfg.TLS)
+	s.ownTLS()
+	conn := tls.Server(s.raw, s.tls)
 	s.raw.SetDeadline(time.Now().Add(handshakeTime))
 	if err := conn.HandshakeContext(s.ctx); err != nil {
 		return err
@@ -311,35 +317,6 @@ func (s *session) encrypted() bool {
 
 // secret says whether a password may come over this connection.
 func (s *session) secret() bool { return s.remote.Addr().IsLoopback() || s.encrypted() }
-
-// cut ends the session at once.
-func (s *session) cut() {
-	if t := s.current(); t != nil {
-		t.channel.close()
-	}
-	s.raw.Close()
-}
-
-// Close ends the connection, unless it is spared for once.
-func (s *session) Close() error {
-	s.mu.Lock()
-	spared := s.spared
-	s.spared = false
-	s.mu.Unlock()
-	if spared {
-		return nil
-	}
-	s.closeOnce.Do(func() {
-		s.out.Lock()
-		conn := s.conn
-		s.out.Unlock()
-		if conn != s.raw {
-			conn.Close() // says so, by TLS
-		}
-		s.raw.Close()
-	})
-	return nil
-}
 
 func (s *session) LocalAddr() net.Addr  { return s.raw.LocalAddr() }
 func (s *session) RemoteAddr() net.Addr { return s.raw.RemoteAddr() }

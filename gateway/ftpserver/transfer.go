@@ -17,6 +17,7 @@ type transfer struct {
 	verb    string
 	channel *channel
 	done    chan struct{}
+	listed  int // entries that are held for it; of the library
 
 	mu      sync.Mutex
 	aborted bool
@@ -25,18 +26,17 @@ type transfer struct {
 }
 
 // prepare leads to a transfer: the library is told EPSV, so that it asks for the data connection, and then the command.
-func (s *session) prepare(verb, arg string) error {
+func (s *session) prepare(verb, arg string, from int64) error {
 	ch := s.ready
 	s.ready = nil
 	if ch == nil {
 		return s.bad(425, "EPSV, PASV, EPRT or PORT comes first")
 	}
-	if !s.srv.enterTransfer(s.user.ID) {
-		ch.close()
-		s.reply(450, "too many transfers at once; try again later")
-		return nil
+	ch.unused.Stop()
+	if s.protected { // by now: PROT may have come after the port was told
+		ch.tls = s.tls
 	}
-	ch.listing = verb == "LIST" || verb == "NLST" || verb == "MLSD"
+	ch.from, ch.listing = from, verb == "LIST" || verb == "NLST" || verb == "MLSD"
 	s.mu.Lock()
 	s.setup = ch
 	s.mu.Unlock()
@@ -64,7 +64,6 @@ func (s *session) begin() error {
 	s.mu.Unlock()
 	if answered != fmt.Sprint(library.StatusEnteringEPSV) {
 		ch.close()
-		s.srv.leaveTransfer(s.user.ID)
 		s.log.Error("ftp: the library cannot prepare a data connection", "answer", answered)
 		s.reply(425, "the server has no room for a data connection now; try again later")
 		return nil
@@ -77,20 +76,24 @@ func (s *session) begin() error {
 	return nil
 }
 
-// finish is the end of a transfer that was answered.
-func (s *session) finish(t *transfer) {
+// release gives back what a transfer had, before it is answered: who has the answer may begin the next.
+func (s *session) release(t *transfer) {
 	t.channel.close()
+	s.srv.leaveListing(s.user.ID, t.listed)
 	c := &s.srv.counts
 	if in := t.verb == "STOR" || t.verb == "APPE"; in {
 		c.in.Add(t.channel.octets.Load())
 	} else {
 		c.out.Add(t.channel.octets.Load())
 	}
+	s.log.Debug("ftp: transfer", "command", t.verb, "octets", t.channel.octets.Load())
+}
+
+// finish is the end of a transfer that was answered.
+func (s *session) finish(t *transfer) {
 	s.mu.Lock()
 	s.transfer = nil
 	s.mu.Unlock()
-	s.srv.leaveTransfer(s.user.ID)
-	s.log.Debug("ftp: transfer", "command", t.verb, "octets", t.channel.octets.Load())
 	s.await() // the idle time begins
 	close(t.done)
 }
@@ -111,6 +114,17 @@ func (t *transfer) fail(err error) {
 	}
 }
 
+// looked notes what was found where a listing is to be of, or a file: the last look is what counts, for the library looks first
+// whether "-la" is a name.
+func (t *transfer) looked(e files.Entry, err error) {
+	if err == nil && t.verb == "MLSD" && !e.IsDir() {
+		err = files.ErrNotFolder
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failure = err
+}
+
 // left notes what an upload that was cut has left.
 func (t *transfer) left(octets int64) {
 	t.mu.Lock()
@@ -124,12 +138,13 @@ func (t *transfer) verdict(line string) string {
 	defer t.mu.Unlock()
 	c := &t.s.srv.counts
 	missed, broken := t.channel.trouble()
+	whole := !broken && line[:3] == fmt.Sprint(library.StatusClosingDataConn)
 	rest := ""
 	if t.kept > 0 {
 		rest = fmt.Sprintf("; %d octets of the file are here, and REST %[1]d goes on", t.kept)
 	}
 	switch {
-	case t.aborted:
+	case t.aborted && !whole:
 		c.cut.Add(1)
 		return "426 the transfer was aborted" + rest
 	case t.failure != nil:
@@ -143,7 +158,7 @@ func (t *transfer) verdict(line string) string {
 		return fmt.Sprintf("%d %v", codeOf(t.failure, t.verb), t.failure)
 	case missed != nil:
 		return "425 " + missed.Error()
-	case broken || line[:3] != fmt.Sprint(library.StatusClosingDataConn):
+	case !whole:
 		c.cut.Add(1)
 		return "426 the data connection was cut" + rest
 	}
@@ -169,6 +184,12 @@ func codeOf(err error, verb string) int {
 			}
 			return k.code
 		}
+	}
+	if errors.Is(err, errListings) {
+		return 450
+	}
+	if verb == "MLSD" && errors.Is(err, files.ErrNotFolder) {
+		return 501 // RFC 3659 section 7.2.1
 	}
 	return 550
 }

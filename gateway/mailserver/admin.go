@@ -170,7 +170,7 @@ func (a *Admin) Users(ctx context.Context) ([]control.User, error) {
 	var list []control.User
 	for _, u := range users {
 		list = append(list, control.User{Email: u.Email, Name: u.Name, Created: u.Created, Disabled: u.Disabled, Admin: u.Admin, SCRAM: u.SCRAM,
-			Messages: u.Messages, Octets: u.Octets, Quota: control.Quota(u.Quota)})
+			Messages: u.Messages, Octets: u.Octets, Quota: control.Quota(u.Quota), FilesQuota: u.FilesQuota})
 	}
 	return list, answer(err)
 }
@@ -181,6 +181,14 @@ func (a *Admin) SetQuota(_ context.Context, email string, q control.Quota) error
 		return answer(&UserError{email, "a quota is no less than nothing"})
 	}
 	return answer(a.store.SetQuota(account.Canonical(email), maildrop.Quota(q)), email)
+}
+
+// SetFilesQuota bounds the files of an account; it deletes nothing.
+func (a *Admin) SetFilesQuota(_ context.Context, email string, octets int64) error {
+	if octets < control.NoLimit {
+		return answer(&UserError{email, "a quota is no less than nothing"})
+	}
+	return answer(a.store.SetFilesQuota(account.Canonical(email), octets), email)
 }
 
 // SetDisabled lets nobody sign in to an account, or lets them again.

@@ -70,6 +70,9 @@ func administered(t *testing.T, o control.Operations) {
 	want("password", o.SetPassword(ctx, "carol@postern.test", "q"), "")
 	want("quota", o.SetQuota(ctx, "carol@postern.test", control.Quota{Octets: 10}), "")
 	want("quota below nothing", o.SetQuota(ctx, "carol@postern.test", control.Quota{Octets: -1}), control.Invalid)
+	want("files", o.SetFilesQuota(ctx, "carol@postern.test", 20), "")
+	want("files below nothing", o.SetFilesQuota(ctx, "carol@postern.test", -2), control.Invalid)
+	want("nobody's files", o.SetFilesQuota(ctx, "dan@postern.test", 20), control.NotFound)
 	want("disable", o.SetDisabled(ctx, "carol@postern.test", true), "")
 	want("alias", o.AddAlias(ctx, "Info@postern.test", []string{"Carol@postern.test", alice}), "")
 	want("alias of nobody", o.AddAlias(ctx, "x@postern.test", nil), control.Invalid)
@@ -89,7 +92,7 @@ func administered(t *testing.T, o control.Operations) {
 	want("no catch-all", o.SetCatchAll(ctx, "postern.test", ""), "")
 	users, err := o.Users(ctx)
 	i := slices.IndexFunc(users, func(u control.User) bool { return u.Email == "new@postern.test" })
-	if err != nil || i < 0 || users[i].Name != "Carol" || !users[i].Disabled || !users[i].SCRAM || users[i].Quota.Octets != 10 {
+	if err != nil || i < 0 || users[i].Name != "Carol" || !users[i].Disabled || !users[i].SCRAM || users[i].Quota.Octets != 10 || users[i].FilesQuota != 20 {
 		t.Errorf("%+v, %v", users, err)
 	}
 	var b bytes.Buffer
@@ -260,17 +263,17 @@ func other(t *testing.T, first, second string) []byte {
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, testConfig(dir))
-	if _, err := Check(t.Context(), dir, false); !errors.Is(err, ErrDataInUse) {
+	if _, err := Check(t.Context(), dir, nil, false); !errors.Is(err, ErrDataInUse) {
 		t.Errorf("while the server runs: %v", err)
 	}
 	must(t, s.Close())
 	must(t, os.WriteFile(filepath.Join(dir, "mail/tmp/000000000009.eml"), nil, 0o600))
 	for _, mend := range []bool{false, true} {
-		if r, err := Check(t.Context(), dir, mend); err != nil || len(r.Findings) != 1 || r.Findings[0].Problem != maildrop.Leftover || r.Findings[0].Mended != mend {
+		if r, err := Check(t.Context(), dir, nil, mend); err != nil || len(r.Findings) != 1 || r.Findings[0].Problem != maildrop.Leftover || r.Findings[0].Mended != mend {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}
-	if _, err := Check(t.Context(), filepath.Join(dir, "none"), false); err == nil {
+	if _, err := Check(t.Context(), filepath.Join(dir, "none"), nil, false); err == nil {
 		t.Error("a folder that there is not")
 	}
 }

@@ -231,7 +231,7 @@ func marks(texts map[string]string) map[string]int {
 func (s *Server) consistent(t *testing.T, dir string) {
 	t.Helper()
 	must(t, s.Close())
-	if r, err := Check(t.Context(), dir, false); err != nil || len(r.Findings) > 0 {
+	if r, err := Check(t.Context(), dir, nil, false); err != nil || len(r.Findings) > 0 {
 		t.Errorf("fsck: %+v, %v", r, err)
 	}
 }

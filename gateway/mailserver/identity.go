@@ -4,17 +4,22 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 
 	"github.com/postern-mail/postern/gateway/mailserver/account"
+	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
 )
 
 // What other servers of the gateway share with this one: its users, its certificate, its disk.
 
 // Identity is a user who has shown the right password.
 type Identity struct {
-	ID      string // for ever: it outlives a change of address, and is never another's
-	Account account.Account
+	ID         string // for ever: it outlives a change of address, and is never another's
+	Account    account.Account
+	FilesQuota int64 // octets of files beside the mail; 0: as all others, -1: no limit
+
+	hash string // of the password that was shown
 }
 
 // SignIn checks a name and password that came from remote, as the mail protocols do: by the same Gate, so that wrong passwords
@@ -25,7 +30,25 @@ func (s *Server) SignIn(ctx context.Context, remote net.Addr, user, password str
 		return Identity{}, err
 	}
 	id, err := s.store.Identify(ctx, who.Email)
-	return Identity{id, who}, err
+	if err != nil {
+		return Identity{}, err
+	}
+	is, err := s.store.Standing(ctx, id)
+	return Identity{ID: id, Account: who, FilesQuota: is.FilesQuota, hash: is.Hash}, err
+}
+
+// Still says whether somebody who has signed in may go on, and how he stands now: the account is there and not disabled, and its
+// password is the one that was shown.
+func (s *Server) Still(ctx context.Context, who Identity) (now Identity, still bool, err error) {
+	is, err := s.store.Standing(ctx, who.ID)
+	if errors.Is(err, maildrop.ErrNoAccount) {
+		return who, false, nil
+	}
+	if err != nil {
+		return who, false, err
+	}
+	who.FilesQuota = is.FilesQuota
+	return who, !is.Disabled && is.Hash == who.hash, nil
 }
 
 // Identify is the ID of an account.
@@ -47,6 +70,9 @@ type Files interface {
 	Holds(id string) (bool, error)
 	// Remove deletes a user's.
 	Remove(id string) error
+	// Check looks through all of them, which nobody may have open, and counts them. Known says whether an ID is an account's. Found is
+	// told what should not be there: see maildrop.Finding.
+	Check(mend bool, known func(id string) bool, found func(kind, where, wrong, remedy string, mended bool)) (octets, files int64, err error)
 }
 
 // FilesFolder, of the data folder, is where they are.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/postern-mail/postern/gateway/mailserver/maildrop"
@@ -148,8 +149,14 @@ func broken(err error) error {
 	return err
 }
 
-// Check is maildrop.Check of a data folder; ErrDataInUse while a server runs.
-func Check(ctx context.Context, dir string, mend bool) (r maildrop.Report, err error) {
+// Report is what Check has seen: of the mail, and of the files beside it.
+type Report struct {
+	maildrop.Report
+	Files, FileOctets int64 // files and folders
+}
+
+// Check is maildrop.Check of a data folder, and that of the files beside the mail, if there are any; ErrDataInUse while a server runs.
+func Check(ctx context.Context, dir string, files Files, mend bool) (r Report, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		return r, err
 	}
@@ -158,5 +165,16 @@ func Check(ctx context.Context, dir string, mend bool) (r maildrop.Report, err e
 		return r, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	return maildrop.Check(ctx, filepath.Join(dir, mailFolder), mend)
+	mail := filepath.Join(dir, mailFolder)
+	if r.Report, err = maildrop.Check(ctx, mail, mend); err != nil || files == nil {
+		return r, err
+	}
+	ids, err := maildrop.Identities(ctx, mail)
+	if err != nil { // of a damaged index, which the report has
+		return r, nil
+	}
+	r.FileOctets, r.Files, err = files.Check(mend, func(id string) bool { return ids[id] }, func(kind, where, wrong, remedy string, mended bool) {
+		r.Findings = append(r.Findings, maildrop.Finding{Problem: maildrop.Problem(kind), What: path.Join(FilesFolder, where), Detail: wrong, Remedy: remedy, Mended: mended})
+	})
+	return r, err
 }

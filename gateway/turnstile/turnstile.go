@@ -5,8 +5,11 @@ package turnstile
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/postern-mail/postern/shared/endsite"
 )
 
 // Turnstile counts connections over all listeners that it stands before. What comes by loopback, which is the gateway with
@@ -16,14 +19,14 @@ type Turnstile struct {
 
 	mu   sync.Mutex
 	far  int
-	near int // from loopback
-	from map[netip.Addr]int
+	near int                  // from loopback
+	from map[netip.Prefix]int // clients, and their sites
 }
 
-// New lets in most connections, and as many from loopback; of them mostFrom from one place that is not loopback. -1 is no
-// limit.
+// New lets in most connections, and as many from loopback; of them mostFrom from one client that is not loopback, and
+// endsite.ClientsOfSite times as many from his site. -1 is no limit.
 func New(most, mostFrom int) *Turnstile {
-	return &Turnstile{most: most, mostFrom: mostFrom, from: map[netip.Addr]int{}}
+	return &Turnstile{most: most, mostFrom: mostFrom, from: map[netip.Prefix]int{}}
 }
 
 // Count is how many connections there are, from loopback and from elsewhere.
@@ -39,29 +42,35 @@ func (t *Turnstile) Listener(l net.Listener, busy string) net.Listener {
 	return gated{l, t, busy}
 }
 
-func (t *Turnstile) enter(from netip.Addr) bool {
+func (t *Turnstile) enter(client netip.Prefix) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := t.side(from)
-	if t.most > 0 && *all >= t.most || t.mostFrom > 0 && !from.IsLoopback() && t.from[from] >= t.mostFrom {
+	all, site := t.side(client), endsite.Site(client)
+	if t.most > 0 && *all >= t.most || t.mostFrom > 0 && !client.Addr().IsLoopback() &&
+		(t.from[client] >= t.mostFrom || t.from[site] >= endsite.ClientsOfSite*t.mostFrom) {
 		return false
 	}
 	*all++
-	t.from[from]++
+	t.from[client]++
+	if site != client {
+		t.from[site]++
+	}
 	return true
 }
 
-func (t *Turnstile) leave(from netip.Addr) {
+func (t *Turnstile) leave(client netip.Prefix) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	*t.side(from)--
-	if t.from[from]--; t.from[from] == 0 {
-		delete(t.from, from)
+	*t.side(client)--
+	for _, p := range slices.Compact([]netip.Prefix{client, endsite.Site(client)}) {
+		if t.from[p]--; t.from[p] == 0 {
+			delete(t.from, p)
+		}
 	}
 }
 
-func (t *Turnstile) side(from netip.Addr) *int {
-	if from.IsLoopback() {
+func (t *Turnstile) side(client netip.Prefix) *int {
+	if client.Addr().IsLoopback() {
 		return &t.near
 	}
 	return &t.far
@@ -91,20 +100,10 @@ func (l gated) Accept() (net.Conn, error) {
 	}
 }
 
-// origin is the place a connection comes from: an address, or an IPv6 network
-// of 64 bits, which is one customer's.
-func origin(a net.Addr) netip.Addr {
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	ip := ap.Addr().Unmap().WithZone("")
-	if ip.Is6() && !ip.IsLoopback() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return ip
+// origin is the client that a connection comes from.
+func origin(a net.Addr) netip.Prefix {
+	at, _ := netip.ParseAddrPort(a.String()) // no address is a client, too
+	return endsite.Client(at.Addr())
 }
 
 type counted struct {

@@ -138,6 +138,10 @@ func (c *Client) SetQuota(ctx context.Context, email string, q Quota) error {
 	return c.ask(ctx, "user.quota", quotaArgs{email, q}, nil, nil, nil)
 }
 
+func (c *Client) SetFilesQuota(ctx context.Context, email string, octets int64) error {
+	return c.ask(ctx, "user.files", filesQuotaArgs{email, octets}, nil, nil, nil)
+}
+
 func (c *Client) SetDisabled(ctx context.Context, email string, disabled bool) error {
 	return c.ask(ctx, "user.disable", disableArgs{email, disabled}, nil, nil, nil)
 }

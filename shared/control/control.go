@@ -65,6 +65,8 @@ type Operations interface {
 	RemoveUser(ctx context.Context, email string, withMail bool) error
 	Users(ctx context.Context) ([]User, error)
 	SetQuota(ctx context.Context, email string, q Quota) error
+	// SetFilesQuota says how many octets of files an account may have; 0 is as many as all others.
+	SetFilesQuota(ctx context.Context, email string, octets int64) error
 	SetDisabled(ctx context.Context, email string, disabled bool) error
 	// SetAdmin says whether who has the account may look after the server from a page.
 	SetAdmin(ctx context.Context, email string, admin bool) error
@@ -131,7 +133,12 @@ type User struct {
 	Messages int64     `json:"messages"`
 	Octets   int64     `json:"octets"`
 	Quota    Quota     `json:"quota"`
+	// FilesQuota is how many octets of files it may have; 0 is as many as all others, and NoLimit is none.
+	FilesQuota int64 `json:"filesQuota,omitempty"`
 }
+
+// NoLimit is a quota of files without one.
+const NoLimit = -1
 
 // Quota bounds a maildrop; 0 is no limit.
 type Quota struct {

@@ -50,6 +50,9 @@ func (r *recorder) Users(context.Context) ([]User, error) {
 func (r *recorder) SetQuota(_ context.Context, e string, q Quota) error {
 	return r.note("quota", e, q)
 }
+func (r *recorder) SetFilesQuota(_ context.Context, e string, n int64) error {
+	return r.note("files", e, n)
+}
 func (r *recorder) SetDisabled(_ context.Context, e string, d bool) error {
 	return r.note("disable", e, d)
 }
@@ -151,6 +154,7 @@ func TestEveryOperation(t *testing.T) {
 	users, err := c.Users(ctx)
 	must(err)
 	must(c.SetQuota(ctx, "a", Quota{1, 2}))
+	must(c.SetFilesQuota(ctx, "a", NoLimit))
 	must(c.SetDisabled(ctx, "a", true))
 	must(c.SetAdmin(ctx, "a", true))
 	must(c.AddAlias(ctx, "x", []string{"a", "b"}))
@@ -184,7 +188,7 @@ func TestEveryOperation(t *testing.T) {
 	moved, err := c.SetClock(ctx, ClockChange{Rate: 60.5, Jump: time.Hour})
 	must(err)
 	want := []string{
-		`add[{"email":"a@b.test","name":"A","password":"p"}]`, `password["a","p"]`, `rename["a","b"]`, `remove["a",true]`, `users`, `quota["a",{"octets":1,"messages":2}]`,
+		`add[{"email":"a@b.test","name":"A","password":"p"}]`, `password["a","p"]`, `rename["a","b"]`, `remove["a",true]`, `users`, `quota["a",{"octets":1,"messages":2}]`, `files["a",-1]`,
 		`disable["a",true]`, `admin["a",true]`, `alias["x",["a","b"]]`, `unalias["x",null]`, `aliases`, `catchall["b.test","a"]`, `backup`, `export["a"]`, `import["a"]`,
 		`list[{"ids":[1],"state":"held"}]`, `show[9]`, `change["hold",{"destination":"d"}]`,
 		`view[{"text":"x","after":3}]`, `watch[9007199254740992]`,

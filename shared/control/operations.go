@@ -36,6 +36,10 @@ type (
 		Email string `json:"email"`
 		Quota Quota  `json:"quota"`
 	}
+	filesQuotaArgs struct {
+		Email  string `json:"email"`
+		Octets int64  `json:"octets"`
+	}
 	disableArgs struct {
 		Email    string `json:"email"`
 		Disabled bool   `json:"disabled"`
@@ -74,6 +78,9 @@ var operations = map[string]operation{
 	}),
 	"user.list":  ask(func(ctx context.Context, o Operations, _ nothing) ([]User, error) { return o.Users(ctx) }),
 	"user.quota": call(func(ctx context.Context, o Operations, a quotaArgs) error { return o.SetQuota(ctx, a.Email, a.Quota) }),
+	"user.files": call(func(ctx context.Context, o Operations, a filesQuotaArgs) error {
+		return o.SetFilesQuota(ctx, a.Email, a.Octets)
+	}),
 	"user.disable": call(func(ctx context.Context, o Operations, a disableArgs) error {
 		return o.SetDisabled(ctx, a.Email, a.Disabled)
 	}),

@@ -35,6 +35,8 @@ type FTP struct {
 	NoUTF8   bool // not announced
 	NoPROT   bool
 	Windows  bool // LIST is as of Windows
+	Jealous  bool // RNTO replaces nothing, as of Windows
+	Heedless bool // REST is taken, and what follows begins at the first octet all the same
 
 	Unreachable bool    // Dial waits until its ctx ends
 	NoNotice    bool    // data under TLS ends without notice
@@ -264,7 +266,10 @@ func (s *ftpSession) inside(verb, arg string) bool {
 		return s.reply("200 type %s", arg)
 	case "REST":
 		s.restart, _ = strconv.ParseInt(arg, 10, 64)
-		return s.reply("350 at %d", s.restart)
+		if s.Heedless {
+			s.restart = 0
+		}
+		return s.reply("350 at %s", arg)
 	case "LIST", "MLSD", "RETR", "STOR", "APPE":
 		if verb == "MLSD" && s.NoMLST {
 			break
@@ -295,6 +300,9 @@ func (s *ftpSession) inside(verb, arg string) bool {
 		s.rename = ""
 		if from == "" {
 			return s.reply("503 RNFR first")
+		}
+		if s.Jealous && s.Files.node(at) != nil {
+			return s.reply("550 file exists")
 		}
 		return s.answer(s.Files.rename(from, at), "250 renamed")
 	}

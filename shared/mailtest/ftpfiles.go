@@ -178,3 +178,16 @@ func (n *ftpNode) windows(name string) string {
 	}
 	return fmt.Sprintf("%s%s %s", n.modified.UTC().Format("01-02-06  03:04PM"), what, name)
 }
+
+// Names returns the paths of all files, in order.
+func (f *FTPFiles) Names() (names []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, n := range f.nodes {
+		if !n.dir {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -185,6 +185,14 @@ func TestFilesPane(t *testing.T) {
 	b.Until("the end of the name stayed", fileRow("harbour.jpg")+` !== undefined`)
 
 	b.Eval(fileRow("b.txt")+`.focus()`, nil)
+	b.Until("what can be done with it is a Tab away", fileRow("b.txt")+`.querySelector('[data-testid="file-more"]').tabIndex === 0`)
+	b.Press(kb.Tab)
+	b.Press(enter)
+	b.Until("its menu", q("file-download")+` === document.activeElement`)
+	b.Press(kb.ArrowUp)
+	b.Until("the arrows go round in it", q("file-delete")+` === document.activeElement`)
+	b.Press(kb.Escape)
+	b.Until("back at the row", fileRow("b.txt")+` === document.activeElement`)
 	b.Press(kb.Delete)
 	b.Until("it is gone from the list", fileRow("b.txt")+` === undefined`)
 	b.shot("files-deleted")
@@ -291,6 +299,23 @@ func TestFilesAndMail(t *testing.T) {
 	if !strings.HasPrefix(text, "Here is the film.\n\nfilm.bin (27.0 MB): ftp://") {
 		t.Errorf("text: %q", text)
 	}
+
+	// Two that are too much together: one of them is put there from where it is kept, and the other is mailed.
+	var two []string
+	for _, name := range []string{"one.bin", "two.bin"} {
+		two = append(two, filepath.Join(t.TempDir(), name))
+		if err := os.WriteFile(two[len(two)-1], octets(14_000_000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bob.run(chromedp.SetUploadFiles(tid("compose-attach"), two, chromedp.ByQuery))
+	bob.Until("both are offered", `document.querySelectorAll('[data-testid="upload-instead"]').length === 2`)
+	bob.shot("compose-too-much")
+	bob.Click("upload-instead")
+	bob.Until("the sheet is there", q("picker-list")+`?.getAttribute("aria-busy") === "false"`)
+	bob.Click("picker-done")
+	bob.Until("the link is in the text", q("compose-body")+`.value.includes("one.bin (14.0 MB): ftp://")`)
+	bob.Until("the other is attached, and fits", `document.querySelectorAll('[aria-label="Attachments"] [aria-busy="false"]').length === 1 && `+q("upload-instead")+` === null`)
 }
 
 // A file server elsewhere is added: what plain text means is said in red, its certificate is looked at and trusted, its files

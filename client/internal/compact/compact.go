@@ -11,6 +11,7 @@ import (
 	"go/printer"
 	"go/token"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,20 +24,13 @@ func compact(code []byte) ([]byte, error) {
 	if bytes.HasPrefix(code, []byte(header)) {
 		return code, nil
 	}
-	c := &compactor{fset: token.NewFileSet(), tables: map[string]string{}}
+	c := &compactor{fset: token.NewFileSet()}
 	f, err := parser.ParseFile(c.fset, "", code, 0) // without comments, which would end up elsewhere
 	if err != nil {
 		return nil, err
 	}
-	ast.Inspect(f, func(n ast.Node) bool {
-		switch b := n.(type) {
-		case *ast.BlockStmt:
-			b.List = c.statements(b.List)
-		case *ast.CaseClause:
-			b.Body = c.statements(b.Body)
-		}
-		return true
-	})
+	c.lists(f)
+	lines := numbered(f)
 	c.imports(f)
 
 	var out bytes.Buffer
@@ -44,235 +38,90 @@ func compact(code []byte) ([]byte, error) {
 	if err := (&printer.Config{Mode: printer.UseSpaces | printer.TabIndent, Tabwidth: 8}).Fprint(&out, c.fset, f); err != nil {
 		return nil, err
 	}
-	if len(c.order) > 0 {
-		out.WriteString("\n\n// What never changes of the elements above. Nodes share these tables: adding an attribute copies.\nvar (\n")
-		for i, table := range c.order {
-			fmt.Fprintf(&out, "attributes%d = []vugu.VGAttribute{%s}\n", i, table)
-		}
-		out.WriteString(")\n")
+	slices.Sort(c.made)
+	for _, name := range slices.Compact(c.made) {
+		fmt.Fprintf(&out, "\n\nfunc %s() vugu.Builder { return new(%s) }", maker(name), name)
+	}
+	if len(lines) > 0 {
+		fmt.Fprintf(&out, "\n\n// markup is what never changes of the elements above, a line for each number.\nconst markup = `%s`\n", strings.Join(lines, "\n"))
 	}
 	// The printer leaves an empty line where a statement was; in a generated file they are of no use.
 	return format.Source(bytes.ReplaceAll(out.Bytes(), []byte("\n\n\t"), []byte("\n\t")))
 }
 
 type compactor struct {
-	fset   *token.FileSet
-	tables map[string]string // a list of attributes → its variable
-	order  []string
+	fset *token.FileSet
+	made []string // components
 }
 
-// statements rewrites a list of statements, not what is nested in them.
-func (c *compactor) statements(list []ast.Stmt) []ast.Stmt {
-	out := list[:0]
-	for i := 0; i < len(list); i++ {
-		s := list[i]
-		appended := i+1 < len(list) && c.text(list[i+1]) == "vgparent.AppendChild(vgn)"
-		lit := nodeLiteral(s)
-		switch {
-		case lit == nil:
-			if r := c.handler(s); r != nil {
-				s = r
-			} else if r := c.property(s); r != nil {
-				s = r
-			} else if r := c.html(s); r != nil {
-				s = r
-			}
-			out = append(out, s)
-			continue
-		case appended && kindOf(lit) == "1" && blank(stringOf(lit["Data"])):
-			i++
-			continue
-		case appended && kindOf(lit) == "1":
-			s = assign("words", ast.NewIdent("vgparent"), lit["Data"])
-			i++
-		case appended && kindOf(lit) == "3" && lit["Data"] != nil:
-			s = assign("element", ast.NewIdent("vgparent"), lit["Namespace"], lit["Data"], c.table(lit["Attr"]))
-			i++
-		}
-		out = append(out, s)
-	}
-	return c.unused(out)
-}
-
-// unused drops the variable of nodes that nothing more is said of: vugugen sets everything of a node, children included,
-// before it makes the next one.
-func (c *compactor) unused(list []ast.Stmt) []ast.Stmt {
-	for i, s := range list {
-		a, ok := s.(*ast.AssignStmt)
-		if !ok || len(a.Lhs) != 1 || !isIdent(a.Lhs[0], "vgn") {
-			continue
-		}
-		if m, ok := a.Rhs[0].(*ast.CallExpr); ok && (isIdent(m.Fun, "words") || isIdent(m.Fun, "element") && !usesNode(list[i+1:])) {
-			list[i] = &ast.ExprStmt{X: m}
-		}
-	}
-	return list
-}
-
-// usesNode says that vgn is read before it is assigned anew. What stands in a block (of a vg-if, a vg-for) may be passed
-// over, so an assignment in there ends that block alone.
-func usesNode(list []ast.Stmt) bool {
-	for _, s := range list {
-		if a, ok := s.(*ast.AssignStmt); ok && len(a.Lhs) == 1 && isIdent(a.Lhs[0], "vgn") {
-			return false
-		}
-		used := false
-		ast.Inspect(s, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.BlockStmt:
-				used = used || usesNode(n.List)
-				return false
-			case *ast.Ident:
-				used = used || n.Name == "vgn"
-			}
-			return !used
-		})
-		if used {
+// lists rewrites every list of statements below n, the innermost first.
+func (c *compactor) lists(n ast.Node) {
+	var open []ast.Node
+	ast.Inspect(n, func(n ast.Node) bool {
+		if n != nil {
+			open = append(open, n)
 			return true
 		}
-	}
-	return false
+		switch b := open[len(open)-1].(type) {
+		case *ast.BlockStmt:
+			b.List = c.statements(c.component(b.List))
+		case *ast.CaseClause:
+			b.Body = c.statements(b.Body)
+		}
+		open = open[:len(open)-1]
+		return true
+	})
 }
 
-// nodeLiteral gives the fields of `vgn = &vugu.VGNode{…}`.
-func nodeLiteral(s ast.Stmt) map[string]ast.Expr {
-	a, ok := s.(*ast.AssignStmt)
-	if !ok || a.Tok != token.ASSIGN || len(a.Lhs) != 1 || !isIdent(a.Lhs[0], "vgn") {
-		return nil
+// statements rewrites a list of statements, in which everything that is nested has been rewritten already.
+func (c *compactor) statements(list []ast.Stmt) []ast.Stmt {
+	var out []ast.Stmt
+	for len(list) > 0 {
+		n, rest := c.node(list)
+		if n == nil {
+			out = append(out, c.setter(list[0]))
+			list = rest
+			continue
+		}
+		for _, s := range n.statements() {
+			out = joined(out, s)
+		}
+		list = rest
 	}
-	u, ok := a.Rhs[0].(*ast.UnaryExpr)
-	if !ok || u.Op != token.AND {
-		return nil
+	return out
+}
+
+// joined appends a statement. Markup that follows on markup becomes one piece with it.
+func joined(out []ast.Stmt, s ast.Stmt) []ast.Stmt {
+	if more, ok := static(s); ok && len(out) > 0 {
+		if before, ok := static(out[len(out)-1]); ok {
+			out[len(out)-1] = staticStmt(before + more)
+			return out
+		}
 	}
-	l, ok := u.X.(*ast.CompositeLit)
-	if !ok || !isSelector(l.Type, "vugu", "VGNode") {
-		return nil
-	}
-	fields := map[string]ast.Expr{}
-	for _, e := range l.Elts {
-		kv, ok := e.(*ast.KeyValueExpr)
+	return append(out, s)
+}
+
+// numbered gives every piece of markup a number in the place of its text, and answers the texts.
+func numbered(f *ast.File) []string {
+	var lines []string
+	numbers := map[string]int{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		m, ok := n.(*ast.CallExpr)
+		if !ok || len(m.Args) != 2 || !isIdent(m.Fun, "fixed") && !isIdent(m.Fun, "element") && !isIdent(m.Fun, "root") {
+			return true
+		}
+		html := stringOf(m.Args[1])
+		i, ok := numbers[html]
 		if !ok {
-			return nil
+			i = len(lines)
+			numbers[html] = i
+			lines = append(lines, html)
 		}
-		fields[kv.Key.(*ast.Ident).Name] = kv.Value
-	}
-	return fields
-}
-
-// kindOf is n of `Type: vugu.VGNodeType(n)`.
-func kindOf(fields map[string]ast.Expr) string {
-	call, ok := fields["Type"].(*ast.CallExpr)
-	if !ok || len(call.Args) != 1 {
-		return ""
-	}
-	n, ok := call.Args[0].(*ast.BasicLit)
-	if !ok {
-		return ""
-	}
-	return n.Value
-}
-
-// handler rewrites `vgn.DOMEventHandlerSpecList = append(…, vugu.DOMEventHandlerSpec{EventType: t, Func: f})`.
-func (c *compactor) handler(s ast.Stmt) ast.Stmt {
-	lit := appendedTo(s, "DOMEventHandlerSpecList", "DOMEventHandlerSpec")
-	if len(lit) != 2 || lit["EventType"] == nil || lit["Func"] == nil {
-		return nil
-	}
-	return call("on", ast.NewIdent("vgn"), lit["EventType"], lit["Func"])
-}
-
-// property rewrites `{ b, err := vjson.Marshal(v); if err != nil { panic(err) }; vgn.Prop = append(…) }`.
-func (c *compactor) property(s ast.Stmt) ast.Stmt {
-	b, ok := s.(*ast.BlockStmt)
-	if !ok || len(b.List) != 3 {
-		return nil
-	}
-	a, ok := b.List[0].(*ast.AssignStmt)
-	if !ok || a.Tok != token.DEFINE || len(a.Rhs) != 1 {
-		return nil
-	}
-	m, ok := a.Rhs[0].(*ast.CallExpr)
-	if !ok || !isSelector(m.Fun, "vjson", "Marshal") {
-		return nil
-	}
-	lit := appendedTo(b.List[2], "Prop", "VGProperty")
-	if lit == nil {
-		return nil
-	}
-	return call("property", ast.NewIdent("vgn"), lit["Key"], m.Args[0])
-}
-
-// html rewrites `vgn.SetInnerHTML(vugu.HTML("…"))`.
-func (c *compactor) html(s ast.Stmt) ast.Stmt {
-	e, ok := s.(*ast.ExprStmt)
-	if !ok {
-		return nil
-	}
-	m, ok := e.X.(*ast.CallExpr)
-	if !ok || !isSelector(m.Fun, "vgn", "SetInnerHTML") || len(m.Args) != 1 {
-		return nil
-	}
-	conv, ok := m.Args[0].(*ast.CallExpr)
-	if !ok || !isSelector(conv.Fun, "vugu", "HTML") {
-		return nil
-	}
-	if l, ok := conv.Args[0].(*ast.BasicLit); ok {
-		return call("markup", ast.NewIdent("vgn"), l)
-	}
-	return nil
-}
-
-// appendedTo gives the fields of lit in `vgn.FIELD = append(vgn.FIELD, vugu.TYPE{…})`.
-func appendedTo(s ast.Stmt, field, typ string) map[string]ast.Expr {
-	a, ok := s.(*ast.AssignStmt)
-	if !ok || len(a.Lhs) != 1 || !isSelector(a.Lhs[0], "vgn", field) {
-		return nil
-	}
-	m, ok := a.Rhs[0].(*ast.CallExpr)
-	if !ok || !isIdent(m.Fun, "append") || len(m.Args) != 2 {
-		return nil
-	}
-	l, ok := m.Args[1].(*ast.CompositeLit)
-	if !ok || !isSelector(l.Type, "vugu", typ) {
-		return nil
-	}
-	fields := map[string]ast.Expr{}
-	for _, e := range l.Elts {
-		kv := e.(*ast.KeyValueExpr)
-		fields[kv.Key.(*ast.Ident).Name] = kv.Value
-	}
-	return fields
-}
-
-// table names the variable that holds a list of constant attributes; nil for none.
-func (c *compactor) table(e ast.Expr) ast.Expr {
-	l, ok := e.(*ast.CompositeLit)
-	if !ok || len(l.Elts) == 0 {
-		return ast.NewIdent("nil")
-	}
-	var rows []string
-	for _, elt := range l.Elts {
-		lit := elt.(*ast.CompositeLit)
-		var fields []string
-		for _, f := range lit.Elts {
-			kv := f.(*ast.KeyValueExpr)
-			if b, ok := kv.Value.(*ast.BasicLit); !ok || b.Kind != token.STRING {
-				return e // not constant: leave it where it is
-			}
-			if key := kv.Key.(*ast.Ident).Name; key != "Namespace" || stringOf(kv.Value) != "" {
-				fields = append(fields, key+": "+c.text(kv.Value))
-			}
-		}
-		rows = append(rows, "{"+strings.Join(fields, ", ")+"}")
-	}
-	text := strings.Join(rows, ", ")
-	name, ok := c.tables[text]
-	if !ok {
-		name = "attributes" + strconv.Itoa(len(c.order))
-		c.tables[text] = name
-		c.order = append(c.order, text)
-	}
-	return ast.NewIdent(name)
+		m.Args[1] = &ast.BasicLit{Kind: token.INT, Value: strconv.Itoa(i)}
+		return true
+	})
+	return lines
 }
 
 // imports keeps the imports that are used: vugugen adds several in any case, with declarations of the blank name that
@@ -326,12 +175,8 @@ func (c *compactor) text(n ast.Node) string {
 	return b.String()
 }
 
-func call(name string, args ...ast.Expr) ast.Stmt {
-	return &ast.ExprStmt{X: &ast.CallExpr{Fun: ast.NewIdent(name), Args: args}}
-}
-
-func assign(name string, args ...ast.Expr) ast.Stmt {
-	return &ast.AssignStmt{Lhs: []ast.Expr{ast.NewIdent("vgn")}, Tok: token.ASSIGN, Rhs: []ast.Expr{&ast.CallExpr{Fun: ast.NewIdent(name), Args: args}}}
+func call(name string, args ...ast.Expr) ast.Expr {
+	return &ast.CallExpr{Fun: ast.NewIdent(name), Args: args}
 }
 
 func isIdent(e ast.Expr, name string) bool {
@@ -344,6 +189,7 @@ func isSelector(e ast.Expr, x, sel string) bool {
 	return ok && isIdent(s.X, x) && s.Sel.Name == sel
 }
 
+// stringOf is the value of a string literal, "" of everything else.
 func stringOf(e ast.Expr) string {
 	if l, ok := e.(*ast.BasicLit); ok && l.Kind == token.STRING {
 		if s, err := strconv.Unquote(l.Value); err == nil {
@@ -353,5 +199,4 @@ func stringOf(e ast.Expr) string {
 	return ""
 }
 
-// blank says that a text is layout of the source: white space with a line break in it.
-func blank(s string) bool { return strings.Contains(s, "\n") && strings.TrimSpace(s) == "" }
+func quoted(s string) ast.Expr { return &ast.BasicLit{Kind: token.STRING, Value: strconv.Quote(s)} }

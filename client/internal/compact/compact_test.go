@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 )
@@ -39,21 +40,49 @@ func TestCompact(t *testing.T) {
 	}
 }
 
-// Elements with the same attributes share a table, and what is not constant stays in its place.
-func TestTables(t *testing.T) {
+// What never changes is one piece of markup with what is beside it, the same markup has one number, and what markup cannot
+// say stays as it was.
+func TestMarkup(t *testing.T) {
 	const p = "vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: \"\", Data: \"p\", Attr: []vugu.VGAttribute{{Namespace: \"\", Key: \"class\", Val: \"a {}\"}, vugu.VGAttribute{Namespace: \"\", Key: \"hidden\", Val: \"\"}}}\nvgparent.AppendChild(vgn)\n"
+	const named = "vgn.AddAttrInterface(\"title\", c.Title)\n"
 	const odd = "vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: \"\", Data: \"p\", Attr: []vugu.VGAttribute{{Key: \"class\", Val: c.Class}}}\nvgparent.AppendChild(vgn)\n"
-	got, err := compact([]byte("package ui\nfunc build() {\n" + p + p + odd + "}\n"))
+	const quote = "vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: \"a < b\"}\nvgparent.AppendChild(vgn)\n"
+	got, err := compact([]byte("package ui\nfunc build() {\n" + p + p + odd + p + named + p + named + quote + p + "}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for s, want := range map[string]int{
-		"\telement(vgparent, \"\", \"p\", attributes0)":                                                   2,
-		"attributes0 = []vugu.VGAttribute{{Key: \"class\", Val: \"a {}\"}, {Key: \"hidden\", Val: \"\"}}": 1,
-		"\telement(vgparent, \"\", \"p\", []vugu.VGAttribute{{Key: \"class\", Val: c.Class}})":            1,
+		"\tfixed(vgparent, 0)\n":         1,
+		"\tfixed(vgparent, 2)\n":         1,
+		"a &lt; b<p class":               1,
+		"\tvgn = element(vgparent, 1)\n": 2,
+		"const markup = `<p class=\"a {}\" hidden=\"\"></p><p class=\"a {}\" hidden=\"\"></p>\n<p class=\"a {}\" hidden=\"\"></p>\n": 1,
+		"Attr: []vugu.VGAttribute{{Key: \"class\", Val: c.Class}}}\n\tvgparent.AppendChild(vgn)":                                     1,
 	} {
 		if n := bytes.Count(got, []byte(s)); n != want {
 			t.Errorf("%d times %s; want %d:\n%s", n, s, want, got)
+		}
+	}
+}
+
+// What HTML a component's element holds becomes markup too, in the namespace that it has there.
+func TestInnerHTML(t *testing.T) {
+	const head = "vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: %q, Data: %q, Attr: []vugu.VGAttribute(nil)}\nvgparent.AppendChild(vgn)\nvgn.SetInnerHTML(vugu.HTML(%q))\n"
+	for _, c := range []struct{ space, name, html, want string }{
+		{"", "p", "", "<p></p>"},
+		{"", "p", "one <b class=\"x\">two</b>", "<p>one <b class=\"x\">two</b></p>"},
+		{"", "p", "R&amp;D", "<p>R&amp;D</p>"},
+		{"svg", "svg", "<use href=\"#a\"></use>", "<svg:svg><svg:use href=\"#a\"></svg:use></svg:svg>"},
+		{"", "p", "<svg><use href=\"#a\"/></svg>", "<p><svg:svg><svg:use href=\"#a\"></svg:use></svg:svg></p>"},
+		{"", "p", "1 &lt; 2", "<p>1 &lt; 2</p>"},
+		{"", "p", "<!-- nothing -->", "<p></p>"},
+	} {
+		got, err := compact(fmt.Appendf(nil, "package ui\nfunc build() {\n"+head+"}\n", c.space, c.name, c.html))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(got, []byte("const markup = `"+c.want+"`")) {
+			t.Errorf("%s: got\n%s", c.html, got)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package wirejson
 import (
 	"reflect"
 	"strconv"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -212,8 +211,8 @@ func (r *reader) text(v reflect.Value) error {
 		v.SetString(s)
 		return nil
 	case v.Type() == timeType:
-		var t time.Time
-		if err := t.UnmarshalText([]byte(s)); err != nil { // time.Parse takes more than RFC 3339 allows
+		t, ok := parseTime(s)
+		if !ok {
 			r.at = start
 			return r.fail("no time of RFC 3339")
 		}

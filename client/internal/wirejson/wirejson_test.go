@@ -152,8 +152,9 @@ func TestReading(t *testing.T) {
 }
 
 // FuzzUnmarshal holds hostile input against encoding/json: one takes what the other takes, as the same value, and what
-// was read can be written and is then the same. Three things are apart on purpose: encoding/json takes names in another
-// case, reads a name that comes twice into what the first one left, and nests a hundred times deeper.
+// was read can be written and is then the same. Four things are apart on purpose: encoding/json takes names in another
+// case, reads a name that comes twice into what the first one left, nests a hundred times deeper, and takes times that
+// RFC 3339 has not.
 func FuzzUnmarshal(f *testing.F) {
 	for _, of := range spoken {
 		b, _ := json.Marshal(of)
@@ -167,6 +168,9 @@ func FuzzUnmarshal(f *testing.F) {
 		err, jsonErr := wirejson.Unmarshal(in, &ours), json.Unmarshal(in, &theirs)
 		if json.Valid(in) && apart(in) {
 			return
+		}
+		if err != nil && jsonErr == nil && strings.Contains(err.Error(), "RFC 3339") {
+			return // TestTimesAreThoseOfUnmarshalText
 		}
 		if (err == nil) != (jsonErr == nil) {
 			t.Fatalf("%s: %v; encoding/json: %v", in, err, jsonErr)

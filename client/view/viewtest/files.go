@@ -422,6 +422,9 @@ func (s *Service) SavePart(ctx context.Context, r api.SavePart) (api.Transfer, e
 	m, err := s.find(r.Part.MessageRef)
 	s.files.saved = append(s.files.saved, r)
 	s.mu.Unlock()
+	if r.Attachment != nil {
+		return s.sending(r.Site, r.Folder, r.Attachment.Name, r.Attachment.Size, r.Exists)
+	}
 	if err != nil {
 		return api.Transfer{}, err
 	}

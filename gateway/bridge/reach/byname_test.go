@@ -78,3 +78,30 @@ func TestTargetsByName(t *testing.T) {
 		})
 	}
 }
+
+// A name that anybody may own can lead to one machine for the control connection and to another for its data: where it is not looked up
+// here, there are data connections to those alone that the operator has named.
+func TestDataByName(t *testing.T) {
+	for _, test := range []struct {
+		policy Policy
+		host   string
+		data   bool
+	}{
+		{Policy{Mode: Mail}, "ftp.evil.example", false},
+		{Policy{Allow: rules(t, "*:21")}, "ftp.evil.example", false},
+		{Policy{Allow: rules(t, "*:21", "ftp.example.com:990")}, "ftp.example.com", false}, // for another port
+		{Policy{Mode: Mail, Allow: rules(t, "ftp.example.com:21")}, "FTP.example.com", true},
+		{Policy{Allow: rules(t, "*:*", "*.example.com:21")}, "ftp.example.com", true},
+		{Policy{Allow: rules(t, "*:*", "*.example.com:21")}, "ftp.example.com.evil.example", false},
+		{Policy{Mode: Mail}, "93.184.216.34", true},
+	} {
+		g := &Gate{Dialer: new(platform), Resolver: names{}, Policy: test.policy}
+		targets, no := g.Targets(t.Context(), wire.Open{Service: wire.FTP, Host: test.host, Port: 21})
+		if no != nil {
+			t.Fatalf("%s: %v", test.host, no)
+		}
+		if _, no := g.Beside(targets[0], 50123); (no == nil) != test.data {
+			t.Errorf("%+v, %s: %v", test.policy, test.host, no)
+		}
+	}
+}

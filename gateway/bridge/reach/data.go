@@ -26,13 +26,17 @@ func CarriesData(n wire.ServiceName, port int) bool {
 	return (n == wire.FTP || n == wire.FTPS) && !slices.Contains(others, port)
 }
 
-// Beside is the target of a data connection: a port of the very address, or name, that its control connection has gone to.
+// Beside is the target of a data connection: a port of the very address that its control connection has gone to. Where names are not
+// looked up here it is the name, which may lead elsewhere by then, to whoever its owner likes: so it has to be one that the operator
+// has written, or everybody who has a domain could be led to any port of anybody.
 func (g *Gate) Beside(control Target, port int) (Target, *wire.RefusedError) {
 	switch {
 	case port < wire.MinDataPort || port > 65535:
 		return Target{}, refuse(wire.Denied, "no data connection goes to a port below 1024")
 	case slices.Contains(services, port):
 		return Target{}, refuse(wire.Denied, "that port is known for another service: the server is to name another")
+	case control.name != "" && !control.named:
+		return Target{}, refuse(wire.Denied, "this gateway looks no names up: data connections go to hosts that its operator has named")
 	}
-	return Target{name: control.name, at: netip.AddrPortFrom(control.Addr(), uint16(port))}, nil
+	return Target{name: control.name, named: control.named, at: netip.AddrPortFrom(control.Addr(), uint16(port))}, nil
 }

@@ -25,7 +25,7 @@ func TestCarriesData(t *testing.T) {
 // A data connection goes to a port of the same place, and to none of another service there.
 func TestBeside(t *testing.T) {
 	g := new(Gate)
-	for _, control := range []Target{{at: netip.MustParseAddrPort("192.0.2.1:21")}, {at: netip.MustParseAddrPort("[2001:db8::1]:21")}, {name: "ftp.example", at: netip.AddrPortFrom(netip.Addr{}, 21)}} {
+	for _, control := range []Target{{at: netip.MustParseAddrPort("192.0.2.1:21")}, {at: netip.MustParseAddrPort("[2001:db8::1]:21")}, {name: "ftp.example", named: true, at: netip.AddrPortFrom(netip.Addr{}, 21)}} {
 		for port := -1; port <= 65537; port++ {
 			to, no := g.Beside(control, port)
 			switch {

@@ -41,8 +41,9 @@ type NameDialer interface {
 
 // Target is an address with its port that has passed the policy. None is made but by Targets and WebServer.
 type Target struct {
-	at   netip.AddrPort
-	name string // instead of an address, for a NameDialer
+	at    netip.AddrPort
+	name  string // instead of an address, for a NameDialer
+	named bool   // the operator has written the name, or its domain
 }
 
 // Addr is the target's address. Those of all targets for a NameDialer are the same: none.
@@ -75,7 +76,7 @@ func (g *Gate) Targets(ctx context.Context, open wire.Open) ([]Target, *wire.Ref
 	}
 	name := open.Host
 	if _, ok := g.Dialer.(NameDialer); ok {
-		return []Target{{name: name, at: netip.AddrPortFrom(netip.Addr{}, uint16(open.Port))}}, nil
+		return []Target{{name: name, named: g.Policy.names(name, open.Port), at: netip.AddrPortFrom(netip.Addr{}, uint16(open.Port))}}, nil
 	}
 	if !exact {
 		name += "." // that very name: a resolver appends the domains of the operator's network to others, and what is there is nobody's business

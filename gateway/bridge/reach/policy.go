@@ -116,6 +116,14 @@ func (p *Policy) allowsName(n wire.ServiceName, name string, port int) (ok, exac
 	return ok, false
 }
 
+// names reports whether the operator has written a name, or its domain: its owner is not just anybody.
+func (p *Policy) names(name string, port int) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(p.Allow, func(r Rule) bool {
+		return r.allowsPort(port) && name != "" && (r.name == name || r.suffix != "" && strings.HasSuffix(name, r.suffix))
+	})
+}
+
 // allowsAddr reports whether an address that the client asked for may be connected to.
 func (p *Policy) allowsAddr(n wire.ServiceName, a netip.Addr, port int) bool {
 	if p.Nothing() || !service(n) || contains(p.Never, a) {

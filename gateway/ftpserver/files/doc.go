@@ -17,7 +17,8 @@
 //     one, and a crash, or an upload that is refused, leaves the old one. A cut is different: a client that comes back to go on
 //     asks for the size, and must find the part that was received, not an old version that its rest would be put behind. So the
 //     part takes the name, as on every FTP server.
-//   - What goes on behind a part is written to it. An upload that is over the quota leaves it as it was before.
+//   - What goes on behind a part is written to it. An upload that is over the quota leaves it as it was before. One that begins at an
+//     octet within it gives up what was behind, with its own first octet.
 //
 // One upload at a time writes to a name. Another is refused, unless the first has not moved for a while (Limits.Silence): then
 // it is one whose client is gone, most likely the very one that comes back.

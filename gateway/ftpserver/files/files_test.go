@@ -231,7 +231,7 @@ func TestSwaps(t *testing.T) {
 		}
 	}()
 	seen := 0
-	for until := time.Now().Add(time.Second); time.Now().Before(until); {
+	for until := time.Now().Add(time.Second); time.Now().Before(until) || seen == 0 && time.Now().Before(until.Add(20*time.Second)); {
 		if got, err := read(f, "/folder/file"); err == nil && strings.Contains(got, "s") {
 			t.Errorf("read %q", got)
 		} else if err == nil {
@@ -314,6 +314,24 @@ func TestCuts(t *testing.T) {
 	used(t, f, 29, 2)
 }
 
+// What another program has made shorter meanwhile does not get the rest in the wrong place.
+func TestShorterMeanwhile(t *testing.T) {
+	f, dir := opened(t, Quota{}, nil)
+	must(t, put(f, "/it", "0123456789", 0))
+	u, err := f.Upload("/it", 8, func() {})
+	must(t, err)
+	must(t, os.Truncate(filepath.Join(dir, "it"), 4))
+	if _, err := u.Write([]byte("rest")); !errors.Is(err, ErrBeyond) {
+		t.Error(err)
+	}
+	if err := u.Close(); !errors.Is(err, ErrBeyond) {
+		t.Error(err)
+	}
+	if got, _ := read(f, "/it"); got != "0123" {
+		t.Errorf("%q", got)
+	}
+}
+
 // Who reads a file while it is replaced has the old one, and the new one only when it is whole.
 func TestReplacing(t *testing.T) {
 	f, dir := opened(t, Quota{}, nil)
@@ -354,6 +372,61 @@ func TestReplacing(t *testing.T) {
 	must(t, again.Close())
 	u.Cut(io.EOF)
 	u.Close()
+}
+
+// What is refused in its middle leaves what was there before, and the last place goes to whose first octet comes first.
+func TestRefusedInTheMiddle(t *testing.T) {
+	f, dir := opened(t, Quota{Octets: 150, Files: 2}, nil)
+	must(t, put(f, "/old", strings.Repeat("o", 100), 0))
+	u, err := f.Upload("/old", End, func() {})
+	must(t, err)
+	for i, want := range []error{nil, ErrQuota, ErrQuota} {
+		if _, err := u.Write(make([]byte, 30)); !errors.Is(err, want) {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	if err := u.Close(); !errors.Is(err, ErrQuota) {
+		t.Error(err)
+	}
+	if got, _ := read(f, "/old"); got != strings.Repeat("o", 100) {
+		t.Errorf("%d octets", len(got))
+	}
+	used(t, f, 100, 1)
+	first, err := f.Upload("/a", 0, func() {})
+	must(t, err)
+	second, err := f.Upload("/b", 0, func() {})
+	must(t, err)
+	if _, err := second.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := first.Write([]byte("x")); !errors.Is(err, ErrQuota) {
+		t.Error(err)
+	}
+	if err := first.Close(); !errors.Is(err, ErrQuota) {
+		t.Error(err)
+	}
+	must(t, second.Close())
+	used(t, f, 101, 2)
+	if all, _ := os.ReadDir(dir); len(all) != 2 {
+		t.Errorf("%v", all)
+	}
+}
+
+// A folder does not go while something is to come into it, even before its first octet.
+func TestFolderIsAwaited(t *testing.T) {
+	f, _ := opened(t, Quota{}, nil)
+	must(t, f.Mkdir("/folder"))
+	u, err := f.Upload("/folder/it", 0, func() {})
+	must(t, err)
+	for what, err := range map[string]error{"remove": f.RemoveFolder("/folder"), "rename": f.Rename("/folder", "/x")} {
+		if !errors.Is(err, ErrBusy) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	must(t, u.Close())
+	if got, err := read(f, "/folder/it"); got != "" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
 }
 
 // An upload whose client is gone gives way to the one that comes back.
@@ -481,7 +554,7 @@ func TestDisk(t *testing.T) {
 	u, err := f.Upload("/it", 0, func() {})
 	must(t, err)
 	block := make([]byte, 1<<20)
-	for range 8 {
+	for range 3 {
 		_, err := u.Write(block)
 		must(t, err)
 	}
@@ -493,6 +566,78 @@ func TestDisk(t *testing.T) {
 		t.Error(err)
 	}
 	used(t, f, 0, 0)
+}
+
+// What should not be there is found, and only what was never whole is mended.
+func TestCheck(t *testing.T) {
+	f, dir := opened(t, Quota{}, &Options{Limits: Limits{Depth: 3}})
+	store := f.store
+	must(t, f.Mkdir("/folder"))
+	must(t, put(f, "/folder/file", "content", 0))
+	must(t, put(f, "/ä", "content", 0))
+	var found []string
+	look := func(mend bool) {
+		t.Helper()
+		found = nil
+		octets, files, err := store.Check(mend, func(id string) bool { return id == "1-a" }, func(kind, where, wrong, remedy string, mended bool) {
+			found = append(found, fmt.Sprintf("%s %q %v %v", kind, where, remedy != "", mended))
+		})
+		if must(t, err); octets != 14 || files < 3 {
+			t.Errorf("%d octets in %d files", octets, files)
+		}
+		slices.Sort(found)
+	}
+	if look(false); len(found) != 0 {
+		t.Errorf("%q", found)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "folder", temporary+"x"), []byte("part"), 0o600))
+	must(t, os.Symlink("/etc/passwd", filepath.Join(dir, "folder", "link")))
+	must(t, os.WriteFile(filepath.Join(dir, "a\nb"), nil, 0o600))
+	must(t, os.MkdirAll(filepath.Join(dir, "a", "b", "c", "d"), 0o700))
+	must(t, os.MkdirAll(filepath.Join(store.dir, "2-b", "x"), 0o700))
+	must(t, os.WriteFile(filepath.Join(store.dir, "3-c"), nil, 0o600))
+	must(t, os.Symlink("1-a", filepath.Join(store.dir, "4-d")))
+	want := []string{`folder of nobody "2-b" false false`, `leftover "1-a/folder/` + temporary + `x" true false`, `strange file "1-a/a/b/c/d" false false`, `strange file "1-a/a\nb" false false`,
+		`strange file "1-a/folder/link" false false`, `strange file "3-c" false false`, `strange file "4-d" false false`}
+	if look(false); !slices.Equal(found, want) {
+		t.Errorf("%q", found)
+	}
+	want[1] = strings.TrimSuffix(want[1], "false") + "true"
+	if look(true); !slices.Equal(found, want) {
+		t.Errorf("%q", found)
+	}
+	if look(true); !slices.Equal(found, slices.Delete(want, 1, 2)) {
+		t.Errorf("%q", found)
+	}
+	if got, _ := read(f, "/folder/file"); got != "content" {
+		t.Errorf("%q", got)
+	}
+	none := New(filepath.Join(dir, "none"), nil)
+	if _, files, err := none.Check(true, nil, nil); err != nil || files != 0 {
+		t.Errorf("%d %v", files, err)
+	}
+}
+
+// repeating is a folder that tells of a name twice.
+type repeating [][]string
+
+func (r *repeating) Readdirnames(int) (names []string, err error) {
+	if len(*r) == 0 {
+		return nil, io.EOF
+	}
+	names, *r = (*r)[0], (*r)[1:]
+	return names, nil
+}
+
+func TestEachNameOnce(t *testing.T) {
+	var got []string
+	must(t, eachName(&repeating{{"a", "b"}, {"c", "a"}, {"a"}}, func(name string) error {
+		got = append(got, name)
+		return nil
+	}))
+	if fmt.Sprint(got) != "[a b c]" {
+		t.Errorf("%q", got)
+	}
 }
 
 func FuzzPaths(f *testing.F) {
@@ -564,6 +709,39 @@ func TestNothingIsHiddenDeep(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, f.Rename("/x/y/file", "/a/b/c/file"))
+}
+
+// Nor do their paths become longer than those that clients can say: no system takes those for ever, and a backup that has one would
+// not be restored.
+func TestNothingIsHiddenFar(t *testing.T) {
+	f, dir := opened(t, Quota{}, &Options{Limits: Limits{Path: 1000}})
+	name := "/" + strings.Repeat("n", 249)
+	far := func(p string) error { return f.Rename("/far", p+"/far") }
+	must(t, f.Mkdir("/far"))
+	must(t, f.Mkdir("/far"+name))
+	must(t, put(f, "/far"+name+name, "content", 0))
+	p := ""
+	for range 3 {
+		p += name
+		must(t, f.Mkdir(p))
+	}
+	for _, to := range []string{name + name + name, name + name} {
+		if err := far(to); !errors.Is(err, ErrName) {
+			t.Errorf("to %d octets: %v", len(to), err)
+		}
+	}
+	must(t, far(name))
+	longest := 0
+	must(t, filepath.WalkDir(dir, func(name string, _ os.DirEntry, _ error) error {
+		longest = max(longest, len(name)-len(dir))
+		return nil
+	}))
+	if longest > 1000 || longest < 750 {
+		t.Errorf("%d octets", longest)
+	}
+	if got, err := read(f, name+"/far"+name+name); err != nil || got != "content" {
+		t.Errorf("%q %v", got, err)
+	}
 }
 
 // A folder with many files in it holds up nobody else, and those who come to it at a time count it once.

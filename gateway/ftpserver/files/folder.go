@@ -31,6 +31,13 @@ type Folder struct {
 // Close ends its use.
 func (f *Folder) Close() error { return f.store.leave(f) }
 
+// SetQuota bounds what the folder holds. One that is less than that deletes nothing.
+func (f *Folder) SetQuota(q Quota) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quota = q
+}
+
 // Used is what the folder holds.
 func (f *Folder) Used() (octets, files int64) {
 	f.mu.Lock()
@@ -218,7 +225,12 @@ func (f *Folder) another(in *os.Root) error {
 }
 
 // Remove deletes a file.
-func (f *Folder) Remove(p string) error {
+func (f *Folder) Remove(p string) error { return f.remove(p, false) }
+
+// RemoveFolder deletes an empty folder.
+func (f *Folder) RemoveFolder(p string) error { return f.remove(p, true) }
+
+func (f *Folder) remove(p string, folder bool) error {
 	in, name, err := f.place(p)
 	if err != nil {
 		return err
@@ -233,39 +245,17 @@ func (f *Folder) Remove(p string) error {
 	switch {
 	case err != nil:
 		return err
-	case info.IsDir():
+	case folder && !info.IsDir():
+		return ErrNotFolder
+	case !folder && info.IsDir():
 		return ErrNotFile
 	}
 	if err := in.Remove(name); err != nil {
 		return known(err)
 	}
-	f.octets, f.files = f.octets-info.Size(), f.files-1
-	return nil
-}
-
-// RemoveFolder deletes an empty folder.
-func (f *Folder) RemoveFolder(p string) error {
-	in, name, err := f.place(p)
-	if err != nil {
-		return err
+	if f.files--; !folder {
+		f.octets -= info.Size()
 	}
-	defer in.Close()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.busy(p) {
-		return ErrBusy
-	}
-	info, err := look(in, name)
-	switch {
-	case err != nil:
-		return err
-	case !info.IsDir():
-		return ErrNotFolder
-	}
-	if err := in.Remove(name); err != nil {
-		return known(err)
-	}
-	f.files--
 	return nil
 }
 
@@ -293,13 +283,13 @@ func (f *Folder) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if moved.IsDir() { // or who goes on moving folders into folders comes to where nothing is counted
-		deep, err := height(source, old, f.limits.Depth)
+	if moved.IsDir() { // or who goes on moving folders into folders comes to where nothing is counted, and no backup is restored
+		deep, long, err := height(source, old, f.limits.Depth)
 		if err != nil {
 			return known(err)
 		}
-		if len(strings.Split(within(f.limits, to), "/"))+deep > f.limits.Depth {
-			return nameError("folders are at most %d deep", f.limits.Depth)
+		if err := f.limits.fits(within(f.limits, to), deep, long); err != nil {
+			return err
 		}
 	}
 	var replaced fs.FileInfo

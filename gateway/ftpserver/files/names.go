@@ -30,6 +30,17 @@ func (l Limits) usable(name string) error {
 	return nil
 }
 
+// fits says why a folder cannot be at a path, when what is in it goes so deep and so many octets further; nil if it can.
+func (l Limits) fits(at string, deep, long int) error {
+	switch {
+	case 1+strings.Count(at, "/")+deep > l.Depth:
+		return nameError("folders are at most %d deep", l.Depth)
+	case 1+len(at)+long > l.Path:
+		return nameError("a path has at most %d octets", l.Path)
+	}
+	return nil
+}
+
 // split gives the names of a path from the user's folder down: none for "/". Dots are resolved before anything is looked at, and
 // ".." at the top stays there, as in a shell.
 func (l Limits) split(p string) ([]string, error) {
@@ -40,10 +51,10 @@ func (l Limits) split(p string) ([]string, error) {
 	if p == "/" {
 		return nil, nil
 	}
-	names := strings.Split(p[1:], "/")
-	if len(names) > l.Depth {
-		return nil, nameError("folders are at most %d deep", l.Depth)
+	if err := l.fits(p[1:], 0, 0); err != nil {
+		return nil, err
 	}
+	names := strings.Split(p[1:], "/")
 	for _, name := range names {
 		if err := l.usable(name); err != nil {
 			return nil, err

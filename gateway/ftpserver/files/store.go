@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -99,9 +100,7 @@ func (s *Store) Folder(id string, q Quota) (*Folder, error) {
 		s.leave(f)
 		return nil, f.broken
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.quota = q
+	f.SetQuota(q)
 	return f, nil
 }
 
@@ -133,8 +132,15 @@ func (f *Folder) begin() error {
 
 // top opens the folder of all.
 func (s *Store) top(make bool) (*os.Root, error) {
-	if make {
+	if _, err := os.Stat(s.dir); make && errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return nil, known(err)
+		}
+		above, err := os.OpenRoot(filepath.Dir(s.dir))
+		if err == nil {
+			err = errors.Join(syncFolder(above), above.Close()) // what is put into it is lost with it
+		}
+		if err != nil {
 			return nil, known(err)
 		}
 	}

@@ -51,7 +51,7 @@ func TestExchanges(t *testing.T) {
 				}
 			}()
 			seen := 0
-			for until := time.Now().Add(700 * time.Millisecond); time.Now().Before(until); {
+			for until := time.Now().Add(700 * time.Millisecond); time.Now().Before(until) || seen == 0 && time.Now().Before(until.Add(20*time.Second)); {
 				if got, err := read(f, "/folder/file"); err == nil {
 					seen++
 					if strings.Contains(got, "s") {

@@ -38,8 +38,8 @@ type Upload struct {
 	progress time.Time // of folder.mu
 }
 
-// asked is how much is written between two looks at the disk's room.
-const asked = 8 << 20
+// asked is how much is written between two looks at the disk's room. All uploads there are may go beyond it by as much each.
+const asked = 1 << 20
 
 // patience is how long an upload that was cut gets to end.
 const patience = 5 * time.Second
@@ -151,7 +151,11 @@ func (u *Upload) begin() (err error) {
 		}
 		u.start = info.Size()
 		if u.from >= 0 {
-			u.start = min(int64(u.from), info.Size())
+			if u.start = int64(u.from); u.start > info.Size() { // by now: another program has made it shorter
+				u.file.Close()
+				u.file = nil
+				return ErrBeyond
+			}
 			if err := u.file.Truncate(u.start); err != nil {
 				return known(err)
 			}

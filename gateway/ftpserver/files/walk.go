@@ -79,7 +79,7 @@ func openFile(in *os.Root, name string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, known(err)
 	}
-	if got, err := f.Stat(); err != nil || !plain(got) || !os.SameFile(seen, got) {
+	if got, err := f.Stat(); err != nil || !os.SameFile(seen, got) {
 		f.Close()
 		return nil, ErrNotFound
 	}
@@ -93,17 +93,30 @@ func each(in *os.Root, fn func(info fs.FileInfo) error) error {
 		return err
 	}
 	defer dir.Close()
+	return eachName(dir, func(name string) error {
+		info, err := in.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		return fn(info)
+	})
+}
+
+// eachName calls fn with each name in a folder, once: some systems tell one that is replaced meanwhile again, and a backup that had a
+// file twice would not be restored.
+func eachName(dir interface{ Readdirnames(n int) ([]string, error) }, fn func(name string) error) error {
+	seen := make(map[string]bool)
 	for {
 		names, err := dir.Readdirnames(1024)
 		for _, name := range names {
-			info, err := in.Lstat(name)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // gone meanwhile
+			if seen[name] {
+				continue
 			}
-			if err == nil {
-				err = fn(info)
-			}
-			if err != nil {
+			seen[name] = true
+			if err := fn(name); err != nil {
 				return err
 			}
 		}
@@ -116,30 +129,28 @@ func each(in *os.Root, fn func(info fs.FileInfo) error) error {
 	}
 }
 
-// height is how deep a folder is, of what clients can see: 0 if nothing is in it, 1 if there are files. It looks no deeper than most.
-func height(in *os.Root, name string, most int) (int, error) {
+// height is how deep a folder is, of what clients can see: 0 if nothing is in it, 1 if there are files; and how many octets the
+// longest path in it has, with the slash before it. It looks no deeper than most.
+func height(in *os.Root, name string, most int) (deep, long int, err error) {
 	folder, err := enter(in, name)
 	if errors.Is(err, ErrNotFound) {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer folder.Close()
-	highest := 0
 	err = each(folder, func(info fs.FileInfo) error {
-		n := 1
+		below, longest := 0, 0
 		if info.IsDir() && most > 0 {
-			below, err := height(folder, info.Name(), most-1)
-			if err != nil {
+			if below, longest, err = height(folder, info.Name(), most-1); err != nil {
 				return err
 			}
-			n += below
 		}
-		highest = max(highest, n)
+		deep, long = max(deep, 1+below), max(long, 1+len(info.Name())+longest)
 		return nil
 	})
-	return highest, err
+	return deep, long, err
 }
 
 // deepest is where counting ends: no client comes so deep.

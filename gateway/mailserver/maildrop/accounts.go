@@ -30,6 +30,7 @@ type User struct {
 	Messages    int64
 	Octets      int64
 	Quota       Quota
+	FilesQuota  int64 // octets; 0: as all others, -1: no limit
 }
 
 // Account finds an account by its canonical address. It is an account.Lookup.
@@ -50,12 +51,57 @@ func (s *Store) Identify(ctx context.Context, email string) (string, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", ErrNoAccount
 	}
-	return fmt.Sprintf("%d-%x", id, created), err
+	return identity(id, created), err
+}
+
+func identity(id, created int64) string { return fmt.Sprintf("%d-%x", id, created) }
+
+// Identities are those of all accounts of the store in dir, which nobody may have open.
+func Identities(ctx context.Context, dir string) (all map[string]bool, err error) {
+	db, err := openIndex(dir, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, "SELECT id, created FROM accounts")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all = make(map[string]bool)
+	for rows.Next() {
+		var id, created int64
+		if err := rows.Scan(&id, &created); err != nil {
+			return nil, err
+		}
+		all[identity(id, created)] = true
+	}
+	return all, rows.Err()
+}
+
+// Standing is how it is with an account that was identified.
+type Standing struct {
+	Hash       string // of its password
+	Disabled   bool
+	FilesQuota int64 // as a User's
+}
+
+// Standing finds an account by what Identify has called it; ErrNoAccount if it is no more.
+func (s *Store) Standing(ctx context.Context, id string) (st Standing, err error) {
+	var n, created int64
+	if _, err := fmt.Sscanf(id, "%d-%x", &n, &created); err != nil {
+		return st, ErrNoAccount
+	}
+	err = s.reader.QueryRowContext(ctx, "SELECT hash, disabled, quota_files FROM accounts WHERE id = ? AND created = ?", n, created).Scan(&st.Hash, &st.Disabled, &st.FilesQuota)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoAccount
+	}
+	return st, err
 }
 
 // Users lists the accounts by address.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT email, name, created, disabled, admin, scram <> '', count, octets, quota_octets, quota_messages
+	rows, err := s.reader.QueryContext(ctx, `SELECT email, name, created, disabled, admin, scram <> '', count, octets, quota_octets, quota_messages, quota_files
 		FROM accounts ORDER BY email`)
 	if err != nil {
 		return nil, err
@@ -65,7 +111,7 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 	for rows.Next() {
 		var u User
 		var created int64
-		if err := rows.Scan(&u.Email, &u.Name, &created, &u.Disabled, &u.Admin, &u.SCRAM, &u.Messages, &u.Octets, &u.Quota.Octets, &u.Quota.Messages); err != nil {
+		if err := rows.Scan(&u.Email, &u.Name, &created, &u.Disabled, &u.Admin, &u.SCRAM, &u.Messages, &u.Octets, &u.Quota.Octets, &u.Quota.Messages, &u.FilesQuota); err != nil {
 			return nil, err
 		}
 		u.Created = time.UnixMicro(created)

@@ -48,7 +48,7 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("bob is %+v", r)
 	}
 	for name, err := range map[string]error{
-		"SetPassword": s.SetPassword(carol, "h", "k"), "SetDisabled": s.SetDisabled(carol, true), "SetQuota": s.SetQuota(carol, Quota{}),
+		"SetPassword": s.SetPassword(carol, "h", "k"), "SetDisabled": s.SetDisabled(carol, true), "SetQuota": s.SetQuota(carol, Quota{}), "SetFilesQuota": s.SetFilesQuota(carol, 1),
 		"Rename": s.Rename(carol, "x@postern.test"), "RemoveAccount": s.RemoveAccount(t.Context(), carol, true), "AddAlias": s.AddAlias("x@postern.test", carol),
 		"SetCatchAll": s.SetCatchAll("postern.test", carol),
 	} {

@@ -15,6 +15,11 @@ func (s *Store) SetQuota(email string, q Quota) error {
 	return s.update("UPDATE accounts SET quota_octets = ?, quota_messages = ? WHERE email = ?", q.Octets, q.Messages, email)
 }
 
+// SetFilesQuota says how many octets of files an account may have; 0 is as many as all others, -1 is no limit.
+func (s *Store) SetFilesQuota(email string, octets int64) error {
+	return s.update("UPDATE accounts SET quota_files = ? WHERE email = ?", octets, email)
+}
+
 // Full says whether a maildrop has no room for one more message of that size (0:
 // not known yet, then one octet must be free).
 //

@@ -140,6 +140,9 @@ var migrations = []string{
 
 	// Who may look after the server from a page.
 	`ALTER TABLE accounts ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;`,
+
+	// What an account may keep of files, beside its mail.
+	`ALTER TABLE accounts ADD COLUMN quota_files INTEGER NOT NULL DEFAULT 0; -- octets; 0: as all others, -1: no limit`,
 }
 
 // openIndex opens the index with n connections. Every commit of a writer is

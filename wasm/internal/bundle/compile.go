@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,9 @@ type Program struct {
 	// Quick are the patterns of the packages whose speed is worth their size. Only they are compiled with inlining: a
 	// call is slower than what it calls put in its place, but it compresses far better.
 	Quick []string
+	// Instead are files of the standard library, as html/escape.go, and those of this module that stand in for them; "" for
+	// none.
+	Instead map[string]string
 }
 
 // page and engine are the programs of a release. The page waits for people and for the browser: without any inlining it
@@ -24,7 +28,10 @@ type Program struct {
 // HTML, the protocols, the tunnel, the store, and Go's own runtime, which saves a twelfth.
 // (The standard library's copies of golang.org/x packages have paths of their own.)
 var (
-	page   = Program{Package: "./wasm/app"}
+	page = Program{Package: "./wasm/app", Instead: map[string]string{
+		"html/escape.go": "wasm/internal/html/escape.go",
+		"html/entity.go": "",
+	}}
 	engine = Program{Package: "./wasm/engine", Quick: []string{
 		"runtime/...", "internal/runtime/...", "internal/bytealg", "sync/...",
 		"crypto/internal/...", "crypto/aes", "crypto/cipher", "crypto/subtle", "crypto/sha256", "crypto/sha512", "crypto/hmac", "crypto/tls",
@@ -47,6 +54,44 @@ func (p Program) flags() []string {
 	return flags
 }
 
+// build compiles p, of the module at root, to file, the same octets on every machine.
+func (p Program) build(ctx context.Context, root, file string, flags ...string) error {
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", file}, p.flags()...)
+	args = append(args, flags...)
+	if len(p.Instead) > 0 {
+		overlay, err := p.overlay(ctx, root)
+		if err != nil {
+			return err
+		}
+		name := file + ".overlay.json"
+		if err := os.WriteFile(name, overlay, 0o644); err != nil {
+			return err
+		}
+		args = append(args, "-overlay", name)
+	}
+	_, err := run(ctx, root, append(args, p.Package)...)
+	return err
+}
+
+// overlay is what go build reads of the files that stand in for others.
+func (p Program) overlay(ctx context.Context, root string) ([]byte, error) {
+	goroot, err := run(ctx, root, "env", "GOROOT")
+	if err != nil {
+		return nil, err
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return nil, err
+	}
+	replace := map[string]string{}
+	for file, instead := range p.Instead {
+		if instead != "" {
+			instead = filepath.Join(root, filepath.FromSlash(instead))
+		}
+		replace[filepath.Join(goroot, "src", filepath.FromSlash(file))] = instead
+	}
+	return json.Marshal(map[string]any{"Replace": replace})
+}
+
 // Compile builds programs of the module at root into dir, where Go finds them again when nothing has changed. It answers
 // them as NAME.wasm, and wasm_exec.js, the support code of the Go that built them.
 //
@@ -63,9 +108,8 @@ func Compile(ctx context.Context, root, dir string, keepLines bool, list ...Prog
 	for _, p := range list {
 		name := p.name()
 		file := filepath.Join(dir, name)
-		// -s -w leave out tables that a browser has no use for, -trimpath makes the same bytes on every machine.
-		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file}, p.flags()...)
-		if _, err := run(ctx, root, append(args, p.Package)...); err != nil {
+		// Without tables that a browser has no use for.
+		if err := p.build(ctx, root, file, "-ldflags", "-s -w"); err != nil {
 			return nil, err
 		}
 		program, err := os.ReadFile(file)

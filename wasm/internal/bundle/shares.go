@@ -35,8 +35,7 @@ func Shares(ctx context.Context, root, dir string, p Program) ([]Share, error) {
 		parts[symbolPrefix(f[0])] = part(f[0], f[1:])
 	}
 	file := filepath.Join(dir, "named")
-	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", file}, p.flags()...)
-	if _, err := run(ctx, root, append(args, p.Package)...); err != nil {
+	if err := p.build(ctx, root, file); err != nil {
 		return nil, err
 	}
 	program, err := os.ReadFile(file)

@@ -121,3 +121,48 @@ func TestBrokenTablesOfFunctions(t *testing.T) {
 		}
 	}
 }
+
+// The table that finds functions may begin at most a few before the one that is looked for, and never behind it.
+func TestCoarse(t *testing.T) {
+	const functions = 2*coarseness + 3
+	bucket := func(i int) []byte {
+		return append(binary.LittleEndian.AppendUint32(nil, uint32(i)), make([]byte, bucketSize-4)...)
+	}
+	table := []byte("before")
+	for i := range functions {
+		n := bucketsOfOne
+		if i == functions-1 {
+			n = 2 // the last has as many places as it has code
+		}
+		table = append(table, bytes.Repeat(bucket(i), n)...)
+	}
+	table = append(table, "behind"...)
+	was := bytes.Clone(table)
+	if err := coarse(table, functions); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(table, []byte("before")) || !bytes.HasSuffix(table, []byte("behind")) || len(table) != len(was) {
+		t.Fatalf("what is around the table has changed: %q", table)
+	}
+	seen := map[uint32]bool{}
+	for i := range functions {
+		at := len("before") + i*bucketsOfOne*bucketSize
+		got := binary.LittleEndian.Uint32(table[at:])
+		if got > uint32(i) || got+coarseness < uint32(i)+1 {
+			t.Errorf("function %d is looked for from %d", i, got)
+		}
+		seen[got] = true
+	}
+	if len(seen) > functions/coarseness+2 {
+		t.Errorf("%d beginnings for %d functions", len(seen), functions)
+	}
+	for name, broken := range map[string][]byte{
+		"none":                 []byte(strings.Repeat("x", 100)),
+		"cut":                  was[:len(was)/2],
+		"a place that differs": append(append(bytes.Clone(was[:5000]), 7), was[5001:]...),
+	} {
+		if coarse(broken, functions) == nil {
+			t.Errorf("%s passes", name)
+		}
+	}
+}
