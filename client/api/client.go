@@ -344,8 +344,8 @@ func (c *Client) DownloadFile(ctx context.Context, r FileRef) (t Transfer, err e
 	return t, err
 }
 
-func (c *Client) UploadFile(ctx context.Context, r UploadFile) (t Transfer, err error) {
-	_, err = c.call(ctx, "UploadFile", r, nil, &t)
+func (c *Client) UploadFile(ctx context.Context, r UploadFile, data []byte) (t Transfer, err error) {
+	_, err = c.call(ctx, "UploadFile", r, data, &t)
 	return t, err
 }
 

@@ -92,7 +92,7 @@ func dispatch(ctx context.Context, svc Service, f Frame) (out any, blob []byte, 
 	case "DownloadFile":
 		out, err = ask(ctx, f, svc.DownloadFile)
 	case "UploadFile":
-		out, err = ask(ctx, f, svc.UploadFile)
+		out, err = ask(ctx, f, func(ctx context.Context, r UploadFile) (Transfer, error) { return svc.UploadFile(ctx, r, f.Blob) })
 	case "PutChunk":
 		var r PutChunk
 		if err = decode(f, &r); err == nil {

@@ -147,8 +147,8 @@ type DeleteFiles struct {
 const (
 	// UndoTime is how long a deletion can be taken back.
 	UndoTime = 8 * time.Second
-	// MaxDelete bounds the paths of DeleteFiles.
-	MaxDelete = 1000
+	// MaxDelete bounds the paths of DeleteFiles, and so what a page has selected.
+	MaxDelete = 5000
 )
 
 // Exists says what becomes of a file that has the name of one that is sent.
@@ -167,7 +167,8 @@ type LocalFile struct {
 	Modified time.Time `json:"modified"` // to the millisecond
 }
 
-// UploadFile puts a file into a folder of a site. The page keeps the file and hands it over by PutChunk as it is wanted.
+// UploadFile puts a file into a folder of a site. The page keeps the file and hands it over by PutChunk as it is wanted; one of at
+// most MaxSmall octets it may send along, in the blob, and the engine says by Transfer.Fed whether it has kept that.
 type UploadFile struct {
 	Site   AccountID `json:"site"`
 	Folder FilePath  `json:"folder,omitempty"`
@@ -221,6 +222,8 @@ type Wanted struct {
 }
 
 const (
+	// MaxSmall bounds a file that is sent along with UploadFile. Of such ones, one goes up in the time that asking for it would take.
+	MaxSmall = 64 << 10
 	// MaxChunk bounds a piece of a file between page and engine.
 	MaxChunk = 1 << 20
 	// FeedPatience is how long a page may take for the next piece.
@@ -273,6 +276,7 @@ type Transfer struct {
 	Session   uint64        `json:"session,omitempty"` // its last WireSession
 	Added     time.Time     `json:"added"`
 	File      *LocalFile    `json:"file,omitempty"`   // of an upload from a page: the file
+	Fed       bool          `json:"fed,omitempty"`    // and the engine has all of it: no PutChunk
 	Device    string        `json:"device,omitempty"` // of a download that is done: where the file is in the browser's private file system, "postern/files/7"; empty: ReadDownload
 	Saved     bool          `json:"saved,omitempty"`  // of a download: see TakenOver
 	URL       string        `json:"url,omitempty"`    // of an upload that is done: an address for people, without a password: ftp://host/path

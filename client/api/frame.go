@@ -6,7 +6,7 @@ import "context"
 type Kind uint8
 
 const (
-	KindCall    Kind = 1 // page → engine: Method and Body (the request), Blob for Upload and PutChunk
+	KindCall    Kind = 1 // page → engine: Method and Body (the request), Blob for Upload, UploadFile and PutChunk
 	KindReply   Kind = 2 // engine → page: Body (the answer), Blob for Source, Attachment and ReadDownload
 	KindFailure Kind = 3 // engine → page: the call failed; Body is a Problem
 	KindCancel  Kind = 4 // page → engine: nobody waits for the call of this ID any more; it still gets its one answer

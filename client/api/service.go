@@ -77,7 +77,7 @@ type Service interface {
 	// DownloadFile begins to fetch a file to this device; UploadFile and SavePart to send one. They answer the transfer as it
 	// begins, and its fate comes as events.
 	DownloadFile(ctx context.Context, r FileRef) (Transfer, error)
-	UploadFile(ctx context.Context, r UploadFile) (Transfer, error)
+	UploadFile(ctx context.Context, r UploadFile, data []byte) (Transfer, error)
 	PutChunk(ctx context.Context, r PutChunk, data []byte) (Wanted, error)
 	SavePart(ctx context.Context, r SavePart) (Transfer, error)
 	AttachFile(ctx context.Context, r AttachFile) (DraftAttachment, error)

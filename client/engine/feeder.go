@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -23,6 +24,7 @@ type feeder struct {
 	size  int64
 
 	mu      sync.Mutex
+	whole   []byte // all of the file, if the page has sent it along; then no page is asked
 	opened  bool
 	wanted  int64 // the offset of the next piece; -1: nothing is, yet
 	pieces  [][]byte
@@ -64,10 +66,35 @@ func (f *feeder) close() {
 	f.tell()
 }
 
+// fed says that no page is needed for the file.
+func (f *feeder) fed() bool {
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.whole != nil || f.size == 0
+}
+
+// drop lets go of a file that was sent along, and answers how long it was.
+func (f *feeder) drop() int {
+	if f == nil {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.whole)
+	f.whole = nil
+	return n
+}
+
 // read answers the file from an offset on.
 func (f *feeder) read(ctx context.Context, from int64) io.Reader {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.whole != nil {
+		return bytes.NewReader(f.whole[from:])
+	}
 	f.wanted, f.pieces, f.heard = from, nil, f.clock.Now()
 	f.tell()
 	return &fed{f: f, ctx: ctx, left: f.size - from}

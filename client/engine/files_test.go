@@ -382,7 +382,7 @@ func (p *page) upload(r api.UploadFile, data []byte) (api.Transfer, error) {
 	p.mu.Lock()
 	p.files[r.File.Name] = data
 	p.mu.Unlock()
-	return p.w.UploadFile(p.w.t.Context(), r)
+	return p.w.UploadFile(p.w.t.Context(), r, nil)
 }
 
 func localFile(name string, data []byte) api.LocalFile {

@@ -144,7 +144,7 @@ func (g *realGateway) upload(site api.AccountID, name string, data []byte, half 
 
 func (g *realGateway) uploadAs(site api.AccountID, name string, data []byte, exists api.Exists, half func()) api.Transfer {
 	g.t.Helper()
-	u, err := g.UploadFile(g.t.Context(), api.UploadFile{Site: site, File: localFile(name, data), Exists: exists})
+	u, err := g.UploadFile(g.t.Context(), api.UploadFile{Site: site, File: localFile(name, data), Exists: exists}, nil)
 	if err != nil {
 		g.t.Fatal(err)
 	}

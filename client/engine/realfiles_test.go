@@ -82,10 +82,10 @@ func (g *realGateway) tidyUp(site api.Site, read func(name string) ([]byte, erro
 	if u := g.upload(site.ID, "a.txt", old, nil); u.State != api.TransferDone {
 		t.Fatalf("%+v, %v", u, u.Problem)
 	}
-	if _, err := g.UploadFile(t.Context(), api.UploadFile{Site: site.ID, File: localFile("a.txt", fresh)}); code(err) != api.CodeFileExists {
+	if _, err := g.UploadFile(t.Context(), api.UploadFile{Site: site.ID, File: localFile("a.txt", fresh)}, nil); code(err) != api.CodeFileExists {
 		t.Errorf("%v", err)
 	}
-	if _, err := g.UploadFile(t.Context(), api.UploadFile{Site: site.ID, File: localFile("größe & co", fresh)}); code(err) != api.CodeFileExists {
+	if _, err := g.UploadFile(t.Context(), api.UploadFile{Site: site.ID, File: localFile("größe & co", fresh)}, nil); code(err) != api.CodeFileExists {
 		t.Errorf("a file of a folder's name: %v", err)
 	}
 	for _, exists := range []api.Exists{api.ExistsBoth, api.ExistsReplace} {

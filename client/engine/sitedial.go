@@ -51,6 +51,12 @@ type dataError struct {
 func (e *dataError) Error() string { return e.err.Error() }
 func (e *dataError) Unwrap() error { return e.err }
 
+// AnotherPort says that it is about the port: a gateway opens none that is another service's, and a server names any.
+func (e *dataError) AnotherPort() bool {
+	var refused *wire.RefusedError
+	return errors.As(e.err, &refused) && refused.Reason == wire.Denied
+}
+
 func (e *dataError) code() (api.Code, string) {
 	var refused *wire.RefusedError
 	if errors.As(e.err, &refused) {

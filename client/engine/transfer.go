@@ -87,7 +87,7 @@ func (t *transfer) snapshot() api.Transfer {
 	s := api.Transfer{
 		ID: t.rec.ID, Site: t.rec.Site, Direction: t.rec.Direction, Name: printable.Line(name), Path: t.rec.Path, Folder: crossing(parent),
 		Size: t.rec.Size, Done: t.done, State: t.rec.State, Problem: t.rec.Problem, Anew: t.rec.Anew, Session: t.session, Added: t.rec.Added,
-		File: t.rec.File, Saved: t.rec.Saved, URL: t.url, Count: len(t.paths),
+		File: t.rec.File, Fed: t.feed.fed(), Saved: t.rec.Saved, URL: t.url, Count: len(t.paths),
 	}
 	switch s.State {
 	case api.TransferRunning:
@@ -140,7 +140,7 @@ func (t *transfer) progress(done int64) {
 	now := t.e.Clock.Now()
 	t.mu.Lock()
 	t.done = done
-	tell := now.Sub(t.told) >= progressTold
+	tell := now.Sub(t.told) >= progressTold && done != t.rec.Size // of what has all moved, that it is done is the news
 	if tell {
 		t.told = now
 		t.rate.add(now, done)
@@ -243,6 +243,9 @@ func (t *transfer) settle(ctx context.Context, err error) {
 		t.e.Logf("transfer %d: %v", t.rec.ID, kept)
 	}
 	t.feed.close()
+	if err == nil {
+		t.e.transfers.drop(t)
+	}
 	t.mu.Lock()
 	t.running = nil
 	t.mu.Unlock()

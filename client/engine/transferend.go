@@ -41,6 +41,7 @@ func (x *transfers) forget(t *transfer) {
 		x.cleanUp(t)
 	}
 	t.feed.close()
+	x.drop(t)
 	t.end()
 	x.e.events.emit(func() api.Event { return api.Event{TransferGone: rec.ID} })
 	x.wake()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
@@ -18,6 +19,8 @@ const (
 	mostTransfers = 10_000
 	// takenFor is how long a download stays here that the browser is reading.
 	takenFor = 10 * time.Minute
+	// mostHeld bounds the octets of small files that pages have sent along and that are not on their server yet.
+	mostHeld = 16 << 20
 )
 
 // transfers are those of all sites.
@@ -27,6 +30,8 @@ type transfers struct {
 
 	toRun chan struct{}
 	tasks sync.WaitGroup
+
+	held atomic.Int64 // see mostHeld
 
 	mu      sync.Mutex
 	list    []*transfer // by number
@@ -126,6 +131,7 @@ func (x *transfers) addWith(s *site, rec transferRecord, with func(t *transfer))
 	with(t)
 	if t.durable() {
 		if err := x.log.put(rec); err != nil {
+			x.drop(t)
 			return nil, storing(err)
 		}
 	}
@@ -137,6 +143,22 @@ func (x *transfers) addWith(s *site, rec transferRecord, with func(t *transfer))
 	x.wake()
 	return t, nil
 }
+
+// hold gives a transfer, which nobody else has yet, the file that was sent along, if there is room for it.
+func (x *transfers) hold(t *transfer, data []byte) {
+	n := int64(len(data))
+	if n == 0 || n != t.rec.Size || n > api.MaxSmall {
+		return
+	}
+	if x.held.Add(n) > mostHeld {
+		x.held.Add(-n)
+		return
+	}
+	t.feed.whole = data
+}
+
+// drop lets go of that file.
+func (x *transfers) drop(t *transfer) { x.held.Add(-int64(t.feed.drop())) }
 
 func (x *transfers) all() []*transfer {
 	x.mu.Lock()
@@ -174,6 +196,22 @@ func (x *transfers) under(s *site) map[api.FilePath]uint64 {
 		}
 	}
 	return under
+}
+
+// claimed says whether under has a path, without the work for all.
+func (x *transfers) claimed(s *site, path api.FilePath) bool {
+	for _, t := range x.all() {
+		if t.site != s {
+			continue
+		}
+		t.mu.Lock()
+		claimed := (t.rec.Path == path || t.rec.Temp == path) && t.rec.Direction != api.Deleting && t.rec.State != api.TransferDone
+		t.mu.Unlock()
+		if claimed {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *transfers) close() {

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/shared/mailtest"
+	"github.com/postern-mail/postern/shared/tunnel"
 )
 
 func TestUploadOverACut(t *testing.T) {
@@ -91,7 +93,7 @@ func TestUploadNeedsItsFile(t *testing.T) {
 func TestPutChunk(t *testing.T) {
 	inFiles(t, func(t *testing.T, w *filesWorld) {
 		data := noise(3<<20, 7)
-		u, err := w.UploadFile(t.Context(), api.UploadFile{Site: w.site.ID, Folder: "/", File: localFile("up", data)})
+		u, err := w.UploadFile(t.Context(), api.UploadFile{Site: w.site.ID, Folder: "/", File: localFile("up", data)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,6 +281,61 @@ func TestUploadToAnOldServer(t *testing.T) {
 		d := w.until(w.download("/a").ID, api.TransferDone)
 		if !bytes.Equal(w.read(d.ID), data) || !d.Anew {
 			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// A small file that is sent along goes up without a page, over a cut too; what there is no room for is asked for as ever.
+func TestSmallFileIsSentAlong(t *testing.T) {
+	inFiles(t, func(t *testing.T, w *filesWorld) {
+		data := noise(api.MaxSmall, 11)
+		send := func(name string, data, along []byte) api.Transfer {
+			t.Helper()
+			u, err := w.UploadFile(t.Context(), api.UploadFile{Site: w.site.ID, Folder: "/", File: localFile(name, data), Exists: api.ExistsReplace}, along)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u
+		}
+		w.cutAfter(1000, time.Minute)
+		for name, content := range map[string][]byte{"small": data, "empty": nil} {
+			u := send(name, content, content)
+			if !u.Fed {
+				t.Errorf("%s is asked for: %+v", name, u)
+			}
+			u = w.until(u.ID, api.TransferDone, api.TransferFailed, api.TransferNeedsFile)
+			if got, _ := w.ftp.Files.Get("/" + name); u.State != api.TransferDone || !bytes.Equal(got, content) {
+				t.Errorf("%s: %+v, %v", name, u, u.Problem)
+			}
+		}
+		large := noise(api.MaxSmall+1, 12)
+		for what, u := range map[string]api.Transfer{
+			"too large":         send("a", large, large),
+			"only a part of it": send("b", data, data[1:]),
+		} {
+			if u.Fed {
+				t.Errorf("%s: %+v", what, u)
+			}
+			if err := w.CancelTransfer(t.Context(), u.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.gateway.setTo(tunnel.Offline, errCut)
+		var held []api.Transfer
+		for i := range mostHeld / api.MaxSmall {
+			held = append(held, send(fmt.Sprint(i), data, data))
+		}
+		if last := held[len(held)-1]; !last.Fed {
+			t.Errorf("there is room: %+v", last)
+		}
+		if u := send("more", data, data); u.Fed {
+			t.Errorf("there is no room: %+v", u)
+		}
+		if err := w.CancelTransfer(t.Context(), held[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		if u := send("again", data, data); !u.Fed {
+			t.Errorf("there is room again: %+v", u)
 		}
 	})
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/postern-mail/postern/shared/ftp"
 )
 
-// UploadFile begins to send a file that a page hands over.
-func (e *Engine) UploadFile(ctx context.Context, r api.UploadFile) (api.Transfer, error) {
+// UploadFile begins to send a file that a page hands over, or a small one that it has sent along.
+func (e *Engine) UploadFile(ctx context.Context, r api.UploadFile, data []byte) (api.Transfer, error) {
 	if r.File.Size < 0 {
 		return api.Transfer{}, &api.Problem{Code: api.CodeBadRequest, Technical: "a size below zero"}
 	}
 	rec := transferRecord{File: &r.File, Size: r.File.Size}
-	t, err := e.beginUpload(ctx, r.Site, r.Folder, r.File.Name, r.Exists, rec)
+	t, err := e.beginUpload(ctx, r.Site, r.Folder, r.File.Name, r.Exists, rec, data)
 	if err != nil {
 		return api.Transfer{}, problemOf(err)
 	}
@@ -38,7 +38,7 @@ func (e *Engine) SavePart(ctx context.Context, r api.SavePart) (api.Transfer, er
 	}
 	rec.Size = int64(len(data))
 	stem, ext := splitExt(part.Name) // whoever sent it may have given it any name
-	t, err := e.beginUpload(ctx, r.Site, r.Folder, shortenName(stem, len(ext))+ext, r.Exists, rec)
+	t, err := e.beginUpload(ctx, r.Site, r.Folder, shortenName(stem, len(ext))+ext, r.Exists, rec, nil)
 	if err != nil {
 		return api.Transfer{}, problemOf(err)
 	}
@@ -58,7 +58,7 @@ func (e *Engine) partOf(ctx context.Context, rec *transferRecord) (part api.Part
 }
 
 // beginUpload looks whether there is a file of that name, and has the upload wait for its turn.
-func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.FilePath, name string, exists api.Exists, rec transferRecord) (*transfer, error) {
+func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.FilePath, name string, exists api.Exists, rec transferRecord, along []byte) (*transfer, error) {
 	s, err := e.site(id)
 	if err != nil {
 		return nil, err
@@ -74,10 +74,9 @@ func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.F
 	switch exists {
 	case api.ExistsReplace:
 	case api.ExistsAsk, api.ExistsBoth:
-		under := e.transfers.under(s)
 		taken := func(path string) bool { // by another upload, or by a folder, which only the listing tells where there is no MLST
 			known, ok := s.tree.entry(path)
-			return under[crossing(path)] != 0 || ok && known.kind == ftp.Folder
+			return e.transfers.claimed(s, crossing(path)) || ok && known.kind == ftp.Folder
 		}
 		err = s.look(ctx, func(x *siteSession) error {
 			free, err := x.freeName(ctx, path, taken)
@@ -95,7 +94,7 @@ func (e *Engine) beginUpload(ctx context.Context, id api.AccountID, folder api.F
 	}
 	rec.Direction, rec.Path, rec.Exists = api.Uploading, crossing(path), exists
 	rec.Temp = crossing(besidePath(path, ".part"))
-	return e.transfers.add(s, rec)
+	return e.transfers.addWith(s, rec, func(t *transfer) { e.transfers.hold(t, along) })
 }
 
 // besidePath is a path of nobody else's in the folder of another: for a file until it is whole, or for one that is replaced.

@@ -21,8 +21,17 @@ var base = sync.OnceValue(func() string {
 	return "/"
 })
 
-// Rooted is the path on the host of what is at path in the page: "/mail/inbox" for "/inbox".
-func Rooted(path string) string { return base() + strings.TrimPrefix(path, "/") }
+// sprite is the file with the icons, which index.html holds.
+const sprite = "/icons.svg"
+
+// Rooted is the path on the host of what is at path in the page: "/mail/inbox" for "/inbox". An icon's is where it is in
+// the page itself: a browser makes a document of its own of a file that an icon is used from, one for each few that are drawn.
+func Rooted(path string) string {
+	if icon, ok := strings.CutPrefix(path, sprite); ok {
+		return icon
+	}
+	return base() + strings.TrimPrefix(path, "/")
+}
 
 // inside is the reverse of Rooted.
 func inside(path string) string { return "/" + strings.TrimPrefix(path, base()) }

@@ -20,6 +20,7 @@ type Page struct {
 	document js.Value
 	focus    string // a selector, to be focused after the next render
 	ready    bool   // the document's element says that the page has rendered from the store
+	badge    int    // one more than what the icon counts; 0: it has not been told
 	kept     bool   // the browser was asked to keep the storage
 
 	narrow js.Value // MediaQueryList
@@ -57,6 +58,10 @@ func (p *Page) SetTitle(title string, unread int) {
 	if p.document.Get("title").String() != title {
 		p.document.Set("title", title)
 	}
+	if p.badge == unread+1 {
+		return
+	}
+	p.badge = unread + 1
 	nav := p.window.Get("navigator")
 	if nav.Get("setAppBadge").Type() != js.TypeFunction {
 		return

@@ -32,6 +32,7 @@ type Renderer struct {
 	seen map[any]bool // components whose Rendered has been called
 
 	asked   chan struct{} // holds one token when a render is due
+	late    bool          // one is going to be, by Later
 	drawing bool
 	after   []func() // what happened while drawing, to be run with the lock held
 }
@@ -86,6 +87,22 @@ func (r *Renderer) Request() {
 	select {
 	case r.asked <- struct{}{}:
 	default:
+	}
+}
+
+// laterDelay is how long what nobody waits for may stay undrawn.
+const laterDelay = 200 * time.Millisecond
+
+// Later is Update for what nobody waits to see: all that comes within a moment is drawn at once.
+func (r *Renderer) Later(fn func()) {
+	r.mu.Lock()
+	failure := caught("later", fn)
+	due := !r.late
+	r.late = true
+	r.mu.Unlock()
+	r.report(failure)
+	if due {
+		time.AfterFunc(laterDelay, func() { r.Update(func() { r.late = false }) })
 	}
 }
 

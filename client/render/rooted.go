@@ -17,7 +17,7 @@ func rooted(a vugu.VGAttribute, at func(string) string) string {
 // rootedHTML is the same for a piece of a template that does not change, of which vugu makes one string. In text that comes
 // from elsewhere the quotes are escaped.
 func rootedHTML(html string, at func(string) string) string {
-	if at == nil || at("/") == "/" {
+	if at == nil || !strings.Contains(html, `="/`) {
 		return html
 	}
 	for _, attribute := range []string{` href="`, ` src="`} {

@@ -2175,7 +2175,7 @@ func (c *Mail) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgcomp.App = c.App
 			}
 		}
-		if len(c.App.Transfers.Shown()) > 0 {
+		if c.App.Transfers.Any() {
 			{
 				vgcomp := component(vgin, vgout, vgparent, 0xB9E2951A90E5D21E, vgiterkey, newTransfers).(*Transfers)
 				vgcomp.App = c.App
@@ -3841,16 +3841,16 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, 14)
-				vgn.SetInnerHTML(c.summary())
+				vgn.SetInnerHTML(c.text)
 				fixed(vgparent, 460)
 			}
 			if c.App.Transfers.Over() {
 				vgn = element(vgparent, 461)
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Transfers.Clear(0) })
 			}
-			if c.progress() >= 0 {
+			if c.progress >= 0 {
 				vgn = element(vgparent, 462)
-				property(vgn, "value", c.progress())
+				property(vgn, "value", c.progress)
 			}
 		}
 		if c.App.Transfers.Open {
@@ -3858,7 +3858,7 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
-				for _, x := range c.items() {
+				for _, x := range c.list {
 					var vgiterkey interface{} = x.ID
 					_ = vgiterkey
 					x := x
@@ -3974,6 +3974,10 @@ func (c *Transfers) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
+				if c.more > 0 {
+					vgn = element(vgparent, 475)
+					vgn.SetInnerHTML("and " + view.Number(c.more) + " more")
+				}
 			}
 		}
 	}
@@ -4032,7 +4036,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 475)
+	vgn = root(vgout, 476)
 	on(vgn, "submit",
 		func(event vugu.DOMEvent) { c.submit(event) })
 	{
@@ -4061,7 +4065,7 @@ func (c *Unlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgcomp := component(vgin, vgout, vgparent, 0x50471B539CA001B3, vgiterkey, newFields).(*Fields)
 			vgcomp.List = c.App.Vault.Fields()
 		}
-		vgn = element(vgparent, 476)
+		vgn = element(vgparent, 477)
 		vgn.AddAttrInterface("aria-busy", boolText(c.App.Vault.Busy))
 		vgn.SetInnerHTML(c.text())
 	}
@@ -4083,11 +4087,11 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			l := l
 			_ = l
 			if l.heading != "" {
-				vgn = element(vgparent, 477)
+				vgn = element(vgparent, 478)
 				vgn.SetInnerHTML(l.heading)
 			}
 			if l.phase != "" {
-				vgn = element(vgparent, 478)
+				vgn = element(vgparent, 479)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4098,7 +4102,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.SetInnerHTML(l.held)
 				}
 			}
-			vgn = element(vgparent, 479)
+			vgn = element(vgparent, 480)
 			vgn.AddAttrInterface("aria-current", l.current())
 			vgn.AddAttrInterface("class", "wire-line wire-"+string(l.Who))
 			vgn.AddAttrInterface("data-data", l.dataOf())
@@ -4113,7 +4117,7 @@ func (c *WireBlock) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn.SetInnerHTML(l.State)
 				vgn = element(vgparent, 182)
 				vgn.SetInnerHTML(l.at)
-				vgn = element(vgparent, 480)
+				vgn = element(vgparent, 481)
 				vgn.SetInnerHTML(l.who())
 				vgn = element(vgparent, 43)
 				vgn.SetInnerHTML(l.Text)
@@ -4128,7 +4132,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 	var vgiterkey interface{}
 	_ = vgiterkey
 	var vgn *vugu.VGNode
-	vgn = root(vgout, 481)
+	vgn = root(vgout, 482)
 	vgn.AddAttrInterface("data-files", c.files())
 	{
 		vgparent := vgn
@@ -4139,14 +4143,14 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgparent
 			vgn = element(vgparent, 442)
 			onClick(vgn, func(event vugu.DOMEvent) { c.App.LeaveWire() })
-			vgn = element(vgparent, 482)
+			vgn = element(vgparent, 483)
 			{
 				vgparent := vgn
 				_ = vgparent
 				vgn = element(vgparent, 24)
 				vgn.SetInnerHTML(c.App.Wire.Whose())
 			}
-			vgn = element(vgparent, 483)
+			vgn = element(vgparent, 484)
 			vgn.AddAttrInterface("aria-label", c.pauseText())
 			vgn.AddAttrInterface("aria-pressed", boolText(c.App.Wire.Paused))
 			vgn.AddAttrInterface("title", c.pauseText())
@@ -4164,11 +4168,11 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = element(vgparent, 15)
 				vgn.SetInnerHTML(c.pauseText())
 			}
-			vgn = element(vgparent, 484)
+			vgn = element(vgparent, 485)
 			vgn.AddAttrInterface("disabled", len(c.lines) == 0)
 			onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Save() })
 		}
-		vgn = element(vgparent, 485)
+		vgn = element(vgparent, 486)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4181,7 +4185,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = element(vgparent, 486)
+					vgn = element(vgparent, 487)
 					vgn.AddAttrInterface("aria-pressed", boolText(s.id == c.App.Wire.Session))
 					vgn.AddAttrInterface("data-id", s.id)
 					onClick(vgn, func(event vugu.DOMEvent) { c.open(s.id) })
@@ -4215,7 +4219,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 		}
-		vgn = element(vgparent, 487)
+		vgn = element(vgparent, 488)
 		{
 			vgparent := vgn
 			_ = vgparent
@@ -4231,7 +4235,7 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Retry() })
 			}
 			if c.failed() != nil {
-				vgn = element(vgparent, 488)
+				vgn = element(vgparent, 489)
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -4243,16 +4247,16 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 			}
 			if c.App.Wire.Files() && len(c.lines) > 0 {
-				fixed(vgparent, 489)
+				fixed(vgparent, 490)
 			}
-			vgn = element(vgparent, 490)
+			vgn = element(vgparent, 491)
 			vgn.JSCreateHandler = vugu.JSValueFunc(func(value js.Value) { c.watch(value) })
 			vgn.JSPopulateHandler = vugu.JSValueFunc(func(value js.Value) { c.tail(value) })
 			{
 				vgparent := vgn
 				_ = vgparent
 				if c.before > 0 {
-					vgn = element(vgparent, 491)
+					vgn = element(vgparent, 492)
 					vgn.SetInnerHTML("Earlier: " + view.Count(c.before, "line"))
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Earlier() })
 				}
@@ -4267,19 +4271,19 @@ func (c *Wire) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					}
 				}
 				if c.after > 0 {
-					vgn = element(vgparent, 491)
+					vgn = element(vgparent, 492)
 					vgn.SetInnerHTML("Newest: " + view.Count(c.after, "line"))
 					onClick(vgn, func(event vugu.DOMEvent) { c.App.Wire.Newest() })
 				}
 				if c.App.Wire.Loaded && len(c.lines) == 0 {
-					vgn = element(vgparent, 492)
+					vgn = element(vgparent, 493)
 					{
 						vgparent := vgn
 						_ = vgparent
 						vgn = element(vgparent, 40)
 						vgn.SetInnerHTML(c.emptyText())
 						if !c.App.Wire.Files() {
-							vgn = element(vgparent, 493)
+							vgn = element(vgparent, 494)
 							onClick(vgn, func(event vugu.DOMEvent) { c.App.SyncNow() })
 						}
 					}
@@ -4838,6 +4842,7 @@ const markup = `<main class="settings" aria-labelledby="settings-title"></main>
 <button type="button" class="icon-button icon-button-small" data-testid="transfer-save" title="Save again"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#download"></svg:use></svg:svg></button>
 <button type="button" class="icon-button icon-button-small"></button>
 <button type="button" class="icon-button icon-button-small" data-testid="transfer-said" title="What was said"><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#wire"></svg:use></svg:svg></button>
+<li class="tray-more"></li>
 <form class="banner banner-waits unlock" data-testid="unlock-form" aria-label="Unlock the passwords" novalidate=""><svg:svg class="icon" aria-hidden="true"><svg:use href="/icons.svg#lock"></svg:use></svg:svg></form>
 <button type="submit" class="button button-main" data-testid="unlock-submit"></button>
 <p class="wire-cut"></p>

@@ -10,7 +10,27 @@ import (
 )
 
 // Transfers is the tray with the files on their way: at the lower right, or a bar where there is room for one pane.
-type Transfers struct{ App *view.App }
+type Transfers struct {
+	App *view.App
+
+	text     string
+	progress int // of 1000; -1: none
+	list     []transferItem
+	more     int
+}
+
+// Compute runs before each build.
+func (c *Transfers) Compute() {
+	text, p := c.App.Transfers.Summary()
+	c.text, c.progress = text, -1
+	if p >= 0 {
+		c.progress = int(p * 1000)
+	}
+	c.list, c.more = nil, 0
+	if c.App.Transfers.Open {
+		c.items()
+	}
+}
 
 type transferItem struct {
 	api.Transfer
@@ -21,10 +41,11 @@ type transferItem struct {
 	turn, end *trayAct
 }
 
-func (c *Transfers) items() []transferItem {
-	var out []transferItem
+func (c *Transfers) items() {
 	t := &c.App.Transfers
-	for _, x := range t.Shown() {
+	list, more := t.Tray()
+	c.more = more
+	for _, x := range list {
 		i := transferItem{Transfer: x, words: t.WordsOf(x), where: view.SiteLabel(c.App.Site(x.Site)), id: strconv.FormatUint(uint64(x.ID), 10), progress: -1}
 		if i.words.Progress >= 0 && x.Direction != api.Deleting {
 			i.progress = int(i.words.Progress * 1000)
@@ -33,9 +54,8 @@ func (c *Transfers) items() []transferItem {
 		if x.Count > 1 {
 			i.Name = view.Count(x.Count, "item")
 		}
-		out = append(out, i)
+		c.list = append(c.list, i)
 	}
-	return out
 }
 
 func (x transferItem) title() string {
@@ -92,15 +112,6 @@ func (x transferItem) technical() string {
 		return ""
 	}
 	return view.FileWords(x.words.Problem).Technical
-}
-
-func (c *Transfers) summary() string { s, _ := c.App.Transfers.Summary(); return s }
-
-func (c *Transfers) progress() int {
-	if _, p := c.App.Transfers.Summary(); p >= 0 {
-		return int(p * 1000)
-	}
-	return -1
 }
 
 func (c *Transfers) choose(id api.TransferID, e vugu.DOMEvent) {

@@ -113,7 +113,11 @@ func (a *App) Attach(svc api.Service) {
 
 // Receive takes an event of the engine. Unlike most methods it takes the lock itself.
 func (a *App) Receive(e api.Event) {
-	a.sched.Update(func() { a.handle(e) })
+	draw := a.sched.Update
+	if e.Transfer != nil || e.TransferGone != 0 || e.Files != nil {
+		draw = a.sched.Later
+	}
+	draw(func() { a.handle(e) })
 }
 
 // Ready says that what is on the page comes from the store: the account's first rows, or that there is no account.
@@ -136,6 +140,11 @@ func (a *App) Current() api.Account { return a.AccountOf(a.Account) }
 // ask runs call in a goroutine with the engine of now and then done, locked, with its problem or nil. An answer of an
 // engine that was replaced meanwhile comes as CodeCanceled.
 func (a *App) ask(call func(ctx context.Context, svc api.Service) error, done func(p *api.Problem)) {
+	a.askThen(a.sched.Update, call, done)
+}
+
+// askThen is ask with the Scheduler's Later, perhaps.
+func (a *App) askThen(draw func(func()), call func(ctx context.Context, svc api.Service) error, done func(p *api.Problem)) {
 	if a.svc == nil {
 		done(&api.Problem{Code: api.CodeInternal, Technical: "the mail engine has not started"})
 		return
@@ -143,7 +152,7 @@ func (a *App) ask(call func(ctx context.Context, svc api.Service) error, done fu
 	svc, ctx := a.svc, a.ctx
 	go func() {
 		err := call(ctx, svc)
-		a.sched.Update(func() { done(problemOf(err)) })
+		draw(func() { done(problemOf(err)) })
 	}()
 }
 

@@ -12,18 +12,42 @@ type clash struct {
 	send func(api.Exists)
 }
 
-// Upload sends files of this device to a folder.
+// mostBegun is how many of many transfers are begun at a time: one alone waits for the page, the engine and the server in turn, and
+// all at once are more calls than the engine takes.
+const mostBegun = 6
+
+// Upload sends files of this device to a folder, in about their order: the first, which may raise a question, before all others.
 func (a *App) Upload(site api.AccountID, folder api.FilePath, files []LocalFile) {
-	if len(files) > 0 { // one after the other: so they wait in their order
-		a.Transfers.upload(site, folder, files[0], nil, func() { a.Upload(site, folder, files[1:]) })
+	fewAtATime(len(files), func(i int, after func()) { a.Transfers.upload(site, folder, files[i], nil, after) })
+}
+
+// fewAtATime calls do for 0 to n-1, with what is to be called when that has begun: for the first, and then for some at a time.
+func fewAtATime(n int, do func(i int, after func())) {
+	next, begun, most := 0, 0, 1
+	var begin func()
+	begin = func() {
+		for begun < most && next < n {
+			begun++
+			next++
+			do(next-1, func() {
+				begun--
+				most = min(most+1, mostBegun)
+				begin()
+			})
+		}
 	}
+	begin()
 }
 
 func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile, then func(api.Transfer), after func()) {
 	r := api.UploadFile{Site: site, Folder: folder, File: f.About()}
 	t.send(r.File.Name, func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error) {
 		r.Exists = exists
-		return svc.UploadFile(ctx, r)
+		var data []byte
+		if r.File.Size <= api.MaxSmall { // else, and where it cannot be read now, it is handed over when it is its turn
+			data, _ = f.Read(ctx, 0, int(r.File.Size))
+		}
+		return svc.UploadFile(ctx, r, data)
 	}, api.ExistsAsk, func(x api.Transfer) {
 		t.held[x.ID] = &upload{file: f}
 		if then != nil {
@@ -35,7 +59,7 @@ func (t *Transfers) upload(site api.AccountID, folder api.FilePath, f LocalFile,
 // send begins a transfer to a server. If there is a file of that name, it is asked what is to become of it.
 func (t *Transfers) send(name string, call func(ctx context.Context, svc api.Service, exists api.Exists) (api.Transfer, error), exists api.Exists, then func(api.Transfer), after func()) {
 	var x api.Transfer
-	t.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+	t.app.askThen(t.app.sched.Later, func(ctx context.Context, svc api.Service) (err error) {
 		x, err = call(ctx, svc, exists)
 		return err
 	}, func(p *api.Problem) {

@@ -245,23 +245,26 @@ func (a *App) undoDelete(id api.TransferID, what string) {
 
 // Download has files fetched to this device.
 func (a *App) Download(site api.AccountID, list []api.File) {
-	for _, x := range list {
+	fewAtATime(len(list), func(i int, after func()) {
+		x := list[i]
 		if x.Kind == api.KindFolder || !x.Usable {
-			continue
+			after()
+			return
 		}
 		var t api.Transfer
-		a.ask(func(ctx context.Context, svc api.Service) (err error) {
+		a.askThen(a.sched.Later, func(ctx context.Context, svc api.Service) (err error) {
 			t, err = svc.DownloadFile(ctx, api.FileRef{Site: site, Path: x.Path})
 			return err
 		}, func(p *api.Problem) {
 			if p != nil {
 				a.Toasts.FileTrouble(x.Name+" could not be fetched", p)
-				return
+			} else {
+				a.Transfers.mine[t.ID] = true
+				a.Transfers.began(t)
 			}
-			a.Transfers.mine[t.ID] = true
-			a.Transfers.began(t)
+			after()
 		})
-	}
+	})
 }
 
 // Move asks where to, and gives the targets that folder.

@@ -123,12 +123,14 @@ func (f *Files) Targets() []api.File {
 	return list
 }
 
-// inOrder sorts a short list by insertion. The library's sorting is written anew for each type that it is used with, some 10 KB
-// of code that every page would fetch.
+// inOrder sorts as Shell did. The library's sorting is written anew for each type that it is used with, some 10 KB of code that
+// every page would fetch.
 func inOrder(n int, less func(i, j int) bool, swap func(i, j int)) {
-	for i := 1; i < n; i++ {
-		for j := i; j > 0 && less(j, j-1); j-- {
-			swap(j, j-1)
+	for gap := n / 2; gap > 0; gap /= 2 {
+		for i := gap; i < n; i++ {
+			for j := i; j >= gap && less(j, j-gap); j -= gap {
+				swap(j, j-gap)
+			}
 		}
 	}
 }

@@ -41,6 +41,9 @@ type Folder struct {
 	pending  map[int]bool // offsets asked in this generation and not answered
 	asking   bool         // a refresh is on its way
 	again    bool         // and another is due after it
+	due      bool         // one will be asked for soon
+	rested   time.Time    // until then, one would be too soon
+	calm     bool         // the next is one that nobody waits for
 	revision uint64
 	viewport Viewport
 	typing   *time.Timer
@@ -167,7 +170,12 @@ func (f *Folder) question(offset, limit int, refresh, fresh bool) {
 	q.Fresh = fresh
 	f.pending[offset] = true
 	var page api.FilesPage
-	f.app.ask(func(ctx context.Context, svc api.Service) (err error) {
+	draw := f.app.sched.Update
+	if f.calm && refresh {
+		draw = f.app.sched.Later
+	}
+	f.calm = false
+	f.app.askThen(draw, func(ctx context.Context, svc api.Service) (err error) {
 		page, err = svc.ListFiles(ctx, q)
 		return err
 	}, func(p *api.Problem) {
@@ -177,6 +185,7 @@ func (f *Folder) question(offset, limit int, refresh, fresh bool) {
 		delete(f.pending, offset)
 		if refresh {
 			f.asking, f.Busy = false, false
+			f.rested = f.app.Now().Add(restTime)
 		}
 		switch {
 		case p != nil && p.Code == api.CodeCanceled:
@@ -219,13 +228,22 @@ func (f *Folder) failed(p *api.Problem) {
 	}
 }
 
-// soon is Refresh a moment later: while 2,000 files are sent, the engine is asked a few times a second.
+// restTime is how long after a refresh the next is that nobody waits for: while 2,000 files are sent, the engine is asked a few times
+// a second.
+const restTime = 250 * time.Millisecond
+
+// soon is Refresh a moment later.
 func (f *Folder) soon() {
-	gen := f.gen
 	f.again = false
-	time.AfterFunc(150*time.Millisecond, func() {
-		f.app.sched.Update(func() {
-			if gen == f.gen && f.rows != nil {
+	if f.due {
+		return
+	}
+	f.due = true
+	time.AfterFunc(restTime, func() {
+		f.app.sched.Later(func() {
+			f.due = false
+			if f.rows != nil {
+				f.calm = true
 				f.Refresh()
 			}
 		})
@@ -238,7 +256,10 @@ func (f *Folder) changed(e api.FilesChanged) {
 	case f.rows == nil || e.Site != f.Site || e.Path != f.Path || e.Revision <= f.revision:
 	case f.asking:
 		f.again = true
+	case f.app.Now().Before(f.rested):
+		f.soon()
 	default:
+		f.calm = true
 		f.Refresh()
 	}
 }

@@ -4,9 +4,11 @@ import "time"
 
 // Scheduler lets one goroutine at a time change the state, and draws it afterwards. Update locks, runs fn, unlocks and
 // asks for one rendering (many Updates before the next frame make one rendering). fn must not block and must not call
-// Update. DOM handlers run inside an Update already.
+// Update. DOM handlers run inside an Update already. Later is the same for what nobody waits to see, and may draw it some
+// tenths of a second later: 2,000 files that go up say 8,000 things.
 type Scheduler interface {
 	Update(fn func())
+	Later(fn func())
 }
 
 // Platform is what the page needs of the browser. The methods are called with the Scheduler's lock held, do not block,

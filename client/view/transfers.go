@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/postern-mail/postern/client/api"
 )
@@ -23,7 +24,8 @@ type Transfers struct {
 	list    []api.Transfer // the oldest first
 	held    map[api.TransferID]*upload
 	mine    map[api.TransferID]bool // downloads begun by this page: it hands them to the browser
-	handed  map[api.TransferID]bool // and has
+	handed  map[api.TransferID]bool // and has, or is about to
+	saves   []api.TransferID        // is about to; the first is being handed over
 	linked  map[api.TransferID]link // uploads that become a link in a message
 	seen    bool                    // the tray has been opened by itself
 	pressed api.TransferID          // the one whose button was pressed, which another takes the place of
@@ -37,6 +39,9 @@ type upload struct {
 	told    bool // and it was said since that the transfer runs
 }
 
+// mostInTray is how many transfers the tray draws: more than anybody looks through, and few enough to be drawn within a frame.
+const mostInTray = 50
+
 // Shown are the transfers in the order of the tray: what runs before the rest, and the newest first. A deletion is a note with
 // an Undo until it begins.
 func (t *Transfers) Shown() []api.Transfer {
@@ -44,12 +49,53 @@ func (t *Transfers) Shown() []api.Transfer {
 	for _, runs := range [...]bool{true, false} {
 		for i := len(t.list) - 1; i >= 0; i-- {
 			x := &t.list[i]
-			if runs == (x.State == api.TransferRunning) && (runs || x.Direction != api.Deleting || x.State == api.TransferFailed) {
+			if runs == (x.State == api.TransferRunning) && shown(x) {
 				list = append(list, *x)
 			}
 		}
 	}
 	return list
+}
+
+// shown says of a deletion that it has begun: before that it is a note with an Undo.
+func shown(x *api.Transfer) bool {
+	return x.Direction != api.Deleting || x.State == api.TransferRunning || x.State == api.TransferFailed
+}
+
+// Any says whether there is anything in the tray.
+func (t *Transfers) Any() bool {
+	for i := range t.list {
+		if shown(&t.list[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Tray are those that the tray draws, and how many more there are. Of a crowd these are what moves or wants somebody, and only when
+// nothing moves any more the newest of the others: rows that pass by cost more than what they tell of.
+func (t *Transfers) Tray() (list []api.Transfer, more int) {
+	all := t.Shown()
+	if len(all) <= mostInTray {
+		return all, 0
+	}
+	moves := false
+	for i := range all {
+		switch x := &all[i]; x.State {
+		case api.TransferWaiting, api.TransferDone:
+		default:
+			moves = moves || x.State == api.TransferRunning
+			if len(list) < mostInTray {
+				list = append(list, *x)
+			}
+		}
+	}
+	for i := range all {
+		if x := &all[i]; !moves && len(list) < mostInTray && (x.State == api.TransferWaiting || x.State == api.TransferDone) {
+			list = append(list, *x)
+		}
+	}
+	return list, len(all) - len(list)
 }
 
 // Of is a transfer.
@@ -60,8 +106,20 @@ func (t *Transfers) Of(id api.TransferID) (api.Transfer, bool) {
 	return api.Transfer{}, false
 }
 
+// index is where it is in the list, which is in the order of the numbers, or -1.
 func (t *Transfers) index(id api.TransferID) int {
-	return slices.IndexFunc(t.list, func(x api.Transfer) bool { return x.ID == id })
+	from, to := 0, len(t.list)
+	for from < to {
+		switch i := (from + to) / 2; {
+		case t.list[i].ID == id:
+			return i
+		case t.list[i].ID < id:
+			from = i + 1
+		default:
+			to = i
+		}
+	}
+	return -1
 }
 
 // set takes all transfers of an engine that has begun, or is another tab's now.
@@ -90,7 +148,9 @@ func (t *Transfers) put(x api.Transfer) {
 	var was api.TransferState
 	if i < 0 {
 		t.list = append(t.list, x)
-		inOrder(len(t.list), func(i, j int) bool { return t.list[i].ID < t.list[j].ID }, func(i, j int) { t.list[i], t.list[j] = t.list[j], t.list[i] })
+		for j := len(t.list) - 1; j > 0 && t.list[j].ID < t.list[j-1].ID; j-- {
+			t.list[j], t.list[j-1] = t.list[j-1], t.list[j]
+		}
 		if !t.seen && x.Direction != api.Deleting && !t.app.platform.Narrow() {
 			t.seen, t.Open = true, true
 		}
@@ -141,7 +201,9 @@ func (t *Transfers) follow(x api.Transfer) {
 	if u := t.held[x.ID]; u != nil {
 		switch x.State {
 		case api.TransferRunning:
-			t.feed(x.ID, u)
+			if !x.Fed {
+				t.feed(x.ID, u)
+			}
 		case api.TransferNeedsFile: // the engine was another, or did not hear of it for too long
 			if !u.feeding {
 				t.resume(api.ResumeTransfer{ID: x.ID, File: about(u.file)})
@@ -151,9 +213,27 @@ func (t *Transfers) follow(x api.Transfer) {
 		}
 	}
 	if x.State == api.TransferDone && t.mine[x.ID] && !x.Saved && !t.handed[x.ID] {
-		t.Save(x.ID)
+		t.handed[x.ID] = true
+		if t.saves = append(t.saves, x.ID); len(t.saves) == 1 {
+			t.saveNext()
+		}
 	}
 	t.linkUp(x)
+}
+
+// savePause is between two downloads that are handed to the browser by themselves: Chromium takes ten a second of a page, and
+// drops the others without a word.
+const savePause = 125 * time.Millisecond
+
+func (t *Transfers) saveNext() {
+	t.Save(t.saves[0])
+	time.AfterFunc(savePause, func() {
+		t.app.sched.Later(func() {
+			if t.saves = t.saves[1:]; len(t.saves) > 0 {
+				t.saveNext()
+			}
+		})
+	})
 }
 
 func about(f LocalFile) *api.LocalFile {
@@ -169,14 +249,15 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 	}
 	u.feeding, u.told = true, false
 	var unread error
-	t.app.ask(func(ctx context.Context, svc api.Service) error {
+	r := reading{file: u.file, size: u.file.About().Size}
+	t.app.askThen(t.app.sched.Later, func(ctx context.Context, svc api.Service) error {
 		next, piece := int64(0), []byte(nil)
 		for {
 			want, err := svc.PutChunk(ctx, api.PutChunk{ID: id, Offset: next}, piece)
 			if err != nil || want.Over {
 				return err
 			}
-			if piece, err = u.file.Read(ctx, want.Offset, want.Length); err != nil {
+			if piece, err = r.read(ctx, want); err != nil {
 				unread = err
 				return nil
 			}
@@ -201,8 +282,47 @@ func (t *Transfers) feed(id api.TransferID, u *upload) {
 	})
 }
 
-// NeedsPage says that an upload would stop if the page were left.
+// reading reads a file piece by piece, the next one while the last is sent: a browser takes some milliseconds for each.
+type reading struct {
+	file  LocalFile
+	size  int64
+	next  api.Wanted
+	ahead chan readPiece // nil, or next is on its way
+}
+
+type readPiece struct {
+	data []byte
+	err  error
+}
+
+func (r *reading) begin(ctx context.Context, w api.Wanted) chan readPiece {
+	c := make(chan readPiece, 1)
+	go func() {
+		data, err := r.file.Read(ctx, w.Offset, w.Length)
+		c <- readPiece{data, err}
+	}()
+	return c
+}
+
+func (r *reading) read(ctx context.Context, w api.Wanted) ([]byte, error) {
+	now := r.ahead
+	if now == nil || r.next.Offset != w.Offset || r.next.Length != w.Length {
+		now = r.begin(ctx, w)
+	}
+	r.ahead = nil
+	if at := w.Offset + int64(w.Length); at < r.size {
+		r.next = api.Wanted{Offset: at, Length: int(min(api.MaxChunk, r.size-at))}
+		r.ahead = r.begin(ctx, r.next)
+	}
+	p := <-now
+	return p.data, p.err
+}
+
+// NeedsPage says that an upload would stop if the page were left, or a download would not be saved.
 func (t *Transfers) NeedsPage() bool {
+	if len(t.saves) > 1 {
+		return true
+	}
 	for id := range t.held {
 		if x, ok := t.Of(id); ok && (x.State == api.TransferRunning || x.State == api.TransferWaiting) {
 			return true
@@ -259,7 +379,7 @@ func (t *Transfers) copyOut(x api.Transfer) {
 }
 
 func (t *Transfers) taken(id api.TransferID) {
-	t.app.ask(func(ctx context.Context, svc api.Service) error { return svc.TakenOver(ctx, id) }, func(*api.Problem) {})
+	t.app.askThen(t.app.sched.Later, func(ctx context.Context, svc api.Service) error { return svc.TakenOver(ctx, id) }, func(*api.Problem) {})
 }
 
 // Toggle opens the tray, or makes it a line.

@@ -38,6 +38,55 @@ func TestUploadIsFed(t *testing.T) {
 	})
 }
 
+// A small file is sent along, and not handed over again.
+func TestSmallUpload(t *testing.T) {
+	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
+		p.svc.TakeSmall()
+		p.act(func() { p.Upload(site, "/home", []view.LocalFile{viewtest.File("fox.txt", "the quick brown fox")}) })
+		p.pass(time.Second)
+		id := p.Transfers.Shown()[0].ID
+		equal(t, "all of it", string(p.svc.Fed(id)), "the quick brown fox")
+		equal(t, "the page is needed still", p.Transfers.NeedsPage(), true)
+	})
+}
+
+// Of many transfers the tray draws some: what moves and what failed before what waits.
+func TestCrowdedTray(t *testing.T) {
+	cabinet(t, "/inbox", func(t *testing.T, p *page) {
+		add := func(n int, s api.TransferState) {
+			for range n {
+				p.svc.Transfer(0, func(x *api.Transfer) { x.Site, x.Direction, x.State = site, api.Uploading, s })
+			}
+		}
+		add(2, api.TransferRunning)
+		add(1, api.TransferFailed)
+		add(47, api.TransferWaiting)
+		p.pass(time.Second)
+		list, more := p.Transfers.Tray()
+		equal(t, "all", len(list), 50)
+		equal(t, "what runs is first", list[0].State, api.TransferRunning)
+		equal(t, "no more", more, 0)
+		add(1950, api.TransferWaiting)
+		p.pass(time.Second)
+		list, more = p.Transfers.Tray()
+		equal(t, "what moves and what failed", len(list), 3)
+		equal(t, "more", more, 1997)
+		words, _ := p.Transfers.Summary()
+		equal(t, "all are counted", words, "1,999 files on the way")
+		for _, x := range list {
+			if x.State == api.TransferRunning {
+				p.svc.Transfer(x.ID, func(x *api.Transfer) { x.State = api.TransferPaused })
+			}
+		}
+		p.pass(time.Second)
+		list, more = p.Transfers.Tray()
+		equal(t, "nothing moves: as many as may be", len(list), 50)
+		equal(t, "more", more, 1950)
+		equal(t, "what somebody has to see to comes first", list[2].State, api.TransferPaused)
+		equal(t, "the newest of what waits", list[3].ID > list[4].ID && list[3].State == api.TransferWaiting, true)
+	})
+}
+
 // Another engine, of a tab that took over, does not have the file: the page that holds it says so by itself.
 func TestUploadOverAnotherEngine(t *testing.T) {
 	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
@@ -110,6 +159,34 @@ func TestDownloadIsHandedOver(t *testing.T) {
 		equal(t, "what another tab began is not handed over here", len(p.Browser.Devices), 2)
 		p.act(func() { p.Transfers.Clear(y.ID) })
 		equal(t, "cleared", len(p.Transfers.Shown()), 1)
+	})
+}
+
+// Many downloads are handed over one after the other, slower than the browser begins to drop them.
+func TestDownloadsInTurn(t *testing.T) {
+	cabinet(t, "/files/ftp:a/", func(t *testing.T, p *page) {
+		const many = 30
+		var files []api.File
+		for range many {
+			files = append(files, api.File{Path: "/home/apple.txt", Name: "apple.txt", Kind: api.KindFile, Usable: true})
+		}
+		p.act(func() { p.Download(site, files) })
+		p.pass(time.Second)
+		equal(t, "all are begun", len(p.Transfers.Shown()), many)
+		for _, x := range p.Transfers.Shown() {
+			p.svc.Transfer(x.ID, func(x *api.Transfer) { x.State, x.Done, x.Device = api.TransferDone, x.Size, "postern/files/7" })
+		}
+		for range 3 {
+			before := len(p.Browser.Devices)
+			p.pass(time.Second)
+			if n := len(p.Browser.Devices) - before; n < 5 || n > 10 {
+				t.Errorf("%d in a second", n)
+			}
+		}
+		equal(t, "the page is needed for the others", p.Transfers.NeedsPage(), true)
+		p.pass(3 * time.Second)
+		equal(t, "all", len(p.Browser.Devices), many)
+		equal(t, "not any more", p.Transfers.NeedsPage(), false)
 	})
 }
 

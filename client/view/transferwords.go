@@ -150,7 +150,11 @@ func Lasts(d time.Duration) string {
 func (t *Transfers) Summary() (text string, progress float64) {
 	var running, waiting, failed, needs, done int
 	var size, have int64
-	for _, x := range t.Shown() {
+	for i := range t.list {
+		x := &t.list[i]
+		if !shown(x) {
+			continue
+		}
 		switch x.State {
 		case api.TransferRunning:
 			running++

@@ -11,7 +11,7 @@ import (
 type Options struct {
 	// Dial opens a connection to a port of the host that the control connection goes to. It is given the port alone: a
 	// server has no say in which host that is. Its ctx ends after Timeout. Without it there are no data connections, and so
-	// neither listings nor transfers.
+	// neither listings nor transfers. An error with a method AnotherPort() bool that is true has the server name another port.
 	Dial func(ctx context.Context, port int) (net.Conn, error)
 
 	// TLS, if set, says that the control connection is under TLS from its first octet (port 990), by this configuration. The

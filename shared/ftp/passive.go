@@ -24,23 +24,32 @@ func (c *Client) dialData(ctx context.Context) (net.Conn, error) {
 		return nil, ErrPlaintext
 	}
 	if !c.noEPSV {
-		port, err := c.epsv()
-		if err != nil && !refusedBy(err) {
-			return nil, err
-		}
-		if err == nil {
-			conn, failed := c.open(ctx, port, "EPSV")
-			if failed == nil || c.link.failure() != nil || ctx.Err() != nil {
-				return conn, failed
-			}
+		conn, named, err := c.reach(ctx, "EPSV", c.epsv)
+		if err == nil || !named && !refusedBy(err) || named && (c.link.failure() != nil || ctx.Err() != nil) {
+			return conn, err
 		}
 		c.noEPSV = true
 	}
-	port, err := c.pasv()
-	if err != nil {
-		return nil, err
+	conn, _, err := c.reach(ctx, "PASV", c.pasv)
+	return conn, err
+}
+
+// mostPorts is how many ports a server is asked for one data connection, while Options.Dial would have another.
+const mostPorts = 3
+
+// reach opens a connection to the port that a command names.
+func (c *Client) reach(ctx context.Context, command string, port func() (int, error)) (conn net.Conn, named bool, err error) {
+	for tries := 1; ; tries++ {
+		p, err := port()
+		if err != nil {
+			return nil, false, err
+		}
+		conn, err = c.open(ctx, p, command)
+		var refused interface{ AnotherPort() bool }
+		if err == nil || tries == mostPorts || !errors.As(err, &refused) || !refused.AnotherPort() || c.link.failure() != nil || ctx.Err() != nil {
+			return conn, true, err
+		}
 	}
-	return c.open(ctx, port, "PASV")
 }
 
 // open dials, and counts. That nobody answers is [ErrNoData].

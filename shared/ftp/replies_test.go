@@ -165,6 +165,34 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// portError is about a port.
+type portError struct{}
+
+func (portError) Error() string     { return "that port is another service's" }
+func (portError) AnotherPort() bool { return true }
+
+// Where a port is not to be dialled, the server names another, three times at most for each command.
+func TestAnotherPort(t *testing.T) {
+	for refused, want := range map[int]int{2: 3, 5: 6, 100: 6} {
+		server := mailtest.NewFTP()
+		dialled := 0
+		c := ftp.New(mailtest.Connect(t, server, nil), &ftp.Options{AllowPlaintextAuth: true, Dial: func(ctx context.Context, port int) (net.Conn, error) {
+			if dialled++; dialled <= refused {
+				return nil, portError{}
+			}
+			return server.Dial(ctx, port)
+		}})
+		if err := c.Login(t.Context(), "bob", "bob-pw"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Stor(t.Context(), "a", 0, strings.NewReader("content"))
+		if dialled != want || (err == nil) != (refused < want) || err != nil && !errors.Is(err, ftp.ErrNoData) {
+			t.Errorf("%d refused: %d dialled, %v", refused, dialled, err)
+		}
+		c.Close()
+	}
+}
+
 // The port that is dialled for an answer to EPSV or PASV.
 func TestPorts(t *testing.T) {
 	errDialed := errors.New("dialled")

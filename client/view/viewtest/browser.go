@@ -126,6 +126,9 @@ func (l *Lock) Update(fn func()) {
 	fn()
 }
 
+// Later implements view.Scheduler.
+func (l *Lock) Later(fn func()) { l.Update(fn) }
+
 // Page is an App in a Browser, to be used in the bubble of a synctest.
 type Page struct {
 	*view.App

@@ -16,6 +16,7 @@ type files struct {
 	revision uint64
 	last     api.TransferID
 	fed      map[api.TransferID][]byte
+	small    bool                             // what is sent along is taken
 	wanted   map[api.TransferID]chan struct{} // closed when a piece is wanted, or the transfer does not run any more
 	deleted  map[api.TransferID][]api.File
 	added    []api.AddSite
@@ -387,14 +388,27 @@ func (s *Service) sending(site api.AccountID, folder api.FilePath, name string, 
 	}), nil
 }
 
+// TakeSmall has UploadFile take the file that is sent along.
+func (s *Service) TakeSmall() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files.small = true
+}
+
 // UploadFile implements api.Service.
-func (s *Service) UploadFile(ctx context.Context, r api.UploadFile) (api.Transfer, error) {
+func (s *Service) UploadFile(ctx context.Context, r api.UploadFile, data []byte) (api.Transfer, error) {
 	if err := s.enter(ctx, "UploadFile"); err != nil {
 		return api.Transfer{}, err
 	}
 	x, err := s.sending(r.Site, r.Folder, r.File.Name, r.File.Size, r.Exists)
 	if err == nil {
-		x = s.Transfer(x.ID, func(x *api.Transfer) { x.File = &r.File })
+		x = s.Transfer(x.ID, func(x *api.Transfer) {
+			x.File = &r.File
+			if s.files.small {
+				s.files.fed, s.files.wanted = map[api.TransferID][]byte{x.ID: data}, map[api.TransferID]chan struct{}{}
+				x.Fed = true
+			}
+		})
 	}
 	return x, err
 }
