@@ -47,10 +47,12 @@
 // them. Folders are listed into memory (filelist.go, foldercache.go), and what is done to them is noted there.
 //
 // A transfer (transfer.go, transfers.go) is in a journal of its own (transferlog.go), and goes on from there in the next
-// run. A download counts as much as is synced on the device and in the journal, and only while the server's file has the
-// size and time that it had (download.go). An upload goes to a name of its own, counts what the server has of that, and
-// gets its own name when all of it is there (upload.go); its file comes from a page, piece by piece (feeder.go), or from
-// the mailbox. So no file that has the name of a whole one is a part of one, here or there, whatever is cut.
+// run. A download counts as much as is synced on the device and in the journal, only while the server's file has the size and time that
+// it had, and only if what comes goes on from it (download.go). An upload goes to a name of its own, counts what the server has of that, and
+// gets its own name when all of it is there (upload.go, uploadname.go); its file comes from a page, piece by piece (feeder.go), or from the
+// mailbox. So no file that has the name of a whole one is a part of one, here or there, whatever is cut, and one that is replaced is
+// there until then. What a canceled one leaves at the server is removed when that is met next (leftovers.go). A file for a draft is a
+// transfer in memory (attachfile.go); one that is too large for the mail (mailsize.go) goes to a site, and a link to it by mail.
 //
 // A deletion waits for the time in which it can be taken back, and is in memory alone (deletion.go).
 //

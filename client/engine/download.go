@@ -79,7 +79,7 @@ func (t *transfer) download(ctx context.Context, x *siteSession) error {
 		return err
 	}
 	rec := t.record()
-	anew := rec.Begun && rec.Safe > 0 && !rec.Remote.same(found)
+	anew := rec.Begun && rec.Safe > 0 && (rec.NoRest || !rec.Remote.same(found))
 	if err := t.keep(func(r *transferRecord) {
 		if anew || !r.Begun {
 			r.Safe = 0
@@ -105,7 +105,7 @@ func (t *transfer) download(ctx context.Context, x *siteSession) error {
 	} else {
 		_, err = x.Retr(ctx, path, w.at, found.Size, w)
 		if errors.Is(w.err, errOtherOctets) {
-			return t.hurry()
+			return t.hurry(len(w.expected) > 0)
 		}
 		if err != nil {
 			return t.broken(w, err)
@@ -148,7 +148,7 @@ func (e *Engine) room(ctx context.Context, octets int64) error {
 func (t *transfer) broken(w *deviceWriter, err error) error {
 	var refused *ftp.Error
 	if errors.As(err, &refused) && refused.Command == "REST" && w.at > 0 { // it cannot go on in the middle
-		return errors.Join(t.keep(func(r *transferRecord) { r.Safe, r.Anew = 0, true }), t.again())
+		return errors.Join(t.keep(func(r *transferRecord) { r.Safe, r.Anew, r.NoRest = 0, true, true }), t.again())
 	}
 	if failed := w.sync(); failed != nil && w.err == nil {
 		w.err = failed
@@ -164,13 +164,14 @@ func (t *transfer) broken(w *deviceWriter, err error) error {
 	return storing(w.err)
 }
 
-// hurry begins a download again of a file that changed meanwhile.
-func (t *transfer) hurry() error {
+// hurry begins a download again of a file that changed meanwhile. It is not gone on with any more if it is not known where the server
+// would go on.
+func (t *transfer) hurry(noRest bool) error {
 	t.mu.Lock()
 	t.hurried++
 	enough := t.hurried >= mostHurried
 	t.mu.Unlock()
-	if err := t.keep(func(r *transferRecord) { r.Safe, r.Anew = 0, true }); err != nil {
+	if err := t.keep(func(r *transferRecord) { r.Safe, r.Anew, r.NoRest = 0, true, r.NoRest || noRest }); err != nil {
 		return err
 	}
 	if enough {

@@ -80,7 +80,6 @@ func transfersWith(t *testing.T, kind func(*mailtest.FTP), fault func(string, in
 		w.fault(fault)
 		time.Sleep(time.Minute) // the sessions are over
 		up = noise(250_000, 3)
-		p.byID = map[api.TransferID][]byte{}
 		d := w.download("/down")
 		d = w.until(d.ID, api.TransferDone, api.TransferFailed)
 		if d.State != api.TransferDone || !bytes.Equal(w.read(d.ID), down) {

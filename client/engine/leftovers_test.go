@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,10 +115,10 @@ func TestLeftoversAreBounded(t *testing.T) {
 		p := w.newPage()
 		defer p.close()
 		u := w.cutUpload(p, "up")
-		asked := 0
+		var asked atomic.Int32
 		w.fault(func(stage string, _ int) *mailtest.FTPFault {
 			if stage == "DELE" {
-				asked++
+				asked.Add(1)
 				return &mailtest.FTPFault{Reply: "550 permission denied\r\n"}
 			}
 			return nil
@@ -130,8 +131,8 @@ func TestLeftoversAreBounded(t *testing.T) {
 			time.Sleep(time.Minute)
 			w.gateway.setTo(tunnel.Offline, errCut)
 		}
-		if asked != 1 || len(w.transfers.log.records()) != 0 {
-			t.Errorf("asked %d times, %v", asked, w.transfers.log.records())
+		if asked.Load() != 1 || len(w.transfers.log.records()) != 0 {
+			t.Errorf("asked %d times, %v", asked.Load(), w.transfers.log.records())
 		}
 		s, err := w.Engine.site(w.site.ID)
 		if err != nil {
@@ -193,10 +194,10 @@ func TestCancelBetweenTwoNames(t *testing.T) {
 		defer p.close()
 		old := noise(1000, 1)
 		w.ftp.Files.Put("/up", old)
-		named := 0
+		var named atomic.Int32
 		w.fault(func(stage string, _ int) *mailtest.FTPFault {
 			if stage == "RNTO" {
-				if named++; named == 3 {
+				if named.Add(1) == 3 {
 					return &mailtest.FTPFault{Stall: true}
 				}
 			}
@@ -208,7 +209,7 @@ func TestCancelBetweenTwoNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if _, there := w.ftp.Files.Get("/up"); there || named != 3 {
+		if _, there := w.ftp.Files.Get("/up"); there || named.Load() != 3 {
 			t.Fatalf("%v", w.ftp.Files.Names())
 		}
 		if err := w.CancelTransfer(t.Context(), u.ID); err != nil {

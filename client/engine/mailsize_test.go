@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,6 +182,11 @@ func TestAttachmentIsSavedFromItsDraft(t *testing.T) {
 		if _, err := w.SavePart(t.Context(), save); code(err) != api.CodeFileExists {
 			t.Errorf("%v", err)
 		}
+		at.Name = "../../" + strings.Repeat("ü", 200) + ".mp4"
+		if s, err = w.SavePart(t.Context(), save); err != nil || len(s.Name) > maxFileName || !strings.HasSuffix(string(s.Path), "üü.mp4") || s.Folder != "/" {
+			t.Errorf("%+v, %v", s, err)
+		}
+		w.until(s.ID, api.TransferDone)
 		at.Blob = "0000"
 		if _, err := w.SavePart(t.Context(), save); code(err) != api.CodeNoSuchMessage {
 			t.Errorf("%v", err)

@@ -40,6 +40,10 @@ func TestFilesOfRealServers(t *testing.T) {
 			u := server.Users[0]
 			site := g.addSite(api.Server{Host: host, Port: at, Security: c.security, User: u.Name}, u.Password)
 			g.roundTrip(site.ID, noise(30<<20, 23))
+			sent, err := os.Stat(filepath.Join(server.Folder(u.Name), "big.bin"))
+			if err != nil || sent.ModTime().Unix() != localFile("", nil).Modified.Unix() {
+				t.Errorf("the time of the file is not kept: %v, %v", sent.ModTime(), err)
+			}
 			g.tidyUp(site, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(server.Folder(u.Name), name)) })
 		})
 	}

@@ -24,6 +24,8 @@ type transferRecord struct {
 	Canceled  bool              `json:"canceled,omitempty"` // it is a leftover
 	Anew      bool              `json:"anew,omitempty"`
 
+	NoRest bool `json:"noRest,omitempty"` // the server does not go on where it is told to
+
 	// Of a download. Safe octets of the file are on the device, synced, and are those of Remote.
 	Safe   int64  `json:"safe,omitempty"`
 	Remote remote `json:"remote,omitzero"`
@@ -36,8 +38,7 @@ type transferRecord struct {
 	Temp   api.FilePath   `json:"temp,omitempty"`
 	Aside  api.FilePath   `json:"aside,omitempty"` // where the file that it replaces is, or may be
 	Exists api.Exists     `json:"exists,omitempty"`
-	Whole  bool           `json:"whole,omitempty"`  // all of it is in Temp, and was found to be
-	NoRest bool           `json:"noRest,omitempty"` // the server does not go on where it is told to
+	Whole  bool           `json:"whole,omitempty"` // all of it is in Temp, and was found to be
 }
 
 // transfer is something on its way.

@@ -324,6 +324,17 @@ func TestServerDoesNotHeedREST(t *testing.T) {
 		if d.State != api.TransferDone || !d.Anew || !bytes.Equal(w.read(d.ID), data) {
 			t.Errorf("%+v, %v", d, d.Problem)
 		}
+		w.cutAfter(9<<20, 5*time.Second)
+		d = w.download("/down")
+		for range mostHurried + 1 { // and it comes to its end over a bad line
+			w.until(d.ID, api.TransferWaiting, api.TransferFailed)
+			w.cutAfter(9<<20, 5*time.Second)
+			time.Sleep(6 * time.Second)
+		}
+		w.gateway.data.after(0, nil)
+		if d = w.until(d.ID, api.TransferDone, api.TransferFailed); d.State != api.TransferDone || !bytes.Equal(w.read(d.ID), data) {
+			t.Errorf("%+v, %v", d, d.Problem)
+		}
 		w.cutAfter(9<<20, time.Minute)
 		u, err := p.upload(api.UploadFile{Folder: "/", File: localFile("up", data)}, data)
 		if err != nil {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -27,16 +26,19 @@ func (e *Engine) UploadFile(ctx context.Context, r api.UploadFile) (api.Transfer
 // SavePart begins to send an attachment of a message.
 func (e *Engine) SavePart(ctx context.Context, r api.SavePart) (api.Transfer, error) {
 	rec := transferRecord{Part: &r.Part}
-	name := ""
 	if r.Attachment != nil {
-		rec.Blob, name = r.Attachment.Blob, r.Attachment.Name
+		rec.Blob = r.Attachment.Blob
 	}
 	part, data, err := e.partOf(ctx, &rec)
 	if err != nil {
 		return api.Transfer{}, problemOf(err)
 	}
+	if r.Attachment != nil {
+		part.Name = partName(r.Attachment.Name)
+	}
 	rec.Size = int64(len(data))
-	t, err := e.beginUpload(ctx, r.Site, r.Folder, cmp.Or(name, part.Name), r.Exists, rec)
+	stem, ext := splitExt(part.Name) // whoever sent it may have given it any name
+	t, err := e.beginUpload(ctx, r.Site, r.Folder, shortenName(stem, len(ext))+ext, r.Exists, rec)
 	if err != nil {
 		return api.Transfer{}, problemOf(err)
 	}

@@ -163,9 +163,10 @@ func TestExpelled(t *testing.T) {
 
 // Listings that nobody reads are held up to a limit, for a user and for all: each is in memory until it is read.
 func TestListingsAreBounded(t *testing.T) {
-	r := start(t, func(c *Config, _ *files.Options) { c.Limits.Listed, c.Limits.ListedOfUser = 3000, 2000 })
+	r := start(t, func(c *Config, _ *files.Options) { c.Limits.Listed, c.Limits.ListedOfUser = 2100, 2000 })
 	for i := range 1200 {
 		r.write(fmt.Sprintf("many/%04d", i), "")
+		r.write(fmt.Sprintf("../2-b/many/%04d", i), "") // bob's
 	}
 	held, second := r.dial(), r.login()
 	held.secure()
@@ -178,8 +179,16 @@ func TestListingsAreBounded(t *testing.T) {
 	if list, last := second.get("LIST"); !strings.HasPrefix(last, "226") || !strings.Contains(list, "many") {
 		t.Error(last)
 	}
+	other := r.dial()
+	other.login("bob@home.example")
+	if _, last := other.get("LIST many"); !strings.HasPrefix(last, "450") {
+		t.Errorf("bob's: %s", last)
+	}
 	conn.Close()
 	held.want("426", held.hear())
+	if _, last := other.get("LIST many"); !strings.HasPrefix(last, "226") {
+		t.Errorf("bob's: %s", last)
+	}
 	for range 3 {
 		if list, last := second.get("LIST many"); !strings.HasPrefix(last, "226") || strings.Count(list, "\n") != 1200 {
 			t.Error(last)

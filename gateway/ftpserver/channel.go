@@ -42,7 +42,7 @@ type channel struct {
 
 var (
 	errNoData  = errors.New("no data connection came about")
-	errForeign = errors.New("a data connection goes to the client's own address, and a port from 1024 on")
+	errForeign = errors.New("a data connection goes to the client's own address, and a port from 1024 on that is no other service's")
 )
 
 // newChannel prepares one in place of the one before, if the user has a transfer left. From now on it counts as one: it may hold a

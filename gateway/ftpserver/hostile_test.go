@@ -21,7 +21,7 @@ func TestBounce(t *testing.T) {
 	c := r.login()
 	for _, step := range []struct{ say, want string }{
 		{"PORT 192,0,2,1,200,1", "504"}, {"PORT 127,0,0,2,200,1", "504"}, {"PORT 127,0,0,1,0,25", "504"}, {"PORT 127,0,0,1,3,255", "504"},
-		{"EPRT |1|192.0.2.1|5000|", "504"}, {"EPRT |1|127.0.0.1|25|", "504"}, {"EPRT |2|::1|5000|", "504"}, {"EPRT |2|::ffff:127.0.0.1|25|", "504"},
+		{"EPRT |1|192.0.2.1|5000|", "504"}, {"EPRT |1|127.0.0.1|25|", "504"}, {"EPRT |1|127.0.0.1|6379|", "504"}, {"PORT 127,0,0,1,31,144", "504"}, {"EPRT |2|::1|5000|", "504"}, {"EPRT |2|::ffff:127.0.0.1|25|", "504"},
 		{"EPRT |1|127.0.0.1|70000|", "501"}, {"EPRT |3|127.0.0.1|5000|", "522"}, {"EPRT |1|localhost|5000|", "501"}, {"EPRT |", "501"}, {"EPRT |2|fe80::1%lo|5000|", "501"},
 		{"PORT 127,0,0,1,300,1", "501"}, {"PORT 127,0,0,1", "501"}, {"PORT a,b,c,d,e,f", "501"},
 		{"RETR it", "425"}, // none of them has prepared anything
@@ -32,7 +32,7 @@ func TestBounce(t *testing.T) {
 	c = r.enter()
 	c.login(alice)
 	c.ask("504", "PORT 127,0,0,1,200,1")
-	if f := r.server.Figures(); f.RefusedActiveTargets != 9 {
+	if f := r.server.Figures(); f.RefusedActiveTargets != 11 {
 		t.Errorf("%+v", f)
 	}
 }

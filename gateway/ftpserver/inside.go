@@ -80,14 +80,20 @@ func pair(ctx context.Context, at netip.Addr) (one, other net.Conn, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	other, err = otherEnd(l, one)
+	if err != nil {
+		one.Close()
+		return nil, nil, err
+	}
+	return one, other, nil
+}
+
+// otherEnd takes the other end of a connection from the listener that it was made to.
+func otherEnd(l net.Listener, one net.Conn) (net.Conn, error) {
 	for {
-		other, err = l.Accept()
-		if err != nil {
-			one.Close()
-			return nil, nil, err
-		}
-		if other.RemoteAddr().String() == one.LocalAddr().String() {
-			return one, other, nil
+		other, err := l.Accept()
+		if err != nil || other.RemoteAddr().String() == one.LocalAddr().String() {
+			return other, err
 		}
 		other.Close() // somebody else of this machine was here first
 	}

@@ -138,6 +138,29 @@ func TestInsideTooLate(t *testing.T) {
 	}
 }
 
+// Somebody else of this machine who is there first is not taken for the other end.
+func TestOtherEnd(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	stranger, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	defer stranger.Close()
+	one, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	defer one.Close()
+	other, err := otherEnd(l, one)
+	must(t, err)
+	io.WriteString(other, "for one")
+	other.Close()
+	if got, err := io.ReadAll(one); err != nil || string(got) != "for one" {
+		t.Errorf("%q %v", got, err)
+	}
+	if got, _ := io.ReadAll(stranger); len(got) > 0 {
+		t.Errorf("the stranger reads %q", got)
+	}
+}
+
 // A listener that is closed is connected to no more.
 func TestInsideClosed(t *testing.T) {
 	l := NewInside()

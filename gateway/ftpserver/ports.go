@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/postern-mail/postern/shared/special"
 )
 
 // pasv is PASV of RFC 959, which knows IPv4 alone.
@@ -153,7 +155,8 @@ func (s *session) eprt(arg string) error {
 }
 
 // active prepares a connection to the client: to itself alone, and to no port that a service of its machine may have (RFC 2577
-// section 3). Who comes by way of the gateway is not where the connection would go.
+// section 3): by its address it may be a router or a proxy, of many clients. Who comes by way of the gateway is not where the connection
+// would go.
 func (s *session) active(to netip.AddrPort) error {
 	switch {
 	case s.extended:
@@ -161,7 +164,7 @@ func (s *session) active(to netip.AddrPort) error {
 	case s.inside:
 		s.srv.counts.bounced.Add(1)
 		return s.bad(504, "the server cannot connect to you: say EPSV")
-	case to.Addr() != s.remote.Addr().WithZone("") || to.Port() < 1024:
+	case to.Addr() != s.remote.Addr().WithZone("") || to.Port() < 1024 || special.Service(int(to.Port())):
 		s.srv.counts.bounced.Add(1)
 		return s.bad(504, "%v", errForeign)
 	}

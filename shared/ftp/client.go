@@ -122,15 +122,17 @@ func (l *link) watch(ctx context.Context) (release func()) {
 	if ctx.Done() == nil {
 		return func() {}
 	}
+	l.follow(ctx)
 	ran := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ran)
-		l.interrupt(ctx.Err())
+		l.stopped()
 	})
 	return func() {
 		if !stop() {
 			<-ran
 		}
+		l.follow(nil)
 	}
 }
 

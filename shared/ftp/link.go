@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ const (
 )
 
 // link is the control connection with its buffer, beside it the data connection, if there is one, and what went wrong.
-// One goroutine reads and writes; any may abort and interrupt.
+// One goroutine reads and writes; any may abort.
 //
 // There are two ways for it to be stopped. What aborts it cannot be undone: the conversation is lost. What interrupts it, a
 // context that ends, wakes whoever waits for either connection, and can be got over: see [Client.breakOff].
@@ -32,6 +33,8 @@ type link struct {
 	dials func()   // ends the dialling of one; may be nil
 	cause error    // the first failure; the conversation cannot go on
 	stop  error    // why it is interrupted
+
+	watched context.Context // interrupts when it ends, once; nil for none
 }
 
 var past = time.Unix(1, 0)
@@ -46,14 +49,24 @@ func (l *link) abort(err error) {
 	}
 }
 
-// interrupt makes reads and writes fail with err until resume.
-func (l *link) interrupt(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cause == nil && l.stop == nil {
-		l.stop = err
+// interrupted says why nothing may be waited for, if so. That the context has ended makes reads and writes fail until resume,
+// and is seen by the next of them even where its own goroutine comes late. It has mu.
+func (l *link) interrupted() error {
+	if l.cause != nil {
+		return l.cause
+	}
+	if l.stop == nil && l.watched != nil && l.watched.Err() != nil {
+		l.stop, l.watched = l.watched.Err(), nil
 		l.wake()
 	}
+	return l.stop
+}
+
+// follow takes the context that interrupts from now on.
+func (l *link) follow(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watched = ctx
 }
 
 func (l *link) wake() {
@@ -71,7 +84,7 @@ func (l *link) dialling(end func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dials = end
-	if end != nil && (l.cause != nil || l.stop != nil) {
+	if end != nil && l.interrupted() != nil {
 		end()
 	}
 }
@@ -109,10 +122,7 @@ func (l *link) failure() error {
 func (l *link) stopped() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cause != nil {
-		return l.cause
-	}
-	return l.stop
+	return l.interrupted()
 }
 
 // use takes a data connection to be woken with the control connection; nil for none.
@@ -120,7 +130,7 @@ func (l *link) use(data net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.data = data
-	if data != nil && (l.cause != nil || l.stop != nil) {
+	if data != nil && l.interrupted() != nil {
 		data.SetDeadline(past)
 	}
 }
@@ -129,11 +139,8 @@ func (l *link) use(data net.Conn) {
 func (l *link) arm(t time.Time, set func(time.Time) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cause != nil {
-		return l.cause
-	}
-	if l.stop != nil {
-		return l.stop
+	if err := l.interrupted(); err != nil {
+		return err
 	}
 	return set(t)
 }

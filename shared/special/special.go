@@ -1,5 +1,5 @@
-// Package special knows the addresses that are not of the public internet: those that nothing a stranger says, a name's record
-// for one, may lead a server to.
+// Package special knows the addresses that are not of the public internet, and the ports that trust their network: those that nothing
+// a stranger says, a name's record for one, may lead a server to.
 package special
 
 import "net/netip"

@@ -20,3 +20,11 @@ func TestPublic(t *testing.T) {
 		t.Error("no address is public, or one with a zone")
 	}
 }
+
+func TestService(t *testing.T) {
+	for port, want := range map[int]bool{0: false, 21: false, 1024: false, 2375: true, 2525: true, 6379: true, 8080: true, 27017: true, 50000: false, 65535: false} {
+		if Service(port) != want {
+			t.Errorf("port %d: want %v", port, want)
+		}
+	}
+}

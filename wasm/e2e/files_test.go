@@ -314,8 +314,8 @@ func TestFilesAndMail(t *testing.T) {
 	bob.Click("upload-instead")
 	bob.Until("the sheet is there", q("picker-list")+`?.getAttribute("aria-busy") === "false"`)
 	bob.Click("picker-done")
-	bob.Until("the link is in the text", q("compose-body")+`.value.includes("one.bin (14.0 MB): ftp://")`)
-	bob.Until("the other is attached, and fits", `document.querySelectorAll('[aria-label="Attachments"] [aria-busy="false"]').length === 1 && `+q("upload-instead")+` === null`)
+	bob.Until("the link is in the text", q("compose-body")+`.value.includes(".bin (14.0 MB): ftp://")`)
+	bob.Until("the other is attached, and fits", `document.querySelectorAll('.files-edit > li').length === 1 && `+q("upload-instead")+` === null`)
 }
 
 // A file server elsewhere is added: what plain text means is said in red, its certificate is looked at and trusted, its files

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postern-mail/postern/shared/endsite"
 	"github.com/postern-mail/postern/shared/sasl"
 )
 
@@ -99,7 +100,7 @@ type Gate struct {
 
 // turn is a place's, while there is somebody who has it or waits for it.
 type turn struct {
-	taken  chan struct{} // holds one
+	taken  chan struct{} // holds one, or those of a site
 	people int
 }
 
@@ -193,7 +194,7 @@ func (g *Gate) authenticate(ctx context.Context, remote net.Addr, user, password
 		g.forgive(email)
 		return rec.Account, nil
 	}
-	from := place(g.origin(remote), email)
+	from := places(g.origin(remote), email)
 	queue, cancel := context.WithTimeoutCause(ctx, g.opts.Wait, ErrBusy)
 	defer cancel()
 	done, err := g.await(queue, from)
@@ -215,12 +216,38 @@ func (g *Gate) authenticate(ctx context.Context, remote net.Addr, user, password
 	return Account{}, ErrDenied
 }
 
-// await waits for the place's turn; done gives it to the next.
-func (g *Gate) await(ctx context.Context, place string) (done func(), err error) {
+// await waits for the turn of each place; done gives them to the next.
+func (g *Gate) await(ctx context.Context, places []string) (done func(), err error) {
+	all := make([]func(), 0, len(places))
+	done = func() {
+		for _, end := range all {
+			end()
+		}
+	}
+	for i, place := range places {
+		end, err := g.awaitOne(ctx, place, room(i))
+		if err != nil {
+			done()
+			return nil, err
+		}
+		all = append(all, end)
+	}
+	return done, nil
+}
+
+// room is how many passwords are checked at a time for the places of one login: for a site, as for so many clients.
+func room(i int) int {
+	if i > 0 {
+		return endsite.ClientsOfSite
+	}
+	return 1
+}
+
+func (g *Gate) awaitOne(ctx context.Context, place string, room int) (done func(), err error) {
 	g.mu.Lock()
 	t := g.turns[place]
 	if t == nil {
-		t = &turn{taken: make(chan struct{}, 1)}
+		t = &turn{taken: make(chan struct{}, room)}
 		g.turns[place] = t
 	}
 	t.people++
@@ -330,22 +357,21 @@ func addrPort(a net.Addr) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), err == nil
 }
 
-// place is what failures are counted by. On loopback, where programs of this
+// places are what failures are counted by. On loopback, where programs of this
 // machine come from, that is the account, or one user's typing errors would
-// slow down all; elsewhere it is the network address (an IPv6 /64 is one
-// customer's).
-func place(remote net.Addr, email string) string {
+// slow down all; elsewhere it is the client's network (see package endsite), and
+// his site's, who may have many.
+func places(remote net.Addr, email string) []string {
 	at, ok := addrPort(remote)
 	if !ok || at.Addr().IsLoopback() {
-		return account(email)
+		return []string{account(email)}
 	}
-	ip := at.Addr().WithZone("")
-	if ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.String()
-		}
+	client := endsite.Client(at.Addr())
+	list := []string{client.String()}
+	if site := endsite.Site(client); site != client {
+		list = append(list, site.String())
 	}
-	return ip.String()
+	return list
 }
 
 // forgive forgets the typing errors of a user who got it right. A network
@@ -360,7 +386,7 @@ func (g *Gate) forgive(email string) {
 func account(email string) string { return "account " + email }
 
 // delay counts a failure and sleeps for it, outside of the slots.
-func (g *Gate) delay(ctx context.Context, p string) {
+func (g *Gate) delay(ctx context.Context, places []string) {
 	if g.opts.Delay < 0 {
 		return
 	}
@@ -369,14 +395,18 @@ func (g *Gate) delay(ctx context.Context, p string) {
 	if len(g.failures) >= maxFailures {
 		clear(g.failures)
 	}
-	f := g.failures[p]
-	if now.Sub(f.last) > forgetAfter {
-		f.count = 0
+	doublings := 0
+	for i, p := range places {
+		f := g.failures[p]
+		if now.Sub(f.last) > forgetAfter {
+			f.count = 0
+		}
+		doublings = max(doublings, f.count/room(i))
+		f.count++
+		f.last = now
+		g.failures[p] = f
 	}
-	wait := g.opts.Delay << min(f.count, maxDoublings)
-	f.count++
-	f.last = now
-	g.failures[p] = f
+	wait := g.opts.Delay << min(doublings, maxDoublings)
 	g.mu.Unlock()
 
 	timer := time.NewTimer(wait)

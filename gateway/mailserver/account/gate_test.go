@@ -240,13 +240,46 @@ func TestHashersAreBounded(t *testing.T) {
 	}
 }
 
-func TestPlaceOfIPv6IsItsNetwork(t *testing.T) {
-	a := place(&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1}, "a")
-	b := place(&net.TCPAddr{IP: net.ParseIP("2001:db8::ffff"), Port: 2}, "b")
-	c := place(&net.TCPAddr{IP: net.ParseIP("2001:db8:0:1::1"), Port: 1}, "a")
-	if a != b || a == c {
-		t.Errorf("places %q %q %q: one /64 is one place", a, b, c)
+func TestPlaces(t *testing.T) {
+	for address, want := range map[string]string{
+		"[2001:db8::1]:1": "[2001:db8::/64 2001:db8::/48]", "[2001:db8::ffff]:2": "[2001:db8::/64 2001:db8::/48]", "[2001:db8:0:1::1]:1": "[2001:db8:0:1::/64 2001:db8::/48]",
+		"192.0.2.1:1": "[192.0.2.1/32]", "[::ffff:192.0.2.1]:1": "[192.0.2.1/32]", "127.0.0.1:1": "[account a]", "[::1]:1": "[account a]",
+	} {
+		if got := fmt.Sprint(places(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)), "a")); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
 	}
+}
+
+// Who has a whole /48, and so 65,536 networks to guess from, guesses no faster than four clients, and keeps nobody else from his turn.
+func TestGuessingFromASite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, nil)
+		var checked atomic.Int32
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 200 {
+			from := net.ParseIP("2001:db8::1")
+			from[7] = byte(i)
+			wg.Go(func() {
+				if _, err := g.Authenticate(t.Context(), &net.TCPAddr{IP: from, Port: 1}, "alice@postern.test", fmt.Sprint(i)); errors.Is(err, ErrDenied) {
+					checked.Add(1)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		if _, err := g.Authenticate(t.Context(), &net.TCPAddr{IP: net.ParseIP("2001:db8:1::1"), Port: 1}, "alice@postern.test", "secret"); err != nil || time.Since(began) > 0 {
+			t.Errorf("another site's waits: %v %v", err, time.Since(began))
+		}
+		wg.Wait()
+		if took := time.Since(start); checked.Load() > 20 || took > 20*time.Second {
+			t.Errorf("%d guesses were checked in %v", checked.Load(), took)
+		}
+		if len(g.turns) != 0 {
+			t.Errorf("%d turns are kept", len(g.turns))
+		}
+	})
 }
 
 func BenchmarkVerify(b *testing.B) {

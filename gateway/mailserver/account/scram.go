@@ -98,7 +98,7 @@ func (g *Gate) madeUp(email string) sasl.Keys {
 
 // judge takes the turn of the place, and answers a wrong proof late.
 func (g *Gate) judge(ctx context.Context, remote net.Addr, email string, right bool) error {
-	from := place(g.origin(remote), email)
+	from := places(g.origin(remote), email)
 	queue, cancel := context.WithTimeoutCause(ctx, g.opts.Wait, ErrBusy)
 	defer cancel()
 	done, err := g.await(queue, from)
