@@ -42,6 +42,7 @@ func TestRealFileServers(t *testing.T) {
 		b.Click("site-add")
 		b.Type("site-host", "127.0.0.1")
 		b.Choose("site-security", c.security)
+		b.Until(c.name+": the port follows", fmt.Sprintf(`%s.value === (%t ? "990" : "21")`, q("site-port"), c.security == "tls"))
 		b.Fill("site-port", fmt.Sprint(c.server.Port))
 		b.Type("site-user", c.user)
 		b.Type("site-label", c.name)
