@@ -96,7 +96,7 @@ func TestFilesOverACut(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := startGateway(t)
+	g := startGateway(t, "--limit-bytes-per-second", "16MB") // for there to be a middle
 	b := startBrowser(t, "alice")
 	b.Go(g.URL())
 	b.SignInDemo("alice")
@@ -108,7 +108,7 @@ func TestFilesOverACut(t *testing.T) {
 		t.Helper()
 		b.Until(what+" is in its middle", fmt.Sprintf(`(e => e && e.dataset.state === "running" && +e.dataset.done > 5e6)(%s)`, transfer(name)))
 		g.Kill()
-		b.Until(what+" waits", fmt.Sprintf(`(e => e && e.dataset.state === "waiting" && +e.dataset.done < 5e7)(%s)`, transfer(name)))
+		b.Until(what+" waits", fmt.Sprintf(`(e => e && e.dataset.state === "waiting" && +e.dataset.done < 4.5e7)(%s)`, transfer(name)))
 		b.shot("files-" + what + "-cut")
 		g.Start()
 		b.Until(what+" goes on from there", fmt.Sprintf(`(e => e && e.dataset.state === "running" && +e.dataset.done > 5e6 || e && e.dataset.state === "done")(%s)`, transfer(name)))
