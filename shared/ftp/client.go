@@ -132,7 +132,7 @@ func (l *link) watch(ctx context.Context) (release func()) {
 		if !stop() {
 			<-ran
 		}
-		l.follow(nil)
+		l.follow(context.Background())
 	}
 }
 
