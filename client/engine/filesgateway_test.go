@@ -115,27 +115,6 @@ func (g *realGateway) await(id api.TransferID, half func()) api.Transfer {
 	}
 }
 
-// gone waits until a deletion is.
-func (g *realGateway) gone(id api.TransferID) {
-	g.t.Helper()
-	limit := time.After(time.Minute)
-	for {
-		t, err := g.transfers.find(id)
-		if err != nil {
-			return
-		}
-		if s := t.snapshot(); s.State == api.TransferFailed {
-			g.t.Fatalf("%+v, %v", s, s.Problem)
-		}
-		select {
-		case <-g.changed:
-		case <-time.After(50 * time.Millisecond):
-		case <-limit:
-			g.t.Fatalf("%+v", t.snapshot())
-		}
-	}
-}
-
 // upload hands a file over as a page does.
 func (g *realGateway) upload(site api.AccountID, name string, data []byte, half func()) api.Transfer {
 	g.t.Helper()
