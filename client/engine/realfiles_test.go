@@ -114,3 +114,24 @@ func (g *realGateway) tidyUp(site api.Site, read func(name string) ([]byte, erro
 		t.Errorf("%v", err)
 	}
 }
+
+// gone waits until a deletion is.
+func (g *realGateway) gone(id api.TransferID) {
+	g.t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		t, err := g.transfers.find(id)
+		if err != nil {
+			return
+		}
+		if s := t.snapshot(); s.State == api.TransferFailed {
+			g.t.Fatalf("%+v, %v", s, s.Problem)
+		}
+		select {
+		case <-g.changed:
+		case <-time.After(50 * time.Millisecond):
+		case <-limit:
+			g.t.Fatalf("%+v", t.snapshot())
+		}
+	}
+}
