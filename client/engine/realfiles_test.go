@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postern-mail/postern/client/api"
 	"github.com/postern-mail/postern/gateway/bridge"
