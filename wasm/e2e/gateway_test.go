@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -128,14 +129,29 @@ func (g *gateway) Stop() {
 	}
 }
 
+// ports are counted, from below those that the system gives to connections and to whoever asks for any: nobody else takes one
+// between here and the gateway's start, nor while it is down.
+var ports atomic.Int32
+
+// freePort answers a port that is free, and with it the one a thousand further, where the demo's other mail server listens.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 20_000 + 2000*(os.Getpid()%6) + int(ports.Add(1))%1000
+		if listens(port) && listens(port+1000) {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
+}
+
+func listens(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 // logBuffer keeps what a process printed.
