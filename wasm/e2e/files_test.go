@@ -373,7 +373,7 @@ func TestUploadGoesOnAfterAReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g := startGateway(t)
+	g := startGateway(t, "--limit-bytes-per-second", "16MB") // for there to be a middle
 	b := startBrowser(t, "alice")
 	b.Go(g.URL())
 	b.SignInDemo("alice")
