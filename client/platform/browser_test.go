@@ -204,6 +204,15 @@ func TestSocket(t *testing.T) {
 			}
 		}
 	}
+	b.JS(`(() => { globalThis.came = []; globalThis.WebSocket = class extends WebSocket {
+		constructor(...to) { super(...to); this.addEventListener("message", ({ data }) => came.push(data)) }
+	} })()`, nil)
+	b.Call("echo", "1 1000 65536")
+	<-ended
+	var held string
+	if b.JS(`came.length + " " + came.reduce((sum, { byteLength }) => sum + byteLength, 0)`, &held); held != "4 0" {
+		t.Errorf("messages, and octets of them that are held when they have been read: %v", held)
+	}
 	site.Handle("/echo", http.NotFoundHandler())
 	b.Eventually(`call("echo", "1").catch(e => /closed with 1006/.test(e.message))`)
 	b.Eventually(`inWorker("echo-far", "1").catch(e => /closed with 1006/.test(e.message))`)
