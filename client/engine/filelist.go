@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -102,9 +103,9 @@ func (s *site) list(ctx context.Context, q api.FilesQuery) (api.FilesPage, error
 		return api.FilesPage{}, &api.Problem{Code: api.CodeServerBusy, Technical: "too many folders at a time"}
 	}
 	page.Path, page.Crumbs = crossing(path), crumbsOf(path)
-	under := s.e.transfers.under(s)
+	claims := maps.Collect(s.e.transfers.claims(s))
 	for i := range page.Files {
-		page.Files[i].Transfer = under[page.Files[i].Path]
+		page.Files[i].Transfer = uint64(claims[page.Files[i].Path])
 	}
 	return page, nil
 }

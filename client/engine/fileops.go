@@ -85,7 +85,7 @@ func (s *site) rename(ctx context.Context, r api.RenameFile) (api.File, error) {
 		return api.File{}, err
 	}
 	_, name = parentOf(to)
-	for path, id := range s.e.transfers.under(s) { // of the file, or of one in the folder
+	for path, id := range s.e.transfers.claims(s) { // of the file, or of one in the folder
 		if p, _ := octets(path); p == from || strings.HasPrefix(p, from+"/") {
 			return api.File{}, &api.Problem{Code: api.CodeServerBusy, Detail: "The file is being transferred", Technical: fmt.Sprintf("transfer %d", id)}
 		}

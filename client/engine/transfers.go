@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"sync"
@@ -184,30 +185,28 @@ func (x *transfers) find(id api.TransferID) (*transfer, error) {
 	return x.list[i], nil
 }
 
-// under are the transfers of a site that are not done, by the paths that they have to do with.
-func (x *transfers) under(s *site) map[api.FilePath]uint64 {
-	under := map[api.FilePath]uint64{}
-	for _, t := range x.all() {
-		if r := t.record(); t.site == s && r.Direction != api.Deleting && r.State != api.TransferDone {
-			under[r.Path] = uint64(r.ID)
-			if r.Temp != "" {
-				under[r.Temp] = uint64(r.ID)
+// claims are the paths that transfers of a site have to do with which are not done, and their numbers.
+func (x *transfers) claims(s *site) iter.Seq2[api.FilePath, api.TransferID] {
+	return func(yield func(api.FilePath, api.TransferID) bool) {
+		for _, t := range x.all() {
+			if t.site != s {
+				continue
+			}
+			t.mu.Lock()
+			open := t.rec.Direction != api.Deleting && t.rec.State != api.TransferDone
+			id, path, temp := t.rec.ID, t.rec.Path, t.rec.Temp
+			t.mu.Unlock()
+			if open && (!yield(path, id) || temp != "" && !yield(temp, id)) {
+				return
 			}
 		}
 	}
-	return under
 }
 
-// claimed says whether under has a path, without the work for all.
+// claimed says whether a path is one of them.
 func (x *transfers) claimed(s *site, path api.FilePath) bool {
-	for _, t := range x.all() {
-		if t.site != s {
-			continue
-		}
-		t.mu.Lock()
-		claimed := (t.rec.Path == path || t.rec.Temp == path) && t.rec.Direction != api.Deleting && t.rec.State != api.TransferDone
-		t.mu.Unlock()
-		if claimed {
+	for claim := range x.claims(s) {
+		if claim == path {
 			return true
 		}
 	}

@@ -139,11 +139,9 @@ func (t *transfer) named(path string) error {
 	if t.timed {
 		modified = rec.File.Modified
 	}
-	t.mu.Unlock()
-	t.site.placed(path, fileEntry{size: rec.Size, modified: modified.Unix(), kind: ftp.File})
-	t.mu.Lock()
 	t.done, t.url = rec.Size, address
 	t.mu.Unlock()
+	t.site.placed(path, fileEntry{size: rec.Size, modified: modified.Unix(), kind: ftp.File})
 	return nil
 }
 
