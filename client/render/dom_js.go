@@ -163,7 +163,7 @@ func (d *jsDocument) setContent(el js.Value, html string) {
 		el.Set("textContent", s)
 		return
 	}
-	el.Set("innerHTML", rootedHTML(html, d.rooted))
+	el.Set("innerHTML", html)
 }
 
 func (d *jsDocument) setProperty(el js.Value, p vugu.VGProperty, live bool) bool {

@@ -28,21 +28,3 @@ func TestRooted(t *testing.T) {
 		}
 	}
 }
-
-func TestRootedHTML(t *testing.T) {
-	for html, want := range map[string]string{
-		`<use href="/icons.svg#a"></use><img alt="" src="/x.svg"> <a href="/in">`: `<use href="/mail/icons.svg#a"></use><img alt="" src="/mail/x.svg"> <a href="/mail/in">`,
-		`<a href="https://a.example/">`:                                           `<a href="https://a.example/">`,
-		`<a href="//a.example/">`:                                                 `<a href="//a.example/">`,
-		`text with href=&#34;/x&#34; in it`:                                       `text with href=&#34;/x&#34; in it`,
-		`<a href="/unended`:                                                       `<a href="/unended`,
-		"plain":                                                                   "plain",
-	} {
-		if got := rootedHTML(html, below); got != want {
-			t.Errorf("%s: %s", html, got)
-		}
-		if got := rootedHTML(html, func(p string) string { return p }); got != html {
-			t.Errorf("at the root: %s", got)
-		}
-	}
-}

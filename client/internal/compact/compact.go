@@ -29,7 +29,9 @@ func compact(code []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.lists(f)
+	if c.lists(f); c.err != nil {
+		return nil, c.err
+	}
 	lines := numbered(f)
 	c.imports(f)
 
@@ -52,6 +54,7 @@ func compact(code []byte) ([]byte, error) {
 type compactor struct {
 	fset *token.FileSet
 	made []string // components
+	err  error
 }
 
 // lists rewrites every list of statements below n, the innermost first.
@@ -79,7 +82,7 @@ func (c *compactor) statements(list []ast.Stmt) []ast.Stmt {
 	for len(list) > 0 {
 		n, rest := c.node(list)
 		if n == nil {
-			out = append(out, c.setter(list[0]))
+			out = append(out, setter(list[0]))
 			list = rest
 			continue
 		}

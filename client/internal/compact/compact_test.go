@@ -87,6 +87,13 @@ func TestInnerHTML(t *testing.T) {
 	}
 }
 
+func TestHTMLThatIsNoMarkupIsRefused(t *testing.T) {
+	const p = "vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: \"svg\", Data: \"svg\", Attr: []vugu.VGAttribute(nil)}\nvgparent.AppendChild(vgn)\n"
+	if _, err := compact([]byte("package ui\nfunc build() {\n" + p + "vgn.SetInnerHTML(vugu.HTML(`<use xlink:href=\"#a\"></use>`))\n}\n")); err == nil {
+		t.Fatal("no error")
+	}
+}
+
 func TestWhatIsNotGoIsRefused(t *testing.T) {
 	if _, err := compact([]byte("<html>")); err == nil {
 		t.Fatal("no error")

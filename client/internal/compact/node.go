@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/token"
 	"strings"
@@ -58,10 +59,12 @@ func (c *compactor) node(list []ast.Stmt) (*node, []ast.Stmt) {
 	}
 	rest := list[2:]
 	for len(rest) > 0 && !isChildren(rest[0]) && isSetter(rest[0]) {
-		if html, ok := content(rest[0], stringOf(lit["Namespace"]), stringOf(lit["Data"])); ok {
-			n.markup += html
-		} else {
-			n.setters = append(n.setters, c.setter(rest[0]))
+		if html, ok := constant(rest[0]); !ok {
+			n.setters = append(n.setters, setter(rest[0]))
+		} else if markup, ok := content(html, stringOf(lit["Namespace"]), stringOf(lit["Data"])); ok {
+			n.markup += markup
+		} else { // the renderer takes HTML for a text's, and leaves the paths in it as they are
+			c.err = fmt.Errorf("no markup says %q", html)
 		}
 		rest = rest[1:]
 	}
@@ -234,7 +237,7 @@ func isSetter(s ast.Stmt) bool {
 	case *ast.IfStmt, *ast.ForStmt, *ast.RangeStmt, *ast.SwitchStmt:
 		return false
 	case *ast.BlockStmt:
-		return isProperty(b) != nil
+		return property(b) != nil
 	}
 	used := false
 	ast.Inspect(s, func(n ast.Node) bool {

@@ -12,12 +12,12 @@ import (
 )
 
 // setter rewrites a statement that sets something of a node.
-func (c *compactor) setter(s ast.Stmt) ast.Stmt {
+func setter(s ast.Stmt) ast.Stmt {
 	if r := handler(s); r != nil {
 		return r
 	}
 	if b, ok := s.(*ast.BlockStmt); ok {
-		if r := isProperty(b); r != nil {
+		if r := property(b); r != nil {
 			return r
 		}
 	}
@@ -36,8 +36,8 @@ func handler(s ast.Stmt) ast.Stmt {
 	return &ast.ExprStmt{X: call("on", ast.NewIdent("vgn"), lit["EventType"], lit["Func"])}
 }
 
-// isProperty rewrites `{ b, err := vjson.Marshal(v); if err != nil { panic(err) }; vgn.Prop = append(…) }`.
-func isProperty(b *ast.BlockStmt) ast.Stmt {
+// property rewrites `{ b, err := vjson.Marshal(v); if err != nil { panic(err) }; vgn.Prop = append(…) }`.
+func property(b *ast.BlockStmt) ast.Stmt {
 	if len(b.List) != 3 {
 		return nil
 	}
@@ -57,31 +57,27 @@ func isProperty(b *ast.BlockStmt) ast.Stmt {
 }
 
 // constant gives the text of `vgn.SetInnerHTML(vugu.HTML("…"))`.
-func constant(s ast.Stmt) (text ast.Expr, ok bool) {
+func constant(s ast.Stmt) (text string, ok bool) {
 	e, ok := s.(*ast.ExprStmt)
-	if !ok {
-		return nil, false
-	}
-	m, ok := e.X.(*ast.CallExpr)
-	if !ok || !isSelector(m.Fun, "vgn", "SetInnerHTML") || len(m.Args) != 1 {
-		return nil, false
-	}
-	conv, ok := m.Args[0].(*ast.CallExpr)
-	if !ok || !isSelector(conv.Fun, "vugu", "HTML") {
-		return nil, false
-	}
-	l, ok := conv.Args[0].(*ast.BasicLit)
-	return l, ok
-}
-
-// content gives the markup of `vgn.SetInnerHTML(vugu.HTML("…"))` in an element of that name, if nodes can say the same.
-func content(s ast.Stmt, space, name string) (markup string, ok bool) {
-	inner, ok := constant(s)
 	if !ok {
 		return "", false
 	}
+	m, ok := e.X.(*ast.CallExpr)
+	if !ok || !isSelector(m.Fun, "vgn", "SetInnerHTML") || len(m.Args) != 1 {
+		return "", false
+	}
+	conv, ok := m.Args[0].(*ast.CallExpr)
+	if !ok || !isSelector(conv.Fun, "vugu", "HTML") {
+		return "", false
+	}
+	l, ok := conv.Args[0].(*ast.BasicLit)
+	return stringOf(l), ok
+}
+
+// content is constant HTML in an element of that name as markup, if nodes can say the same.
+func content(inner, space, name string) (markup string, ok bool) {
 	context := &html.Node{Type: html.ElementNode, Data: name, DataAtom: atom.Lookup([]byte(name)), Namespace: space}
-	list, err := html.ParseFragment(strings.NewReader(stringOf(inner)), context)
+	list, err := html.ParseFragment(strings.NewReader(inner), context)
 	if err != nil {
 		return "", false
 	}
