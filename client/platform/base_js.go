@@ -21,7 +21,7 @@ var base = sync.OnceValue(func() string {
 	return "/"
 })
 
-// sprite is the file with the icons, which index.html holds.
+// sprite is how components name the icons, which index.html holds.
 const sprite = "/icons.svg"
 
 // Rooted is the path on the host of what is at path in the page: "/mail/inbox" for "/inbox". An icon's is where it is in

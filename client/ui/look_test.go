@@ -147,7 +147,7 @@ func TestColoursAreTokens(t *testing.T) {
 // Every picture that is asked for is in the sprite, and every one in the sprite is used.
 func TestIcons(t *testing.T) {
 	drawn, used := map[string]bool{}, map[string]bool{}
-	for _, m := range regexp.MustCompile(`<symbol id="([\w-]+)"`).FindAllStringSubmatch(read(t, public+"icons.svg"), -1) {
+	for _, m := range regexp.MustCompile(`<symbol id="([\w-]+)"`).FindAllStringSubmatch(read(t, public+"sprite/icons.svg"), -1) {
 		drawn[m[1]] = true
 	}
 	files, _ := filepath.Glob("*.vugu")

@@ -3,7 +3,7 @@
 // the result.
 //
 // What is made:
-//   - index.html, frame.html, sw.js, manifest.webmanifest, the sprite icons.svg and icons/*, under their own names;
+//   - index.html, frame.html, sw.js, manifest.webmanifest and icons/*, under their own names;
 //   - every other file as assets/NAME.HASH.EXT, the hash being ten hexadecimal digits of the SHA-256 of its content, so
 //     that it can be kept for ever;
 //   - beside each that is worth it, .br (RFC 7932) and .gz (RFC 1952).

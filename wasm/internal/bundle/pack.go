@@ -21,10 +21,10 @@ const (
 	serviceWorker = "sw.js"
 )
 
-// named are the files that keep their names: browsers, and components (the sprite), know them by those.
+// named are the files that keep their names: browsers know them by those.
 func named(source string) bool {
 	switch source {
-	case indexPage, "frame.html", serviceWorker, "manifest.webmanifest", "icons.svg":
+	case indexPage, "frame.html", serviceWorker, "manifest.webmanifest":
 		return true
 	}
 	return strings.HasPrefix(source, "icons/")
